@@ -1,0 +1,49 @@
+# The two commands: `make run` and `make test`. Both need Python 3.11+, git and make, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DO_NOT_TRACK := 1
+
+# CUDA packages are pinned by torch itself; a lock that names them would force them on CPU builds.
+CUDA_PACKAGES := cuda-bindings cuda-pathfinder cuda-toolkit triton nvidia-cublas nvidia-cuda-cupti \
+	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand \
+	nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
+	nvidia-nvshmem-cu13 nvidia-nvtx
+
+.PHONY: run test lint install lock format clean
+
+run: install  ## install, run the pipeline, print the metrics
+	$(BIN)/python -m dvc repro
+	$(BIN)/python -m stages.show
+
+test: install lint  ## lint, types and tests
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than 3.11; run: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+format:
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: install  ## pin every package anew within the ranges of pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+		--quiet --no-annotate --no-header --output-file requirements.lock --constraint constraints.txt \
+		$(foreach package,$(CUDA_PACKAGES),--no-emit-package $(package))
+
+clean:  ## remove everything that can be made again, the environment too
+	rm -rf $(VENV) .imf .dvc/cache data results

@@ -1,0 +1,107 @@
+"""Files the stages hand to one another: written whole or not at all, the same bytes each time.
+
+Every writer goes to a temporary name beside the target and renames it, so that a killed process
+or a full disk never leaves half a file in place. Parquet files carry their provenance as file
+metadata; no time stamp, host name or absolute path goes into them, which keeps unchanged results
+byte-identical and downstream stages at rest.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imf_core.errors import DataError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` and renames it to `path` on success.
+
+    Args:
+        path: Where the finished file is to stand; parent folders are made.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        OSError: As raised by the writer (for example when the disk is full); the temporary file
+            is removed and `path` is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)  # noqa: PTH105 - replaces atomically on every platform
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes `content` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes `content` to `path` atomically as UTF-8 with LF line ends."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes `value` as indented JSON with the keys in the order given.
+
+    Raises:
+        ValueError: If a number is NaN or infinite, which JSON cannot hold.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file; a missing or malformed one is a `DataError` that names it."""
+    return _read(path, lambda: json.loads(path.read_text(encoding="utf-8")))
+
+
+def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes a table as zstd-compressed Parquet with `metadata` in the file's schema."""
+    schema_metadata = dict(sorted((metadata or {}).items()))
+    table = table.replace_schema_metadata(schema_metadata)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Reads a Parquet file; a missing or damaged one is a `DataError` that names it."""
+    return _read(path, lambda: pq.read_table(path))
+
+
+def read_parquet_metadata(path: Path) -> dict[str, str]:
+    """Reads the metadata that `write_parquet` stored, without Arrow's own keys."""
+    raw = _read(path, lambda: pq.read_schema(path)).metadata or {}
+    return {
+        key.decode(): value.decode() for key, value in raw.items() if not key.startswith(b"ARROW:")
+    }
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's content as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path, reader: Callable[[], Any]) -> Any:
+    """Runs `reader`, turning a missing or unreadable file into a `DataError` with a remedy."""
+    if not path.exists():
+        raise DataError(f"{path} is missing; run `dvc repro` to make it")
+    try:
+        return reader()
+    except (pa.ArrowInvalid, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}); delete it and run `dvc repro` to make it again"
+        ) from error

@@ -1,0 +1,237 @@
+"""The typed form of `params.yaml`: one frozen model per section, every value with its bounds.
+
+A stage loads the sections it declares in `dvc.yaml` with `load_params`; the same models give the
+forms in which experiments are entered. `params.yaml` is the only home of values, so no field has
+a default here: a missing key is as much an error as an unknown one.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from imf_core.errors import ConfigError
+
+Modality = Literal["structure", "image", "text"]
+Device = Literal["auto", "cpu", "cuda"]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys, no silent conversion of strings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DatasetParams(Section):
+    """Which graph to complete."""
+
+    name: str = Field(min_length=1, description="a registered data set, or `folder`")
+    path: str = Field(min_length=1, description="folder with the graph where name is `folder`")
+
+
+class PrepareParams(Section):
+    """How facts become train, valid and test."""
+
+    split: Literal["leak-free", "official"] = Field(
+        description="leak-free: drop duplicates, rebuild a contaminated valid; official: as given"
+    )
+    valid_fraction: float = Field(gt=0.0, le=0.4, description="facts held out to select by")
+    test_fraction: float = Field(gt=0.0, le=0.4, description="facts held out where test is absent")
+    seed: int = Field(ge=0, description="seed of the split")
+
+
+class ImagesParams(Section):
+    """Which images are kept and how they are stored."""
+
+    size_pixels: int = Field(ge=16, le=2048, description="longest side after re-encoding")
+    max_per_entity: int = Field(ge=1, le=100, description="further images are counted and skipped")
+    max_source_bytes: int = Field(ge=1_000, description="a larger file is skipped")
+    max_source_pixels: int = Field(ge=1_000, description="a picture of more pixels is skipped")
+    images_per_shard: int = Field(ge=1, le=100_000, description="images in one Parquet file")
+    timeout_seconds: float = Field(gt=0.0, le=600.0, description="for one image from a URL")
+
+
+class ImageFeaturesParams(Section):
+    """The image encoder."""
+
+    model: str = Field(min_length=1, description="`builtin:colour-pca`, hub id or directory")
+    revision: str | None = Field(description="commit of a hub model; null for the others")
+    dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
+    batch_size: int = Field(ge=1, le=4096)
+    device: Device
+
+
+class TextFeaturesParams(Section):
+    """The text encoder."""
+
+    model: str = Field(min_length=1, description="`builtin:tfidf-svd`, hub id or directory")
+    revision: str | None = Field(description="commit of a hub model; null for the others")
+    pooling: Literal["mean", "cls"] = Field(description="of token states (transformers only)")
+    max_tokens: int = Field(ge=8, le=8192, description="longer texts are cut (transformers only)")
+    dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
+    batch_size: int = Field(ge=1, le=4096)
+    device: Device
+
+
+class ModelParams(Section):
+    """The heads: one per modality, plus the fused one."""
+
+    modalities: list[Modality] = Field(min_length=1, max_length=3)
+    dim: int = Field(ge=2, le=4096, description="D, size of every entity embedding; even")
+    context: Literal["block-diagonal", "dense"] = Field(
+        description="form of the relation's context"
+    )
+    relation_dim: int = Field(ge=1, le=4096, description="D_r of the dense context")
+    hidden_dim: int = Field(ge=1, le=8192, description="width of the image and text encoders")
+    dropout: Fraction = Field(description="in the image and text encoders")
+    head_dropout: Fraction = Field(description="on the head embedding and on the query")
+
+    @model_validator(mode="after")
+    def _check(self) -> "ModelParams":
+        if len(set(self.modalities)) < len(self.modalities):
+            raise ValueError(f"modalities must not repeat, got {self.modalities}")
+        if self.dim % 2:
+            raise ValueError(f"dim must be even (2 x 2 blocks), got {self.dim}")
+        return self
+
+
+class FusionParams(Section):
+    """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
+
+    rank: int = Field(ge=1, le=1024, description="number of rank-one terms summed")
+    dropout: Fraction
+    detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
+    contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")
+    contrastive_temperature: float = Field(gt=0.0, le=10.0)
+
+
+class DecisionParams(Section):
+    """Stage two of the fusion: learned weights of the heads' predictions."""
+
+    weights: Literal["global", "per-relation"]
+    shrinkage: float = Field(
+        ge=0.0,
+        description="held-out queries' worth of pull of a relation towards the global weights",
+    )
+
+
+class TrainParams(Section):
+    """Optimisation and selection."""
+
+    seed: int = Field(ge=0)
+    epochs: int = Field(ge=1, description="at most; early stopping may end sooner")
+    loss: Literal["cross-entropy", "binary-cross-entropy"]
+    label_smoothing: Fraction = Field(description="of the binary cross-entropy")
+    batch_size: int = Field(ge=1, description="(head, relation) query rows per step")
+    positives_per_row: int = Field(ge=1, description="a query with more answers is split into rows")
+    sampled_candidates: int = Field(ge=0, description="answers scored per step; 0 scores all")
+    embedding_learning_rate: float = Field(gt=0.0, le=10.0, description="Adagrad, for the tables")
+    network_learning_rate: float = Field(gt=0.0, le=1.0, description="Adam, for everything else")
+    n3: float = Field(ge=0.0, description="weight of the N3 penalty")
+    validate_every: int = Field(ge=1, description="epochs between validations")
+    patience: int = Field(ge=1, description="validations without gain before stopping")
+    device: Device
+    precision: Literal["float32", "bfloat16"] = Field(description="bfloat16 is used on CUDA only")
+
+
+class EvaluateParams(Section):
+    """Ranking."""
+
+    batch_size: int = Field(ge=1, description="queries scored at once")
+    device: Device
+
+
+class PredictParams(Section):
+    """New facts."""
+
+    top_k: int = Field(ge=1, description="facts written")
+    answers_per_query: int = Field(ge=1, description="facts kept from one query")
+    min_relation_affinity: float = Field(
+        ge=0.0, le=1.0, description="ask a relation only of entities that plausibly have it"
+    )
+    max_queries: int = Field(ge=1, description="the most plausible queries are asked first")
+
+
+class Params(Section):
+    """The whole of `params.yaml`."""
+
+    dataset: DatasetParams
+    prepare: PrepareParams
+    images: ImagesParams
+    image_features: ImageFeaturesParams
+    text_features: TextFeaturesParams
+    model: ModelParams
+    fusion: FusionParams
+    decision: DecisionParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    predict: PredictParams
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks the whole parameter file.
+
+    Args:
+        path: A YAML file with every section of `Params`.
+
+    Returns:
+        The typed parameters.
+
+    Raises:
+        ConfigError: If the file is missing or malformed, or any key is unknown or missing, or any
+            value is of the wrong type or out of its bounds. All faults are listed at once.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing; run from the project's root") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    return validate(Params, raw, str(path))
+
+
+def validate(model: type[ModelT], raw: object, source: str) -> ModelT:
+    """Checks `raw` against `model`, listing every fault with key, value, bound and `source`.
+
+    Raises:
+        ConfigError: If there is at least one fault.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        faults = [_describe(fault, model) for fault in error.errors()]
+        raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults)) from error
+
+
+def _describe(fault: Any, model: type[BaseModel]) -> str:
+    """Words one pydantic fault for the person who wrote the file."""
+    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, _keys(model), n=1)
+        return f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "")
+    if fault["type"] == "missing":
+        return f"key {key} is missing"
+    if fault["type"] == "value_error":
+        return f"{key}: {fault['ctx']['error']}"
+    bound = fault["msg"].replace("Input should be", "must be").replace("a valid", "a")
+    hint = ""
+    if isinstance(fault["input"], str) and fault["type"] in {"float_type", "int_type"}:
+        hint = " (a string; YAML reads 1e-3 as one, write 1.0e-3)"
+    return f"{key} {bound[0].lower() + bound[1:]}, got {fault['input']!r}{hint}"
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Lists the dotted keys of a model tree."""
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys.extend(_keys(inner, f"{prefix}{name}."))
+    return keys

@@ -1,0 +1,17 @@
+"""Where the stages' files stand, relative to the project's root; `dvc.yaml` names the same."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+RAW = Path("data/raw")
+GRAPH = Path("data/graph")
+IMAGES = Path("data/images")
+IMAGE_FEATURES = Path("data/features/image.parquet")
+TEXT_FEATURES = Path("data/features/text.parquet")
+
+DATA_SUMMARY = Path("results/data.json")
+TRAINING = Path("results/training")
+MODEL = Path("results/model")
+EVALUATION = Path("results/evaluation")
+PREDICTIONS = Path("results/predictions.parquet")

@@ -1,0 +1,46 @@
+"""How every stage runs: the user's errors as one message, bugs with their traceback."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from imf_core.errors import ImfError
+
+STATE_VARIABLE = "IMF_STATE"
+
+
+def run_stage(stage: Callable[[], None]) -> None:
+    """Runs a stage and ends the process with status 1 and a plain message on a user's error.
+
+    Args:
+        stage: The stage's `main`.
+
+    Raises:
+        SystemExit: With status 1 on an `ImfError` or a full disk.
+    """
+    try:
+        stage()
+    except ImfError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        where = error.filename or "the working folder"
+        print(
+            f"error: the disk is full (writing {where}); free some space and run `dvc repro` "
+            "again, finished stages and checkpoints are kept",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def state_folder() -> Path:
+    """Returns the folder for resumable work outside DVC: checkpoints and fetched media.
+
+    Its root is the environment variable `IMF_STATE`, by default `.imf` in the working folder. It
+    may be deleted at any time; unfinished work then starts anew.
+    """
+    return Path(os.environ.get(STATE_VARIABLE, ".imf"))
