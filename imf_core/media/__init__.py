@@ -1,0 +1,1 @@
+"""Pictures of the atlas: what each flag is made of, and the code that draws it."""
