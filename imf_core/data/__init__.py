@@ -1,0 +1,1 @@
+"""From source files to a graph with integer ids and a split."""

@@ -1,0 +1,230 @@
+"""Line-level readers of the text formats in which graphs come.
+
+In: one UTF-8 text file. Out: its fields, with what was skipped counted. Every fault names the
+file, the line, the value found there and the remedy. A byte order mark and CRLF line ends are
+accepted; blank lines are skipped and counted.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imf_core.errors import DataError
+
+NumberedLine = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class LabelTriples:
+    """Facts as they stand in a file, duplicates included.
+
+    Attributes:
+        heads, relations, tails: Labels in line order, each of length N.
+        blank_lines: Number of lines skipped.
+    """
+
+    heads: list[str]
+    relations: list[str]
+    tails: list[str]
+    blank_lines: int
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A `label <tab> text` file.
+
+    Attributes:
+        by_label: The text of each label, in line order, without empty texts.
+        empty: Number of labels whose text is empty.
+        repeated: Number of lines that repeat an earlier one.
+        blank_lines: Number of lines skipped.
+    """
+
+    by_label: dict[str, str]
+    empty: int
+    repeated: int
+    blank_lines: int
+
+
+def read_lines(path: Path) -> tuple[list[NumberedLine], int]:
+    """Reads the lines of a text file that hold anything.
+
+    Args:
+        path: A UTF-8 file, with or without byte order mark, with LF or CRLF line ends.
+
+    Returns:
+        The lines with their numbers from 1, and the number of blank lines skipped.
+
+    Raises:
+        DataError: If the file is missing or is not UTF-8.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); put the file there") from error
+    try:
+        content = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is not valid UTF-8; "
+            "save the file with the encoding UTF-8"
+        ) from error
+    # Not splitlines(): that would also cut at the rarer separators that occur inside texts.
+    lines = [line.removesuffix("\r") for line in content.split("\n")]
+    if lines[-1] == "":
+        lines.pop()
+    kept = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    return kept, len(lines) - len(kept)
+
+
+def read_label_triples(path: Path) -> LabelTriples:
+    """Reads facts: one per line, the labels of head, relation and tail separated by tabs.
+
+    Raises:
+        DataError: If the file is missing, is not UTF-8, holds no fact, or a line has not exactly
+            three fields that hold something.
+    """
+    lines, blank = read_lines(path)
+    _require_content(path, lines)
+    rows = [line.split("\t") for _, line in lines]
+    for (number, line), row in zip(lines, rows, strict=True):
+        if len(row) != 3 or not all(field.strip() for field in row):
+            filled = sum(bool(field.strip()) for field in row)
+            raise DataError(
+                f"{path}, line {number}: expected head, relation and tail separated by two tabs, "
+                f"got {len(row)} fields of which {filled} hold something: {_shorten(line)}; "
+                "mend the line"
+            )
+    heads, relations, tails = (list(column) for column in zip(*rows, strict=True))
+    return LabelTriples(heads, relations, tails, blank)
+
+
+def read_id_triples(
+    path: Path, num_entities: int, num_relations: int
+) -> tuple[NDArray[np.int64], int]:
+    """Reads facts given as ids: head, relation, tail, separated by white space.
+
+    Args:
+        path: The file.
+        num_entities: Entity ids must be below this.
+        num_relations: Relation ids must be below this.
+
+    Returns:
+        The facts in line order, shape: (N, 3), dtype: int64, and the number of blank lines.
+
+    Raises:
+        DataError: If the file is missing, holds no fact, or a line has not three ids in range.
+    """
+    lines, blank = read_lines(path)
+    _require_content(path, lines)
+    bounds = (num_entities, num_relations, num_entities)
+    rows = []
+    for number, line in lines:
+        row = [int(field) if field.isdecimal() else -1 for field in line.split()]
+        if len(row) != 3 or not all(0 <= x < n for x, n in zip(row, bounds, strict=True)):
+            raise DataError(
+                f"{path}, line {number}: expected an entity id below {num_entities}, a relation id "
+                f"below {num_relations} and an entity id below {num_entities}, got "
+                f"{_shorten(line)}; the file does not fit its id files"
+            )
+        rows.append(row)
+    return np.array(rows, dtype=np.int64), blank
+
+
+def read_label_ids(path: Path) -> list[str]:
+    """Reads a label-to-id map: `label id` per line, or `id label id`, with or without a count.
+
+    Returns:
+        The labels, the position being the id.
+
+    Raises:
+        DataError: If the file is missing or malformed, the ids are not 0, 1, 2, ... each once, a
+            label stands twice, or the count in the first line is wrong.
+    """
+    lines, _ = read_lines(path)
+    _require_content(path, lines)
+    expected = None
+    if lines[0][1].strip().isdecimal():
+        expected = int(lines[0][1])
+        lines = lines[1:]
+    by_id: dict[int, str] = {}
+    for number, line in lines:
+        label, _, last = line.rstrip().replace("\t", " ").rpartition(" ")
+        if not label or not last.isdecimal() or int(last) in by_id:
+            raise DataError(
+                f"{path}, line {number}: expected a label and an id not seen before, got "
+                f"{_shorten(line)}; mend the line"
+            )
+        by_id[int(last)] = label.removeprefix(f"{last} ")
+    count = len(by_id)
+    if (expected not in (None, count)) or sorted(by_id) != list(range(count)):
+        raise DataError(
+            f"{path}: expected the ids 0 to {(expected or count) - 1} each once, got {count} ids "
+            f"up to {max(by_id, default=-1)}; the file is incomplete"
+        )
+    if len(set(by_id.values())) < count:
+        raise DataError(f"{path}: a label stands twice; every id needs a label of its own")
+    return [by_id[position] for position in range(count)]
+
+
+def read_texts(path: Path) -> Texts:
+    """Reads a text for each label: `label <tab> text` per line, the text up to the line's end.
+
+    Raises:
+        DataError: If the file is missing, is not UTF-8, a line has no tab or no label, or one
+            label has two different texts.
+    """
+    lines, blank = read_lines(path)
+    seen: dict[str, tuple[str, int]] = {}
+    repeated = 0
+    for number, line in lines:
+        label, tab, text = line.partition("\t")
+        if not tab or not label.strip():
+            raise DataError(
+                f"{path}, line {number}: expected a label and a text separated by a tab, got "
+                f"{_shorten(line)}; mend the line"
+            )
+        text = text.strip()
+        earlier = seen.get(label)
+        if earlier is not None and earlier[0] != text:
+            raise DataError(
+                f"{path}, line {number}: {label!r} is given the text {_shorten(text)}, but line "
+                f"{earlier[1]} gives it {_shorten(earlier[0])}; keep one of the two lines"
+            )
+        repeated += earlier is not None
+        seen.setdefault(label, (text, number))
+    by_label = {label: text for label, (text, _) in seen.items() if text}
+    return Texts(by_label, len(seen) - len(by_label), repeated, blank)
+
+
+def name_from_title(title: str) -> str:
+    """Makes a name for people out of a URI or a label in the style of one.
+
+    The last part of the path without percent codes and underscores; camel case becomes words.
+    """
+    stem = title.strip("<>")
+    for marker in ("/resource/", "/ontology/", "#"):
+        before, found, after = stem.rpartition(marker)
+        if found and before:
+            stem = after
+    if "://" in stem:
+        stem = stem.rsplit("/", 1)[-1]
+    name = unquote(stem).replace("_", " ").strip()
+    if name.isascii() and name.isalpha() and name[:1].islower():
+        name = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
+    return name or title
+
+
+def _require_content(path: Path, lines: list[NumberedLine]) -> None:
+    """Raises a `DataError` if there is no line."""
+    if not lines:
+        raise DataError(f"{path} is empty; it must hold at least one line, or be left out")
+
+
+def _shorten(value: str) -> str:
+    """Quotes a value for a message, cut to a readable length."""
+    return repr(value if len(value) <= 80 else value[:77] + "...")

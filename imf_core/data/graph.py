@@ -1,0 +1,136 @@
+"""The prepared graph: what `prepare` writes and every later stage reads.
+
+Three Parquet files in one folder: `entities` (label, name, description), `relations` (label,
+name) and `triples` (head, relation, tail, split). A row's position is its id. The graph's
+fingerprint, a hash of all labels in order, travels with every artifact made from it, so that
+features or a model of another graph are refused by name.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from imf_core.artifacts import read_parquet, read_parquet_metadata, write_parquet
+from imf_core.errors import DataError
+
+SPLITS = ("train", "valid", "test")
+FINGERPRINT_KEY = "graph_fingerprint"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A knowledge graph with dense ids.
+
+    Attributes:
+        entity_labels: Source labels; the position is the entity id. Length E.
+        entity_names: Names for people, the label where the source gives none. Length E.
+        entity_descriptions: Texts about the entities, "" where the source gives none. Length E.
+        relation_labels: Source labels; the position is the relation id. Length R.
+        relation_names: Names for people. Length R.
+        triples: Split name -> facts (head, relation, tail), shape: (N, 3), dtype: long.
+    """
+
+    entity_labels: list[str]
+    entity_names: list[str]
+    entity_descriptions: list[str]
+    relation_labels: list[str]
+    relation_names: list[str]
+    triples: dict[str, Tensor]
+
+    @property
+    def num_entities(self) -> int:
+        """Number of entities, E."""
+        return len(self.entity_labels)
+
+    @property
+    def num_relations(self) -> int:
+        """Number of relations without inverses, R."""
+        return len(self.relation_labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all entity and relation labels in id order."""
+        return labels_fingerprint(self.entity_labels, self.relation_labels)
+
+
+def labels_fingerprint(entity_labels: list[str], relation_labels: list[str]) -> str:
+    """Hashes the labels that give ids their meaning."""
+    digest = hashlib.sha256()
+    for labels in (entity_labels, relation_labels):
+        digest.update(b"%d\n" % len(labels))
+        digest.update("".join(f"{label}\n" for label in labels).encode("utf-8"))
+    return digest.hexdigest()
+
+
+def save_graph(graph: Graph, folder: Path) -> None:
+    """Writes `entities.parquet`, `relations.parquet` and `triples.parquet` into `folder`."""
+    metadata = {FINGERPRINT_KEY: graph.fingerprint}
+    entities = pa.table(
+        {
+            "entity_label": pa.array(graph.entity_labels, pa.string()),
+            "name": pa.array(graph.entity_names, pa.string()),
+            "description": pa.array(graph.entity_descriptions, pa.string()),
+        }
+    )
+    relations = pa.table(
+        {
+            "relation_label": pa.array(graph.relation_labels, pa.string()),
+            "name": pa.array(graph.relation_names, pa.string()),
+        }
+    )
+    columns = np.concatenate([graph.triples[split].numpy() for split in SPLITS])
+    names = [split for split in SPLITS for _ in range(len(graph.triples[split]))]
+    triples = pa.table(
+        {
+            "head": pa.array(columns[:, 0], pa.int64()),
+            "relation": pa.array(columns[:, 1], pa.int64()),
+            "tail": pa.array(columns[:, 2], pa.int64()),
+            "split": pa.array(names, pa.string()),
+        }
+    )
+    write_parquet(folder / "entities.parquet", entities, metadata)
+    write_parquet(folder / "relations.parquet", relations, metadata)
+    write_parquet(folder / "triples.parquet", triples, metadata)
+
+
+def load_graph(folder: Path) -> Graph:
+    """Reads what `save_graph` wrote.
+
+    Raises:
+        DataError: If a file is missing or damaged, or the three are not of one graph.
+    """
+    entities = read_parquet(folder / "entities.parquet")
+    relations = read_parquet(folder / "relations.parquet")
+    table = read_parquet(folder / "triples.parquet")
+    split = np.array(table["split"].to_pylist(), dtype=object)
+    columns = np.stack([table[name].to_numpy() for name in ("head", "relation", "tail")], axis=1)
+    graph = Graph(
+        entity_labels=entities["entity_label"].to_pylist(),
+        entity_names=entities["name"].to_pylist(),
+        entity_descriptions=entities["description"].to_pylist(),
+        relation_labels=relations["relation_label"].to_pylist(),
+        relation_names=relations["name"].to_pylist(),
+        triples={name: torch.from_numpy(columns[split == name]) for name in SPLITS},
+    )
+    for name in ("entities", "relations", "triples"):
+        require_fingerprint(folder / f"{name}.parquet", graph.fingerprint)
+    return graph
+
+
+def require_fingerprint(path: Path, fingerprint: str) -> None:
+    """Checks that a Parquet file was made from the graph with this fingerprint.
+
+    Raises:
+        DataError: If it was made from another graph.
+    """
+    found = read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
+    if found != fingerprint:
+        raise DataError(
+            f"{path} belongs to another graph (fingerprint {found[:12]}, expected "
+            f"{fingerprint[:12]}); run `dvc repro` to make it from this one"
+        )

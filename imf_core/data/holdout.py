@@ -1,0 +1,88 @@
+"""Holds facts out of train so that they can be asked without their answer standing there.
+
+In: facts as ids. Out: which of them to hold out. The unit is the group: all facts between one
+unordered pair of entities. A group moves as a whole, so both directions of a symmetric relation,
+a relation and its inverse, and one pair under several relations always land in the same split.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_RELATION_FACTS = 5
+
+Facts = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+def pair_keys(facts: Facts, num_entities: int) -> NDArray[np.int64]:
+    """Numbers the unordered pair {head, tail} of each fact; shape: (N, 3) -> (N,)."""
+    low = np.minimum(facts[:, 0], facts[:, 2])
+    high = np.maximum(facts[:, 0], facts[:, 2])
+    keys: NDArray[np.int64] = low * num_entities + high
+    return keys
+
+
+def fact_keys(facts: Facts, num_entities: int, num_relations: int) -> NDArray[np.int64]:
+    """Numbers each fact so that equal facts, and only they, are equal; (N, 3) -> (N,)."""
+    keys: NDArray[np.int64] = (facts[:, 0] * num_relations + facts[:, 1]) * num_entities + facts[
+        :, 2
+    ]
+    return keys
+
+
+def hold_out(
+    facts: Facts, wanted: int, num_entities: int, num_relations: int, seed: int, keep: Mask
+) -> Mask:
+    """Chooses facts to hold out, group by group in random order, until enough are chosen.
+
+    A group is held out only if both its entities and all its relations still occur in the facts
+    that stay, each of its relations has at least five facts, and none of its facts is marked to
+    be kept. The choice does not depend on the order of the facts.
+
+    Args:
+        facts: Distinct facts, shape: (N, 3), dtype: int64.
+        wanted: Number of facts to hold out. The last group may exceed it; fewer are held out
+            where the rule leaves no more.
+        num_entities: E, bound of the entity ids.
+        num_relations: R, bound of the relation ids.
+        seed: Seed of the order.
+        keep: Facts that must stay, shape: (N,), dtype: bool.
+
+    Returns:
+        Whether each fact is held out, shape: (N,), dtype: bool.
+    """
+    keys, group_of, sizes = np.unique(
+        pair_keys(facts, num_entities), return_inverse=True, return_counts=True
+    )
+    members = np.argsort(group_of, kind="stable")
+    ends = np.cumsum(sizes)
+    relation_facts = np.bincount(facts[:, 1], minlength=num_relations)
+    stays = keep | (relation_facts[facts[:, 1]] < MIN_RELATION_FACTS)
+    is_bound = np.bincount(group_of, weights=stays, minlength=len(keys)) > 0
+
+    # Python lists: the loop below touches single numbers, which numpy does slowly.
+    order = np.argsort(np.random.default_rng(seed).random(len(keys)), kind="stable").tolist()
+    lows, highs = (keys // num_entities).tolist(), (keys % num_entities).tolist()
+    relations = facts[members, 1].tolist()
+    degree = np.bincount(facts[:, [0, 2]].ravel(), minlength=num_entities).tolist()
+    left = relation_facts.tolist()
+    is_held = np.zeros(len(keys), dtype=bool)
+    held = 0
+    for group in order:
+        if held >= wanted:
+            break
+        end, size = int(ends[group]), int(sizes[group])
+        group_relations = relations[end - size : end]
+        low, high = lows[group], highs[group]
+        leaves_entities = degree[low] > size * (1 + (low == high)) and degree[high] > size
+        leaves_relations = all(left[r] > group_relations.count(r) for r in group_relations)
+        if is_bound[group] or not leaves_entities or not leaves_relations:
+            continue
+        is_held[group] = True
+        held += size
+        degree[low] -= size
+        degree[high] -= size
+        for relation in group_relations:
+            left[relation] -= 1
+    chosen: Mask = is_held[group_of]
+    return chosen

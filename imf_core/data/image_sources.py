@@ -1,0 +1,81 @@
+"""Which images an entity has, and where they are: written by `prepare`, read by `images`.
+
+A Parquet file beside the graph with one row per image in the order of the source's index. A
+source is a URL, or a path relative to the raw folder.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from imf_core.artifacts import read_parquet, write_parquet
+from imf_core.data.folder import IMAGE_INDEX, read_image_index
+from imf_core.data.graph import FINGERPRINT_KEY, Graph, require_fingerprint
+
+FILE_NAME = "image_sources.parquet"
+
+
+@dataclass(frozen=True)
+class ImageSources:
+    """The images of a graph's entities, in index order.
+
+    Attributes:
+        entity_ids: One per image.
+        sources: URL, or path relative to the raw folder; one per image.
+    """
+
+    entity_ids: list[int]
+    sources: list[str]
+
+
+@dataclass(frozen=True)
+class ImageIndexFaults:
+    """Lines of an image index that were left out.
+
+    Attributes:
+        unknown_entity: Lines whose label is in no fact.
+        repeated: Lines that repeat an entity with the same source.
+        blank: Blank lines.
+    """
+
+    unknown_entity: int
+    repeated: int
+    blank: int
+
+
+def read_image_sources(raw: Path, graph: Graph) -> tuple[ImageSources, ImageIndexFaults]:
+    """Reads the image index of a raw folder, if it has one, against the entities of `graph`.
+
+    Raises:
+        DataError: If the index is malformed.
+    """
+    lines, blank = read_image_index(raw / IMAGE_INDEX)
+    ids = {label: position for position, label in enumerate(graph.entity_labels)}
+    known = [(ids[line.entity_label], line.source) for line in lines if line.entity_label in ids]
+    distinct = list(dict.fromkeys(known))
+    faults = ImageIndexFaults(len(lines) - len(known), len(known) - len(distinct), blank)
+    return ImageSources([row[0] for row in distinct], [row[1] for row in distinct]), faults
+
+
+def save_image_sources(images: ImageSources, graph_fingerprint: str, folder: Path) -> None:
+    """Writes `image_sources.parquet` (`entity_id`, `source`) into `folder`."""
+    table = pa.table(
+        {
+            "entity_id": pa.array(np.array(images.entity_ids, dtype=np.int64), pa.int64()),
+            "source": pa.array(images.sources, pa.string()),
+        }
+    )
+    write_parquet(folder / FILE_NAME, table, {FINGERPRINT_KEY: graph_fingerprint})
+
+
+def load_image_sources(folder: Path, graph_fingerprint: str) -> ImageSources:
+    """Reads what `save_image_sources` wrote.
+
+    Raises:
+        DataError: If the file is missing, damaged or of another graph.
+    """
+    table = read_parquet(folder / FILE_NAME)
+    require_fingerprint(folder / FILE_NAME, graph_fingerprint)
+    return ImageSources(table["entity_id"].to_pylist(), table["source"].to_pylist())

@@ -1,0 +1,86 @@
+"""The known answers of every query, as CSR: what training learns from and ranking filters by."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class KnownTails:
+    """Distinct queries (head, relation with inverses) and their distinct known tails.
+
+    Attributes:
+        queries: Sorted by relation, then head, shape: (Q, 2), dtype: long.
+        offsets: CSR offsets into `tails`, shape: (Q + 1,), dtype: long.
+        tails: Sorted within each query, shape: (T,), dtype: long.
+        num_entities: E.
+    """
+
+    queries: Tensor
+    offsets: Tensor
+    tails: Tensor
+    num_entities: int
+
+    def lookup(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Finds the known tails of a batch of queries.
+
+        Args:
+            queries: shape: (B, 2), dtype: long, on the CPU.
+
+        Returns:
+            Row in the batch and tail of each known answer, shapes: (P,), (P,), dtype: long.
+        """
+        key = self._keys(queries)
+        keys = self._keys(self.queries)
+        position = torch.searchsorted(keys, key).clamp_max(max(len(keys) - 1, 0))
+        found = keys[position] == key if len(keys) else torch.zeros_like(key, dtype=torch.bool)
+        sizes = torch.where(found, self.offsets[position + 1] - self.offsets[position], 0)
+        rows, index = expand(self.offsets[position], sizes)
+        return rows, self.tails[index]
+
+    def _keys(self, queries: Tensor) -> Tensor:
+        """Orders queries by one number, shape: (N, 2) -> (N,), dtype: long."""
+        return queries[:, 1] * self.num_entities + queries[:, 0]
+
+
+def with_inverses(triples: Tensor, num_relations: int) -> Tensor:
+    """Appends (tail, relation + R, head) for every triple, shape: (N, 3) -> (2N, 3)."""
+    head, relation, tail = triples.unbind(dim=1)
+    return torch.cat([triples, torch.stack([tail, relation + num_relations, head], dim=1)])
+
+
+def build_known_tails(triples: Tensor, num_entities: int, num_relations: int) -> KnownTails:
+    """Groups triples and their inverses by query.
+
+    Args:
+        triples: shape: (N, 3), dtype: long; repeated ones count once.
+        num_entities: E.
+        num_relations: R, without inverses.
+    """
+    facts = with_inverses(triples, num_relations)
+    key = (facts[:, 1] * num_entities + facts[:, 0]) * num_entities + facts[:, 2]
+    key = torch.unique(key)  # sorted
+    query, counts = torch.unique_consecutive(key // num_entities, return_counts=True)
+    return KnownTails(
+        queries=torch.stack([query % num_entities, query // num_entities], dim=1),
+        offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
+        tails=key % num_entities,
+        num_entities=num_entities,
+    )
+
+
+def expand(starts: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Enumerates several ranges of integers one after the other.
+
+    Args:
+        starts: First element of each range, shape: (B,), dtype: long.
+        sizes: Length of each range, shape: (B,), dtype: long.
+
+    Returns:
+        Range number and element, shapes: (P,), (P,), dtype: long.
+    """
+    rows = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+    first = sizes.cumsum(0) - sizes
+    within = torch.arange(len(rows), device=sizes.device) - first[rows]
+    return rows, starts[rows] + within

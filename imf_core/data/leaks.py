@@ -1,0 +1,65 @@
+"""Counts what stands in more than one split, and what is asked without ever being taught.
+
+In: the facts of the splits. Out: plain counts for the data summary. An overlap is counted in
+lines of the first-named split; a linked pair is a fact whose two entities are joined in train by
+any relation in any direction, so that its answer may be read off there.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from imf_core.data.holdout import Facts, Mask, fact_keys, pair_keys
+
+
+def is_among(facts: Facts, others: Facts, num_entities: int, num_relations: int) -> Mask:
+    """Whether each fact is among `others`; shapes: (N, 3), (M, 3) -> (N,), dtype: bool."""
+    keys = fact_keys(facts, num_entities, num_relations)
+    return np.isin(keys, fact_keys(others, num_entities, num_relations))
+
+
+def count_overlaps(
+    facts: Mapping[str, Facts], num_entities: int, num_relations: int
+) -> dict[str, int]:
+    """Counts the lines of valid and test that stand in another split as well.
+
+    Args:
+        facts: Split name -> facts, shape: (N, 3); an absent split counts as empty.
+        num_entities: E.
+        num_relations: R.
+
+    Returns:
+        `valid_in_train`, `valid_in_test_only` (not in train), `valid_new` (in neither) and
+        `test_in_train`.
+    """
+    none = np.empty((0, 3), dtype=np.int64)
+    train, valid, test = (facts.get(split, none) for split in ("train", "valid", "test"))
+    in_train = is_among(valid, train, num_entities, num_relations)
+    in_test = is_among(valid, test, num_entities, num_relations)
+    return {
+        "valid_in_train": int(in_train.sum()),
+        "valid_in_test_only": int((in_test & ~in_train).sum()),
+        "valid_new": int((~in_train & ~in_test).sum()),
+        "test_in_train": int(is_among(test, train, num_entities, num_relations).sum()),
+    }
+
+
+def count_linked_pairs(facts: Mapping[str, Facts], num_entities: int) -> dict[str, int]:
+    """Counts the facts of valid and test whose unordered pair of entities is linked in train."""
+    train = pair_keys(facts["train"], num_entities)
+    return {
+        f"{split}_pairs_linked_in_train": int(
+            np.isin(pair_keys(facts[split], num_entities), train).sum()
+        )
+        for split in ("valid", "test")
+    }
+
+
+def count_unseen(facts: Mapping[str, Facts]) -> dict[str, int]:
+    """Counts the distinct entities and relations of valid and test that train does not have."""
+    counts = {}
+    for split in ("valid", "test"):
+        for noun, columns in (("entities", [0, 2]), ("relations", [1])):
+            unseen = np.setdiff1d(facts[split][:, columns], facts["train"][:, columns])
+            counts[f"{split}_{noun}_unseen_in_train"] = len(unseen)
+    return counts

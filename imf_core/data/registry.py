@@ -1,0 +1,147 @@
+"""The data sets that can be named in `params.yaml`: what they consist of and where it is.
+
+`registry.yaml` beside this file is the data, this the typed form of it. A source file is pinned
+by size and SHA-256, a graph by its counts, so that a set is the same everywhere or an error.
+"""
+
+import difflib
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from imf_core.config import Section, validate
+from imf_core.errors import ConfigError
+
+FOLDER = "folder"
+REGISTRY_PATH = Path(__file__).with_name("registry.yaml")
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+class PinnedUrl(Section):
+    """Where some bytes are and which they must be."""
+
+    url: str = Field(pattern=r"^https?://")
+    bytes: int = Field(ge=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @property
+    def mirror_path(self) -> str:
+        """The path below a mirror: the URL without its scheme."""
+        return self.url.split("://", 1)[1]
+
+    @field_validator("url")
+    @classmethod
+    def _stays_below_a_mirror(cls, url: str) -> str:
+        if ".." in PurePosixPath(url).parts or "?" in url:
+            raise ValueError(f"a URL must be a plain path without '..' and '?', got {url}")
+        return url
+
+
+class SourceFile(PinnedUrl):
+    """A file kept as it comes."""
+
+    save_as: FileName
+
+
+class SourceArchive(PinnedUrl):
+    """A tar archive out of which files are taken as they are."""
+
+    unpack: list[FileName] = Field(min_length=1)
+
+
+class Counts(Section):
+    """What the source holds, duplicates included; anything else is an error."""
+
+    entities: int = Field(ge=1)
+    relations: int = Field(ge=1)
+    train: int = Field(ge=1, description="lines")
+    valid: int = Field(ge=0, description="lines")
+    test: int = Field(ge=0, description="lines")
+
+
+class EmbeddedDataset(Section):
+    """A set whose facts are part of this package."""
+
+    kind: Literal["embedded"]
+    title: str
+    licence: str
+    citation: str
+
+
+class DownloadedDataset(Section):
+    """A set that is fetched.
+
+    `format` says how its files are read: `labels` as a user's folder (tab-separated labels),
+    `ids` as triples of ids with `entity2id.txt` and `relation2id.txt`. Where an `ids` set has
+    titles, the files named here map them to the same ids; they are turned into names.
+    """
+
+    kind: Literal["download"]
+    title: str
+    licence: str
+    citation: str
+    format: Literal["labels", "ids"]
+    entity_titles: FileName | None = None
+    relation_titles: FileName | None = None
+    counts: Counts
+    files: list[SourceFile] = Field(default=[])
+    archives: list[SourceArchive] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _has_its_files(self) -> "DownloadedDataset":
+        names = [file.save_as for file in self.files]
+        names += [name for archive in self.archives for name in archive.unpack]
+        needed = {"train.txt"}
+        if self.format == "ids":
+            needed |= {"entity2id.txt", "relation2id.txt"}
+        needed |= {name for name in (self.entity_titles, self.relation_titles) if name}
+        if len(set(names)) < len(names) or needed - set(names):
+            raise ValueError(f"needs {sorted(needed)} and no name twice, got {sorted(names)}")
+        return self
+
+
+Dataset = Annotated[EmbeddedDataset | DownloadedDataset, Field(discriminator="kind")]
+
+
+class Registry(Section):
+    """All data sets by name."""
+
+    datasets: dict[str, Dataset]
+
+
+def load_registry(path: Path = REGISTRY_PATH) -> dict[str, EmbeddedDataset | DownloadedDataset]:
+    """Reads and checks a registry.
+
+    Raises:
+        ConfigError: If the file is malformed; all faults are listed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    return validate(Registry, raw, path.name).datasets
+
+
+def find_dataset(name: str) -> EmbeddedDataset | DownloadedDataset:
+    """Returns the registered set of this name.
+
+    Raises:
+        ConfigError: If there is none; the message lists the names there are.
+    """
+    datasets = _registry()
+    if name not in datasets:
+        near = difflib.get_close_matches(name, [*datasets, FOLDER], n=1)
+        raise ConfigError(
+            f"dataset.name must be one of {', '.join(datasets)} or {FOLDER} (your own graph in "
+            f"dataset.path), got {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+        )
+    return datasets[name]
+
+
+@cache
+def _registry() -> dict[str, EmbeddedDataset | DownloadedDataset]:
+    return load_registry()

@@ -1,0 +1,90 @@
+"""A graph as its source gives it: labels, and facts as ids with every duplicate still there.
+
+In: a raw folder in one of two formats, labels or ids. Out: a `SourceGraph`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imf_core.data.folder import TEST, TRAIN, VALID
+from imf_core.data.formats import (
+    LabelTriples,
+    read_id_triples,
+    read_label_ids,
+    read_label_triples,
+)
+from imf_core.errors import DataError
+
+Facts = NDArray[np.int64]
+SPLIT_FILES = {"train": TRAIN, "valid": VALID, "test": TEST}
+
+
+@dataclass(frozen=True)
+class SourceGraph:
+    """Labels and facts of a source.
+
+    Attributes:
+        entity_labels: The position is the entity id.
+        relation_labels: The position is the relation id.
+        facts: Split name -> lines in file order, shape: (N, 3), dtype: int64; a split without a
+            file is absent.
+        blank_lines: Number of lines skipped in these files.
+    """
+
+    entity_labels: list[str]
+    relation_labels: list[str]
+    facts: dict[str, Facts]
+    blank_lines: int
+
+
+def read_label_graph(raw: Path) -> SourceGraph:
+    """Reads `train.txt` and, where they are, `valid.txt` and `test.txt` with labels.
+
+    Ids follow the sorted labels, hence do not depend on the order of the lines.
+
+    Raises:
+        DataError: If `train.txt` is missing or a file is malformed.
+    """
+    files = {split: read_label_triples(raw / name) for split, name in _present(raw).items()}
+    entities = sorted({label for file in files.values() for label in (*file.heads, *file.tails)})
+    relations = sorted({label for file in files.values() for label in file.relations})
+    entity_ids = {label: position for position, label in enumerate(entities)}
+    relation_ids = {label: position for position, label in enumerate(relations)}
+    facts = {split: _to_ids(file, entity_ids, relation_ids) for split, file in files.items()}
+    blank = sum(file.blank_lines for file in files.values())
+    return SourceGraph(entities, relations, facts, blank)
+
+
+def read_id_graph(raw: Path) -> SourceGraph:
+    """Reads `entity2id.txt`, `relation2id.txt` and the facts as ids; the ids stay as they are.
+
+    Raises:
+        DataError: If a file is missing or malformed, or an id has no label.
+    """
+    entities = read_label_ids(raw / "entity2id.txt")
+    relations = read_label_ids(raw / "relation2id.txt")
+    facts, blank = {}, 0
+    for split, name in _present(raw).items():
+        facts[split], skipped = read_id_triples(raw / name, len(entities), len(relations))
+        blank += skipped
+    return SourceGraph(entities, relations, facts, blank)
+
+
+def _present(raw: Path) -> dict[str, str]:
+    """Returns the split files that are there."""
+    if not (raw / TRAIN).is_file():
+        raise DataError(f"{raw / TRAIN} is missing; run `dvc repro` to make it")
+    return {split: name for split, name in SPLIT_FILES.items() if (raw / name).is_file()}
+
+
+def _to_ids(file: LabelTriples, entity_ids: dict[str, int], relation_ids: dict[str, int]) -> Facts:
+    """Returns the facts of a file as ids, shape: (N, 3), dtype: int64."""
+    columns = (
+        [entity_ids[label] for label in file.heads],
+        [relation_ids[label] for label in file.relations],
+        [entity_ids[label] for label in file.tails],
+    )
+    return np.stack([np.array(column, dtype=np.int64) for column in columns], axis=1)

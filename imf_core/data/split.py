@@ -1,0 +1,129 @@
+"""Decides which facts are train, valid and test.
+
+In: the facts of a source, split or not, with their duplicates. Out: three splits. What the source
+gives is kept where it can be used; what is missing, or contaminated beyond use, is held out of
+train (`holdout`). Test is never changed, except that a fact in it counts once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from imf_core.config import PrepareParams
+from imf_core.data.holdout import Facts, fact_keys, hold_out
+from imf_core.data.leaks import is_among
+from imf_core.errors import DataError
+
+# A valid of which more than this share of lines stands in train or test is rebuilt, one of which
+# less does is cleaned.
+MAX_CONTAMINATION = 0.05
+
+GIVEN, CLEANED, HELD_OUT = "as given", "as given, cleaned", "held out of train"
+_SEED_STEP = {"test": 0, "valid": 1}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Facts of the three splits and how they came about.
+
+    Attributes:
+        facts: Split name -> distinct facts, shape: (N, 3), dtype: int64.
+        duplicate_lines: Split name -> lines dropped because the split has the fact already.
+        valid_source: `as given`, `as given, cleaned` or `held out of train`.
+        test_source: `as given` or `held out of train`.
+        valid_dropped: Distinct valid facts dropped because train or test has them.
+        valid_returned_to_train: Distinct facts of a discarded valid that joined train.
+    """
+
+    facts: dict[str, Facts]
+    duplicate_lines: dict[str, int]
+    valid_source: str
+    test_source: str
+    valid_dropped: int
+    valid_returned_to_train: int
+
+
+def make_splits(
+    found: Mapping[str, Facts], num_entities: int, num_relations: int, params: PrepareParams
+) -> Splits:
+    """Makes train, valid and test out of the splits that a source has.
+
+    Args:
+        found: Split name -> lines of the source, shape: (N, 3), dtype: int64; `valid` and `test`
+            may be absent.
+        num_entities: E.
+        num_relations: R.
+        params: Kind of split, fractions and seed.
+
+    Returns:
+        The three splits, none of them empty.
+
+    Raises:
+        DataError: If a split is missing and no fact can be held out for it.
+    """
+    facts = {
+        split: _drop_duplicates(lines, num_entities, num_relations)
+        for split, lines in found.items()
+    }
+    duplicates = {split: len(found[split]) - len(facts[split]) for split in found}
+    wanted = _distinct_facts(facts, num_entities, num_relations)
+    valid_source = GIVEN if "valid" in found else HELD_OUT
+    test_source = GIVEN if "test" in found else HELD_OUT
+    dropped = returned = 0
+    if params.split == "leak-free" and "valid" in found:
+        others = np.concatenate([facts["train"], facts.get("test", facts["train"][:0])])
+        contaminated = is_among(facts["valid"], others, num_entities, num_relations)
+        clean, dropped = facts["valid"][~contaminated], int(contaminated.sum())
+        lines = is_among(found["valid"], others, num_entities, num_relations)
+        if lines.mean() > MAX_CONTAMINATION:
+            facts["train"] = np.concatenate([facts["train"], clean])
+            del facts["valid"]
+            returned, valid_source = len(clean), HELD_OUT
+        elif dropped:
+            facts["valid"], valid_source = clean, CLEANED
+    for split, fraction in (("test", params.test_fraction), ("valid", params.valid_fraction)):
+        if split not in facts:
+            facts.update(
+                _hold_out(
+                    facts, split, round(fraction * wanted), num_entities, num_relations, params.seed
+                )
+            )
+    return Splits(facts, duplicates, valid_source, test_source, dropped, returned)
+
+
+def _hold_out(
+    facts: Mapping[str, Facts],
+    split: str,
+    wanted: int,
+    num_entities: int,
+    num_relations: int,
+    seed: int,
+) -> dict[str, Facts]:
+    """Returns train without, and `split` with, the facts held out of train."""
+    train = facts["train"]
+    keep = np.zeros(len(train), dtype=bool)
+    for name in facts.keys() - {"train"}:
+        # A fact that train shares with another split would make the two held-out splits overlap.
+        keep |= is_among(train, facts[name], num_entities, num_relations)
+    step_seed = len(_SEED_STEP) * seed + _SEED_STEP[split]
+    is_held = hold_out(train, max(wanted, 1), num_entities, num_relations, step_seed, keep)
+    if not is_held.any():
+        raise DataError(
+            f"none of the {len(train)} train facts can be held out for {split}: every one is the "
+            "last of an entity or has a relation of less than five facts; bring a larger graph or "
+            f"write a {split}.txt"
+        )
+    return {"train": train[~is_held], split: train[is_held]}
+
+
+def _drop_duplicates(lines: Facts, num_entities: int, num_relations: int) -> Facts:
+    """Returns each fact once, in the order of first lines."""
+    _, first = np.unique(fact_keys(lines, num_entities, num_relations), return_index=True)
+    return lines[np.sort(first)]
+
+
+def _distinct_facts(facts: Mapping[str, Facts], num_entities: int, num_relations: int) -> int:
+    """Counts the facts of all splits together, each once."""
+    together = np.concatenate(list(facts.values()))
+    return len(np.unique(fact_keys(together, num_entities, num_relations)))

@@ -1,0 +1,143 @@
+"""What the prepared data is and what had to be left out, as numbers and as warnings.
+
+In: what `prepare` read and wrote. Out: a nested mapping of plain numbers and words for
+`results/data.json`, and sentences for the terminal.
+"""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from imf_core.data.graph import SPLITS, Graph
+from imf_core.data.image_sources import ImageIndexFaults, ImageSources
+from imf_core.data.leaks import count_linked_pairs, count_overlaps, count_unseen
+from imf_core.data.source import SourceGraph
+from imf_core.data.split import HELD_OUT, Splits
+from imf_core.data.texts import LabelledTexts
+
+Summary = dict[str, Any]
+
+
+def summarise(
+    dataset_name: str,
+    source: SourceGraph,
+    splits: Splits,
+    graph: Graph,
+    names: LabelledTexts,
+    descriptions: LabelledTexts,
+    relation_names: LabelledTexts,
+    images: ImageSources,
+    image_faults: ImageIndexFaults,
+) -> Summary:
+    """Counts everything about the prepared data that a reader should know."""
+    num_entities, num_relations = graph.num_entities, graph.num_relations
+    with_image = set(images.entity_ids)
+    in_facts = np.unique(np.concatenate([facts[:, [0, 2]] for facts in splits.facts.values()]))
+    in_train = np.unique(splits.facts["train"][:, 1])
+    bare = [
+        entity
+        for entity, (name, text) in enumerate(zip(names.texts, descriptions.texts, strict=True))
+        if not name and not text and entity not in with_image
+    ]
+    given_names = Counter(name for name in names.texts if name)
+    texts = (names, descriptions, relation_names)
+    return {
+        "dataset": dataset_name,
+        "valid_source": splits.valid_source,
+        "test_source": splits.test_source,
+        "entities": {
+            "total": num_entities,
+            "with_name": names.present,
+            "with_description": descriptions.present,
+            "with_image_source": len(with_image),
+            "with_none_of_these": len(bare),
+            "sharing_their_name": sum(count for count in given_names.values() if count > 1),
+            "in_no_fact": num_entities - len(in_facts),
+        },
+        "relations": {
+            "total": num_relations,
+            "with_name": relation_names.present,
+            "without_train_fact": num_relations - len(in_train),
+        },
+        "facts": {split: len(splits.facts[split]) for split in SPLITS},
+        "image_sources": len(images.sources),
+        "source": {
+            "lines": {split: len(lines) for split, lines in source.facts.items()},
+            "duplicate_lines": splits.duplicate_lines,
+            **count_overlaps(source.facts, num_entities, num_relations),
+            "valid_facts_dropped": splits.valid_dropped,
+            "valid_facts_returned_to_train": splits.valid_returned_to_train,
+        },
+        "leaks": {
+            **count_overlaps(splits.facts, num_entities, num_relations),
+            **count_linked_pairs(splits.facts, num_entities),
+            **count_unseen(splits.facts),
+        },
+        "ignored": {
+            "blank_lines": source.blank_lines
+            + sum(text.blank_lines for text in texts)
+            + image_faults.blank,
+            "texts_of_unknown_labels": sum(text.unknown_labels for text in texts),
+            "repeated_text_lines": sum(text.repeated for text in texts),
+            "empty_texts": sum(text.empty for text in texts),
+            "images_of_unknown_entities": image_faults.unknown_entity,
+            "repeated_image_lines": image_faults.repeated,
+        },
+    }
+
+
+def describe(summary: Summary) -> list[str]:
+    """Words the summary in a few lines."""
+    entities, relations, facts = summary["entities"], summary["relations"], summary["facts"]
+    return [
+        f"{summary['dataset']}: {entities['total']} entities, {relations['total']} relations, "
+        f"{facts['train']} train / {facts['valid']} valid / {facts['test']} test facts",
+        f"valid {summary['valid_source']}, test {summary['test_source']}",
+        f"entities with name {entities['with_name']}, description {entities['with_description']}, "
+        f"image source {entities['with_image_source']}",
+    ]
+
+
+def warnings(summary: Summary) -> list[str]:
+    """Words what a reader of the metrics should be wary of."""
+    source, leaks, facts = summary["source"], summary["leaks"], summary["facts"]
+    found = []
+    if leaks["test_in_train"]:
+        share = leaks["test_in_train"] / facts["test"]
+        found.append(
+            f"LEAK: {leaks['test_in_train']} of {facts['test']} test facts ({share:.1%}) stand in "
+            "train word for word; test is left as given, its metrics are too high"
+        )
+    contaminated = source["valid_in_train"] + source["valid_in_test_only"]
+    if contaminated:
+        lines, kept = source["lines"]["valid"], summary["valid_source"] != HELD_OUT
+        still = leaks["valid_in_train"] + leaks["valid_in_test_only"]
+        remedy = "a new valid is held out of train"
+        if kept:
+            remedy = "left as given (prepare.split: official)" if still else "these are dropped"
+        found.append(
+            f"{contaminated} of {lines} valid lines ({contaminated / lines:.1%}) stand in train "
+            f"({source['valid_in_train']}) or test ({source['valid_in_test_only']}): {remedy}"
+        )
+    found.extend(_count_warnings(summary))
+    return found
+
+
+def _count_warnings(summary: Summary) -> list[str]:
+    """Words the counts that are not zero but usually should be."""
+    leaks, ignored = summary["leaks"], summary["ignored"]
+    duplicates = sum(summary["source"]["duplicate_lines"].values())
+    worded = [
+        (duplicates, "lines repeat a fact of their split: dropped"),
+        (leaks["test_pairs_linked_in_train"], "test facts join a pair that train links as well"),
+        (leaks["valid_pairs_linked_in_train"], "valid facts join a pair that train links as well"),
+        (leaks["test_entities_unseen_in_train"], "entities of test have no train fact"),
+        (leaks["valid_entities_unseen_in_train"], "entities of valid have no train fact"),
+        (summary["relations"]["without_train_fact"], "relations have no train fact"),
+        (summary["entities"]["in_no_fact"], "entities are in no fact"),
+        (ignored["texts_of_unknown_labels"], "texts are of labels that no fact has: ignored"),
+        (ignored["images_of_unknown_entities"], "images are of labels that no fact has: ignored"),
+        (ignored["repeated_image_lines"], "lines of the image index are repeated: ignored"),
+    ]
+    return [f"{count} {text}" for count, text in worded if count]

@@ -1,0 +1,61 @@
+"""Names and descriptions for the labels of a graph.
+
+In: the text files of a raw folder and the labels in id order. Out: one text per label, "" where
+there is none, with what was left out counted.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imf_core.data.formats import name_from_title, read_label_ids, read_texts
+from imf_core.errors import DataError
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts in the order of the labels.
+
+    Attributes:
+        texts: One per label, "" where there is none.
+        unknown_labels: Lines whose label is not in the graph.
+        repeated: Lines that repeat an earlier one.
+        empty: Labels given an empty text.
+        blank_lines: Blank lines.
+    """
+
+    texts: list[str]
+    unknown_labels: int = 0
+    repeated: int = 0
+    empty: int = 0
+    blank_lines: int = 0
+
+    @property
+    def present(self) -> int:
+        """Number of labels that have a text."""
+        return sum(bool(text) for text in self.texts)
+
+
+def read_labelled_texts(path: Path, labels: list[str]) -> LabelledTexts:
+    """Reads a `label <tab> text` file, if there is one.
+
+    Raises:
+        DataError: If the file is malformed or gives a label two different texts.
+    """
+    if not path.is_file():
+        return LabelledTexts([""] * len(labels))
+    found = read_texts(path)
+    texts = [found.by_label.get(label, "") for label in labels]
+    unknown = len(found.by_label.keys() - set(labels))
+    return LabelledTexts(texts, unknown, found.repeated, found.empty, found.blank_lines)
+
+
+def read_titles(path: Path, labels: list[str]) -> LabelledTexts:
+    """Reads the titles of the same ids from a label-to-id map and makes names of them.
+
+    Raises:
+        DataError: If the file is malformed or does not cover the ids of `labels`.
+    """
+    titles = read_label_ids(path)
+    if len(titles) != len(labels):
+        raise DataError(f"{path} has {len(titles)} titles for {len(labels)} ids; it must fit them")
+    return LabelledTexts([name_from_title(title) for title in titles])

@@ -1,0 +1,27 @@
+"""Stage `prepare`: the graph with its splits, the image sources and a summary of both."""
+
+from imf_core.artifacts import write_json
+from imf_core.config import load_params
+from imf_core.data.graph import save_graph
+from imf_core.data.image_sources import save_image_sources
+from imf_core.data.prepare import prepare_graph
+from imf_core.data.summary import describe, warnings
+from stages.layout import DATA_SUMMARY, GRAPH, PARAMS, RAW
+from stages.runner import run_stage
+
+
+def main() -> None:
+    """Turns `data/raw` into `data/graph`."""
+    params = load_params(PARAMS)
+    prepared = prepare_graph(RAW, params.dataset.name, params.prepare)
+    save_graph(prepared.graph, GRAPH)
+    save_image_sources(prepared.images, prepared.graph.fingerprint, GRAPH)
+    write_json(DATA_SUMMARY, prepared.summary)
+    for line in describe(prepared.summary):
+        print(line)
+    for line in warnings(prepared.summary):
+        print(f"warning: {line}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

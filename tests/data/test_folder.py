@@ -1,0 +1,129 @@
+"""A user's folder on its way into the raw data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imf_core.artifacts import file_sha256
+from imf_core.data.folder import ImageLine, copy_folder, read_image_index
+from imf_core.errors import DataError
+
+MakeFolder = Callable[..., Path]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_text_files_are_copied_byte_for_byte(make_folder: MakeFolder, tmp_path: Path) -> None:
+    files = {"train.txt": "\ufeffa\tr\tb\r\n", "entity2name.txt": "a\tA\n", "notes.md": "mine"}
+    copied = copy_folder(make_folder(files), tmp_path / "raw")
+    assert contents(tmp_path / "raw") == {
+        "train.txt": b"\xef\xbb\xbfa\tr\tb\r\n",
+        "entity2name.txt": b"a\tA\n",
+    }
+    assert copied.texts == ["train.txt", "entity2name.txt"]
+
+
+def test_only_referenced_images_are_copied(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(
+        {
+            "train.txt": ["a r b"],
+            "image_index.tsv": "b\tpics/b.png\tnote\na\tpics/a.png\n",
+            "pics/a.png": b"A",
+            "pics/b.png": b"B",
+            "pics/unused.png": b"C",
+        }
+    )
+    copied = copy_folder(source, tmp_path / "raw")
+    raw = contents(tmp_path / "raw")
+    assert {"pics/a.png", "pics/b.png"} < raw.keys()
+    assert "pics/unused.png" not in raw
+    assert raw["image_index.tsv"] == b"b\tpics/b.png\tnote\na\tpics/a.png\n"
+    assert (copied.images, copied.missing_images, copied.urls) == (2, 0, 0)
+
+
+def test_a_missing_image_is_counted_and_stays_in_the_index(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    source = make_folder({"train.txt": ["a r b"], "image_index.tsv": "a\tgone.png\n"})
+    copied = copy_folder(source, tmp_path / "raw")
+    assert copied.missing_images == 1
+    assert (tmp_path / "raw/image_index.tsv").read_text() == "a\tgone.png\n"
+
+
+def test_a_file_name_the_disk_cannot_have_counts_as_missing(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    source = make_folder({"train.txt": ["a r b"], "image_index.tsv": f"a\t{'x' * 5000}.png\n"})
+    assert copy_folder(source, tmp_path / "raw").missing_images == 1
+
+
+def test_a_url_is_left_to_the_images_stage(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(
+        {"train.txt": ["a r b"], "image_index.tsv": "a\thttps://example.org/a.png\n"}
+    )
+    copied = copy_folder(source, tmp_path / "raw")
+    assert (copied.urls, copied.missing_images, copied.images) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("style", ["absolute", "leading out"])
+def test_an_image_outside_the_folder_is_named_by_its_content(
+    make_folder: MakeFolder, tmp_path: Path, style: str
+) -> None:
+    picture = tmp_path / "Picture.PNG"
+    picture.write_bytes(b"picture")
+    path = str(picture) if style == "absolute" else "../Picture.PNG"
+    source = make_folder({"train.txt": ["a r b"], "image_index.tsv": f"a\t{path}\n"})
+    copy_folder(source, tmp_path / "raw")
+    name = f"images/external/{file_sha256(picture)[:32]}.png"
+    assert (tmp_path / "raw/image_index.tsv").read_text() == f"a\t{name}\n"
+    assert (tmp_path / "raw" / name).read_bytes() == b"picture"
+
+
+def test_an_image_entry_cannot_overwrite_a_text_file(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    source = make_folder({"train.txt": "a\tr\tb\n", "image_index.tsv": "a\timage_index.tsv\n"})
+    copy_folder(source, tmp_path / "raw")
+    assert (tmp_path / "raw/image_index.tsv").read_text().startswith("a\timages/external/")
+
+
+def test_copying_twice_gives_the_same_bytes(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder({"train.txt": ["a r b"], "image_index.tsv": "a\ta.png\n", "a.png": b"A"})
+    copy_folder(source, tmp_path / "one")
+    copy_folder(source, tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_missing_folder_is_named_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"dataset\.path: .*nowhere is not a folder"):
+        copy_folder(tmp_path / "nowhere", tmp_path / "raw")
+
+
+def test_a_folder_without_facts_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder({"triples.csv": "a,r,b"})
+    with pytest.raises(DataError, match=r"train\.txt is missing \(the folder holds triples\.csv\)"):
+        copy_folder(source, tmp_path / "raw")
+
+
+@pytest.mark.parametrize("line", ["a", "a\t", "\ta.png"])
+def test_a_malformed_index_line_is_named(make_folder: MakeFolder, line: str) -> None:
+    source = make_folder({"image_index.tsv": f"a\ta.png\n{line}\n"})
+    with pytest.raises(DataError, match=r"image_index\.tsv, line 2: expected an entity label"):
+        read_image_index(source / "image_index.tsv")
+
+
+def test_no_index_means_no_images(tmp_path: Path) -> None:
+    assert read_image_index(tmp_path / "image_index.tsv") == ([], 0)
+
+
+def test_further_columns_of_the_index_are_kept_apart(make_folder: MakeFolder) -> None:
+    source = make_folder({"image_index.tsv": "a\ta.png\tCC0\t1x1\n"})
+    lines, _ = read_image_index(source / "image_index.tsv")
+    assert lines == [ImageLine("a", "a.png", "CC0\t1x1")]

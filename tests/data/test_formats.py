@@ -1,0 +1,157 @@
+"""Line-level readers: what is accepted, what is skipped and counted, what is an error."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imf_core.data.formats import (
+    name_from_title,
+    read_id_triples,
+    read_label_ids,
+    read_label_triples,
+    read_lines,
+    read_texts,
+)
+from imf_core.errors import DataError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "file.txt"
+
+
+def test_lines_keep_their_numbers_when_blank_ones_are_skipped(file: Path) -> None:
+    file.write_text("a\n\n \t\nb\n")
+    assert read_lines(file) == ([(1, "a"), (4, "b")], 2)
+
+
+def test_a_byte_order_mark_and_crlf_are_accepted(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbfa\tr\tb\r\nb\tr\tc\r\n")
+    triples = read_label_triples(file)
+    assert (triples.heads, triples.tails, triples.blank_lines) == (["a", "b"], ["b", "c"], 0)
+
+
+def test_a_last_line_without_line_end_is_read(file: Path) -> None:
+    file.write_text("a\tr\tb")
+    assert read_label_triples(file).tails == ["b"]
+
+
+def test_rare_separators_do_not_end_a_line(file: Path) -> None:
+    file.write_text("a\tone\u2028two\x85three\x0bfour\n")
+    assert read_texts(file).by_label == {"a": "one\u2028two\x85three\x0bfour"}
+
+
+def test_a_byte_that_is_not_utf8_is_named_with_its_line(file: Path) -> None:
+    file.write_bytes("ä\tr\tb\n".encode() + b"b\tr\t\xe9\n")
+    with pytest.raises(DataError, match=r"file\.txt, line 2: byte 0xe9 is not valid UTF-8"):
+        read_label_triples(file)
+
+
+def test_the_line_of_a_bad_byte_is_right_behind_a_byte_order_mark(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbfa\n\xff\n")
+    with pytest.raises(DataError, match="line 2: byte 0xff"):
+        read_lines(file)
+
+
+def test_a_missing_file_is_named(file: Path) -> None:
+    with pytest.raises(DataError, match=r"file\.txt cannot be read"):
+        read_lines(file)
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \n\t\n", "\ufeff"])
+def test_a_triple_file_without_a_fact_is_refused(file: Path, content: str) -> None:
+    file.write_text(content)
+    with pytest.raises(DataError, match=r"file\.txt is empty"):
+        read_label_triples(file)
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"), [("a\tr", 2), ("a r b", 1), ("a\tr\tb\tc", 4), ("a\tr\t", 3), ("\tr\tb", 3)]
+)
+def test_a_ragged_triple_is_named_with_line_and_value(file: Path, line: str, fields: int) -> None:
+    file.write_text(f"a\tr\tb\n\n{line}\n")
+    with pytest.raises(DataError, match=rf"line 3: .* got {fields} fields .*; mend the line"):
+        read_label_triples(file)
+
+
+def test_id_triples_are_read_in_line_order(file: Path) -> None:
+    file.write_text("2\t0\t1\n\n0 1 2\n")
+    triples, blank = read_id_triples(file, num_entities=3, num_relations=2)
+    np.testing.assert_array_equal(triples, [[2, 0, 1], [0, 1, 2]])
+    assert blank == 1
+
+
+@pytest.mark.parametrize("line", ["3 0 1", "0 2 1", "0 0 3", "0 0", "0 0 1 1", "a 0 1", "-1 0 1"])
+def test_an_id_out_of_range_is_named(file: Path, line: str) -> None:
+    file.write_text(f"0 0 1\n{line}\n")
+    with pytest.raises(DataError, match=f"line 2: .* got '{line}'"):
+        read_id_triples(file, num_entities=3, num_relations=2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["2\na b 0\nc 1\n", "a b 0\nc 1\n", "a b\t0\nc\t1\n", "1 c 1\n0 a b 0\n", "c 1\na b 0\n"],
+)
+def test_label_ids_are_read_in_every_known_layout(file: Path, content: str) -> None:
+    file.write_text(content)
+    assert read_label_ids(file) == ["a b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a 0\nb 0\n", "line 2: expected a label and an id not seen before"),
+        ("a 0\nb\n", "line 2: expected a label and an id"),
+        ("a 0\nb 2\n", "ids 0 to 1 each once, got 2 ids up to 2"),
+        ("3\na 0\nb 1\n", "ids 0 to 2 each once, got 2 ids up to 1"),
+        ("a 0\na 1\n", "a label stands twice"),
+        ("", "is empty"),
+    ],
+)
+def test_malformed_label_ids_are_refused(file: Path, content: str, message: str) -> None:
+    file.write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_label_ids(file)
+
+
+def test_a_text_keeps_further_tabs(file: Path) -> None:
+    file.write_text("a\tone\ttwo\n")
+    assert read_texts(file).by_label == {"a": "one\ttwo"}
+
+
+def test_empty_texts_and_repeated_lines_are_counted(file: Path) -> None:
+    file.write_text("a\tone\n\nb\t\na\tone\n")
+    texts = read_texts(file)
+    assert texts.by_label == {"a": "one"}
+    assert (texts.empty, texts.repeated, texts.blank_lines) == (1, 1, 1)
+
+
+def test_a_label_with_two_texts_is_an_error_that_names_both_lines(file: Path) -> None:
+    file.write_text("a\tone\nb\tone\na\ttwo\n")
+    with pytest.raises(DataError, match=r"line 3: 'a' .* 'two', but line 1 gives it 'one'"):
+        read_texts(file)
+
+
+@pytest.mark.parametrize("line", ["a", "\ttext"])
+def test_a_text_without_label_or_tab_is_refused(file: Path, line: str) -> None:
+    file.write_text(f"{line}\n")
+    with pytest.raises(DataError, match="line 1: expected a label and a text"):
+        read_texts(file)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("<http://dbpedia.org/resource/Milk_(film)>", "Milk (film)"),
+        ("<http://dbpedia.org/resource/AC/DC>", "AC/DC"),
+        ("http://dbpedia.org/resource/Chi%C8%99in%C4%83u", "Chișinău"),
+        ("<http://dbpedia.org/ontology/recordLabel>", "record label"),
+        ("<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>", "type"),
+        ("http://www.wikidata.org/entity/Q42", "Q42"),
+        ("cast_member", "cast member"),
+        ("<http://dbpedia.org/resource/IPhone>", "IPhone"),
+    ],
+)
+def test_a_title_becomes_a_name_for_people(title: str, name: str) -> None:
+    assert name_from_title(title) == name

@@ -1,0 +1,225 @@
+"""From a raw folder to the graph, its image sources and its summary."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from imf_core.config import PrepareParams
+from imf_core.data.image_sources import ImageSources, load_image_sources, save_image_sources
+from imf_core.data.prepare import Prepared, prepare_graph
+from imf_core.data.registry import FOLDER
+from imf_core.data.summary import describe, warnings
+from imf_core.errors import ConfigError, DataError
+
+MakeFolder = Callable[..., Path]
+Prepare = Callable[..., Prepared]
+
+
+@pytest.fixture
+def prepare(
+    make_folder: MakeFolder, prepare_params: PrepareParams, ring_facts: list[str]
+) -> Prepare:
+    """Prepares a folder of the ring graph with these further files."""
+
+    def run(files: dict[str, object] | None = None) -> Prepared:
+        source = make_folder({"train.txt": ring_facts, **(files or {})})
+        return prepare_graph(source, FOLDER, prepare_params)
+
+    return run
+
+
+def test_ids_follow_the_sorted_labels(prepare: Prepare) -> None:
+    graph = prepare().graph
+    assert graph.entity_labels == [f"e{i:02}" for i in range(12)]
+    assert graph.relation_labels == ["r1", "r2", "r3"]
+
+
+def test_every_fact_keeps_its_labels(prepare: Prepare, ring_facts: list[str]) -> None:
+    graph = prepare().graph
+    facts = torch.cat(list(graph.triples.values())).tolist()
+    labels = {
+        f"{graph.entity_labels[h]} {graph.relation_labels[r]} {graph.entity_labels[t]}"
+        for h, r, t in facts
+    }
+    assert labels == set(ring_facts)
+
+
+def test_names_and_descriptions_stand_at_their_entity(prepare: Prepare) -> None:
+    graph = prepare(
+        {
+            "entity2name.txt": "e01\tOne\n",
+            "entity2desc.txt": "e02\tThe second.\n",
+            "relation2name.txt": "r3\tthird on\n",
+        }
+    ).graph
+    assert graph.entity_names[:3] == ["e00", "One", "e02"]
+    assert graph.entity_descriptions[:3] == ["", "", "The second."]
+    assert graph.relation_names == ["r1", "r2", "third on"]
+
+
+def test_texts_of_unknown_labels_are_counted_and_ignored(prepare: Prepare) -> None:
+    summary = prepare({"entity2name.txt": "e01\tOne\nnobody\tNobody\n"}).summary
+    assert summary["ignored"]["texts_of_unknown_labels"] == 1
+    assert summary["entities"]["with_name"] == 1
+
+
+def test_two_entities_may_share_a_name_and_are_counted(prepare: Prepare) -> None:
+    prepared = prepare({"entity2name.txt": "e01\tSame\ne02\tSame\ne03\tOther\n"})
+    assert prepared.summary["entities"]["sharing_their_name"] == 2
+
+
+def test_an_entity_with_two_names_is_an_error(prepare: Prepare) -> None:
+    with pytest.raises(DataError, match=r"entity2name\.txt, line 2: 'e01' is given the text 'B'"):
+        prepare({"entity2name.txt": "e01\tA\ne01\tB\n"})
+
+
+def test_an_entity_without_anything_is_kept_and_counted(prepare: Prepare) -> None:
+    files = {
+        "entity2name.txt": "e01\tOne\n",
+        "entity2desc.txt": "e02\tTwo.\n",
+        "image_index.tsv": "e03\ta.png\n",
+    }
+    entities = prepare(files).summary["entities"]
+    assert entities["total"] == 12
+    assert entities["with_none_of_these"] == 9
+
+
+def test_image_sources_keep_the_order_of_the_index(prepare: Prepare) -> None:
+    index = "e05\tb.png\ne01\thttps://example.org/x\ne05\ta.png\tfurther\n"
+    images = prepare({"image_index.tsv": index}).images
+    assert images == ImageSources([5, 1, 5], ["b.png", "https://example.org/x", "a.png"])
+
+
+def test_images_of_unknown_entities_and_repeated_lines_are_counted(prepare: Prepare) -> None:
+    index = "e05\ta.png\nnobody\ta.png\ne05\ta.png\n\n"
+    prepared = prepare({"image_index.tsv": index})
+    assert prepared.images.sources == ["a.png"]
+    ignored = prepared.summary["ignored"]
+    assert ignored["images_of_unknown_entities"] == 1
+    assert ignored["repeated_image_lines"] == 1
+    assert ignored["blank_lines"] == 1
+    assert prepared.summary["entities"]["with_image_source"] == 1
+
+
+def test_saved_image_sources_are_loaded_unchanged(tmp_path: Path) -> None:
+    images = ImageSources([5, 1], ["b.png", "a.png"])
+    save_image_sources(images, "fingerprint", tmp_path)
+    assert load_image_sources(tmp_path, "fingerprint") == images
+
+
+def test_image_sources_of_another_graph_are_refused(tmp_path: Path) -> None:
+    save_image_sources(ImageSources([], []), "fingerprint", tmp_path)
+    with pytest.raises(DataError, match="belongs to another graph"):
+        load_image_sources(tmp_path, "other")
+
+
+def test_a_relation_seen_only_in_test_is_counted_and_reported(prepare: Prepare) -> None:
+    summary = prepare({"test.txt": ["e00 r9 e05", "e01 r1 e07"]}).summary
+    assert summary["relations"]["without_train_fact"] == 1
+    assert summary["leaks"]["test_relations_unseen_in_train"] == 1
+    assert "1 relations have no train fact" in warnings(summary)
+
+
+def test_a_leaking_test_is_left_as_given_and_reported_loudly(
+    prepare: Prepare, ring_facts: list[str]
+) -> None:
+    prepared = prepare({"test.txt": [*ring_facts[:3], "e00 r1 e05"]})
+    assert len(prepared.graph.triples["test"]) == 4
+    assert prepared.summary["leaks"]["test_in_train"] == 3
+    assert warnings(prepared.summary)[0].startswith(
+        "LEAK: 3 of 4 test facts (75.0%) stand in train"
+    )
+
+
+def test_a_contaminated_valid_is_reported_with_what_was_done(
+    prepare: Prepare, ring_facts: list[str]
+) -> None:
+    summary = prepare({"valid.txt": ring_facts[:3]}).summary
+    assert summary["source"]["valid_in_train"] == 3
+    assert (
+        "3 of 3 valid lines (100.0%) stand in train (3) or test (0): a new valid is held"
+        in (warnings(summary)[0])
+    )
+
+
+def test_a_contaminated_official_valid_is_reported_as_kept(
+    make_folder: MakeFolder, prepare_params: PrepareParams, ring_facts: list[str]
+) -> None:
+    source = make_folder({"train.txt": ring_facts, "valid.txt": ring_facts[:3]})
+    official = prepare_params.model_copy(update={"split": "official"})
+    summary = prepare_graph(source, FOLDER, official).summary
+    assert "left as given (prepare.split: official)" in warnings(summary)[0]
+
+
+def test_duplicate_lines_are_dropped_and_reported(prepare: Prepare, ring_facts: list[str]) -> None:
+    summary = prepare({"train.txt": [*ring_facts, *ring_facts[:4]]}).summary
+    assert sum(summary["facts"].values()) == len(ring_facts)
+    assert "4 lines repeat a fact of their split: dropped" in warnings(summary)
+
+
+def test_a_clean_graph_gives_no_warning(prepare: Prepare) -> None:
+    assert warnings(prepare().summary) == []
+
+
+def test_the_summary_is_worded_in_three_lines(prepare: Prepare) -> None:
+    lines = describe(prepare().summary)
+    assert len(lines) == 3
+    assert lines[0].startswith("folder: 12 entities, 3 relations, ")
+
+
+def test_the_summary_holds_only_what_json_holds(prepare: Prepare) -> None:
+    summary = prepare().summary
+    assert json.loads(json.dumps(summary)) == summary
+
+
+@pytest.mark.parametrize("name", ["train.txt", "valid.txt", "test.txt"])
+def test_an_empty_split_file_is_refused(prepare: Prepare, name: str) -> None:
+    with pytest.raises(DataError, match=rf"{name} is empty"):
+        prepare({name: ""})
+
+
+def test_an_unknown_data_set_is_refused(tmp_path: Path, prepare_params: PrepareParams) -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.name must be one of"):
+        prepare_graph(tmp_path, "nothing", prepare_params)
+
+
+def test_counts_other_than_the_registered_ones_are_refused(
+    make_folder: MakeFolder, prepare_params: PrepareParams, ring_facts: list[str]
+) -> None:
+    source = make_folder({"train.txt": ring_facts})
+    with pytest.raises(DataError, match=r"entities: expected 14, found 12; .*valid lines.*found 0"):
+        prepare_graph(source, "nations", prepare_params)
+
+
+def test_ids_and_splits_do_not_depend_on_the_hash_seed(
+    make_folder: MakeFolder, ring_facts: list[str]
+) -> None:
+    source = make_folder({"train.txt": ring_facts})
+    code = (
+        "import sys; from pathlib import Path; from imf_core.config import PrepareParams\n"
+        "from imf_core.data.prepare import prepare_graph\n"
+        "params = PrepareParams(split='leak-free', valid_fraction=.1, test_fraction=.1, seed=0)\n"
+        "graph = prepare_graph(Path(sys.argv[1]), 'folder', params).graph\n"
+        "print(graph.entity_labels, [part.tolist() for part in graph.triples.values()])"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(source)],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(outputs) == 1

@@ -1,0 +1,107 @@
+"""Registered sets on the real source files, read from a mirror directory."""
+
+from pathlib import Path
+
+import pytest
+
+from imf_core.config import PrepareParams
+from imf_core.data.download import download_dataset
+from imf_core.data.prepare import Prepared, prepare_graph
+from imf_core.data.registry import DownloadedDataset, find_dataset, load_registry
+from imf_core.data.summary import warnings
+
+
+def prepare(name: str, mirror: Path, tmp_path: Path, params: PrepareParams) -> Prepared:
+    dataset = find_dataset(name)
+    assert isinstance(dataset, DownloadedDataset)
+    download_dataset(dataset, tmp_path / "raw", tmp_path / "kept", str(mirror))
+    return prepare_graph(tmp_path / "raw", name, params)
+
+
+@pytest.fixture
+def official(prepare_params: PrepareParams) -> PrepareParams:
+    return prepare_params.model_copy(update={"split": "official"})
+
+
+@pytest.mark.parametrize("name", ["nations", "mkg-w", "wn18rr", "fb15k-237"])
+def test_a_clean_set_keeps_its_official_splits(
+    name: str, mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+) -> None:
+    prepared = prepare(name, mirror, tmp_path, prepare_params)
+    counts = load_registry()[name].counts  # type: ignore[union-attr]
+    assert prepared.summary["facts"] == {
+        "train": counts.train,
+        "valid": counts.valid,
+        "test": counts.test,
+    }
+    assert prepared.graph.num_entities == counts.entities
+    assert prepared.summary["leaks"]["test_in_train"] == 0
+
+
+def test_fb15k_237_has_names_for_all_its_entities_and_relations(
+    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+) -> None:
+    prepared = prepare("fb15k-237", mirror, tmp_path, prepare_params)
+    assert prepared.summary["entities"]["with_name"] == 14_541
+    assert prepared.summary["relations"]["with_name"] == 237
+    assert "/m/07s9rl0" in prepared.graph.entity_labels
+    drama = prepared.graph.entity_labels.index("/m/07s9rl0")
+    assert prepared.graph.entity_names[drama] == "Drama"
+
+
+def test_the_leaking_valid_of_db15k_is_found_and_rebuilt(
+    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+) -> None:
+    summary = prepare("db15k", mirror, tmp_path, prepare_params).summary
+    source = summary["source"]
+    assert (source["valid_in_train"], source["valid_in_test_only"], source["valid_new"]) == (
+        8_719,
+        1_105,
+        80,
+    )
+    assert summary["valid_source"] == "held out of train"
+    assert summary["facts"]["test"] == 9_902
+    assert summary["facts"]["train"] + summary["facts"]["valid"] == 79_222 + 73
+    for count in ("valid_in_train", "valid_in_test_only", "valid_pairs_linked_in_train"):
+        assert summary["leaks"][count] == 0
+    assert "9824 of 9904 valid lines (99.2%)" in warnings(summary)[0]
+
+
+def test_the_official_valid_of_db15k_is_left_as_given(
+    mirror: Path, tmp_path: Path, official: PrepareParams
+) -> None:
+    summary = prepare("db15k", mirror, tmp_path, official).summary
+    assert summary["facts"] == {"train": 79_222, "valid": 7_481, "test": 9_902}
+    assert summary["source"]["duplicate_lines"] == {"train": 0, "valid": 2_423, "test": 0}
+
+
+def test_the_ids_of_db15k_mean_what_another_repository_writes_out_in_labels(
+    mirror: Path, tmp_path: Path, official: PrepareParams
+) -> None:
+    graph = prepare("db15k", mirror, tmp_path, official).graph
+    (written_out,) = mirror.glob(
+        "raw.githubusercontent.com/zjukg/NATIVE/*/benchmarks/DB15K/test.txt"
+    )
+    ours = [
+        f"{graph.entity_labels[h]} {graph.relation_labels[r]} {graph.entity_labels[t]} ."
+        for h, r, t in graph.triples["test"].tolist()
+    ]
+    assert ours == written_out.read_text(encoding="utf-8").splitlines()
+
+
+def test_db15k_is_named_after_its_titles(
+    mirror: Path, tmp_path: Path, official: PrepareParams
+) -> None:
+    graph = prepare("db15k", mirror, tmp_path, official).graph
+    assert graph.entity_names[2] == "Pedagogy"
+    assert graph.relation_names[:2] == ["see also", "country"]
+
+
+def test_titles_of_mkg_w_are_those_of_its_wikidata_items(
+    mirror: Path, tmp_path: Path, official: PrepareParams
+) -> None:
+    graph = prepare("mkg-w", mirror, tmp_path, official).graph
+    item = graph.entity_labels.index("http://www.wikidata.org/entity/Q370252")
+    cast_member = graph.relation_labels.index("http://www.wikidata.org/entity/P161")
+    assert graph.entity_names[item] == "My Darling Clementine"
+    assert graph.relation_names[cast_member] == "cast member"

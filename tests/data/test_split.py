@@ -1,0 +1,148 @@
+"""Which facts become train, valid and test."""
+
+import numpy as np
+import pytest
+
+from imf_core.config import PrepareParams
+from imf_core.data.holdout import Facts, pair_keys
+from imf_core.data.split import CLEANED, GIVEN, HELD_OUT, Splits, make_splits
+from imf_core.errors import DataError
+
+ENTITIES, RELATIONS = 40, 3
+
+
+def facts_from(start: int, stop: int) -> Facts:
+    """Distinct facts over all entities; no two of them join the same pair."""
+    pairs = [(a, b) for step in range(1, 12) for a in range(ENTITIES) for b in [a + step]]
+    rows = [(a, (a + b) % RELATIONS, b % ENTITIES) for a, b in pairs]
+    return np.array(rows[start:stop])
+
+
+def splits(params: PrepareParams, **found: Facts) -> Splits:
+    return make_splits(found, ENTITIES, RELATIONS, params)
+
+
+@pytest.fixture
+def official(prepare_params: PrepareParams) -> PrepareParams:
+    return prepare_params.model_copy(update={"split": "official"})
+
+
+def rows(facts: Facts) -> set[tuple[int, ...]]:
+    return {tuple(row) for row in facts.tolist()}
+
+
+def test_given_splits_without_faults_are_kept_in_their_order(
+    prepare_params: PrepareParams,
+) -> None:
+    found = {
+        "train": facts_from(0, 200),
+        "valid": facts_from(200, 230),
+        "test": facts_from(230, 260),
+    }
+    made = splits(prepare_params, **found)
+    for split, lines in found.items():
+        np.testing.assert_array_equal(made.facts[split], lines)
+    assert (made.valid_source, made.test_source) == (GIVEN, GIVEN)
+
+
+def test_train_alone_is_split_into_three_without_loss(prepare_params: PrepareParams) -> None:
+    train = facts_from(0, 300)
+    made = splits(prepare_params, train=train)
+    assert {split: len(part) for split, part in made.facts.items()} == {
+        "train": 240,
+        "valid": 30,
+        "test": 30,
+    }
+    assert rows(np.concatenate(list(made.facts.values()))) == rows(train)
+    assert (made.valid_source, made.test_source) == (HELD_OUT, HELD_OUT)
+
+
+def test_held_out_splits_share_no_pair_with_train(prepare_params: PrepareParams) -> None:
+    train = np.concatenate([facts_from(0, 200), facts_from(0, 100)[:, [2, 1, 0]]])
+    made = splits(prepare_params, train=train).facts
+    linked = pair_keys(made["train"], ENTITIES)
+    for split in ("valid", "test"):
+        assert not np.isin(pair_keys(made[split], ENTITIES), linked).any()
+
+
+def test_a_contaminated_valid_is_rebuilt_and_its_new_facts_join_train(
+    prepare_params: PrepareParams,
+) -> None:
+    train, test, new = facts_from(0, 200), facts_from(200, 220), facts_from(220, 225)
+    valid = np.concatenate([train[:20], test[:5], new])
+    made = splits(prepare_params, train=train, valid=valid, test=test)
+    assert made.valid_source == HELD_OUT
+    assert (made.valid_dropped, made.valid_returned_to_train) == (25, 5)
+    assert len(made.facts["valid"]) == 22
+    assert rows(made.facts["train"]) | rows(made.facts["valid"]) == rows(train) | rows(new)
+    np.testing.assert_array_equal(made.facts["test"], test)
+
+
+def test_a_lightly_contaminated_valid_is_cleaned(prepare_params: PrepareParams) -> None:
+    train, test = facts_from(0, 200), facts_from(260, 300)
+    valid = np.concatenate([facts_from(200, 240), train[:1], test[:1]])
+    made = splits(prepare_params, train=train, valid=valid, test=test)
+    assert (made.valid_source, made.valid_dropped) == (CLEANED, 2)
+    np.testing.assert_array_equal(made.facts["valid"], valid[:40])
+    np.testing.assert_array_equal(made.facts["train"], train)
+
+
+def test_an_official_valid_is_kept_whatever_it_holds(official: PrepareParams) -> None:
+    train, test = facts_from(0, 200), facts_from(200, 220)
+    made = splits(official, train=train, valid=train[:20], test=test)
+    np.testing.assert_array_equal(made.facts["valid"], train[:20])
+    assert made.valid_source == GIVEN
+
+
+@pytest.mark.parametrize("kind", ["leak-free", "official"])
+def test_test_is_never_changed_even_where_it_overlaps_train(
+    prepare_params: PrepareParams, kind: str
+) -> None:
+    params = prepare_params.model_copy(update={"split": kind})
+    train = facts_from(0, 200)
+    test = np.concatenate([train[:50], facts_from(200, 220)])
+    made = splits(params, train=train, test=test)
+    np.testing.assert_array_equal(made.facts["test"], test)
+
+
+def test_a_rebuilt_valid_never_holds_a_test_fact(prepare_params: PrepareParams) -> None:
+    train = facts_from(0, 200)
+    made = splits(prepare_params, train=train, test=train[:100])
+    assert not rows(made.facts["valid"]) & rows(train[:100])
+
+
+@pytest.mark.parametrize("kind", ["leak-free", "official"])
+def test_duplicates_within_a_split_are_dropped_and_counted(
+    prepare_params: PrepareParams, kind: str
+) -> None:
+    params = prepare_params.model_copy(update={"split": kind})
+    train, valid, test = facts_from(0, 200), facts_from(200, 220), facts_from(220, 240)
+    made = splits(
+        params,
+        train=np.concatenate([train, train[:7]]),
+        valid=np.concatenate([valid, valid[:2]]),
+        test=np.concatenate([test, test[:1]]),
+    )
+    assert made.duplicate_lines == {"train": 7, "valid": 2, "test": 1}
+    np.testing.assert_array_equal(made.facts["train"], train)
+
+
+def test_only_the_missing_split_is_held_out(prepare_params: PrepareParams) -> None:
+    valid = facts_from(200, 220)
+    made = splits(prepare_params, train=facts_from(0, 200), valid=valid)
+    np.testing.assert_array_equal(made.facts["valid"], valid)
+    assert (len(made.facts["test"]), made.test_source) == (22, HELD_OUT)
+
+
+def test_another_seed_gives_another_split(prepare_params: PrepareParams) -> None:
+    other = prepare_params.model_copy(update={"seed": 1})
+    train = facts_from(0, 300)
+    one, two = splits(prepare_params, train=train), splits(other, train=train)
+    assert rows(one.facts["test"]) != rows(two.facts["test"])
+
+
+def test_a_graph_out_of_which_nothing_can_be_held_is_an_error(
+    prepare_params: PrepareParams,
+) -> None:
+    with pytest.raises(DataError, match=r"none of the 3 train facts .* for test: .*larger graph"):
+        splits(prepare_params, train=facts_from(0, 3))
