@@ -9,6 +9,7 @@ from pathlib import Path
 from imf_core.errors import ImfError
 
 STATE_VARIABLE = "IMF_STATE"
+MIRROR_VARIABLE = "IMF_MIRROR"
 
 
 def run_stage(stage: Callable[[], None]) -> None:
@@ -44,3 +45,12 @@ def state_folder() -> Path:
     may be deleted at any time; unfinished work then starts anew.
     """
     return Path(os.environ.get(STATE_VARIABLE, ".imf"))
+
+
+def mirror() -> str | None:
+    """Returns where to ask for files instead of at their URLs, None for the URLs themselves.
+
+    It is the environment variable `IMF_MIRROR`: a directory or base URL that holds every file at
+    its URL without the scheme.
+    """
+    return os.environ.get(MIRROR_VARIABLE) or None

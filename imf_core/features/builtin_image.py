@@ -1,0 +1,136 @@
+"""`builtin:colour-pca`: what a picture looks like from afar, without any learned weights.
+
+Three descriptions of each picture, (1) a squeezed thumbnail: colour and layout; (2) colour
+histograms of the whole and of its thirds: colour whatever the layout; (3) edge directions on a
+coarse grid: layout whatever the colour. Each description gets the same share of the variance,
+then scikit-learn's PCA turns all of them into few numbers. The components are not whitened: the
+leading ones are what pictures look alike in, the last ones are detail. Good at drawn things such
+as flags, logos and maps; it does not know what a photograph shows.
+"""
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image
+from sklearn.decomposition import PCA
+
+from imf_core.features.ordered import map_in_order
+from imf_core.media.images import open_rgb
+
+THUMBNAIL_PIXELS = 16
+CANVAS_PIXELS = 48  # histograms and edges are taken at this size, aspect squeezed
+COLOUR_LEVELS = 4  # per channel of the histogram's colour cube
+EDGE_GRID = 4
+EDGE_DIRECTIONS = 8
+FIT_IMAGES = 20_000
+
+_BLOCKS = (
+    THUMBNAIL_PIXELS**2 * 3,
+    7 * COLOUR_LEVELS**3,
+    EDGE_GRID**2 * EDGE_DIRECTIONS,
+)
+
+
+def describe_images(images: Iterable[bytes]) -> np.ndarray:
+    """Describes pictures by colour and layout.
+
+    Args:
+        images: Pictures as `reencode_image` made them.
+
+    Returns:
+        shape: (n, 1344), dtype: float32; about 5 kB per picture.
+    """
+    rows = list(map_in_order(_describe, images, os.cpu_count() or 1))
+    return np.stack(rows) if rows else np.zeros((0, sum(_BLOCKS)), np.float32)
+
+
+def reduce_descriptions(descriptions: np.ndarray, dim: int) -> np.ndarray:
+    """Standardises the blocks of `descriptions` and keeps the main directions.
+
+    The directions are fitted on at most `FIT_IMAGES` evenly spaced rows.
+
+    Args:
+        descriptions: shape: (n, 1344), dtype: float32.
+        dim: Upper bound of the components kept; also bounded by n - 1.
+
+    Returns:
+        shape: (n, min(dim, n - 1, 1344)), dtype: float32; rows of length one. A column of ones
+        where no two pictures differ.
+    """
+    num_images = len(descriptions)
+    fitted = descriptions[:: max(1, -(-num_images // FIT_IMAGES))].astype(np.float64)
+    mean = fitted.mean(axis=0)
+    scale = _block_scales(fitted - mean)
+    if not scale.any():
+        return np.ones((num_images, 1), np.float32)
+    num_components = min(dim, len(fitted) - 1, fitted.shape[1])
+    # Both solvers are exact and repeatable; they differ in speed for many or for few rows.
+    solver = "covariance_eigh" if len(fitted) > fitted.shape[1] else "full"
+    pca = PCA(num_components, svd_solver=solver).fit((fitted - mean) * scale)
+    steps = range(0, num_images, FIT_IMAGES)
+    parts = [
+        pca.transform((descriptions[start : start + FIT_IMAGES] - mean) * scale) for start in steps
+    ]
+    vectors = np.concatenate(parts)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def _block_scales(centred: np.ndarray) -> np.ndarray:
+    """Factors that give every block the total variance one; 0 for a block without variance.
+
+    Whole blocks are scaled, not single features: a colour that occurs in one picture only would
+    otherwise weigh as much as the colours that tell pictures apart.
+    """
+    variances = np.split((centred**2).mean(axis=0), np.cumsum(_BLOCKS)[:-1])
+    factors = [0.0 if block.sum() < 1e-12 else block.sum() ** -0.5 for block in variances]
+    return np.repeat(np.array(factors), np.array(_BLOCKS))
+
+
+def _describe(content: bytes) -> np.ndarray:
+    """All blocks of one picture, in the order of `_BLOCKS`."""
+    image = open_rgb(content)
+    small = image.resize((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BOX)
+    canvas = image.resize((CANVAS_PIXELS, CANVAS_PIXELS), Image.Resampling.BOX)
+    pixels = np.asarray(canvas, dtype=np.float32) / 255
+    thumbnail = np.asarray(small, dtype=np.float32).ravel() / 255
+    return np.concatenate([thumbnail, _colours(pixels), _edges(pixels)]).astype(np.float32)
+
+
+def _colours(pixels: np.ndarray) -> np.ndarray:
+    """Square roots of colour shares (so that distance is Hellinger's) of whole and thirds.
+
+    Args:
+        pixels: shape: (S, S, 3), values in [0, 1].
+    """
+    levels = np.minimum((pixels * COLOUR_LEVELS).astype(np.int64), COLOUR_LEVELS - 1)
+    bins = levels @ np.array([COLOUR_LEVELS**2, COLOUR_LEVELS, 1])
+    third = CANVAS_PIXELS // 3
+    rows = [bins[i * third : (i + 1) * third] for i in range(3)]
+    columns = [bins[:, i * third : (i + 1) * third] for i in range(3)]
+    counts = [
+        np.bincount(part.ravel(), minlength=COLOUR_LEVELS**3) / part.size
+        for part in (bins, *rows, *columns)
+    ]
+    return np.asarray(np.sqrt(np.concatenate(counts)))
+
+
+def _edges(pixels: np.ndarray) -> np.ndarray:
+    """Strength of edges by direction in each cell of a coarse grid.
+
+    The strongest of the three colour channels counts at each pixel. Directions are taken modulo
+    half a turn, so that swapping the colours on the two sides changes nothing.
+    """
+    down, across = np.gradient(pixels, axis=(0, 1))
+    channel = (down**2 + across**2).argmax(axis=2)[..., None]
+    down = np.take_along_axis(down, channel, axis=2)[..., 0]
+    across = np.take_along_axis(across, channel, axis=2)[..., 0]
+    turn = np.mod(np.arctan2(down, across), np.pi) / np.pi
+    direction = np.rint(turn * EDGE_DIRECTIONS).astype(np.int64) % EDGE_DIRECTIONS
+    cell = np.arange(CANVAS_PIXELS) * EDGE_GRID // CANVAS_PIXELS
+    bins = (cell[:, None] * EDGE_GRID + cell[None, :]) * EDGE_DIRECTIONS + direction
+    strength = np.bincount(
+        bins.ravel(), np.hypot(down, across).ravel(), minlength=EDGE_GRID**2 * EDGE_DIRECTIONS
+    )
+    return np.asarray(np.sqrt(strength / CANVAS_PIXELS))

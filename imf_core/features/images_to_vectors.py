@@ -1,0 +1,115 @@
+"""The image features of all entities: pictures in, one vector per entity out.
+
+An entity's vector is the mean over its pictures, each of which has length one. An entity without
+a picture has a vector of zeros and `is_present` False.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from imf_core.config import ImageFeaturesParams
+from imf_core.features.entities import read_entity_texts
+from imf_core.features.model_source import locate_model, require_no_revision
+from imf_core.features.shards import read_shard, shard_paths
+from imf_core.features.table import FeatureTable, save_features
+
+BUILTIN = "builtin:colour-pca"
+
+
+def write_image_features(
+    entities_path: Path,
+    images_folder: Path,
+    params: ImageFeaturesParams,
+    unfinished_folder: Path,
+    output: Path,
+) -> FeatureTable:
+    """Encodes the pictures of all entities and saves the features.
+
+    Args:
+        entities_path: `entities.parquet` of the graph.
+        images_folder: Shards and manifest of the images stage.
+        params: The encoder.
+        unfinished_folder: Keeps finished chunks of a pretrained model until `output` stands.
+        output: The features file.
+
+    Returns:
+        What was saved.
+
+    Raises:
+        DataError: If an input is missing, damaged or of another graph.
+        ConfigError: If the parameters contradict one another.
+        ModelUnavailableError: If the model cannot be loaded; finished chunks stay.
+    """
+    entities = read_entity_texts(entities_path)
+    shards = shard_paths(images_folder, entities.graph_fingerprint)
+    if params.model == BUILTIN:
+        require_no_revision("image_features", params.model, params.revision)
+        features = _encode_builtin(shards, entities.num_entities, params.dim)
+        save_features(features, entities.graph_fingerprint, output)
+        return features
+    source = locate_model("image_features", params.model, params.revision, BUILTIN)
+    # Importing Transformers takes seconds, which the built-in encoder need not wait for.
+    from imf_core.features import pretrained_image as pretrained  # noqa: PLC0415
+
+    encoder = pretrained.load_image_encoder(source, params)
+    if not shards:
+        features = without_any(entities.num_entities, encoder.provenance)
+        save_features(features, entities.graph_fingerprint, output)
+        return features
+    chunks = pretrained.image_chunks(source, params, shards, unfinished_folder)
+    entity_ids, vectors = pretrained.encode_images(
+        encoder, shards, entities.num_entities, params.batch_size, chunks
+    )
+    features = mean_by_entity(entity_ids, vectors, entities.num_entities, encoder.provenance)
+    save_features(features, entities.graph_fingerprint, output)
+    chunks.clear()
+    return features
+
+
+def mean_by_entity(
+    entity_ids: np.ndarray, vectors: np.ndarray, num_entities: int, provenance: dict[str, str]
+) -> FeatureTable:
+    """Averages the vectors of each entity.
+
+    Args:
+        entity_ids: shape: (n,), dtype: int64.
+        vectors: shape: (n, F), dtype: float32.
+        num_entities: E.
+        provenance: What made the vectors.
+    """
+    counts = np.bincount(entity_ids, minlength=num_entities)
+    sums = np.zeros((num_entities, vectors.shape[1]), np.float64)
+    np.add.at(sums, entity_ids, vectors)
+    means = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    return FeatureTable(torch.from_numpy(means), torch.from_numpy(counts > 0), provenance)
+
+
+def without_any(num_entities: int, provenance: dict[str, str]) -> FeatureTable:
+    """Features where no entity has this modality: one column of zeros."""
+    is_present = torch.zeros(num_entities, dtype=torch.bool)
+    return FeatureTable(torch.zeros(num_entities, 1), is_present, provenance)
+
+
+def _encode_builtin(shards: list[Path], num_entities: int, dim: int) -> FeatureTable:
+    """Runs `builtin:colour-pca` on all shards."""
+    from imf_core.features.builtin_image import (  # noqa: PLC0415 - scikit-learn loads slowly
+        describe_images,
+        reduce_descriptions,
+    )
+
+    provenance = {"model": BUILTIN}
+    if not shards:
+        return without_any(num_entities, provenance)
+    entity_ids: list[np.ndarray] = []
+
+    def pictures() -> Iterator[bytes]:
+        for path in shards:
+            ids, images = read_shard(path, num_entities)
+            entity_ids.append(ids)
+            yield from images
+
+    vectors = reduce_descriptions(describe_images(pictures()), dim)
+    return mean_by_entity(np.concatenate(entity_ids), vectors, num_entities, provenance)

@@ -1,0 +1,173 @@
+"""Image vectors from a CLIP-family model, resumable.
+
+In: shards of pictures. Out: one vector of length one per picture. The processor classes are
+imported by name: the automatic choice depends on which other packages are installed, and gives
+other pixels.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+import transformers
+from torch import Tensor
+from tqdm import tqdm
+from transformers import (
+    AutoConfig,
+    CLIPImageProcessorPil,
+    CLIPVisionModelWithProjection,
+    SiglipImageProcessorPil,
+    SiglipVisionModel,
+)
+
+from imf_core.artifacts import file_sha256
+from imf_core.config import ImageFeaturesParams
+from imf_core.errors import ModelUnavailableError
+from imf_core.features.model_source import ModelSource
+from imf_core.features.ordered import map_in_order
+from imf_core.features.pretrained import (
+    choose_device,
+    choose_dtype,
+    loading,
+    require_weights,
+    unit_rows,
+)
+from imf_core.features.resume import ChunkStore
+from imf_core.features.shards import read_shard
+from imf_core.media.images import open_rgb
+
+CHUNK_BATCHES = 8  # what a kill can cost
+
+# Model type -> image processor, model, and the field of its output that is the vector.
+_FAMILIES: dict[str, tuple[Any, Any, str]] = {
+    "clip": (CLIPImageProcessorPil, CLIPVisionModelWithProjection, "image_embeds"),
+    "clip_vision_model": (CLIPImageProcessorPil, CLIPVisionModelWithProjection, "image_embeds"),
+    "siglip": (SiglipImageProcessorPil, SiglipVisionModel, "pooler_output"),
+    "siglip_vision_model": (SiglipImageProcessorPil, SiglipVisionModel, "pooler_output"),
+}
+
+
+@dataclass(frozen=True)
+class ImageEncoder:
+    """A loaded vision model.
+
+    Attributes:
+        source: Where it came from.
+        processor: Resizes, crops and normalises pictures.
+        model: In evaluation mode, on its device.
+        output: The field of the model's output that is the picture's vector.
+    """
+
+    source: ModelSource
+    processor: Any
+    model: Any
+    output: str
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What made the vectors."""
+        return {**self.source.provenance(), "processor": type(self.processor).__name__}
+
+    def preprocess(self, images: Sequence[bytes]) -> Tensor:
+        """Decodes one batch; shape: (B, 3, height, width), dtype: float32."""
+        pictures = [open_rgb(content) for content in images]
+        pixels: Tensor = self.processor(pictures, return_tensors="pt")["pixel_values"]
+        return pixels
+
+    def embed(self, pixels: Tensor) -> np.ndarray:
+        """Encodes one batch; shape: (B, F), dtype: float32, rows of length one."""
+        with torch.inference_mode():
+            outputs = self.model(pixel_values=pixels.to(self.model.device, self.model.dtype))
+        return unit_rows(outputs[self.output], self.source)
+
+
+def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> ImageEncoder:
+    """Loads a vision model and its processor.
+
+    Raises:
+        ModelUnavailableError: If it cannot be loaded, or is of no known family.
+        ConfigError: If CUDA is asked for and there is none.
+    """
+    device = choose_device(params.device, "image_features")
+    with loading(source):
+        config = AutoConfig.from_pretrained(source.location, revision=source.revision)
+    if config.model_type not in _FAMILIES:
+        raise ModelUnavailableError(
+            f"image_features.model in params.yaml: {source.location!r} is a {config.model_type!r} "
+            "model; known are clip and siglip"
+        )
+    processor_class, model_class, output = _FAMILIES[config.model_type]
+    if config.model_type == "clip":  # the saved model is of this width, whatever its part says
+        config.vision_config.projection_dim = config.projection_dim
+    with loading(source):
+        processor = processor_class.from_pretrained(source.location, revision=source.revision)
+        model, info = model_class.from_pretrained(
+            source.location,
+            config=getattr(config, "vision_config", config),
+            revision=source.revision,
+            use_safetensors=True,
+            dtype=choose_dtype(device),
+            output_loading_info=True,
+        )
+    require_weights(source, info["missing_keys"])
+    return ImageEncoder(source, processor, model.to(device).eval(), output)
+
+
+def image_chunks(
+    source: ModelSource, params: ImageFeaturesParams, shards: Sequence[Path], root: Path
+) -> ChunkStore:
+    """Opens the finished work on these shards with this model."""
+    device = choose_device(params.device, "image_features")
+    key = {
+        **source.identity(),
+        "batch_size": str(params.batch_size),
+        "device": device.type,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "shards": " ".join(file_sha256(path) for path in shards),
+    }
+    return ChunkStore(root, key)
+
+
+def encode_images(
+    encoder: ImageEncoder,
+    shards: Sequence[Path],
+    num_entities: int,
+    batch_size: int,
+    chunks: ChunkStore,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encodes every picture, taking from `chunks` what an earlier run has finished.
+
+    Returns:
+        entity ids, shape: (n,), dtype: int64; vectors, shape: (n, F), dtype: float32.
+    """
+    entity_ids: list[np.ndarray] = []
+    vectors: list[np.ndarray] = []
+    total = sum(pq.read_metadata(path).num_rows for path in shards)
+    with tqdm(total=total, desc="image features", unit="image", disable=None) as bar:
+        for path in shards:
+            ids, images = read_shard(path, num_entities)
+            entity_ids.append(ids)
+            for part in _slices(images, batch_size * CHUNK_BATCHES):
+                compute = partial(_encode_chunk, encoder, part, batch_size)
+                vectors.append(chunks.get(len(vectors), compute))
+                bar.update(len(part))
+    return np.concatenate(entity_ids), np.concatenate(vectors)
+
+
+def _encode_chunk(encoder: ImageEncoder, images: Sequence[bytes], batch_size: int) -> np.ndarray:
+    """Encodes pictures in batches; threads decode ahead of the model."""
+    workers = min(8, os.cpu_count() or 1)
+    batches = map_in_order(encoder.preprocess, _slices(images, batch_size), workers)
+    return np.concatenate([encoder.embed(pixels) for pixels in batches])
+
+
+def _slices(items: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    """Cuts a list into consecutive parts of `size`, the last one shorter."""
+    return (items[start : start + size] for start in range(0, len(items), size))

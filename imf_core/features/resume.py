@@ -1,0 +1,55 @@
+"""Keeps what a long extraction has finished, so that a killed run goes on where it stopped.
+
+The folder of a run is named by a hash of everything its result depends on; a run with any other
+model, parameter or input never sees these files. Chunks are cut the same way each time, so a
+resumed run ends with the bytes of an uninterrupted one.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from imf_core.artifacts import atomic_path
+from imf_core.errors import DataError
+
+
+class ChunkStore:
+    """Finished chunks of one extraction: float32 arrays by number."""
+
+    def __init__(self, root: Path, key: Mapping[str, str]) -> None:
+        """Opens the folder of this extraction; makes nothing yet.
+
+        Args:
+            root: Folder of all extractions.
+            key: Everything that the result depends on.
+        """
+        text = json.dumps(dict(key), sort_keys=True)
+        self.folder = root / hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def get(self, number: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """Returns a chunk, from the folder or else computed and kept there.
+
+        Raises:
+            DataError: If a kept chunk cannot be read.
+        """
+        path = self.folder / f"chunk-{number:06d}.npy"
+        if path.exists():
+            try:
+                kept: np.ndarray = np.load(path, allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise DataError(
+                    f"{path} cannot be read ({error}); delete it and run again"
+                ) from error
+            return kept
+        chunk = np.ascontiguousarray(compute(), dtype=np.float32)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, chunk)
+        return chunk
+
+    def clear(self) -> None:
+        """Removes the chunks; to be called once the final file stands."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,115 @@
+"""Tiny inputs for the tests of features: pictures, texts, parameters, a project folder."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from imf_core.artifacts import write_parquet
+from imf_core.config import ImageFeaturesParams, ImagesParams, TextFeaturesParams
+from imf_core.data.graph import FINGERPRINT_KEY, SPLITS, Graph, save_graph
+from imf_core.features.shards import write_image_shards
+
+
+def picture(seed: int, size: tuple[int, int] = (24, 16)) -> bytes:
+    """A PNG of random stripes, another one for every seed."""
+    colours = np.random.default_rng(seed).integers(0, 256, (1, 4, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(colours).resize(size, Image.Resampling.NEAREST).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def no_fetch(url: str) -> bytes:
+    raise AssertionError(f"{url} must not be fetched")
+
+
+class Workspace:
+    """A small project folder: `graph`, `raw` and `images` below `root`."""
+
+    def __init__(self, root: Path, entities: list[tuple[str, str, str]]) -> None:
+        self.root = root
+        self.entities = root / "graph/entities.parquet"
+        self.images = root / "images"
+        self.output = root / "features.parquet"
+        self.unfinished = root / "state"
+        none = torch.zeros(0, 3, dtype=torch.long)
+        labels, names, descriptions = (list(column) for column in zip(*entities, strict=True))
+        self.graph = Graph(labels, names, descriptions, ["r"], ["r"], dict.fromkeys(SPLITS, none))
+        save_graph(self.graph, root / "graph")
+        (root / "raw").mkdir()
+
+    def list_sources(self, rows: list[tuple[int, str]]) -> Path:
+        table = pa.table(
+            {
+                "entity_id": pa.array([row[0] for row in rows], pa.int64()),
+                "source": pa.array([row[1] for row in rows], pa.string()),
+            }
+        )
+        path = self.root / "graph/image_sources.parquet"
+        write_parquet(path, table, {FINGERPRINT_KEY: self.graph.fingerprint})
+        return path
+
+    def make_images(self, pictures: list[tuple[int, bytes]], images_per_shard: int = 4) -> None:
+        for number, (_, content) in enumerate(pictures):
+            (self.root / "raw" / f"{number}.png").write_bytes(content)
+        rows = [(entity, f"{number}.png") for number, (entity, _) in enumerate(pictures)]
+        write_image_shards(
+            self.list_sources(rows),
+            self.root / "raw",
+            self.images,
+            images_params(images_per_shard=images_per_shard),
+            no_fetch,
+        )
+
+
+def images_params(**changes: object) -> ImagesParams:
+    values = {
+        "size_pixels": 32,
+        "max_per_entity": 2,
+        "max_source_bytes": 100_000,
+        "max_source_pixels": 1_000_000,
+        "images_per_shard": 4,
+        "timeout_seconds": 5.0,
+        **changes,
+    }
+    return ImagesParams.model_validate(values)
+
+
+def image_features_params(**changes: object) -> ImageFeaturesParams:
+    values = {
+        "model": "builtin:colour-pca",
+        "revision": None,
+        "dim": 8,
+        "batch_size": 2,
+        "device": "cpu",
+        **changes,
+    }
+    return ImageFeaturesParams.model_validate(values)
+
+
+def text_features_params(**changes: object) -> TextFeaturesParams:
+    values = {
+        "model": "builtin:tfidf-svd",
+        "revision": None,
+        "pooling": "mean",
+        "max_tokens": 16,
+        "dim": 8,
+        "batch_size": 2,
+        "device": "cpu",
+        **changes,
+    }
+    return TextFeaturesParams.model_validate(values)
+
+
+TEXTS = [
+    "a red island",
+    "a blue lake in the north with very many small islands",
+    "red",
+    "the long river",
+    "a lake",
+    "north of the river",
+    "island",
+]

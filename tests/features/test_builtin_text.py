@@ -1,0 +1,71 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from feature_inputs import TEXTS, Workspace, text_features_params
+
+from imf_core.features import builtin_text
+from imf_core.features.builtin_text import encode_texts_tfidf
+from imf_core.features.table import FeatureTable, load_features
+from imf_core.features.texts_to_vectors import write_text_features
+
+MakeWorkspace = Callable[..., Workspace]
+
+
+def write(place: Workspace, **changes: object) -> FeatureTable:
+    params = text_features_params(**changes)
+    return write_text_features(place.entities, params, place.unfinished, place.output)
+
+
+def test_texts_that_share_words_or_stems_are_nearest() -> None:
+    texts = ["island in the north", "northern islands", "a goat on a bank note", "goats"]
+    vectors = encode_texts_tfidf(texts, 3)
+    likeness = vectors @ vectors.T - 2 * np.eye(4)
+    assert likeness.argmax(axis=1).tolist() == [1, 0, 3, 2]
+
+
+def test_vectors_have_length_one_and_at_most_the_dim_asked_for() -> None:
+    vectors = encode_texts_tfidf(TEXTS, 4)
+    assert (vectors.shape, vectors.dtype) == ((7, 4), np.float32)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_the_number_of_texts_bounds_the_dim() -> None:
+    assert encode_texts_tfidf(TEXTS, 4096).shape == (7, 7)
+
+
+@pytest.mark.parametrize("texts", [["one"], ["!", "?"], ["x", "y"], ["同じ言語", "別の言語"]])
+def test_odd_texts_are_encoded(texts: list[str]) -> None:
+    vectors = encode_texts_tfidf(texts, 8)
+    assert len(vectors) == len(texts)
+    assert np.isfinite(vectors).all()
+
+
+def test_the_solver_for_many_texts_agrees_with_the_one_for_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = encode_texts_tfidf(TEXTS, 3)
+    monkeypatch.setattr(builtin_text, "DENSE_TEXTS", 1)
+    assert np.allclose(encode_texts_tfidf(TEXTS, 3), few, atol=1e-4)
+
+
+def test_the_same_texts_give_the_same_bytes(workspace: MakeWorkspace) -> None:
+    place = workspace(7)
+    write(place)
+    first = place.output.read_bytes()
+    write(place)
+    assert place.output.read_bytes() == first
+
+
+def test_entities_without_text_have_zeros(workspace: MakeWorkspace) -> None:
+    features = write(workspace([("a", "a", ""), ("b", "b", "red"), ("c", "Blue", "")]))
+    assert features.is_present.tolist() == [False, True, True]
+    assert not features.vectors[0].any()
+
+
+def test_no_text_at_all_is_fine(workspace: MakeWorkspace) -> None:
+    place = workspace([("a", "a", ""), ("b", "b", "")])
+    write(place)
+    read = load_features(place.output, place.graph.fingerprint)
+    assert not read.is_present.any()
+    assert read.provenance == {"model": "builtin:tfidf-svd"}
