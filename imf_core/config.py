@@ -130,7 +130,8 @@ class TrainParams(Section):
     sampled_candidates: int = Field(ge=0, description="answers scored per step; 0 scores all")
     embedding_learning_rate: float = Field(gt=0.0, le=10.0, description="Adagrad, for the tables")
     network_learning_rate: float = Field(gt=0.0, le=1.0, description="Adam, for everything else")
-    n3: float = Field(ge=0.0, description="weight of the N3 penalty")
+    n3: float = Field(ge=0.0, description="weight of the structural head's N3 penalty")
+    encoder_n3: float = Field(ge=0.0, description="the same for the other heads")
     validate_every: int = Field(ge=1, description="epochs between validations")
     patience: int = Field(ge=1, description="validations without gain before stopping")
     device: Device

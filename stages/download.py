@@ -1,10 +1,5 @@
-"""Stage `download`: the source files of the data set, as they came, in `data/raw`.
+"""Stage `download`: the source files of the data set, as they came, in `data/raw`."""
 
-The environment variable `IMF_MIRROR` names a directory or base URL to ask instead of the original
-places.
-"""
-
-import os
 from pathlib import Path
 
 from imf_core.config import load_params
@@ -14,9 +9,7 @@ from imf_core.data.folder import copy_folder
 from imf_core.data.raw import fresh_folder
 from imf_core.data.registry import FOLDER, EmbeddedDataset, find_dataset
 from stages.layout import PARAMS, RAW
-from stages.runner import run_stage, state_folder
-
-MIRROR_VARIABLE = "IMF_MIRROR"
+from stages.runner import mirror, run_stage, state_folder
 
 
 def main() -> None:
@@ -36,8 +29,7 @@ def main() -> None:
         if isinstance(dataset, EmbeddedDataset):
             write_atlas(raw)
         else:
-            mirror = os.environ.get(MIRROR_VARIABLE) or None
-            download_dataset(dataset, raw, state_folder() / "downloads", mirror)
+            download_dataset(dataset, raw, state_folder() / "downloads", mirror())
         print(f"{params.name}: {dataset.title} (licence: {dataset.licence})")
 
 

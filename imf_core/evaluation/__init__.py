@@ -1,0 +1,1 @@
+"""Filtered ranking and the metrics made from ranks."""

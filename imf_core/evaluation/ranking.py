@@ -1,0 +1,119 @@
+"""Ranks every held-out fact in both directions with every head and with their fusion."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from imf_core.data.known_tails import KnownTails, with_inverses
+from imf_core.errors import TrainingError
+from imf_core.evaluation.ranks import filtered_ranks
+
+COMBINED = "combined"
+
+
+class Scores(Protocol):
+    """What `AllTailsScorer.score_all_tails` returns; see `imf_core.model.scorer.HeadScores`."""
+
+    @property
+    def log_probs(self) -> Tensor:
+        """Scores of each head, shape: (B, H, E)."""
+        ...
+
+    @property
+    def combined(self) -> Tensor:
+        """Scores of the fused decision, shape: (B, E)."""
+        ...
+
+
+class AllTailsScorer(Protocol):
+    """Anything that scores every entity as the tail of a query."""
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Names along the H axis."""
+        ...
+
+    def score_all_tails(self, queries: Tensor) -> Scores:
+        """Scores queries (head, relation with inverses), shape: (B, 2) -> (B, H, E)."""
+        ...
+
+
+@dataclass(frozen=True)
+class RankTable:
+    """One row per held-out fact and direction: first all tail queries, then all head queries.
+
+    Attributes:
+        queries: (query entity, relation with inverses), shape: (P, 2), dtype: int64.
+        answers: The true answers, shape: (P,), dtype: int64.
+        is_head_query: Whether the head was asked for, shape: (P,), dtype: bool.
+        ranks: Realistic filtered ranks by scorer: each head's name and `combined`, shape: (P,).
+        num_candidates: Size of each ranking, shape: (P,), dtype: int64.
+    """
+
+    queries: NDArray[np.int64]
+    answers: NDArray[np.int64]
+    is_head_query: NDArray[np.bool_]
+    ranks: dict[str, NDArray[np.float64]]
+    num_candidates: NDArray[np.int64]
+
+
+def rank_triples(
+    scorer: AllTailsScorer,
+    triples: Tensor,
+    known: KnownTails,
+    num_relations: int,
+    batch_size: int,
+    progress: str | None = None,
+) -> RankTable:
+    """Ranks the tail and the head of every triple.
+
+    Each distinct query is scored once, whatever the number of its answers.
+
+    Args:
+        scorer: A trained model.
+        triples: Facts to rank, shape: (N, 3), dtype: long.
+        known: All known facts of train, valid and test, which the ranking filters by.
+        num_relations: R, without inverses.
+        batch_size: Distinct queries scored at once.
+        progress: Title of a progress bar; none is shown without it.
+
+    Returns:
+        2N rows.
+
+    Raises:
+        TrainingError: If a score is not finite.
+    """
+    facts = with_inverses(triples, num_relations)
+    distinct, member = torch.unique(facts[:, [1, 0]], dim=0, return_inverse=True)
+    distinct = distinct.flip(1)  # sorted by relation, then entity
+    order = member.argsort(stable=True)
+    bounds = torch.searchsorted(member[order], torch.arange(0, len(distinct) + 1))
+    names = (*scorer.head_names, COMBINED)
+    ranks = {name: torch.empty(len(facts), dtype=torch.float64) for name in names}
+    num_candidates = torch.empty(len(facts), dtype=torch.long)
+    starts = range(0, len(distinct), batch_size)
+    for start in tqdm(starts, desc=progress, disable=None if progress else True, leave=False):
+        queries = distinct[start : start + batch_size]
+        scores = scorer.score_all_tails(queries)
+        if not bool(torch.isfinite(scores.combined).all()):
+            raise TrainingError("the model gives scores that are not finite; train it again")
+        index = order[bounds[start] : bounds[min(start + batch_size, len(distinct))]]
+        rows, tails = member[index] - start, facts[index, 2]
+        where = [t.to(scores.combined.device) for t in (rows, tails, *known.lookup(queries))]
+        for position, name in enumerate(names):
+            each = scores.combined if name == COMBINED else scores.log_probs[:, position]
+            found = filtered_ranks(each, *where)
+            ranks[name][index] = found.rank
+            num_candidates[index] = found.num_candidates
+    return RankTable(
+        queries=facts[:, :2].numpy(),
+        answers=facts[:, 2].numpy(),
+        is_head_query=np.arange(len(facts)) >= len(triples),
+        ranks={name: rank.numpy() for name, rank in ranks.items()},
+        num_candidates=num_candidates.numpy(),
+    )

@@ -1,0 +1,122 @@
+"""From a rank table to the figures people read: overall, by side, head, relation, degree, media."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from imf_core.data.graph import Graph
+from imf_core.evaluation.metrics import rank_metrics
+from imf_core.evaluation.ranking import COMBINED, RankTable
+
+DEGREE_BINS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, None))
+"""Bounds of the query entity's number of train facts, both included."""
+
+Mask = NDArray[np.bool_]
+
+
+def overall_metrics(table: RankTable) -> dict[str, Any]:
+    """Returns the metrics of one split.
+
+    Returns:
+        The combined metrics at the top, those of head and tail queries under `head` and `tail`,
+        and those of each head alone under its name.
+    """
+    combined = table.ranks[COMBINED]
+    result: dict[str, Any] = dict(rank_metrics(combined, table.num_candidates))
+    for side, mask in (("head", table.is_head_query), ("tail", ~table.is_head_query)):
+        result[side] = rank_metrics(combined[mask], table.num_candidates[mask])
+    for name, rank in table.ranks.items():
+        if name != COMBINED:
+            result[name] = rank_metrics(rank, table.num_candidates)
+    return result
+
+
+def by_relation(table: RankTable, graph: Graph) -> list[dict[str, Any]]:
+    """Returns one row per relation and side that was asked, in id order."""
+    rows = []
+    for relation in np.unique(table.queries[:, 1]):
+        is_head_query = bool(relation >= graph.num_relations)
+        labels = {
+            "relation": graph.relation_labels[relation % graph.num_relations],
+            "side": "head" if is_head_query else "tail",
+        }
+        rows.append(_row(labels, table, table.queries[:, 1] == relation))
+    return rows
+
+
+def by_degree(table: RankTable, graph: Graph) -> list[dict[str, Any]]:
+    """Returns one row per bin of the query entity's number of train facts."""
+    train = graph.triples["train"].numpy()
+    degree = np.bincount(train[:, [0, 2]].ravel(), minlength=graph.num_entities)
+    query_degree = degree[table.queries[:, 0]]
+    rows = []
+    for low, high in DEGREE_BINS:
+        name = f"{low}+" if high is None else str(low) if low == high else f"{low}-{high}"
+        mask = (query_degree >= low) & (query_degree <= (np.inf if high is None else high))
+        rows.append(_row({"train_facts_of_query_entity": name}, table, mask))
+    return [row for row in rows if row["queries"]]
+
+
+def by_media(table: RankTable, is_present: Mapping[str, Mask]) -> list[dict[str, Any]]:
+    """Returns rows with and without each modality at the query entity and at the answer.
+
+    Args:
+        table: The ranks.
+        is_present: Modality name -> which entities have it, shape: (E,).
+    """
+    rows = []
+    for modality, present in is_present.items():
+        for role, entities in (("query", table.queries[:, 0]), ("answer", table.answers)):
+            for has, mask in (("yes", present[entities]), ("no", ~present[entities])):
+                labels = {"modality": modality, "entity": role, "has_it": has}
+                rows.append(_row(labels, table, mask))
+    return [row for row in rows if row["queries"]]
+
+
+def rank_rows(table: RankTable, graph: Graph, split: str) -> pa.Table:
+    """Returns every rank as a row: head, relation, tail, split, side, and a rank per scorer."""
+    relation = table.queries[:, 1] % graph.num_relations
+    head = np.where(table.is_head_query, table.answers, table.queries[:, 0])
+    tail = np.where(table.is_head_query, table.queries[:, 0], table.answers)
+    columns: dict[str, Any] = {
+        "head": head,
+        "relation": relation,
+        "tail": tail,
+        "split": pa.array([split] * len(head)),
+        "side": pa.array(np.where(table.is_head_query, "head", "tail").tolist()),
+        "num_candidates": table.num_candidates,
+    }
+    columns.update({f"rank_{name}": rank for name, rank in table.ranks.items()})
+    return pa.table(columns)
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Writes rows that share their keys as CSV, fractions with four digits."""
+    rows = list(rows)
+    lines = [",".join(rows[0])] if rows else []
+    for row in rows:
+        cells = [f"{x:.4f}" if isinstance(x, float) else _quoted(str(x)) for x in row.values()]
+        lines.append(",".join(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _row(labels: Mapping[str, str], table: RankTable, mask: Mask) -> dict[str, Any]:
+    """Returns the MRR of every scorer and the hits of the combined one over some queries."""
+    row: dict[str, Any] = {**labels, "queries": int(mask.sum())}
+    if not row["queries"]:
+        return row
+    combined = rank_metrics(table.ranks[COMBINED][mask], table.num_candidates[mask])
+    row["mrr"] = combined["mrr"]
+    row["hits_at_10"] = combined["hits_at_10"]
+    for name, rank in table.ranks.items():
+        if name != COMBINED:
+            row[f"mrr_{name}"] = rank_metrics(rank[mask], table.num_candidates[mask])["mrr"]
+    return row
+
+
+def _quoted(cell: str) -> str:
+    """Quotes a cell that holds a separator."""
+    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n') else cell

@@ -1,0 +1,145 @@
+"""The trained model on disk: weights as safetensors, what they mean as JSON.
+
+The configuration names the graph and the feature tables the weights were trained on; loading
+refuses any other, since ids and features would silently mean something else.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from imf_core.artifacts import atomic_path, read_json, write_json
+from imf_core.config import FusionParams, ModelParams, validate
+from imf_core.data.graph import Graph
+from imf_core.errors import DataError
+from imf_core.features.table import FeatureTable
+from imf_core.model.imf import IMF, Features
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+
+
+def build_model(
+    graph: Graph, tables: Mapping[str, FeatureTable], model: ModelParams, fusion: FusionParams
+) -> IMF:
+    """Makes an untrained model for a graph.
+
+    Args:
+        graph: Gives the numbers of entities and relations.
+        tables: Feature tables by modality (`image`, `text`); those not in `model.modalities` are
+            left aside.
+        model: Section `model` of the parameters.
+        fusion: Section `fusion` of the parameters.
+
+    Raises:
+        DataError: If no entity has a modality that the model is to use.
+    """
+    features: dict[str, Features] = {}
+    for modality in model.modalities:
+        if modality == "structure":
+            continue
+        table = tables[modality]
+        if not bool(table.is_present.any()):
+            others = [name for name in model.modalities if name != modality]
+            raise DataError(
+                f"no entity has a usable {modality}, but model.modalities in params.yaml lists "
+                f"it; leave it out: {others or ['structure']}"
+            )
+        features[modality] = Features(table.vectors, table.is_present)
+    return IMF(graph.num_entities, graph.num_relations, features, model, fusion)
+
+
+def save_model(
+    model: IMF,
+    folder: Path,
+    graph: Graph,
+    tables: Mapping[str, FeatureTable],
+    model_params: ModelParams,
+    fusion: FusionParams,
+    training: Mapping[str, Any],
+) -> None:
+    """Writes `model.safetensors` and `config.json`.
+
+    Args:
+        model: The trained model.
+        folder: Made where missing.
+        graph: The graph it was trained on.
+        tables: The feature tables it was trained on.
+        model_params: Section `model` it was built with.
+        fusion: Section `fusion` it was built with.
+        training: How it was trained and selected, kept for the reader.
+    """
+    config = {
+        "graph_fingerprint": graph.fingerprint,
+        "num_entities": graph.num_entities,
+        "num_relations": graph.num_relations,
+        "heads": list(model.head_names),
+        "model": model_params.model_dump(),
+        "fusion": fusion.model_dump(),
+        "features": _describe(tables, model_params),
+        "training": dict(training),
+    }
+    weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+    write_json(folder / CONFIG, config)
+
+
+def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -> IMF:
+    """Reads what `save_model` wrote.
+
+    Args:
+        folder: Where it was written.
+        graph: The graph it was trained on.
+        tables: The feature tables it was trained on.
+
+    Returns:
+        The model on the CPU.
+
+    Raises:
+        DataError: If a file is missing or damaged, or graph or features are others.
+    """
+    config = read_json(folder / CONFIG)
+    if config["graph_fingerprint"] != graph.fingerprint:
+        raise DataError(
+            f"the model in {folder} was trained on another graph (fingerprint "
+            f"{config['graph_fingerprint'][:12]}, this one is {graph.fingerprint[:12]}); run "
+            "`dvc repro` to train on this one"
+        )
+    source = str(folder / CONFIG)
+    model_params = validate(ModelParams, config["model"], source)
+    fusion = validate(FusionParams, config["fusion"], source)
+    found = _describe(tables, model_params)
+    if found != config["features"]:
+        raise DataError(
+            f"the model in {folder} was trained on other features ({config['features']}, these "
+            f"are {found}); run `dvc repro` to train on these"
+        )
+    model = build_model(graph, tables, model_params, fusion)
+    path = folder / WEIGHTS
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise DataError(
+            f"{path} cannot be read as the model that {CONFIG} beside it describes ({error}); "
+            "delete the folder and run `dvc repro`"
+        ) from error
+    return model
+
+
+def _describe(tables: Mapping[str, FeatureTable], model: ModelParams) -> dict[str, Any]:
+    """Says which features the model reads: provenance and size of each modality it uses."""
+    return {
+        modality: {
+            **tables[modality].provenance,
+            "dim": int(tables[modality].vectors.shape[1]),
+            "entities": int(torch.count_nonzero(tables[modality].is_present)),
+        }
+        for modality in sorted(model.modalities)
+        if modality != "structure"
+    }

@@ -1,0 +1,83 @@
+"""Contextual relational model (paper section 3.4): the relation transforms the head embedding.
+
+Both forms turn (head embedding, relation) into a context vector whose dot product with an entity
+embedding is the logit of that entity as the tail: `z(h, r, t) = (e_h C(r)) . e_t`.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Context(Protocol):
+    """What a scorer asks of a context form."""
+
+    def __call__(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
+        """Transforms heads (B, D) under relations (B,) of the table (2R, D_r) into (B, D)."""
+        ...
+
+    def moduli(self, factors: Tensor) -> Tensor:
+        """Returns the magnitudes the N3 penalty cubes, shape: (N, D) -> (N, D or D / 2)."""
+        ...
+
+
+class BlockDiagonalContext(nn.Module):
+    """`C(r)` made of 2 x 2 rotation-scalings, D_r = D; the score is that of ComplEx.
+
+    Our choice, a cheap special case of the dense form: D parameters a relation in place of a
+    shared D_r x D x D core (Trouillon et al., ICML 2016, arXiv 1606.06357).
+    """
+
+    def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
+        """Multiplies complex numbers coordinate by coordinate; see `Context`."""
+        real, imaginary = heads.chunk(2, dim=1)
+        context_real, context_imaginary = relation_table[relations].chunk(2, dim=1)
+        return torch.cat(
+            [
+                real * context_real - imaginary * context_imaginary,
+                real * context_imaginary + imaginary * context_real,
+            ],
+            dim=1,
+        )
+
+    def moduli(self, factors: Tensor) -> Tensor:
+        """Returns the complex moduli, shape: (N, D) -> (N, D / 2)."""
+        real, imaginary = factors.chunk(2, dim=1)
+        # The small constant keeps the gradient of the root finite at zero.
+        return (real.square() + imaginary.square() + 1e-12).sqrt()
+
+
+class DenseContext(nn.Module):
+    """`C(r) = core x_1 r`, a full D x D matrix per relation, as TuckER and the released code.
+
+    The matrices are made once for the batch's distinct relations, and queries are grouped by
+    relation, so that no matrix per query is ever held.
+
+    Args:
+        relation_dim: D_r.
+        dim: D.
+    """
+
+    def __init__(self, relation_dim: int, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.core = nn.Parameter(torch.empty(relation_dim, dim * dim))
+        nn.init.normal_(self.core, std=(relation_dim * dim) ** -0.5)
+
+    def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
+        """Applies each distinct relation's matrix to its group of queries; see `Context`."""
+        distinct, group = relations.unique(return_inverse=True)
+        matrices = (relation_table[distinct] @ self.core).view(-1, self.dim, self.dim)
+        order = group.argsort(stable=True)
+        sizes = torch.bincount(group, minlength=len(distinct)).tolist()
+        grouped = [
+            rows @ matrix for rows, matrix in zip(heads[order].split(sizes), matrices, strict=True)
+        ]
+        back = torch.empty_like(order)
+        back[order] = torch.arange(len(order), device=order.device)
+        return torch.cat(grouped)[back]
+
+    def moduli(self, factors: Tensor) -> Tensor:
+        """Returns absolute values, shape: (N, D) -> (N, D)."""
+        return factors.abs()

@@ -1,0 +1,207 @@
+"""IMF: Interactive Multimodal Fusion for link prediction (Li et al., WWW 2023).
+
+DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r, ?):
+
+    e_k = encoder_k                                   k in {s, v, t}          (section 3.2)
+    e_m = fusion(e_s, e_v, e_t),  r_m = fusion(r_s, r_v, r_t)                 (section 3.3)
+    z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
+    log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
+
+Head queries (?, r, t) are tail queries on inverse relations. A modality that an entity lacks
+contributes nothing: it is left out of the fusion's product and of the decision's sum, and as a
+candidate answer the entity gets one learned logit per relation, the same for all that lack it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from imf_core.config import FusionParams, ModelParams
+from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
+from imf_core.model.decision import DecisionFusion
+from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
+from imf_core.model.fusion import LowRankBilinearFusion
+
+HEAD_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
+FUSED = "fused"
+
+
+def inverse_relation(relations: Tensor, num_relations: int) -> Tensor:
+    """Returns the ids of the inverse relations, shape: (N,) -> (N,), dtype: long."""
+    return (relations + num_relations) % (2 * num_relations)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Embeddings of some entities in one modality.
+
+    Attributes:
+        vectors: shape: (N, D).
+        is_present: Whether the entity has the modality, shape: (N,), dtype: bool.
+    """
+
+    vectors: Tensor
+    is_present: Tensor
+
+
+@dataclass(frozen=True)
+class Features:
+    """Frozen encoder output of one modality, as `imf_core.features.table` stores it.
+
+    Attributes:
+        vectors: shape: (E, F), dtype: float32.
+        is_present: shape: (E,), dtype: bool.
+    """
+
+    vectors: Tensor
+    is_present: Tensor
+
+
+class ContextualScorer(nn.Module):
+    """The contextual relational scorer of one head.
+
+    The last coordinate of queries and candidates carries the logit of candidates that lack the
+    modality, so that one matrix product scores everything.
+
+    Args:
+        context: The form of C(r).
+        num_relations: R.
+        dropout: Applied to the head embedding and to the context vector.
+    """
+
+    def __init__(self, context: Context, num_relations: int, dropout: float) -> None:
+        super().__init__()
+        self.context = context
+        self.absent_logit = nn.Embedding(2 * num_relations, 1)
+        nn.init.zeros_(self.absent_logit.weight)
+        self.dropout = nn.Dropout(dropout)
+
+    def queries(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
+        """Returns context vectors, shape: (B, D), (2R, D_r), (B,) -> (B, D + 1)."""
+        context = self.context(self.dropout(heads), relation_table, relations)
+        return torch.cat([self.dropout(context), self.absent_logit(relations)], dim=1)
+
+    def candidates(self, entities: Embeddings) -> Tensor:
+        """Returns what `queries` are multiplied with, shape: (C, D) -> (C, D + 1)."""
+        present = entities.is_present.unsqueeze(1).to(entities.vectors.dtype)
+        return torch.cat([entities.vectors * present, 1 - present], dim=1)
+
+
+class IMF(nn.Module):
+    """The model.
+
+    Args:
+        num_entities: E.
+        num_relations: R.
+        features: Features of each modality in `model.modalities` other than structure.
+        model: Section `model` of the parameters.
+        fusion: Section `fusion` of the parameters.
+
+    Attributes:
+        head_names: Names of the heads in the order of every H axis: one per modality, then
+            `fused` where there are at least two modalities.
+    """
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        features: Mapping[str, Features],
+        model: ModelParams,
+        fusion: FusionParams,
+    ) -> None:
+        super().__init__()
+        self.num_entities = num_entities
+        self.num_relations = num_relations
+        self.detach_fusion = fusion.detach
+        modalities = [HEAD_OF_MODALITY[name] for name in sorted(model.modalities, key=_order)]
+        self.encoders = nn.ModuleDict()
+        for name, modality in zip(modalities, sorted(model.modalities, key=_order), strict=True):
+            if modality == "structure":
+                self.encoders[name] = StructuralEncoder(num_entities, model.dim)
+            else:
+                given = features[modality]
+                self.encoders[name] = FeatureEncoder(
+                    given.vectors, given.is_present, model.hidden_dim, model.dim, model.dropout
+                )
+
+        is_dense = model.context == "dense"
+        relation_dim = model.relation_dim if is_dense else model.dim
+        self.relation_tables = nn.ParameterDict(
+            {name: _relation_table(name, 2 * num_relations, relation_dim) for name in modalities}
+        )
+        self.head_names = tuple(modalities)
+        if len(modalities) > 1:
+            self.head_names += (FUSED,)
+            sizes = [model.dim] * len(modalities)
+            self.entity_fusion = LowRankBilinearFusion(
+                sizes, model.dim, fusion.rank, fusion.dropout
+            )
+            relation_sizes = [relation_dim] * len(modalities)
+            self.relation_fusion = LowRankBilinearFusion(
+                relation_sizes, relation_dim, fusion.rank, fusion.dropout
+            )
+        self.scorers = nn.ModuleDict(
+            {
+                name: ContextualScorer(
+                    DenseContext(relation_dim, model.dim) if is_dense else BlockDiagonalContext(),
+                    num_relations,
+                    model.head_dropout,
+                )
+                for name in self.head_names
+            }
+        )
+        self.decision = DecisionFusion(len(self.head_names), num_relations)
+
+    def embed_entities(self, entity_ids: Tensor) -> dict[str, Embeddings]:
+        """Embeds entities in every modality and in the fused one, shape: (N,) long -> (N, D)."""
+        embeddings = {}
+        for name, encoder in self.encoders.items():
+            assert isinstance(encoder, StructuralEncoder | FeatureEncoder)
+            embeddings[name] = Embeddings(encoder(entity_ids), encoder.is_present[entity_ids])
+        if FUSED in self.head_names:
+            masks = [each.is_present for each in embeddings.values()]
+            vectors = [self._fusion_input(each.vectors) for each in embeddings.values()]
+            embeddings[FUSED] = Embeddings(
+                self.entity_fusion(vectors, masks), torch.stack(masks).any(dim=0)
+            )
+        return embeddings
+
+    def embed_relations(self) -> dict[str, Tensor]:
+        """Returns each head's table of relations and inverses, shape: (2R, D_r)."""
+        tables = dict(self.relation_tables.items())
+        if FUSED in self.head_names:
+            vectors = [self._fusion_input(table) for table in tables.values()]
+            everywhere = torch.ones(
+                2 * self.num_relations, dtype=torch.bool, device=vectors[0].device
+            )
+            tables[FUSED] = self.relation_fusion(vectors, [everywhere] * len(vectors))
+        return tables
+
+    def fusion_factors(self, vectors: Sequence[Tensor]) -> list[Tensor]:
+        """Returns each modality's factors in the fusion, shape: (N, D) -> (N, rank * D)."""
+        inputs = [self._fusion_input(each) for each in vectors]
+        return [factor.flatten(start_dim=1) for factor in self.entity_fusion.project(inputs)]
+
+    def scorer(self, head: str) -> ContextualScorer:
+        """Returns the scorer of a head by its name."""
+        module = self.scorers[head]
+        assert isinstance(module, ContextualScorer)
+        return module
+
+    def _fusion_input(self, vectors: Tensor) -> Tensor:
+        """Stops the fused head's gradient where `fusion.detach` says so."""
+        return vectors.detach() if self.detach_fusion else vectors
+
+
+def _order(modality: str) -> int:
+    """Sorts modalities as structure, image, text, whatever the order in the parameters."""
+    return list(HEAD_OF_MODALITY).index(modality)
+
+
+def _relation_table(head: str, rows: int, dim: int) -> nn.Parameter:
+    """Makes a relation table; beside a learned table near zero, else of unit context norm."""
+    std = 1e-3 if head == "structural" else dim**-0.5
+    return nn.Parameter(torch.randn(rows, dim) * std)

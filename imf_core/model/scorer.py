@@ -1,0 +1,72 @@
+"""Scoring with a trained model: everything that does not depend on the query is done once."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from imf_core.model.imf import IMF
+
+
+@dataclass(frozen=True)
+class HeadScores:
+    """Log-probabilities of every entity as the tail of each query.
+
+    Attributes:
+        log_probs: Normalised within each head, constant where the head cannot answer,
+            shape: (B, H, E), dtype: float32.
+        can_answer: Whether the query's entity has the head's modality, shape: (B, H), bool.
+        combined: Decision fusion of the heads, normalised, shape: (B, E), dtype: float32.
+    """
+
+    log_probs: Tensor
+    can_answer: Tensor
+    combined: Tensor
+
+
+class Scorer:
+    """A trained model ready to score: entities encoded, fused and projected once.
+
+    Args:
+        model: Put into evaluation mode; its weights must not change while this object is used.
+    """
+
+    def __init__(self, model: IMF) -> None:
+        model.eval()
+        self.model = model
+        self.head_names = model.head_names
+        self.device = next(model.parameters()).device
+        with torch.no_grad():
+            everything = torch.arange(model.num_entities, device=self.device)
+            self._entities = model.embed_entities(everything)
+            self._relation_tables = model.embed_relations()
+            self._candidates = {
+                name: model.scorer(name).candidates(entities)
+                for name, entities in self._entities.items()
+            }
+
+    @torch.no_grad()
+    def score_all_tails(self, queries: Tensor) -> HeadScores:
+        """Scores every entity as the tail of each query.
+
+        Args:
+            queries: (head, relation with inverses), shape: (B, 2), dtype: long.
+
+        Returns:
+            Scores of all heads and of their fusion, on the model's device.
+        """
+        heads, relations = queries.to(self.device).unbind(dim=1)
+        can_answer = torch.stack(
+            [self._entities[name].is_present[heads] for name in self.head_names], dim=1
+        )
+        log_probs = torch.stack([self._head(name, heads, relations) for name in self.head_names], 1)
+        log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
+        pooled = self.model.decision(log_probs, relations, can_answer)
+        return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+
+    def _head(self, name: str, heads: Tensor, relations: Tensor) -> Tensor:
+        """Returns one head's log-probabilities, shape: (B,), (B,) -> (B, E)."""
+        scorer = self.model.scorer(name)
+        vectors = self._entities[name].vectors[heads]
+        queries = scorer.queries(vectors, self._relation_tables[name], relations)
+        return (queries @ self._candidates[name].T).log_softmax(dim=1)

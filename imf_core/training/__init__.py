@@ -1,0 +1,1 @@
+"""Training, selection on valid, and the fit of the decision weights."""

@@ -1,0 +1,126 @@
+"""Fits the decision weights on held-out facts, with the heads frozen.
+
+On train the structural head knows every answer by heart, and weights learned there give it
+everything; what a head is worth shows on facts that none has seen.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from imf_core.config import DecisionParams
+from imf_core.data.known_tails import KnownTails, with_inverses
+from imf_core.model.decision import DecisionFusion
+from imf_core.model.scorer import Scorer
+
+TOP_CANDIDATES = 128
+"""Candidates kept per head and query; what lies below holds next to no probability."""
+
+
+@dataclass(frozen=True)
+class HeldOutScores:
+    """What the heads say of held-out facts.
+
+    Attributes:
+        log_probs: The answer first, then the best other candidates of each head (a candidate
+            that two heads chose, or that is another known answer, is masked out), shape:
+            (P, H, K), dtype: float32.
+        is_candidate: False where masked out, shape: (P, K), dtype: bool.
+        relations: shape: (P,), dtype: long.
+        can_answer: shape: (P, H), dtype: bool.
+    """
+
+    log_probs: Tensor
+    is_candidate: Tensor
+    relations: Tensor
+    can_answer: Tensor
+
+
+@torch.no_grad()
+def score_held_out(
+    scorer: Scorer, triples: Tensor, known: KnownTails, num_relations: int, batch_size: int
+) -> HeldOutScores:
+    """Scores facts in both directions and keeps the candidates that matter.
+
+    Args:
+        scorer: The model with frozen heads.
+        triples: Held-out facts, shape: (N, 3), dtype: long, N at least one.
+        known: Known answers, which compete with no other answer.
+        num_relations: R.
+        batch_size: Queries scored at once.
+    """
+    parts: list[HeldOutScores] = []
+    for facts in with_inverses(triples, num_relations).split(batch_size):
+        scores = scorer.score_all_tails(facts[:, :2])
+        answers = facts[:, 2:].to(scorer.device)
+        log_probs = scores.log_probs
+        num_rows, num_heads, num_entities = log_probs.shape
+        known_rows, known_tails = (each.to(scorer.device) for each in known.lookup(facts[:, :2]))
+        allowed = torch.ones(num_rows, num_entities, dtype=torch.bool, device=scorer.device)
+        allowed[known_rows, known_tails] = False
+        allowed.scatter_(1, answers, False)
+        ranked = log_probs.masked_fill(~allowed.unsqueeze(1), -torch.inf)
+        top = ranked.topk(min(TOP_CANDIDATES, num_entities), dim=2).indices.flatten(start_dim=1)
+        top = top.sort(dim=1).values
+        repeated = torch.zeros_like(top, dtype=torch.bool)
+        repeated[:, 1:] = top[:, 1:] == top[:, :-1]
+        chosen = torch.cat([answers, top], dim=1)
+        is_candidate = torch.cat(
+            [torch.ones_like(answers, dtype=torch.bool), allowed.gather(1, top) & ~repeated], dim=1
+        )
+        index = chosen.unsqueeze(1).expand(-1, num_heads, -1)
+        parts.append(
+            HeldOutScores(
+                log_probs.gather(2, index),
+                is_candidate,
+                facts[:, 1].to(scorer.device),
+                scores.can_answer,
+            )
+        )
+    return HeldOutScores(
+        torch.cat([part.log_probs for part in parts]),
+        torch.cat([part.is_candidate for part in parts]),
+        torch.cat([part.relations for part in parts]),
+        torch.cat([part.can_answer for part in parts]),
+    )
+
+
+def fit_decision(decision: DecisionFusion, held_out: HeldOutScores, params: DecisionParams) -> None:
+    """Minimises the cross entropy of held-out answers over the decision's parameters, in place.
+
+    Args:
+        decision: Starts from equal weights, whatever it held before.
+        held_out: From `score_held_out`.
+        params: `weights: global` leaves the relations' own offsets at zero; `per-relation` fits
+            them under a quadratic penalty that pulls them towards zero, the global weights.
+    """
+    for parameter in decision.parameters():
+        torch.nn.init.zeros_(parameter)
+    fitted = [decision.global_logits, decision.log_sharpness]
+    if params.weights == "per-relation":
+        fitted.append(decision.relation_logits)
+    optimizer = torch.optim.LBFGS(
+        fitted, max_iter=100, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+    )
+    useful = held_out.can_answer.any(dim=1)
+
+    def loss() -> Tensor:
+        pooled = decision(held_out.log_probs, held_out.relations, held_out.can_answer)
+        pooled = pooled.masked_fill(~held_out.is_candidate, -torch.inf)
+        nll = -pooled.log_softmax(dim=1)[useful, 0].sum()
+        # The weak pull on the global weights keeps a useless head's logit finite.
+        pull = decision.global_logits.square().sum() + decision.log_sharpness.square()
+        own = params.shrinkage * decision.relation_logits.square().sum()
+        total: Tensor = (nll + 0.5 * (pull + own)) / len(useful)
+        return total
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    decision.zero_grad()

@@ -1,0 +1,247 @@
+"""The training loop: epochs, validation, selection, early stopping, resumption."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from imf_core.config import DecisionParams, FusionParams, TrainParams
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import build_known_tails
+from imf_core.device import resolve_device
+from imf_core.errors import TrainingError
+from imf_core.evaluation.metrics import rank_metrics
+from imf_core.evaluation.ranking import COMBINED, rank_triples
+from imf_core.model.imf import IMF
+from imf_core.model.scorer import Scorer
+from imf_core.training.batches import QueryRows, build_rows
+from imf_core.training.checkpoint import Checkpoints
+from imf_core.training.decision_fit import fit_decision, score_held_out
+from imf_core.training.objective import Objective
+
+VALIDATION_BATCH = 512
+"""Queries scored at once in validation."""
+
+Record = dict[str, float]
+
+
+@dataclass
+class Progress:
+    """Where training stands: everything a checkpoint holds beside weights and optimisers.
+
+    Attributes:
+        epoch: Epochs done.
+        history: One record per validation: epoch, loss, and MRR on the selection half of valid,
+            combined and of each head, and the global decision weights.
+        losses: Mean loss of every epoch.
+        best_mrr: Highest combined MRR on the selection half of valid so far.
+        best_epoch: Where it was reached.
+        best_state: The model's weights there.
+    """
+
+    epoch: int = 0
+    history: list[Record] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    best_mrr: float = -1.0
+    best_epoch: int = 0
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains a model on a graph's train facts and selects by its valid facts; never sees test.
+
+    One half of valid fits the decision weights, the other half selects the epoch and stops early.
+
+    Args:
+        model: Its weights are trained in place.
+        graph: Train and valid are read.
+        train: Section `train` of the parameters.
+        fusion: Section `fusion` of the parameters.
+        decision: Section `decision` of the parameters.
+        checkpoints: Where to save states and to look for one to go on from.
+
+    Raises:
+        TrainingError: If train or valid is empty.
+    """
+
+    def __init__(
+        self,
+        model: IMF,
+        graph: Graph,
+        train: TrainParams,
+        fusion: FusionParams,
+        decision: DecisionParams,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        for split, needed in (("train", 1), ("valid", 2)):
+            if len(graph.triples[split]) < needed:
+                raise TrainingError(
+                    f"{split} holds {len(graph.triples[split])} facts, at least {needed} are "
+                    "needed; see prepare.split and prepare.valid_fraction in params.yaml"
+                )
+        self.params = train
+        self.decision_params = decision
+        self.checkpoints = checkpoints
+        self.num_relations = graph.num_relations
+        self.device = resolve_device(train.device, "train.device")
+        self.model = model.to(self.device)
+        use_bfloat16 = self.device.type == "cuda" and train.precision == "bfloat16"
+        self.dtype = torch.bfloat16 if use_bfloat16 else torch.float32
+        self.objective = Objective(model, train, fusion, self.dtype)
+        self.rows = self._rows(graph)
+        seen = torch.cat([graph.triples["train"], graph.triples["valid"]])
+        self.known = build_known_tails(seen, graph.num_entities, graph.num_relations)
+        self.fit_half, self.selection_half = _halve(graph.triples["valid"], train.seed)
+        self.optimizers = _optimizers(model, train)
+        self.progress = Progress()
+
+    def fit(self, on_validation: Callable[[Record], None] = lambda _: None) -> Progress:
+        """Trains until `train.epochs` or until `train.patience` validations bring no gain.
+
+        Args:
+            on_validation: Called with each record of the history, those of a resumed run first.
+
+        Returns:
+            The progress; the model holds the selected weights.
+
+        Raises:
+            TrainingError: If the loss is not finite, or a checkpoint is damaged.
+        """
+        self._resume()
+        for record in self.progress.history:
+            on_validation(record)
+        with tqdm(
+            total=self.params.epochs, initial=self.progress.epoch, desc="train", disable=None
+        ) as bar:
+            while not self._is_finished():
+                self.progress.losses.append(self._epoch())
+                self.progress.epoch += 1
+                bar.update()
+                due = self.progress.epoch % self.params.validate_every == 0
+                if due or self.progress.epoch == self.params.epochs:
+                    record = self._validate()
+                    self._save()
+                    bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
+                    on_validation(record)
+        self.model.load_state_dict(self.progress.best_state)
+        return self.progress
+
+    def _rows(self, graph: Graph) -> QueryRows:
+        known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+        # A binary loss takes what is not in the row as wrong, so its rows stay whole.
+        is_softmax = self.params.loss == "cross-entropy"
+        limit = self.params.positives_per_row if is_softmax else None
+        return build_rows(known, limit, self.device)
+
+    def _is_finished(self) -> bool:
+        progress = self.progress
+        waited = (progress.epoch - progress.best_epoch) // self.params.validate_every
+        has_stalled = progress.best_epoch > 0 and waited >= self.params.patience
+        return progress.epoch >= self.params.epochs or has_stalled
+
+    def _epoch(self) -> float:
+        """Trains one epoch and returns the mean loss of its steps."""
+        self.model.train()
+        # Drawn anew each epoch: a resumed run sees the numbers the uninterrupted one saw.
+        seed = int(
+            np.random.SeedSequence([self.params.seed, self.progress.epoch]).generate_state(1)[0]
+        )
+        torch.manual_seed(seed)
+        total = torch.zeros((), device=self.device)
+        steps = 0
+        for batch in self.rows.batches(self.params.batch_size, seed):
+            for optimizer in self.optimizers:
+                optimizer.zero_grad()
+            with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
+                loss = self.objective(batch)
+            loss.backward()
+            for optimizer in self.optimizers:
+                optimizer.step()
+            total += loss.detach()
+            steps += 1
+        mean = total.item() / steps
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"the loss is not finite in epoch {self.progress.epoch + 1}; lower "
+                "train.embedding_learning_rate or train.network_learning_rate in params.yaml"
+            )
+        return mean
+
+    def _validate(self) -> Record:
+        """Fits the decision on one half of valid, ranks the other, keeps the best weights."""
+        scorer = Scorer(self.model)
+        held_out = score_held_out(
+            scorer, self.fit_half, self.known, self.num_relations, VALIDATION_BATCH
+        )
+        fit_decision(self.model.decision, held_out, self.decision_params)
+        table = rank_triples(
+            scorer, self.selection_half, self.known, self.num_relations, VALIDATION_BATCH
+        )
+        record: Record = {"epoch": self.progress.epoch, "loss": self.progress.losses[-1]}
+        for name, rank in table.ranks.items():
+            key = "valid_mrr" if name == COMBINED else f"valid_mrr_{name}"
+            record[key] = rank_metrics(rank, table.num_candidates)["mrr"]
+        weights = self.model.decision.global_logits.detach().softmax(dim=0).tolist()
+        for name, weight in zip(self.model.head_names, weights, strict=True):
+            record[f"weight_{name}"] = weight
+        self.progress.history.append(record)
+        if record["valid_mrr"] > self.progress.best_mrr:
+            self.progress.best_mrr = record["valid_mrr"]
+            self.progress.best_epoch = self.progress.epoch
+            state = self.model.state_dict()
+            self.progress.best_state = {key: value.cpu().clone() for key, value in state.items()}
+        return record
+
+    def _save(self) -> None:
+        if self.checkpoints is None:
+            return
+        state: dict[str, Any] = dict(vars(self.progress))
+        state["model"] = self.model.state_dict()
+        state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
+        self.checkpoints.save(state)
+
+    def _resume(self) -> None:
+        state = self.checkpoints.load() if self.checkpoints else None
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(copy.deepcopy(saved))
+        self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
+
+
+def _halve(valid: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Splits valid facts at random: (for the decision weights, for selection)."""
+    order = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
+    middle = len(valid) // 2
+    return valid[order[:middle]], valid[order[middle:]]
+
+
+def _optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:
+    """Adagrad for the free tables of the structural head, Adam for everything else.
+
+    Adagrad's per-coordinate steps suit tables whose rows are met at very different rates; it is
+    what ComplEx-N3 is trained with. The decision's parameters are fitted, not trained.
+    """
+    tables: list[nn.Parameter] = []
+    networks: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if name.startswith("decision."):
+            continue
+        is_table = name in {"encoders.structural.table.weight", "relation_tables.structural"}
+        (tables if is_table else networks).append(parameter)
+    is_fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in networks)
+    optimizers: list[torch.optim.Optimizer] = []
+    if tables:
+        optimizers.append(torch.optim.Adagrad(tables, lr=params.embedding_learning_rate))
+    if networks:
+        optimizers.append(
+            torch.optim.Adam(networks, lr=params.network_learning_rate, fused=is_fused)
+        )
+    return optimizers

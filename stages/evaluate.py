@@ -1,0 +1,55 @@
+"""Stage `evaluate`: filtered ranks of valid and test and the metrics made from them.
+
+This is the only place where test is scored, once, with the model that valid selected.
+"""
+
+import pyarrow as pa
+import torch
+
+from imf_core.artifacts import write_json, write_parquet, write_text
+from imf_core.config import load_params
+from imf_core.data.known_tails import build_known_tails
+from imf_core.device import resolve_device
+from imf_core.evaluation.ranking import rank_triples
+from imf_core.evaluation.report import (
+    as_csv,
+    by_degree,
+    by_media,
+    by_relation,
+    overall_metrics,
+    rank_rows,
+)
+from imf_core.inference.saved_model import load_model
+from imf_core.model.scorer import Scorer
+from stages.inputs import load_inputs
+from stages.layout import EVALUATION, MODEL, PARAMS
+from stages.runner import run_stage
+
+
+def main() -> None:
+    """Fills `results/evaluation`."""
+    params = load_params(PARAMS).evaluate
+    graph, tables = load_inputs()
+    model = load_model(MODEL, graph, tables).to(resolve_device(params.device, "evaluate.device"))
+    scorer = Scorer(model)
+    known = build_known_tails(
+        torch.cat(list(graph.triples.values())), graph.num_entities, graph.num_relations
+    )
+    metrics, ranks = {}, []
+    for split in ("valid", "test"):
+        table = rank_triples(
+            scorer, graph.triples[split], known, graph.num_relations, params.batch_size, split
+        )
+        metrics[split] = overall_metrics(table)
+        ranks.append(rank_rows(table, graph, split))
+    is_present = {name: each.is_present.numpy() for name, each in tables.items()}
+    write_text(EVALUATION / "by_relation.csv", as_csv(by_relation(table, graph)))
+    write_text(EVALUATION / "by_degree.csv", as_csv(by_degree(table, graph)))
+    write_text(EVALUATION / "by_media.csv", as_csv(by_media(table, is_present)))
+    write_parquet(EVALUATION / "ranks.parquet", pa.concat_tables(ranks))
+    write_json(EVALUATION / "metrics.json", metrics)
+    print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,29 @@
+"""Stage `predict`: the most probable facts that train does not hold."""
+
+import pyarrow.compute as pc
+
+from imf_core.artifacts import write_parquet
+from imf_core.config import load_params
+from imf_core.device import resolve_device
+from imf_core.inference.predict import NEW, predict_facts
+from imf_core.inference.saved_model import load_model
+from imf_core.model.scorer import Scorer
+from stages.inputs import load_inputs
+from stages.layout import MODEL, PARAMS, PREDICTIONS
+from stages.runner import run_stage
+
+
+def main() -> None:
+    """Writes `results/predictions.parquet`."""
+    params = load_params(PARAMS)
+    graph, tables = load_inputs()
+    device = resolve_device(params.evaluate.device, "evaluate.device")
+    scorer = Scorer(load_model(MODEL, graph, tables).to(device))
+    facts = predict_facts(scorer, graph, params.predict)
+    write_parquet(PREDICTIONS, facts)
+    new = pc.sum(pc.equal(facts["known_in"], NEW)).as_py()
+    print(f"{len(facts)} facts, {new} of them new, {len(facts) - new} confirmed by valid or test")
+
+
+if __name__ == "__main__":
+    run_stage(main)

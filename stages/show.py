@@ -1,0 +1,50 @@
+"""Prints what the last run found: the metrics of every head and some new facts. Not a stage."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imf_core.artifacts import read_json, read_parquet
+from imf_core.inference.predict import NEW
+from stages.layout import EVALUATION, PREDICTIONS
+from stages.runner import run_stage
+
+COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
+SIDES = ("head", "tail")
+SHOWN_FACTS = 10
+
+
+def main() -> None:
+    """Prints the table of `results/evaluation/metrics.json` and the top of the predictions."""
+    path = EVALUATION / "metrics.json"
+    test = read_json(path)["test"]
+    heads = [name for name, value in test.items() if isinstance(value, dict) and name not in SIDES]
+    print("\nTest, filtered ranking over all entities, both directions, realistic ties:\n")
+    print(f"{'':22}" + "".join(f"{title:>9}" for title in COLUMNS.values()) + f"{'Mean rank':>12}")
+    for name in heads:
+        print(_row(f"{name} head alone", test[name]))
+    print(_row("full model", test))
+    print(_row("  asked for the tail", test["tail"]))
+    print(_row("  asked for the head", test["head"]))
+    print("\nMost probable facts that neither train, valid nor test holds:\n")
+    facts = [row for row in read_parquet(PREDICTIONS).to_pylist() if row["known_in"] == NEW]
+    for fact in facts[:SHOWN_FACTS]:
+        shares = " ".join(
+            f"{key.removeprefix('share_')} {value:.0%}"
+            for key, value in fact.items()
+            if key.startswith("share_") and value >= 0.005
+        )
+        print(
+            f"  {fact['probability']:.2f}  {fact['head_name']} - {fact['relation_name']} - "
+            f"{fact['tail_name']}  ({shares})"
+        )
+    print(f"\nMetrics: {path}, with breakdowns beside it\nPredictions: {PREDICTIONS}")
+
+
+def _row(title: str, metrics: Mapping[str, Any]) -> str:
+    """Formats one line of the table; fractions in per cent."""
+    cells = "".join(f"{100 * metrics[key]:9.1f}" for key in COLUMNS)
+    return f"{title:22}{cells}{metrics['mean_rank']:12.1f}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,96 @@
+"""dvc.yaml declares exactly what each stage reads."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from imf_core.config import Params
+from stages import layout
+
+ROOT = Path(__file__).parents[2]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PACKAGES = {"imf_core", "stages"}
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Files of this project that a module imports, directly or not, itself included."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        found.add(module)
+        waiting.extend(_packages_of(module))
+        for name in _imported_names(module):
+            base = ROOT.joinpath(*name.split("."))
+            waiting.extend(
+                file for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists()
+            )
+    return found
+
+
+def _packages_of(module: Path) -> list[Path]:
+    folders = [parent for parent in module.parents if ROOT in parent.parents]
+    return [folder / "__init__.py" for folder in folders if (folder / "__init__.py").exists()]
+
+
+def _imported_names(module: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.split(".")[0] in PACKAGES]
+
+
+def declared_code(stage: str) -> set[Path]:
+    files: set[Path] = set()
+    for dep in STAGES[stage]["deps"]:
+        path = ROOT / dep
+        if dep.split("/")[0] in PACKAGES:
+            files |= (
+                set(path.rglob("*.py")) if path.is_dir() else {path} & {path.with_suffix(".py")}
+            )
+    return files
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_the_code_it_imports(stage: str) -> None:
+    imported = imported_files(ROOT / "stages" / f"{stage}.py")
+    declared = declared_code(stage)
+    missing = sorted(str(path.relative_to(ROOT)) for path in imported - declared)
+    surplus = sorted(str(path.relative_to(ROOT)) for path in declared - imported)
+    assert (missing, surplus) == ([], []), "to add, to remove in dvc.yaml"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_exactly_the_parameter_sections_it_reads(stage: str) -> None:
+    source = (ROOT / "stages" / f"{stage}.py").read_text()
+    names = "|".join(Params.model_fields)
+    whole = r"|\bparams" if "params = load_params(PARAMS)\n" in source else ""
+    read = set(re.findall(rf"(?:load_params\(PARAMS\){whole})\.({names})\b", source))
+    declared = {param.split(".")[0] for param in STAGES[stage]["params"]}
+    assert declared == read
+
+
+def test_every_parameter_section_is_read_by_some_stage() -> None:
+    declared = {param.split(".")[0] for stage in STAGES.values() for param in stage["params"]}
+    assert declared == set(Params.model_fields)
+
+
+def test_the_stages_write_where_dvc_yaml_says() -> None:
+    outs = {out for stage in STAGES.values() for out in stage["outs"] + stage.get("metrics", [])}
+    places = {str(value) for value in vars(layout).values() if isinstance(value, Path)}
+    for place in places - {str(layout.PARAMS)}:
+        assert any(out == place or out.startswith(f"{place}/") for out in outs), place
+
+
+def test_no_out_is_persistent_or_uncached() -> None:
+    # Either would keep DVC's run-cache from restoring a run.
+    for stage in STAGES.values():
+        assert all(isinstance(out, str) for out in stage["outs"] + stage.get("metrics", []))

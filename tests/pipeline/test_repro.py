@@ -1,0 +1,149 @@
+"""The real pipeline with the real DVC on a tiny graph."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from workspace import Workspace, make_workspace
+
+pytestmark = pytest.mark.slow
+
+HEADS = {"structural", "visual", "textual", "fused"}
+
+
+def model_hash(workspace: Workspace) -> str:
+    return hashlib.sha256(
+        (workspace.folder / "results/model/model.safetensors").read_bytes()
+    ).hexdigest()
+
+
+def test_the_metrics_have_the_promised_names(finished: Workspace) -> None:
+    metrics = json.loads((finished.folder / "results/evaluation/metrics.json").read_text())
+    for split in ("valid", "test"):
+        assert HEADS | {"head", "tail", "mrr", "mean_rank"} <= set(metrics[split])
+        for part in (metrics[split], *(metrics[split][key] for key in HEADS | {"head", "tail"})):
+            assert {"mrr", "hits_at_1", "hits_at_3", "hits_at_10", "mean_rank"} <= set(part)
+
+
+def test_predictions_name_facts_and_shares(finished: Workspace) -> None:
+    table = pq.read_table(finished.folder / "results/predictions.parquet")
+    assert len(table) == 20
+    assert {f"share_{head}" for head in HEADS} <= set(table.column_names)
+
+
+def test_a_second_run_does_nothing(finished: Workspace) -> None:
+    output = finished.dvc("repro").stdout
+    assert "Running stage" not in output
+    assert "up to date" in output
+
+
+def test_another_seed_of_the_same_bytes_is_not_needed(finished: Workspace) -> None:
+    before = model_hash(finished)
+    finished.dvc("repro", "--force", "--single-item", "train")
+    assert model_hash(finished) == before
+
+
+def test_an_experiment_gives_another_model_and_is_restored_when_repeated(
+    finished: Workspace,
+) -> None:
+    before = model_hash(finished)
+    first = finished.dvc("exp", "run", "-S", "fusion.rank=64").stdout
+    changed = model_hash(finished)
+    finished.dvc("exp", "run", "-S", "fusion.rank=2")
+    again = finished.dvc("exp", "run", "-S", "fusion.rank=64").stdout
+    restored = model_hash(finished)
+    finished.run("git", "checkout", "-q", ".")
+    finished.dvc("checkout", "--force")
+    assert "Running stage 'train'" in first
+    assert changed != before
+    assert "Stage 'train' is cached" in again
+    assert restored == changed
+    assert model_hash(finished) == before
+
+
+def test_a_parameter_that_does_not_exist_is_refused(finished: Workspace) -> None:
+    result = finished.dvc("exp", "run", "-S", "fusion.rnk=64", check=False)
+    assert result.returncode != 0
+    assert "fusion.rnk" in result.stdout + result.stderr
+
+
+def test_a_value_out_of_range_is_named_without_a_traceback(finished: Workspace) -> None:
+    result = finished.dvc("exp", "run", "-S", "fusion.rank=0", check=False)
+    finished.run("git", "checkout", "-q", ".")
+    finished.dvc("checkout", "--force")
+    assert result.returncode != 0
+    message = result.stdout + result.stderr
+    assert "params.yaml: fusion.rank must be greater than or equal to 1, got 0" in message
+    assert "Traceback" not in message
+
+
+def test_dvc_knows_the_metrics_and_the_plots(finished: Workspace) -> None:
+    assert "test.mrr" in finished.dvc("metrics", "show", "--md").stdout
+    finished.dvc("plots", "show", "--out", "plots_check")
+    assert (finished.folder / "plots_check/index.html").exists()
+    shutil.rmtree(finished.folder / "plots_check")
+    assert "fusion.rank" in finished.dvc("exp", "show", "--md").stdout
+
+
+def test_features_of_another_graph_are_refused(finished: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "copy")
+    shutil.copytree(finished.folder, workspace.folder, ignore=shutil.ignore_patterns(".git"))
+    train = workspace.folder / "examples/solar-system/train.txt"
+    train.write_text(train.read_text() + "planet/X\torbits\tstar/Sun\nplanet/X\torbits\tplanet/Y\n")
+    workspace.run(sys.executable, "-m", "stages.download")
+    workspace.run(sys.executable, "-m", "stages.prepare")
+    result = workspace.run(sys.executable, "-m", "stages.evaluate", check=False)
+    assert result.returncode == 1
+    assert "belongs to another graph" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_training_killed_in_the_middle_goes_on_to_the_same_model(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    folders = {}
+    for name in ("whole", "killed"):
+        folders[name] = Workspace(tmp_path / name)
+        shutil.copytree(
+            finished.folder, folders[name].folder, ignore=shutil.ignore_patterns(".git")
+        )
+        folders[name].set_params({"train": {"epochs": 60, "patience": 50}})
+    command = (sys.executable, "-m", "stages.train")
+    folders["whole"].run(*command)
+    killed = folders["killed"]
+    process = subprocess.Popen(
+        command,
+        cwd=killed.folder,
+        env=killed.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoints = killed.folder / ".imf/checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("*/last.pt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    killed.run(*command)
+    assert model_hash(killed) == model_hash(folders["whole"])
+    history = "results/training/plots/metrics/loss.tsv"
+    assert (killed.folder / history).read_text() == (folders["whole"].folder / history).read_text()
+    assert not list(checkpoints.glob("*/last.pt"))
+
+
+def test_a_run_on_a_graph_without_images_says_what_to_leave_out(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    (workspace.folder / "examples/solar-system/image_index.tsv").unlink()
+    result = workspace.dvc("repro", check=False)
+    assert result.returncode != 0
+    assert "no entity has a usable image" in result.stderr + result.stdout
+    workspace.set_params({"model": {"modalities": ["structure", "text"]}})
+    workspace.dvc("repro")
