@@ -9,7 +9,7 @@ byte-identical and downstream stages at rest.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,16 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """Reads a Parquet file; a missing or damaged one is a `DataError` that names it."""
-    return _read(path, lambda: pq.read_table(path))
+def read_parquet(path: Path, columns: Sequence[str] = ()) -> pa.Table:
+    """Reads a Parquet file; one that is missing, damaged or lacks `columns` is a `DataError`."""
+    table = _read(path, lambda: pq.read_table(path))
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise DataError(
+            f"{path} has no column {', '.join(missing)}, so it is not what this stage reads; "
+            "delete it and run `dvc repro` to make it again"
+        )
+    return table
 
 
 def read_parquet_metadata(path: Path) -> dict[str, str]:
@@ -101,7 +108,7 @@ def _read(path: Path, reader: Callable[[], Any]) -> Any:
         raise DataError(f"{path} is missing; run `dvc repro` to make it")
     try:
         return reader()
-    except (pa.ArrowInvalid, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} cannot be read ({error}); delete it and run `dvc repro` to make it again"
         ) from error

@@ -40,7 +40,7 @@ class PrepareParams(Section):
     )
     valid_fraction: float = Field(gt=0.0, le=0.4, description="facts held out to select by")
     test_fraction: float = Field(gt=0.0, le=0.4, description="facts held out where test is absent")
-    seed: int = Field(ge=0, description="seed of the split")
+    seed: int = Field(ge=0, lt=2**62, description="seed of the split")
 
 
 class ImagesParams(Section):
@@ -121,7 +121,7 @@ class DecisionParams(Section):
 class TrainParams(Section):
     """Optimisation and selection."""
 
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**63)
     epochs: int = Field(ge=1, description="at most; early stopping may end sooner")
     loss: Literal["cross-entropy", "binary-cross-entropy"]
     label_smoothing: Fraction = Field(description="of the binary cross-entropy")
@@ -190,8 +190,8 @@ def load_params(path: Path) -> Params:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} is missing; run from the project's root") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ConfigError(f"{path} is not a file; run from the project's root") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     return validate(Params, raw, str(path))

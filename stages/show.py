@@ -1,4 +1,4 @@
-"""Prints what the last run found: the metrics of every head and some new facts. Not a stage."""
+"""Prints what the last run found: metrics of every head, some predicted facts. Not a stage."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from stages.runner import run_stage
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 SIDES = ("head", "tail")
-SHOWN_FACTS = 10
+SHOWN_FACTS = 15
 
 
 def main() -> None:
@@ -25,17 +25,18 @@ def main() -> None:
     print(_row("full model", test))
     print(_row("  asked for the tail", test["tail"]))
     print(_row("  asked for the head", test["head"]))
-    print("\nMost probable facts that neither train, valid nor test holds:\n")
-    facts = [row for row in read_parquet(PREDICTIONS).to_pylist() if row["known_in"] == NEW]
+    print("\nMost probable facts that train does not hold, and whether the graph confirms them:\n")
+    facts = read_parquet(PREDICTIONS).to_pylist()
     for fact in facts[:SHOWN_FACTS]:
+        verdict = "new" if fact["known_in"] == NEW else f"true ({fact['known_in']})"
         shares = " ".join(
             f"{key.removeprefix('share_')} {value:.0%}"
             for key, value in fact.items()
             if key.startswith("share_") and value >= 0.005
         )
         print(
-            f"  {fact['probability']:.2f}  {fact['head_name']} - {fact['relation_name']} - "
-            f"{fact['tail_name']}  ({shares})"
+            f"  {fact['probability']:.2f}  {verdict:13} {fact['head_name']} - "
+            f"{fact['relation_name']} - {fact['tail_name']}  [{shares}]"
         )
     print(f"\nMetrics: {path}, with breakdowns beside it\nPredictions: {PREDICTIONS}")
 

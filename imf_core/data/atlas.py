@@ -18,7 +18,13 @@ from imf_core.data.folder import (
     write_image_index,
 )
 from imf_core.errors import DataError
-from imf_core.media.flag_specs import FLAGS_PATH, FlagSpec, flag_colours, load_flag_specs
+from imf_core.media.flag_specs import (
+    FLAGS_PATH,
+    FlagSpec,
+    flag_colours,
+    flag_design,
+    load_flag_specs,
+)
 from imf_core.media.flags import draw_flag
 
 TABLES = Path(__file__).with_name("atlas")
@@ -72,14 +78,16 @@ def _flags_of(atlas: Tables, flags: Path) -> dict[str, FlagSpec]:
 
 
 def _flag_facts(atlas: Tables, specs: dict[str, FlagSpec], flags: Path) -> list[Fact]:
-    """Returns which colours each flag has."""
+    """Returns which colours each flag has and what it shows."""
     facts = []
     for code, spec in specs.items():
-        for colour in flag_colours(spec):
-            tail = entity_label("colour", colour.replace("_", " ").capitalize())
+        colours = [colour.replace("_", " ").capitalize() for colour in flag_colours(spec)]
+        tails = [("flag_colour", entity_label("colour", colour)) for colour in colours]
+        tails += [("flag_design", entity_label("flag_design", name)) for name in flag_design(spec)]
+        for relation, tail in tails:
             if tail not in atlas.entities:
                 raise DataError(f"{flags}: {code}: there is no {tail} in entities.tsv")
-            facts.append(Fact(entity_label("country", code), "flag_colour", tail))
+            facts.append(Fact(entity_label("country", code), relation, tail))
     return facts
 
 

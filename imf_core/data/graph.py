@@ -104,9 +104,9 @@ def load_graph(folder: Path) -> Graph:
     Raises:
         DataError: If a file is missing or damaged, or the three are not of one graph.
     """
-    entities = read_parquet(folder / "entities.parquet")
-    relations = read_parquet(folder / "relations.parquet")
-    table = read_parquet(folder / "triples.parquet")
+    entities = read_parquet(folder / "entities.parquet", ["entity_label", "name", "description"])
+    relations = read_parquet(folder / "relations.parquet", ["relation_label", "name"])
+    table = read_parquet(folder / "triples.parquet", ["head", "relation", "tail", "split"])
     split = np.array(table["split"].to_pylist(), dtype=object)
     columns = np.stack([table[name].to_numpy() for name in ("head", "relation", "tail")], axis=1)
     graph = Graph(

@@ -31,10 +31,12 @@ class KnownTails:
         Returns:
             Row in the batch and tail of each known answer, shapes: (P,), (P,), dtype: long.
         """
+        if len(self.queries) == 0:
+            return self.tails, self.tails
         key = self._keys(queries)
         keys = self._keys(self.queries)
-        position = torch.searchsorted(keys, key).clamp_max(max(len(keys) - 1, 0))
-        found = keys[position] == key if len(keys) else torch.zeros_like(key, dtype=torch.bool)
+        position = torch.searchsorted(keys, key).clamp_max(len(keys) - 1)
+        found = keys[position] == key
         sizes = torch.where(found, self.offsets[position + 1] - self.offsets[position], 0)
         rows, index = expand(self.offsets[position], sizes)
         return rows, self.tails[index]

@@ -119,4 +119,4 @@ def _row(labels: Mapping[str, str], table: RankTable, mask: Mask) -> dict[str, A
 
 def _quoted(cell: str) -> str:
     """Quotes a cell that holds a separator."""
-    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n') else cell
+    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n\r') else cell

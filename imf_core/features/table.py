@@ -4,6 +4,7 @@ Written by the feature stages, read by training, evaluation and prediction. The 
 one row per entity in id order; its metadata says which model made it and for which graph.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,14 @@ class FeatureTable:
     is_present: Tensor
     provenance: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of vectors and presence: two tables with the same one are interchangeable."""
+        digest = hashlib.sha256(str(tuple(self.vectors.shape)).encode())
+        digest.update(self.vectors.numpy().tobytes())
+        digest.update(self.is_present.numpy().tobytes())
+        return digest.hexdigest()
+
 
 def save_features(features: FeatureTable, graph_fingerprint: str, path: Path) -> None:
     """Writes one row per entity: `entity_id`, `vector` (fixed-size float32 list), `is_present`."""
@@ -54,12 +63,11 @@ def load_features(path: Path, graph_fingerprint: str) -> FeatureTable:
         DataError: If the file is missing, damaged, of another graph, or holds a number that is
             not finite.
     """
-    table = read_parquet(path)
+    table = read_parquet(path, ["entity_id", "vector", "is_present"])
     require_fingerprint(path, graph_fingerprint)
     metadata = read_parquet_metadata(path)
-    dim = int(metadata["dim"])
     flat = table["vector"].combine_chunks().values.to_numpy()
-    vectors = torch.from_numpy(flat.reshape(len(table), dim).copy())
+    vectors = torch.from_numpy(flat.reshape(len(table), -1).copy())
     if not bool(torch.isfinite(vectors).all()):
         row = int((~torch.isfinite(vectors)).any(dim=1).nonzero()[0])
         raise DataError(f"{path}: the vector of entity {row} is not finite; make the file again")

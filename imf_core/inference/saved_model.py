@@ -11,16 +11,29 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from imf_core.artifacts import atomic_path, read_json, write_json
-from imf_core.config import FusionParams, ModelParams, validate
+from imf_core.config import FusionParams, ModelParams, Section, validate
 from imf_core.data.graph import Graph
+from imf_core.data.known_tails import with_inverses
 from imf_core.errors import DataError
 from imf_core.features.table import FeatureTable
 from imf_core.model.imf import IMF, Features
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+
+
+class SavedModel(Section):
+    """What `config.json` beside the weights says."""
+
+    graph_fingerprint: str
+    heads: list[str]
+    model: ModelParams
+    fusion: FusionParams
+    features: dict[str, dict[str, str | int]]
+    training: dict[str, Any]
 
 
 def build_model(
@@ -36,7 +49,7 @@ def build_model(
         fusion: Section `fusion` of the parameters.
 
     Raises:
-        DataError: If no entity has a modality that the model is to use.
+        DataError: If features are missing, or no entity has a modality the model is to use.
     """
     features: dict[str, Features] = {}
     for modality in model.modalities:
@@ -49,8 +62,19 @@ def build_model(
                 f"no entity has a usable {modality}, but model.modalities in params.yaml lists "
                 f"it; leave it out: {others or ['structure']}"
             )
-        features[modality] = Features(table.vectors, table.is_present)
+        features[modality] = Features(
+            table.vectors, table.is_present, _is_in_answers(graph, table.is_present)
+        )
     return IMF(graph.num_entities, graph.num_relations, features, model, fusion)
+
+
+def _is_in_answers(graph: Graph, is_present: Tensor) -> Tensor:
+    """Says of which relations most answers in train have a modality, shape: (2R,), bool."""
+    facts = with_inverses(graph.triples["train"], graph.num_relations)
+    minlength = 2 * graph.num_relations
+    answers = torch.bincount(facts[:, 1], minlength=minlength)
+    present = torch.bincount(facts[is_present[facts[:, 2]], 1], minlength=minlength)
+    return 2 * present > answers
 
 
 def save_model(
@@ -73,21 +97,19 @@ def save_model(
         fusion: Section `fusion` it was built with.
         training: How it was trained and selected, kept for the reader.
     """
-    config = {
-        "graph_fingerprint": graph.fingerprint,
-        "num_entities": graph.num_entities,
-        "num_relations": graph.num_relations,
-        "heads": list(model.head_names),
-        "model": model_params.model_dump(),
-        "fusion": fusion.model_dump(),
-        "features": _describe(tables, model_params),
-        "training": dict(training),
-    }
+    config = SavedModel(
+        graph_fingerprint=graph.fingerprint,
+        heads=list(model.head_names),
+        model=model_params,
+        fusion=fusion,
+        features=_describe(tables, model_params),
+        training=dict(training),
+    )
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
-    write_json(folder / CONFIG, config)
+    write_json(folder / CONFIG, config.model_dump())
 
 
 def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -> IMF:
@@ -103,24 +125,22 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
 
     Raises:
         DataError: If a file is missing or damaged, or graph or features are others.
+        ConfigError: If `config.json` is not the configuration of a model.
     """
-    config = read_json(folder / CONFIG)
-    if config["graph_fingerprint"] != graph.fingerprint:
+    config = validate(SavedModel, read_json(folder / CONFIG), str(folder / CONFIG))
+    if config.graph_fingerprint != graph.fingerprint:
         raise DataError(
             f"the model in {folder} was trained on another graph (fingerprint "
-            f"{config['graph_fingerprint'][:12]}, this one is {graph.fingerprint[:12]}); run "
+            f"{config.graph_fingerprint[:12]}, this one is {graph.fingerprint[:12]}); run "
             "`dvc repro` to train on this one"
         )
-    source = str(folder / CONFIG)
-    model_params = validate(ModelParams, config["model"], source)
-    fusion = validate(FusionParams, config["fusion"], source)
-    found = _describe(tables, model_params)
-    if found != config["features"]:
+    found = _describe(tables, config.model)
+    if found != config.features:
         raise DataError(
-            f"the model in {folder} was trained on other features ({config['features']}, these "
+            f"the model in {folder} was trained on other features ({config.features}, these "
             f"are {found}); run `dvc repro` to train on these"
         )
-    model = build_model(graph, tables, model_params, fusion)
+    model = build_model(graph, tables, config.model, config.fusion)
     path = folder / WEIGHTS
     try:
         model.load_state_dict(load_file(path))
@@ -132,14 +152,22 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
     return model
 
 
-def _describe(tables: Mapping[str, FeatureTable], model: ModelParams) -> dict[str, Any]:
-    """Says which features the model reads: provenance and size of each modality it uses."""
-    return {
-        modality: {
-            **tables[modality].provenance,
-            "dim": int(tables[modality].vectors.shape[1]),
-            "entities": int(torch.count_nonzero(tables[modality].is_present)),
+def _describe(
+    tables: Mapping[str, FeatureTable], model: ModelParams
+) -> dict[str, dict[str, str | int]]:
+    """Says which features the model reads: provenance, size and content of each modality's."""
+    description: dict[str, dict[str, str | int]] = {}
+    for modality in sorted(set(model.modalities) - {"structure"}):
+        if modality not in tables:
+            raise DataError(
+                f"model.modalities lists {modality}, but no table of {modality} features was "
+                "given; extract it or leave the modality out"
+            )
+        table = tables[modality]
+        description[modality] = {
+            **table.provenance,
+            "dim": int(table.vectors.shape[1]),
+            "entities": int(torch.count_nonzero(table.is_present)),
+            "sha256": table.digest,
         }
-        for modality in sorted(model.modalities)
-        if modality != "structure"
-    }
+    return description

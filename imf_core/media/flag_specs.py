@@ -17,9 +17,23 @@ import yaml
 from pydantic import ValidationError
 
 from imf_core.errors import DataError
+from imf_core.media import flag_layers as vocabulary
 from imf_core.media.flag_layers import LAYERS, PALETTE, Group, Layer
 
 FLAGS_PATH = Path(__file__).with_name("flags.yaml")
+
+DESIGNS: dict[str, tuple[type[Layer], ...]] = {
+    "Horizontal bands": (vocabulary.HorizontalBands,),
+    "Vertical bands": (vocabulary.VerticalBands,),
+    "Hoist triangle": (vocabulary.Triangle,),
+    "With stars": (vocabulary.Star, vocabulary.StarRing, vocabulary.StarGrid),
+    "With a crescent": (vocabulary.Crescent,),
+    "With a disc": (vocabulary.Disc, vocabulary.Ring, vocabulary.Rays),
+    "With a cross": (vocabulary.Cross, vocabulary.Plus),
+    "With an emblem": (vocabulary.Shape, vocabulary.Wreath),
+    "Union Jack canton": (vocabulary.UnionJack,),
+}
+"""What a flag is said to show where one of these layers is drawn."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,18 @@ def load_flag_specs(path: Path = FLAGS_PATH) -> dict[str, FlagSpec | None]:
 def flag_colours(spec: FlagSpec) -> tuple[str, ...]:
     """Return the palette names that cover at least 3% of the flag, the largest area first."""
     return spec.colours
+
+
+def flag_design(spec: FlagSpec) -> tuple[str, ...]:
+    """Returns what a person would name first about a flag's layout, in alphabetical order."""
+    return tuple(sorted({name for layer in spec.layers for name in _design_of(layer)}))
+
+
+def _design_of(layer: Layer) -> set[str]:
+    """Names the design a layer stands for; fields, lines and free polygons have no name."""
+    if isinstance(layer, Group):
+        return {name for inner in layer.layers for name in _design_of(inner)}
+    return {name for name, kinds in DESIGNS.items() if isinstance(layer, kinds)}
 
 
 def _parse_spec(code: str, raw: Any, file: str) -> FlagSpec:

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 class DecisionFusion(nn.Module):
     """Weights on the simplex, one set for all relations or one per relation.
 
-    `log p(t | h, r) = tau * sum_k w_k log p_k(t | h, r) + const`, the sum over the heads that can
-    answer the query: a head whose modality the query's entity lacks gets weight zero and the
-    others share its part.
+    `log p(t | h, r) = tau * sum_k w_k log p_k(t | h, r) + const`, the sum over the heads that
+    take part in the query (`IMF.can_answer`): any other head gets weight zero, and those share its
+    part.
 
     Our choice: the average is taken over log-probabilities (a logarithmic opinion pool), so that
     a head that knows an answer to be impossible is heard; `tau` restores the sharpness that

@@ -6,6 +6,9 @@ Structure is a learned table; image and text start from frozen encoder features.
 import torch
 from torch import Tensor, nn
 
+INITIAL_NORM = 3.0
+"""Length of a feature embedding at the start: logits of similar pairs then reach about nine."""
+
 
 class StructuralEncoder(nn.Module):
     """A learned embedding per entity.
@@ -35,8 +38,14 @@ class StructuralEncoder(nn.Module):
 class FeatureEncoder(nn.Module):
     """Projects frozen features of one modality into that modality's own space.
 
-    Our choice: layer norm, then a perceptron with one hidden layer. (The released code pools raw
-    features to the embedding's size and then trains them as free tables.)
+    Our choice: layer norm, then a linear map plus a perceptron with one hidden layer. The linear
+    map starts as a scaled rotation and the perceptron near zero, so that at first two entities
+    are as similar as their features are. (The released code pools raw features to the
+    embedding's size and then trains them as free tables.)
+
+    An entity that lacks the modality can still be the answer to a query from one that has it, or
+    the other way round (which flags have red?). It then stands in this space by a vector of its
+    own that is learned from the facts, as a class has weights in a classifier.
 
     Args:
         features: Frozen encoder output, zeros where missing, shape: (E, F), dtype: float32.
@@ -48,6 +57,7 @@ class FeatureEncoder(nn.Module):
 
     features: Tensor
     is_present: Tensor
+    absent_row: Tensor
 
     def __init__(
         self, features: Tensor, is_present: Tensor, hidden_dim: int, dim: int, dropout: float
@@ -56,16 +66,24 @@ class FeatureEncoder(nn.Module):
         # Inputs, not weights: kept out of the saved model.
         self.register_buffer("features", features, persistent=False)
         self.register_buffer("is_present", is_present, persistent=False)
-        self.network = nn.Sequential(
-            nn.LayerNorm(features.shape[1]),
-            nn.Dropout(dropout),
-            nn.Linear(features.shape[1], hidden_dim),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden_dim, dim),
+        absent_row = (~is_present).cumsum(0).sub(1).clamp_min(0)
+        self.register_buffer("absent_row", absent_row, persistent=False)
+        feature_dim = features.shape[1]
+        self.normalize = nn.Sequential(nn.LayerNorm(feature_dim), nn.Dropout(dropout))
+        self.linear = nn.Linear(feature_dim, dim, bias=False)
+        nn.init.orthogonal_(self.linear.weight, gain=INITIAL_NORM / feature_dim**0.5)
+        output = nn.Linear(hidden_dim, dim)
+        nn.init.normal_(output.weight, std=1e-2 * hidden_dim**-0.5)
+        nn.init.zeros_(output.bias)
+        self.perceptron = nn.Sequential(
+            nn.Linear(feature_dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), output
         )
+        self.absent = nn.Embedding(max(1, int((~is_present).sum())), dim)
+        nn.init.normal_(self.absent.weight, std=1e-3)
 
     def forward(self, entity_ids: Tensor) -> Tensor:
-        """Encodes entities, zeros where the modality is missing, shape: (N,) long -> (N, D)."""
-        embeddings: Tensor = self.network(self.features[entity_ids])
-        return embeddings * self.is_present[entity_ids].unsqueeze(1)
+        """Encodes entities, shape: (N,) long -> (N, D)."""
+        normalized = self.normalize(self.features[entity_ids])
+        encoded = self.linear(normalized) + self.perceptron(normalized)
+        present = self.is_present[entity_ids].unsqueeze(1)
+        return torch.where(present, encoded, self.absent(self.absent_row[entity_ids]))

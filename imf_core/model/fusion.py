@@ -12,9 +12,12 @@ class LowRankBilinearFusion(nn.Module):
     `e_m = sum_{i=1..rank} prod_k (W_k^i e_k + b_k^i) / sqrt(rank)`, the product over the
     modalities that are present: a missing one is left out of it.
 
-    Our choice: linear factors with biases that start at one, so that the product holds the terms
-    of every lower order too and each modality can speak alone. (The released code takes ReLU,
-    which leaves most of a threefold product at zero.)
+    Our choice: linear factors, and a start from which fusion can only learn. The terms are led by
+    the modalities in turn: the leader's factor starts as the identity, those of the others start
+    near the constant one. At first each term therefore passes its leader's embedding through, and
+    training adds what the modalities say of one another. A term whose leader is missing is left
+    out as a whole. (The released code takes ReLU, which leaves most of a threefold product at
+    zero.)
 
     Args:
         input_dims: Size of each modality's embedding.
@@ -23,15 +26,19 @@ class LowRankBilinearFusion(nn.Module):
         dropout: Applied to the inputs.
     """
 
+    leaders: Tensor
+
     def __init__(self, input_dims: Sequence[int], dim: int, rank: int, dropout: float) -> None:
         super().__init__()
         self.rank = rank
         self.dim = dim
         self.dropout = nn.Dropout(dropout)
         self.projections = nn.ModuleList(nn.Linear(size, rank * dim) for size in input_dims)
-        for projection in self.projections:
+        leaders = torch.arange(rank) % len(input_dims)
+        self.register_buffer("leaders", leaders, persistent=False)
+        for modality, projection in enumerate(self.projections):
             assert isinstance(projection, nn.Linear)
-            nn.init.normal_(projection.bias, mean=1.0, std=0.5)
+            self._initialize(projection, leaders == modality)
 
     def forward(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
         """Fuses N rows.
@@ -41,16 +48,28 @@ class LowRankBilinearFusion(nn.Module):
             is_present: One mask per modality, shape: (N,), dtype: bool.
 
         Returns:
-            Fused embeddings, zero where no modality is present, shape: (N, dim).
+            Fused embeddings, zero where no leading modality is present, shape: (N, dim).
         """
         product: Tensor | None = None
         for factor, present in zip(self.project(embeddings), is_present, strict=True):
             masked = torch.where(present[:, None, None], factor, 1.0)
             product = masked if product is None else product * masked
         assert product is not None
-        has_any = torch.stack(tuple(is_present)).any(dim=0)
         scale: float = self.rank**-0.5
-        return product.sum(dim=1) * scale * has_any.unsqueeze(1)
+        return (product * self.has_leader(is_present).unsqueeze(2)).sum(dim=1) * scale
+
+    def has_leader(self, is_present: Sequence[Tensor]) -> Tensor:
+        """Says which terms count for which row, shape: (N,) bool each -> (N, rank)."""
+        return torch.stack(tuple(is_present), dim=1)[:, self.leaders]
+
+    @torch.no_grad()
+    def _initialize(self, projection: nn.Linear, is_led: Tensor) -> None:
+        """Starts the terms that a modality leads as the identity, the others as one."""
+        size = projection.in_features
+        weight = torch.randn(self.rank, self.dim, size) * (0.1 * size**-0.5)
+        weight[is_led] += torch.eye(self.dim, size)
+        projection.weight.copy_(weight.flatten(end_dim=1))
+        projection.bias.copy_((~is_led).float().repeat_interleave(self.dim))
 
     def project(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
         """Returns the factors `W_k e_k + b_k` of each modality, shape: (N, rank, dim)."""

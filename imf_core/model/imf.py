@@ -8,8 +8,9 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
 
 Head queries (?, r, t) are tail queries on inverse relations. A modality that an entity lacks
-contributes nothing: it is left out of the fusion's product and of the decision's sum, and as a
-candidate answer the entity gets one learned logit per relation, the same for all that lack it.
+contributes nothing: it is left out of the fusion's product and of the contrastive term. A head
+takes part in a query, in training as in the decision, where there is something of its modality to
+go by: the query's entity has it, or most answers of the relation do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,48 +46,45 @@ class Embeddings:
     vectors: Tensor
     is_present: Tensor
 
+    def __getitem__(self, rows: Tensor) -> "Embeddings":
+        """Returns some of the entities, in the order of `rows`, shape: (M,), dtype: long."""
+        return Embeddings(self.vectors[rows], self.is_present[rows])
+
 
 @dataclass(frozen=True)
 class Features:
-    """Frozen encoder output of one modality, as `imf_core.features.table` stores it.
+    """Frozen encoder output of one modality.
 
     Attributes:
-        vectors: shape: (E, F), dtype: float32.
-        is_present: shape: (E,), dtype: bool.
+        vectors: Zeros where missing, shape: (E, F), dtype: float32.
+        is_present: Whether the entity has the modality, shape: (E,), dtype: bool.
+        is_in_answers: Whether most of a relation's answers in train have the modality, with
+            inverses, shape: (2R,), dtype: bool.
     """
 
     vectors: Tensor
     is_present: Tensor
+    is_in_answers: Tensor
 
 
 class ContextualScorer(nn.Module):
     """The contextual relational scorer of one head.
 
-    The last coordinate of queries and candidates carries the logit of candidates that lack the
-    modality, so that one matrix product scores everything.
-
     Args:
         context: The form of C(r).
-        num_relations: R.
         dropout: Applied to the head embedding and to the context vector.
     """
 
-    def __init__(self, context: Context, num_relations: int, dropout: float) -> None:
+    def __init__(self, context: Context, dropout: float) -> None:
         super().__init__()
         self.context = context
-        self.absent_logit = nn.Embedding(2 * num_relations, 1)
-        nn.init.zeros_(self.absent_logit.weight)
         self.dropout = nn.Dropout(dropout)
 
-    def queries(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
-        """Returns context vectors, shape: (B, D), (2R, D_r), (B,) -> (B, D + 1)."""
+    def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
+        """Returns context vectors, shape: (B, D), (2R, D_r), (B,) -> (B, D)."""
         context = self.context(self.dropout(heads), relation_table, relations)
-        return torch.cat([self.dropout(context), self.absent_logit(relations)], dim=1)
-
-    def candidates(self, entities: Embeddings) -> Tensor:
-        """Returns what `queries` are multiplied with, shape: (C, D) -> (C, D + 1)."""
-        present = entities.is_present.unsqueeze(1).to(entities.vectors.dtype)
-        return torch.cat([entities.vectors * present, 1 - present], dim=1)
+        vectors: Tensor = self.dropout(context)
+        return vectors
 
 
 class IMF(nn.Module):
@@ -126,11 +124,15 @@ class IMF(nn.Module):
                 self.encoders[name] = FeatureEncoder(
                     given.vectors, given.is_present, model.hidden_dim, model.dim, model.dropout
                 )
+                self.register_buffer(f"{name}_in_answers", given.is_in_answers, persistent=False)
 
         is_dense = model.context == "dense"
         relation_dim = model.relation_dim if is_dense else model.dim
         self.relation_tables = nn.ParameterDict(
-            {name: _relation_table(name, 2 * num_relations, relation_dim) for name in modalities}
+            {
+                name: _relation_table(2 * num_relations, relation_dim, is_dense, name)
+                for name in modalities
+            }
         )
         self.head_names = tuple(modalities)
         if len(modalities) > 1:
@@ -147,7 +149,6 @@ class IMF(nn.Module):
             {
                 name: ContextualScorer(
                     DenseContext(relation_dim, model.dim) if is_dense else BlockDiagonalContext(),
-                    num_relations,
                     model.head_dropout,
                 )
                 for name in self.head_names
@@ -165,7 +166,7 @@ class IMF(nn.Module):
             masks = [each.is_present for each in embeddings.values()]
             vectors = [self._fusion_input(each.vectors) for each in embeddings.values()]
             embeddings[FUSED] = Embeddings(
-                self.entity_fusion(vectors, masks), torch.stack(masks).any(dim=0)
+                self.entity_fusion(vectors, masks), self.entity_fusion.has_leader(masks).any(dim=1)
             )
         return embeddings
 
@@ -179,6 +180,23 @@ class IMF(nn.Module):
             )
             tables[FUSED] = self.relation_fusion(vectors, [everywhere] * len(vectors))
         return tables
+
+    def can_answer(self, head: str, entities: Embeddings, relations: Tensor) -> Tensor:
+        """Says which queries a head takes part in.
+
+        Args:
+            head: Its name.
+            entities: Embeddings of the queries' entities in its modality, of B rows.
+            relations: With inverses, shape: (B,), dtype: long.
+
+        Returns:
+            shape: (B,), dtype: bool.
+        """
+        is_in_answers = getattr(self, f"{head}_in_answers", None)
+        if is_in_answers is None:
+            return entities.is_present
+        takes_part: Tensor = entities.is_present | is_in_answers[relations]
+        return takes_part
 
     def fusion_factors(self, vectors: Sequence[Tensor]) -> list[Tensor]:
         """Returns each modality's factors in the fusion, shape: (N, D) -> (N, rank * D)."""
@@ -201,7 +219,17 @@ def _order(modality: str) -> int:
     return list(HEAD_OF_MODALITY).index(modality)
 
 
-def _relation_table(head: str, rows: int, dim: int) -> nn.Parameter:
-    """Makes a relation table; beside a learned table near zero, else of unit context norm."""
-    std = 1e-3 if head == "structural" else dim**-0.5
-    return nn.Parameter(torch.randn(rows, dim) * std)
+def _relation_table(rows: int, dim: int, is_dense: bool, head: str) -> nn.Parameter:
+    """Makes a relation table, shape: (rows, dim).
+
+    A block-diagonal context starts near zero for the structural head, as its entities do, and
+    near the identity (real part one) for the others, so that similar entities are each other's
+    first guess. A dense one starts at random.
+    """
+    noise = torch.randn(rows, dim)
+    if is_dense:
+        return nn.Parameter(noise * dim**-0.5)
+    if head == "structural":
+        return nn.Parameter(1e-3 * noise)
+    identity = torch.cat([torch.ones(dim - dim // 2), torch.zeros(dim // 2)])
+    return nn.Parameter(identity + 0.1 * noise)

@@ -15,7 +15,7 @@ class HeadScores:
     Attributes:
         log_probs: Normalised within each head, constant where the head cannot answer,
             shape: (B, H, E), dtype: float32.
-        can_answer: Whether the query's entity has the head's modality, shape: (B, H), bool.
+        can_answer: Whether the head takes part in the query, shape: (B, H), dtype: bool.
         combined: Decision fusion of the heads, normalised, shape: (B, E), dtype: float32.
     """
 
@@ -40,10 +40,6 @@ class Scorer:
             everything = torch.arange(model.num_entities, device=self.device)
             self._entities = model.embed_entities(everything)
             self._relation_tables = model.embed_relations()
-            self._candidates = {
-                name: model.scorer(name).candidates(entities)
-                for name, entities in self._entities.items()
-            }
 
     @torch.no_grad()
     def score_all_tails(self, queries: Tensor) -> HeadScores:
@@ -57,7 +53,11 @@ class Scorer:
         """
         heads, relations = queries.to(self.device).unbind(dim=1)
         can_answer = torch.stack(
-            [self._entities[name].is_present[heads] for name in self.head_names], dim=1
+            [
+                self.model.can_answer(name, self._entities[name][heads], relations)
+                for name in self.head_names
+            ],
+            dim=1,
         )
         log_probs = torch.stack([self._head(name, heads, relations) for name in self.head_names], 1)
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
@@ -66,7 +66,8 @@ class Scorer:
 
     def _head(self, name: str, heads: Tensor, relations: Tensor) -> Tensor:
         """Returns one head's log-probabilities, shape: (B,), (B,) -> (B, E)."""
+        vectors = self._entities[name].vectors
         scorer = self.model.scorer(name)
-        vectors = self._entities[name].vectors[heads]
-        queries = scorer.queries(vectors, self._relation_tables[name], relations)
-        return (queries @ self._candidates[name].T).log_softmax(dim=1)
+        queries = scorer(vectors[heads], self._relation_tables[name], relations)
+        log_probs: Tensor = (queries @ vectors.T).log_softmax(dim=1)
+        return log_probs

@@ -52,7 +52,7 @@ class QueryRows:
         for chosen in order.split(batch_size):
             sizes = self.sizes[chosen]
             _, index = expand(self.starts[chosen], sizes)
-            heads, relations = self.queries[chosen].unbind(dim=1)
+            heads, relations = self.queries[chosen].T.contiguous()
             offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
             yield Batch(heads, relations, offsets, self.tails[index])
 

@@ -6,8 +6,8 @@ every epoch, so a state needs to hold none.
 """
 
 import hashlib
+import io
 import json
-import pickle
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any
 
 import torch
 
-from imf_core.artifacts import atomic_path, file_sha256
+from imf_core.artifacts import file_sha256, write_bytes
 from imf_core.errors import TrainingError
 
 FILE_NAME = "last.pt"
+DIGEST_BYTES = 32
+"""The file starts with the SHA-256 of what follows."""
 
 
 def run_key(params: Mapping[str, Any], inputs: Iterable[Path]) -> str:
@@ -52,8 +54,10 @@ class Checkpoints:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replaces the run's state atomically."""
-        with atomic_path(self.folder / FILE_NAME) as temporary:
-            torch.save({"key": self.key, **state}, temporary)
+        buffer = io.BytesIO()
+        torch.save({"key": self.key, **state}, buffer)
+        content = buffer.getvalue()
+        write_bytes(self.folder / FILE_NAME, hashlib.sha256(content).digest() + content)
 
     def load(self) -> dict[str, Any] | None:
         """Returns the run's last state, None where it has none.
@@ -64,16 +68,19 @@ class Checkpoints:
         path = self.folder / FILE_NAME
         if not path.exists():
             return None
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raw = path.read_bytes()
+        digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() != digest:
             raise TrainingError(
                 f"the checkpoint {path} is damaged; delete it to train from the start"
-            ) from error
-        if state.get("key") != self.key:
+            )
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
+        if state["key"] != self.key:
             raise TrainingError(
                 f"the checkpoint {path} belongs to other parameters or inputs "
-                f"({state.get('key')}, expected {self.key}); delete it to train from the start"
+                f"({state['key']}, expected {self.key}); delete it to train from the start"
             )
         return state
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from imf_core.config import DecisionParams
 from imf_core.data.known_tails import KnownTails, with_inverses
+from imf_core.errors import TrainingError
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.scorer import Scorer
 
@@ -49,10 +50,18 @@ def score_held_out(
         known: Known answers, which compete with no other answer.
         num_relations: R.
         batch_size: Queries scored at once.
+
+    Raises:
+        TrainingError: If a score is not finite.
     """
     parts: list[HeldOutScores] = []
     for facts in with_inverses(triples, num_relations).split(batch_size):
         scores = scorer.score_all_tails(facts[:, :2])
+        if not bool(torch.isfinite(scores.log_probs).all()):
+            raise TrainingError(
+                "the weights are no longer finite; lower train.embedding_learning_rate or "
+                "train.network_learning_rate in params.yaml"
+            )
         answers = facts[:, 2:].to(scorer.device)
         log_probs = scores.log_probs
         num_rows, num_heads, num_entities = log_probs.shape

@@ -95,13 +95,12 @@ class Objective:
         self, name: str, rows: Rows, entities: Embeddings, relation_table: Tensor
     ) -> Tensor:
         """Returns loss and penalty of one head over the queries it can answer."""
-        can_answer = entities.is_present[rows.heads]
-        rows = rows.keep(can_answer)
+        rows = rows.keep(self.model.can_answer(name, entities[rows.heads], rows.relations))
         if len(rows.heads) == 0:
             return 0.0 * relation_table.sum()  # keeps the graph of a batch nobody can answer
         scorer = self.model.scorer(name)
-        queries = scorer.queries(entities.vectors[rows.heads], relation_table, rows.relations)
-        candidates = scorer.candidates(entities)
+        candidates = entities.vectors
+        queries = scorer(candidates[rows.heads], relation_table, rows.relations)
         if self.train.loss == "cross-entropy":
             loss = grouped_cross_entropy(
                 queries, candidates, rows.offsets, rows.columns, self.matmul_dtype

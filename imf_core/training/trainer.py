@@ -25,6 +25,9 @@ from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.decision_fit import fit_decision, score_held_out
 from imf_core.training.objective import Objective
 
+TABLE_SUFFIXES = (".table.weight", ".absent.weight")
+"""Parameters with one row per entity, trained with Adagrad."""
+
 VALIDATION_BATCH = 512
 """Queries scored at once in validation."""
 
@@ -56,7 +59,8 @@ class Progress:
 class Trainer:
     """Trains a model on a graph's train facts and selects by its valid facts; never sees test.
 
-    One half of valid fits the decision weights, the other half selects the epoch and stops early.
+    One half of valid fits the decision weights, the other half selects the epoch and stops early;
+    the weights of the selected epoch are then fitted anew on the whole of valid.
 
     Args:
         model: Its weights are trained in place.
@@ -97,7 +101,8 @@ class Trainer:
         self.rows = self._rows(graph)
         seen = torch.cat([graph.triples["train"], graph.triples["valid"]])
         self.known = build_known_tails(seen, graph.num_entities, graph.num_relations)
-        self.fit_half, self.selection_half = _halve(graph.triples["valid"], train.seed)
+        self.valid = graph.triples["valid"]
+        self.fit_half, self.selection_half = _halve(self.valid, train.seed)
         self.optimizers = _optimizers(model, train)
         self.progress = Progress()
 
@@ -130,6 +135,7 @@ class Trainer:
                     bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
                     on_validation(record)
         self.model.load_state_dict(self.progress.best_state)
+        self._fit_decision(self.valid)
         return self.progress
 
     def _rows(self, graph: Graph) -> QueryRows:
@@ -175,11 +181,7 @@ class Trainer:
 
     def _validate(self) -> Record:
         """Fits the decision on one half of valid, ranks the other, keeps the best weights."""
-        scorer = Scorer(self.model)
-        held_out = score_held_out(
-            scorer, self.fit_half, self.known, self.num_relations, VALIDATION_BATCH
-        )
-        fit_decision(self.model.decision, held_out, self.decision_params)
+        scorer = self._fit_decision(self.fit_half)
         table = rank_triples(
             scorer, self.selection_half, self.known, self.num_relations, VALIDATION_BATCH
         )
@@ -197,6 +199,13 @@ class Trainer:
             state = self.model.state_dict()
             self.progress.best_state = {key: value.cpu().clone() for key, value in state.items()}
         return record
+
+    def _fit_decision(self, triples: Tensor) -> Scorer:
+        """Fits the decision on held-out facts and returns a scorer that uses it."""
+        scorer = Scorer(self.model)
+        held_out = score_held_out(scorer, triples, self.known, self.num_relations, VALIDATION_BATCH)
+        fit_decision(self.model.decision, held_out, self.decision_params)
+        return scorer
 
     def _save(self) -> None:
         if self.checkpoints is None:
@@ -224,7 +233,7 @@ def _halve(valid: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:
-    """Adagrad for the free tables of the structural head, Adam for everything else.
+    """Adagrad for free tables with a row per entity and structural relations, Adam for the rest.
 
     Adagrad's per-coordinate steps suit tables whose rows are met at very different rates; it is
     what ComplEx-N3 is trained with. The decision's parameters are fitted, not trained.
@@ -234,7 +243,7 @@ def _optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:
     for name, parameter in model.named_parameters():
         if name.startswith("decision."):
             continue
-        is_table = name in {"encoders.structural.table.weight", "relation_tables.structural"}
+        is_table = name == "relation_tables.structural" or name.endswith(TABLE_SUFFIXES)
         (tables if is_table else networks).append(parameter)
     is_fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in networks)
     optimizers: list[torch.optim.Optimizer] = []

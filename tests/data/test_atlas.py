@@ -8,9 +8,10 @@ import pytest
 
 from imf_core.config import PrepareParams
 from imf_core.data.atlas import TABLES, write_atlas
-from imf_core.data.atlas_tables import COUNTRY_RELATIONS, Fact, Tables, read_tables
+from imf_core.data.atlas_tables import COUNTRY_RELATIONS, Fact, Tables, entity_label, read_tables
 from imf_core.data.prepare import prepare_graph
 from imf_core.errors import DataError
+from imf_core.media.flag_specs import DESIGNS
 
 COUNTRY_COLUMNS = "\t".join(["code", "name", *COUNTRY_RELATIONS, "description"])
 LANDLOCKED = ("", "", "")
@@ -30,6 +31,7 @@ ENTITIES = [
     "government\tRepublic\tOf the many.",
     "colour\tLight blue\tAs the sky.",
     "colour\tRed\tAs a rose.",
+    "flag_design\tVertical bands\tSide by side.",
 ]
 FLAGS = """
 AAA: {ratio: "2:3", colours: [light_blue, red], layers: [{vertical: [light_blue, red]}]}
@@ -73,9 +75,10 @@ def test_tables_become_sorted_facts(tables: Path) -> None:
         "country/BBB\tborders\tcountry/AAA",
         "country/BBB\tdrives_on\tside/Right",
         "country/AAA\tflag_colour\tcolour/Light_blue",
+        "country/AAA\tflag_design\tflag_design/Vertical_bands",
         "language/Aish\trelated_to\tlanguage/Bish",
     }
-    assert len(lines) == 2 * 7 + 1 + 2 + 1
+    assert len(lines) == 2 * 7 + 1 + 2 + 1 + 1
 
 
 def test_names_descriptions_and_relation_names_are_written(tables: Path) -> None:
@@ -117,6 +120,12 @@ def test_writing_twice_gives_the_same_bytes(tables: Path) -> None:
         ),
         ("flags.yaml", "BBB", "CCC", r"flags\.yaml: BBB, CCC stand there or in countries\.tsv"),
         ("entities.tsv", "colour\tRed", "colour\tPink", r"AAA: there is no colour/Red"),
+        (
+            "entities.tsv",
+            "design\tVertical",
+            "design\tUpright",
+            r"flags\.yaml: AAA: there is no flag_design/Vertical_bands in entities\.tsv",
+        ),
         ("flags.yaml", "[light_blue, red], l", "[pink], l", "AAA.*pink"),
     ],
 )
@@ -152,6 +161,29 @@ def atlas_facts(atlas_folder: Path) -> list[Fact]:
 def test_the_atlas_has_195_countries(atlas: Tables) -> None:
     assert len(set(atlas.country_codes)) == len(atlas.country_codes) == 195
     assert all(re.fullmatch("[A-Z]{3}", code) for code in atlas.country_codes)
+
+
+def test_the_atlas_has_1134_entities_and_20_relations(
+    atlas: Tables, atlas_facts: list[Fact]
+) -> None:
+    assert len(atlas.entities) == 1134
+    assert len({fact.relation for fact in atlas_facts}) == 20
+
+
+def test_the_designs_of_the_atlas_are_those_its_flags_can_have(
+    atlas: Tables, atlas_facts: list[Fact]
+) -> None:
+    designs = {entity_label("flag_design", name) for name in DESIGNS}
+    assert {label for label in atlas.entities if label.startswith("flag_design/")} == designs
+    assert {fact.tail for fact in atlas_facts if fact.relation == "flag_design"} == designs
+
+
+def test_only_a_country_with_a_flag_has_a_design(
+    atlas_folder: Path, atlas_facts: list[Fact]
+) -> None:
+    heads = {fact.head for fact in atlas_facts if fact.relation == "flag_design"}
+    index = (atlas_folder / "image_index.tsv").read_text(encoding="utf-8").splitlines()
+    assert heads <= {line.split("\t")[0] for line in index}
 
 
 def test_every_country_has_one_capital_subregion_side_and_government(

@@ -10,7 +10,13 @@ from PIL import Image
 
 from imf_core.errors import DataError
 from imf_core.media.flag_layers import PALETTE
-from imf_core.media.flag_specs import FlagSpec, flag_colours, load_flag_specs
+from imf_core.media.flag_specs import (
+    DESIGNS,
+    FlagSpec,
+    flag_colours,
+    flag_design,
+    load_flag_specs,
+)
 from imf_core.media.flags import draw_flag
 
 SPECS = load_flag_specs()
@@ -79,6 +85,45 @@ def test_drawing_a_flag_twice_gives_the_same_bytes(code):
 def test_the_specifications_load_without_pillow():
     code = "import sys, imf_core.media.flag_specs; sys.exit('PIL' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "design"),
+    [
+        ("FRA", ("Vertical bands",)),
+        ("DEU", ("Horizontal bands",)),
+        ("JPN", ("With a disc",)),
+        ("CHE", ("With a cross",)),
+        ("GBR", ("Union Jack canton",)),
+        ("AUS", ("Union Jack canton", "With stars")),
+        ("USA", ("Horizontal bands", "With stars")),
+        ("CZE", ("Hoist triangle", "Horizontal bands")),
+        ("CAN", ("Vertical bands", "With an emblem")),
+        ("PAK", ("With a crescent", "With stars")),
+        ("QAT", ()),
+    ],
+)
+def test_the_design_of_a_flag_is_what_it_shows_in_alphabetical_order(code, design):
+    assert flag_design(DRAWN[code]) == design
+
+
+def test_every_design_is_shown_by_some_flag_and_no_other_is():
+    assert {name for spec in DRAWN.values() for name in flag_design(spec)} == set(DESIGNS)
+
+
+def test_a_design_counts_once_however_many_layers_show_it(tmp_path):
+    discs = _load_layer("{disc: red, size: 0.4}, {disc: blue, size: 0.2}", tmp_path)
+    assert flag_design(discs) == ("With a disc",)
+
+
+def test_a_design_inside_a_group_counts(tmp_path):
+    inner = "{group: [{disc: red, size: 0.4}], box: [0, 0, 0.5, 0.5]}"
+    nested = f"{{group: [{inner}], box: [0, 0, 0.5, 0.5]}}"
+    assert flag_design(_load_layer(nested, tmp_path)) == ("With a disc",)
+
+
+def test_a_plain_field_has_no_design(tmp_path):
+    assert flag_design(_load_layer("{field: red}", tmp_path)) == ()
 
 
 def test_the_flag_is_anti_aliased(tmp_path):

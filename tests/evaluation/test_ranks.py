@@ -1,0 +1,128 @@
+"""Ranks from scores: goldens, properties, and the fast way against a naive one."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from imf_core.evaluation import ranks
+from imf_core.evaluation.ranks import filtered_ranks
+
+NOTHING = torch.empty(0, dtype=torch.long)
+SEEDS = range(5)
+
+
+def raw_rank(scores: list[float], target: int) -> float:
+    table, row = torch.tensor([scores], dtype=torch.float32), torch.tensor([0])
+    return filtered_ranks(table, row, torch.tensor([target]), NOTHING, NOTHING).rank.item()
+
+
+def random_case(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Scores of 6 queries over 12 entities with many ties; a third of the pairs are known."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randint(5, (6, 12), generator=generator).float()
+    known_rows, known_tails = (torch.rand(6, 12, generator=generator) < 0.3).nonzero().T
+    rows = torch.arange(6)
+    tails = torch.randint(12, (6,), generator=generator)
+    return scores, rows, tails, known_rows, known_tails
+
+
+def naive_rank(scores: list[float], target: int, known: set[int]) -> tuple[float, int]:
+    """Returns the mean of the optimistic and the pessimistic rank, and the candidates."""
+    candidates = [e for e in range(len(scores)) if e == target or e not in known]
+    greater = sum(scores[e] > scores[target] for e in candidates)
+    ties = sum(scores[e] == scores[target] for e in candidates) - 1
+    optimistic, pessimistic = 1 + greater, 1 + greater + ties
+    return (optimistic + pessimistic) / 2, len(candidates)
+
+
+@pytest.mark.parametrize(("target", "rank"), [(0, 3.5), (1, 3.5), (2, 5.0), (3, 2.0), (4, 1.0)])
+def test_ranks_of_known_scores(target: int, rank: float) -> None:
+    # Two scores beat a 2, and one equals it: optimistic 3, pessimistic 4.
+    assert raw_rank([2, 2, 1, 3, 5], target) == rank
+
+
+@pytest.mark.parametrize("num_entities", [1, 2, 7, 10])
+def test_a_constant_scorer_ranks_in_the_middle(num_entities: int) -> None:
+    assert raw_rank([0.5] * num_entities, num_entities // 2) == (num_entities + 1) / 2
+
+
+def test_an_oracle_ranks_first() -> None:
+    assert raw_rank([0, 0, 9, 0], 2) == 1
+
+
+def test_another_known_answer_does_not_compete() -> None:
+    scores, row = torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([0])
+    found = filtered_ranks(scores, row, torch.tensor([1]), row, torch.tensor([0]))
+    assert (found.rank.item(), found.num_candidates.item()) == (1.0, 2)
+
+
+def test_two_answers_of_one_query_do_not_compete_with_each_other() -> None:
+    rows, tails = torch.tensor([0, 0]), torch.tensor([0, 1])
+    found = filtered_ranks(torch.tensor([[2.0, 1.0, 0.0]]), rows, tails, rows, tails)
+    assert found.rank.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fast_ranks_equal_a_naive_loop(seed: int) -> None:
+    scores, rows, tails, known_rows, known_tails = random_case(seed)
+    found = filtered_ranks(scores, rows, tails, known_rows, known_tails)
+    for row, tail in enumerate(tails.tolist()):
+        known = set(known_tails[known_rows == row].tolist())
+        expected = naive_rank(scores[row].tolist(), tail, known)
+        assert (found.rank[row].item(), found.num_candidates[row].item()) == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_rank_lies_between_one_and_the_number_of_candidates(seed: int) -> None:
+    found = filtered_ranks(*random_case(seed))
+    assert ((found.rank >= 1) & (found.rank <= found.num_candidates)).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_filtered_rank_is_at_most_the_raw_one(seed: int) -> None:
+    case = random_case(seed)
+    raw = filtered_ranks(*case[:3], NOTHING, NOTHING)
+    assert (filtered_ranks(*case).rank <= raw.rank).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("transform", [torch.exp, torch.arctan, lambda z: 3 * z - 100])
+def test_ranks_do_not_change_under_a_monotone_transform(
+    seed: int, transform: Callable[[Tensor], Tensor]
+) -> None:
+    scores, *rest = random_case(seed)
+    before, after = filtered_ranks(scores, *rest), filtered_ranks(transform(scores), *rest)
+    assert torch.equal(before.rank, after.rank)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ranks_do_not_change_when_entities_are_relabelled(seed: int) -> None:
+    scores, rows, tails, known_rows, known_tails = random_case(seed)
+    new_id = torch.randperm(scores.shape[1], generator=torch.Generator().manual_seed(seed))
+    relabelled = torch.empty_like(scores)
+    relabelled[:, new_id] = scores
+    before = filtered_ranks(scores, rows, tails, known_rows, known_tails)
+    after = filtered_ranks(relabelled, rows, new_id[tails], known_rows, new_id[known_tails])
+    assert torch.equal(before.rank, after.rank)
+
+
+def test_ranks_in_chunks_equal_ranks_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = random_case(0)
+    whole = filtered_ranks(*case)
+    monkeypatch.setattr(ranks, "MAX_CHUNK_ELEMENTS", 25)
+    assert torch.equal(filtered_ranks(*case).rank, whole.rank)
+
+
+def test_scores_are_left_as_they_were() -> None:
+    case = random_case(0)
+    before = case[0].clone()
+    filtered_ranks(*case)
+    assert torch.equal(case[0], before)
+
+
+def test_ranks_of_bfloat16_scores_are_exact_halves() -> None:
+    scores = torch.zeros(1, 1002, dtype=torch.bfloat16)
+    row = torch.tensor([0])
+    assert filtered_ranks(scores, row, row, NOTHING, NOTHING).rank.item() == 501.5

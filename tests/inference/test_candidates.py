@@ -1,0 +1,48 @@
+"""Which queries are worth asking."""
+
+import pytest
+import torch
+
+from imf_core.data.known_tails import KnownTails, build_known_tails
+from imf_core.inference.candidates import plausible_queries
+
+CAPITAL, CURRENCY, INVERSE = 0, 1, 2
+"""Relations; the inverse of relation r is r + INVERSE."""
+
+
+@pytest.fixture
+def known() -> KnownTails:
+    """Entities 0, 1 and 2 have a capital, 0 and 1 a currency as well; 3 to 7 are answers."""
+    facts = [(0, CAPITAL, 3), (1, CAPITAL, 4), (2, CAPITAL, 5), (0, CURRENCY, 6), (1, CURRENCY, 7)]
+    return build_known_tails(torch.tensor(facts), num_entities=8, num_relations=2)
+
+
+def ask(known: KnownTails, min_affinity: float, max_queries: int = 1000) -> list[list[int]]:
+    return plausible_queries(known, 2, min_affinity, max_queries).tolist()
+
+
+def test_a_relation_that_most_alike_entities_have_is_asked_for(known: KnownTails) -> None:
+    # Two of the three with a capital have a currency: the affinity of 2 is 2 / 3.
+    assert [2, CURRENCY] in ask(known, 0.66)
+    assert [2, CURRENCY] not in ask(known, 0.67)
+
+
+def test_every_known_query_is_asked_again(known: KnownTails) -> None:
+    assert sorted(ask(known, 1.0)) == sorted(known.queries.tolist())
+
+
+def test_a_relation_of_other_entities_is_never_asked_for(known: KnownTails) -> None:
+    asked = ask(known, 0.0)
+    assert not [query for query in asked if query[0] in {3, 4, 5} and query[1] < INVERSE]
+    assert [6, CAPITAL + INVERSE] not in asked
+
+
+def test_the_most_plausible_queries_come_first(known: KnownTails) -> None:
+    asked = ask(known, 0.0)
+    assert asked[-1] == [2, CURRENCY]
+    assert asked[:-1] == sorted(known.queries.tolist())
+
+
+@pytest.mark.parametrize("max_queries", [1, 3, 10])
+def test_no_more_queries_than_allowed_are_kept(known: KnownTails, max_queries: int) -> None:
+    assert ask(known, 0.0, max_queries) == ask(known, 0.0)[:max_queries]

@@ -1,0 +1,159 @@
+"""Predicting facts that train does not hold."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+from tiny_world import LONELY, UNSEEN_RELATIONS, small_params, tiny_graph, tiny_model
+
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import build_known_tails
+from imf_core.inference.candidates import plausible_queries
+from imf_core.inference.predict import NEW, predict_facts
+from imf_core.model.imf import IMF
+from imf_core.model.scorer import Scorer
+
+ALL = {"top_k": 10_000, "answers_per_query": 100, "min_relation_affinity": 0.0}
+
+
+def predict(model: IMF, graph: Graph, **changes: Any) -> pa.Table:
+    params = small_params({f"predict.{key}": value for key, value in {**ALL, **changes}.items()})
+    return predict_facts(Scorer(model), graph, params.predict)
+
+
+def labels_of(graph: Graph, split: str) -> set[tuple[str, str, str]]:
+    return {
+        (graph.entity_labels[h], graph.relation_labels[r], graph.entity_labels[t])
+        for h, r, t in graph.triples[split].tolist()
+    }
+
+
+def facts_of(table: pa.Table) -> list[tuple[str, str, str]]:
+    return list(
+        zip(*(table[role].to_pylist() for role in ("head", "relation", "tail")), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def predictions(trained: IMF) -> pa.Table:
+    """Every fact that the trained model can be asked for."""
+    return predict(trained, tiny_graph())
+
+
+def test_no_train_fact_is_predicted(predictions: pa.Table, graph: Graph) -> None:
+    assert not set(facts_of(predictions)) & labels_of(graph, "train")
+
+
+def test_each_fact_is_predicted_once(predictions: pa.Table) -> None:
+    facts = facts_of(predictions)
+    assert len(set(facts)) == len(facts) > 100
+
+
+def test_no_fact_links_an_entity_to_itself(predictions: pa.Table) -> None:
+    assert not [fact for fact in facts_of(predictions) if fact[0] == fact[2]]
+
+
+def test_the_most_probable_facts_come_first(predictions: pa.Table) -> None:
+    probabilities = predictions["probability"].to_pylist()
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert 0 < probabilities[-1] <= probabilities[0] <= 1
+
+
+def test_held_out_facts_are_marked_by_their_split(predictions: pa.Table, graph: Graph) -> None:
+    marks = dict(zip(facts_of(predictions), predictions["known_in"].to_pylist(), strict=True))
+    expected = {fact: split for split in ("valid", "test") for fact in labels_of(graph, split)}
+    assert {fact for fact in marks if marks[fact] != NEW} == set(marks) & set(expected)
+    assert all(marks[fact] == split for fact, split in expected.items() if fact in marks)
+    assert {"valid", "test", NEW} == set(marks.values())
+
+
+def test_names_stand_beside_labels(predictions: pa.Table, graph: Graph) -> None:
+    names = dict(zip(graph.entity_labels, graph.entity_names, strict=True))
+    for role in ("head", "tail"):
+        expected = [names[label] for label in predictions[role].to_pylist()]
+        assert predictions[f"{role}_name"].to_pylist() == expected
+
+
+def test_the_shares_of_a_fact_sum_to_one_or_to_zero(predictions: pa.Table, trained: IMF) -> None:
+    columns = [predictions[f"share_{head}"].to_pylist() for head in trained.head_names]
+    for shares in zip(*columns, strict=True):
+        assert min(shares) >= 0
+        assert sum(shares) == pytest.approx(1.0, abs=1e-5) or sum(shares) == 0
+
+
+def test_the_shares_of_a_likely_fact_sum_to_one(predictions: pa.Table, trained: IMF) -> None:
+    best = predictions.slice(0, 20).to_pylist()
+    for fact in best:
+        assert sum(fact[f"share_{head}"] for head in trained.head_names) == pytest.approx(1.0)
+
+
+def test_a_head_that_cannot_answer_has_no_share_and_no_probability(
+    predictions: pa.Table, graph: Graph
+) -> None:
+    unseen = {graph.relation_labels[relation] for relation in UNSEEN_RELATIONS}
+    asked = [
+        fact
+        for fact in predictions.to_pylist()
+        if fact["asked_for"] == "tail"
+        and fact["head"] == graph.entity_labels[LONELY]
+        and fact["relation"] in unseen
+    ]
+    assert asked
+    assert {fact["log_prob_visual"] for fact in asked} == {None}
+    assert {fact["share_visual"] for fact in asked} == {0.0}
+    assert None not in {fact["log_prob_structural"] for fact in asked}
+
+
+def test_a_fact_asked_for_from_both_sides_keeps_its_better_probability(
+    predictions: pa.Table, trained: IMF, graph: Graph
+) -> None:
+    entity = {label: i for i, label in enumerate(graph.entity_labels)}
+    train = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+    asked = plausible_queries(train, graph.num_relations, 0.0, 10_000).tolist()
+    scorer = Scorer(trained)
+    for fact in predictions.slice(0, 20).to_pylist():
+        relation = graph.relation_labels.index(fact["relation"])
+        head, tail = entity[fact["head"]], entity[fact["tail"]]
+        sides = {"tail": (head, relation, tail)}
+        sides["head"] = (tail, relation + graph.num_relations, head)
+        found = {
+            side: scorer.score_all_tails(torch.tensor([query])).combined[0, answer].exp().item()
+            for side, (*query, answer) in sides.items()
+            if query in asked
+        }
+        assert fact["probability"] == pytest.approx(max(found.values()), rel=1e-4)
+        assert fact["asked_for"] == max(found, key=lambda side: found[side])
+
+
+@pytest.mark.parametrize("top_k", [1, 7])
+def test_no_more_facts_than_asked_for_are_written(
+    top_k: int, predictions: pa.Table, trained: IMF, graph: Graph
+) -> None:
+    assert predict(trained, graph, top_k=top_k).equals(predictions.slice(0, top_k))
+
+
+def test_no_query_gives_more_answers_than_asked_for(trained: IMF, graph: Graph) -> None:
+    facts = predict(trained, graph, answers_per_query=2).to_pylist()
+    for side, given in (("tail", "head"), ("head", "tail")):
+        queries = [(fact[given], fact["relation"]) for fact in facts if fact["asked_for"] == side]
+        assert max(map(queries.count, queries)) <= 2
+
+
+def test_one_query_gives_its_best_answers(trained: IMF, graph: Graph) -> None:
+    found = predict(trained, graph, max_queries=1, answers_per_query=3)
+    assert len(found) == 3
+
+
+def test_predictions_of_structure_alone_name_its_one_head(graph: Graph) -> None:
+    found = predict(tiny_model({"model.modalities": ["structure"]}), graph, top_k=5)
+    shares = [name for name in found.column_names if name.startswith("share_")]
+    assert shares == ["share_structural"]
+
+
+def test_facts_of_test_change_no_prediction(
+    predictions: pa.Table, trained: IMF, graph: Graph
+) -> None:
+    graph.triples["test"] = graph.triples["test"][:0]
+    found = predict(trained, graph)
+    assert found.drop(["known_in"]).equals(predictions.drop(["known_in"]))

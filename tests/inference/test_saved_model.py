@@ -1,0 +1,222 @@
+"""The trained model on disk."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_world import COUNTRIES, every_query, small_params
+
+from imf_core.artifacts import file_sha256, read_json, write_json
+from imf_core.data.graph import Graph
+from imf_core.errors import ConfigError, DataError, ImfError
+from imf_core.features.table import FeatureTable
+from imf_core.inference.saved_model import CONFIG, WEIGHTS, build_model, load_model, save_model
+from imf_core.model.imf import IMF
+from imf_core.model.scorer import Scorer
+
+Tables = dict[str, FeatureTable]
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def save(tmp_path: Path, graph: Graph, tables: Tables) -> Save:
+    """Returns a function that saves a model of the tiny graph and names the folder."""
+
+    def save(model: IMF, overrides: dict[str, object] | None = None, name: str = "model") -> Path:
+        params = small_params(overrides)
+        save_model(
+            model, tmp_path / name, graph, tables, params.model, params.fusion, {"epochs": 30}
+        )
+        return tmp_path / name
+
+    return save
+
+
+@pytest.fixture
+def folder(save: Save, trained: IMF) -> Path:
+    return save(trained)
+
+
+def in_answers(graph: Graph, tables: Tables) -> list[bool]:
+    """Returns of which relations, with inverses, most answers have an image."""
+    params = small_params()
+    model = build_model(graph, tables, params.model, params.fusion)
+    return model.visual_in_answers.tolist()
+
+
+def test_a_loaded_model_gives_identical_scores(
+    folder: Path, trained: IMF, graph: Graph, tables: Tables
+) -> None:
+    expected = Scorer(trained).score_all_tails(every_query())
+    found = Scorer(load_model(folder, graph, tables)).score_all_tails(every_query())
+    assert torch.equal(found.log_probs, expected.log_probs)
+    assert torch.equal(found.combined, expected.combined)
+
+
+def test_a_model_is_saved_with_the_same_bytes_each_time(save: Save, trained: IMF) -> None:
+    one, two = save(trained, name="one"), save(trained, name="two")
+    for file in (WEIGHTS, CONFIG):
+        assert file_sha256(one / file) == file_sha256(two / file)
+
+
+def test_the_configuration_says_how_the_model_was_made(folder: Path, graph: Graph) -> None:
+    config = read_json(folder / CONFIG)
+    assert config["heads"] == ["structural", "visual", "textual", "fused"]
+    assert config["graph_fingerprint"] == graph.fingerprint
+    assert config["features"]["image"]["model"] == "made up image"
+    assert config["training"] == {"epochs": 30}
+
+
+def test_features_are_not_saved_with_the_weights(folder: Path) -> None:
+    inputs = ("features", "is_present", "absent_row", "in_answers")
+    assert not [name for name in load_file(folder / WEIGHTS) if name.endswith(inputs)]
+
+
+def test_a_model_of_another_graph_is_refused(folder: Path, graph: Graph, tables: Tables) -> None:
+    other = replace(graph, entity_labels=graph.entity_labels[::-1])
+    with pytest.raises(DataError, match=r"trained on another graph .*run `dvc repro`"):
+        load_model(folder, other, tables)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"provenance": {"model": "another one"}},
+        {"vectors": torch.zeros(22, 9)},
+        {"is_present": torch.ones(22, dtype=torch.bool)},
+    ],
+)
+def test_other_features_are_refused(
+    change: dict[str, object], folder: Path, graph: Graph, tables: Tables
+) -> None:
+    tables["image"] = replace(tables["image"], **change)
+    with pytest.raises(DataError, match=r"trained on other features .*run `dvc repro`"):
+        load_model(folder, graph, tables)
+
+
+def test_features_that_the_model_does_not_read_may_be_others(
+    save: Save, graph: Graph, tables: Tables
+) -> None:
+    overrides = {"model.modalities": ["structure", "text"]}
+    params = small_params(overrides)
+    folder = save(build_model(graph, tables, params.model, params.fusion), overrides)
+    tables["image"] = replace(tables["image"], provenance={"model": "another one"})
+    assert load_model(folder, graph, tables).head_names == ("structural", "textual", "fused")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.9])
+def test_truncated_weights_are_refused(
+    kept: float, folder: Path, graph: Graph, tables: Tables
+) -> None:
+    content = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(DataError, match=rf"{WEIGHTS} cannot be read .*delete the folder"):
+        load_model(folder, graph, tables)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, CONFIG])
+def test_a_missing_file_is_named(file: str, folder: Path, graph: Graph, tables: Tables) -> None:
+    (folder / file).unlink()
+    with pytest.raises(DataError, match=file):
+        load_model(folder, graph, tables)
+
+
+def test_weights_of_another_size_are_refused(
+    save: Save, trained: IMF, graph: Graph, tables: Tables
+) -> None:
+    folder = save(trained, {"fusion.rank": 3})
+    with pytest.raises(DataError, match=rf"{WEIGHTS} cannot be read as the model that {CONFIG}"):
+        load_model(folder, graph, tables)
+
+
+def test_a_changed_value_in_the_configuration_is_named(
+    folder: Path, graph: Graph, tables: Tables
+) -> None:
+    config = read_json(folder / CONFIG)
+    config["model"]["dim"] = 7
+    write_json(folder / CONFIG, config)
+    with pytest.raises(ConfigError, match=rf"{CONFIG}: .*dim must be even .*, got 7"):
+        load_model(folder, graph, tables)
+
+
+@pytest.mark.parametrize("content", [{"model_type": "bert"}, {}, [], None, "text", 3])
+def test_a_configuration_of_something_else_is_refused(
+    content: object, folder: Path, graph: Graph, tables: Tables
+) -> None:
+    write_json(folder / CONFIG, content)
+    with pytest.raises(ImfError, match=CONFIG):
+        load_model(folder, graph, tables)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"heads": ['])
+def test_an_unreadable_configuration_is_refused(
+    content: bytes, folder: Path, graph: Graph, tables: Tables
+) -> None:
+    (folder / CONFIG).write_bytes(content)
+    with pytest.raises(ImfError, match=rf"{CONFIG} cannot be read"):
+        load_model(folder, graph, tables)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("graph_fingerprint", 3), ("heads", "one"), ("features", []), ("fusion", {"rank": 2})],
+)
+def test_a_value_of_another_type_in_the_configuration_is_named(
+    key: str, value: object, folder: Path, graph: Graph, tables: Tables
+) -> None:
+    write_json(folder / CONFIG, {**read_json(folder / CONFIG), key: value})
+    with pytest.raises(ImfError, match=rf"{CONFIG}: .*{key}"):
+        load_model(folder, graph, tables)
+
+
+def test_what_answers_have_is_counted_in_train_in_both_directions(
+    graph: Graph, tables: Tables
+) -> None:
+    assert in_answers(graph, tables) == [False, True, False, True, True, True]
+
+
+def test_facts_of_valid_and_test_do_not_change_what_answers_have(
+    graph: Graph, tables: Tables
+) -> None:
+    before = in_answers(graph, tables)
+    countries = torch.tensor([[0, 0, country] for country in COUNTRIES] * 3)
+    others = torch.tensor([[country, 1, 0] for country in COUNTRIES] * 3)
+    held_out = torch.cat([countries, others])
+    for split in ("valid", "test"):
+        graph.triples[split] = held_out
+    assert in_answers(graph, tables) == before
+    graph.triples["train"] = torch.cat([graph.triples["train"], held_out])
+    assert in_answers(graph, tables) != before
+
+
+@pytest.mark.parametrize(("with_image", "expected"), [(0, False), (2, False), (3, True), (4, True)])
+def test_most_answers_are_more_than_half_of_them(
+    with_image: int, expected: bool, graph: Graph, tables: Tables
+) -> None:
+    answers = list(COUNTRIES)[:4]
+    graph.triples["train"] = torch.tensor([[0, 0, answer] for answer in answers])
+    is_present = torch.zeros(graph.num_entities, dtype=torch.bool)
+    is_present[answers[:with_image]] = True
+    is_present[-1] = True  # somebody has an image
+    tables["image"] = replace(tables["image"], is_present=is_present)
+    assert in_answers(graph, tables)[0] == expected
+
+
+def test_a_relation_without_train_facts_has_nothing_in_its_answers(
+    graph: Graph, tables: Tables
+) -> None:
+    graph.triples["train"] = graph.triples["train"][graph.triples["train"][:, 1] != 1]
+    assert [in_answers(graph, tables)[relation] for relation in (1, 4)] == [False, False]
+
+
+def test_a_modality_that_no_entity_has_is_refused_with_a_remedy(
+    graph: Graph, tables: Tables
+) -> None:
+    nobody = torch.zeros(graph.num_entities, dtype=torch.bool)
+    tables["image"] = replace(tables["image"], is_present=nobody)
+    params = small_params()
+    with pytest.raises(DataError, match=r"no entity has a usable image.*leave it out: .*'text'"):
+        build_model(graph, tables, params.model, params.fusion)

@@ -1,0 +1,81 @@
+"""Decision fusion: weights on the simplex, masked by what the query's entity has."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from imf_core.model.decision import DecisionFusion
+
+NUM_RELATIONS = 2
+CAN_ANSWER = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 0]], dtype=torch.bool)
+RELATIONS = torch.tensor([0, 1, 2, 3])
+
+
+@pytest.fixture
+def decision() -> DecisionFusion:
+    torch.manual_seed(0)
+    decision = DecisionFusion(num_heads=3, num_relations=NUM_RELATIONS)
+    for parameter in decision.parameters():
+        nn.init.normal_(parameter)
+    return decision
+
+
+@pytest.fixture
+def log_probs() -> Tensor:
+    scores = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
+    return scores.log_softmax(dim=2) * CAN_ANSWER.unsqueeze(2)
+
+
+def test_weights_lie_on_the_simplex(decision: DecisionFusion) -> None:
+    weights = decision.weights(RELATIONS, CAN_ANSWER)[:3]
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(3))
+
+
+def test_a_head_that_cannot_answer_has_no_weight(decision: DecisionFusion) -> None:
+    assert (decision.weights(RELATIONS, CAN_ANSWER)[~CAN_ANSWER] == 0).all()
+
+
+def test_all_weights_are_zero_where_no_head_can_answer(decision: DecisionFusion) -> None:
+    assert decision.weights(RELATIONS, CAN_ANSWER)[3].tolist() == [0.0] * 3
+
+
+def test_heads_that_can_answer_keep_their_proportions(decision: DecisionFusion) -> None:
+    relation = torch.tensor([1])
+    everything = decision.weights(relation, CAN_ANSWER[:1])
+    some = decision.weights(relation, CAN_ANSWER[1:2])
+    expected = everything[0, 0] / everything[0, 2]
+    torch.testing.assert_close(some[0, 0] / some[0, 2], expected)
+
+
+def test_untrained_weights_are_equal() -> None:
+    weights = DecisionFusion(3, NUM_RELATIONS).weights(RELATIONS[:1], CAN_ANSWER[:1])
+    torch.testing.assert_close(weights, torch.full((1, 3), 1 / 3))
+
+
+def test_pooling_sums_weighted_log_probabilities(
+    decision: DecisionFusion, log_probs: Tensor
+) -> None:
+    weights = decision.weights(RELATIONS, CAN_ANSWER)
+    expected = (weights.unsqueeze(2) * log_probs).sum(dim=1) * decision.log_sharpness.exp()
+    torch.testing.assert_close(decision(log_probs, RELATIONS, CAN_ANSWER), expected)
+
+
+def test_what_a_head_that_cannot_answer_says_changes_nothing(
+    decision: DecisionFusion, log_probs: Tensor
+) -> None:
+    noisy = torch.where(CAN_ANSWER.unsqueeze(2), log_probs, -7.0)
+    before, after = (decision(each, RELATIONS, CAN_ANSWER) for each in (log_probs, noisy))
+    assert torch.equal(before, after)
+
+
+def test_relations_and_their_inverses_have_weights_of_their_own(decision: DecisionFusion) -> None:
+    weights = decision.weights(RELATIONS, CAN_ANSWER[:1].expand(4, 3))
+    assert len(weights.unique(dim=0)) == 2 * NUM_RELATIONS
+
+
+def test_weights_have_finite_gradients_where_no_head_can_answer(
+    decision: DecisionFusion, log_probs: Tensor
+) -> None:
+    decision(log_probs, RELATIONS, CAN_ANSWER).sum().backward()
+    assert all(torch.isfinite(each.grad).all() for each in decision.parameters())

@@ -1,0 +1,131 @@
+"""Low-rank bilinear fusion of embeddings."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from imf_core.model.fusion import LowRankBilinearFusion
+
+INPUT_DIMS, DIM, RANK = (3, 4, 5), 6, 4
+LEADERS = (0, 1, 2, 0)
+"""The modality that leads each term."""
+
+
+@pytest.fixture
+def fusion() -> LowRankBilinearFusion:
+    torch.manual_seed(0)
+    return LowRankBilinearFusion(INPUT_DIMS, DIM, RANK, dropout=0.0)
+
+
+@pytest.fixture
+def embeddings() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(5, size, generator=generator) for size in INPUT_DIMS]
+
+
+@pytest.fixture
+def masks() -> list[Tensor]:
+    """Rows: all present, three with one or two missing, nothing present."""
+    rows = [[1, 1, 1], [1, 0, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0]]
+    return list(torch.tensor(rows, dtype=torch.bool).T)
+
+
+def everywhere() -> list[Tensor]:
+    return [torch.ones(5, dtype=torch.bool)] * len(INPUT_DIMS)
+
+
+def test_fusion_equals_a_naive_sum_of_products(
+    fusion: LowRankBilinearFusion, embeddings: list[Tensor], masks: list[Tensor]
+) -> None:
+    factors = fusion.project(embeddings)
+    expected = torch.zeros(5, DIM)
+    for row in range(5):
+        present = [modality for modality in range(3) if masks[modality][row]]
+        for term, leader in enumerate(LEADERS):
+            if leader in present:
+                product = torch.ones(DIM)
+                for modality in present:
+                    product = product * factors[modality][row, term]
+                expected[row] += product / RANK**0.5
+    torch.testing.assert_close(fusion(embeddings, masks), expected)
+
+
+def test_factors_are_linear_maps_with_a_bias(
+    fusion: LowRankBilinearFusion, embeddings: list[Tensor]
+) -> None:
+    for factor, embedding, layer in zip(
+        fusion.project(embeddings), embeddings, fusion.projections, strict=True
+    ):
+        expected = embedding @ layer.weight.T + layer.bias
+        torch.testing.assert_close(factor.flatten(start_dim=1), expected)
+
+
+def test_an_entity_with_nothing_gets_zeros(
+    fusion: LowRankBilinearFusion, embeddings: list[Tensor], masks: list[Tensor]
+) -> None:
+    assert fusion(embeddings, masks)[4].tolist() == [0.0] * DIM
+
+
+def test_a_term_is_left_out_where_its_leader_is_missing(embeddings: list[Tensor]) -> None:
+    one_term = LowRankBilinearFusion(INPUT_DIMS, DIM, rank=1, dropout=0.0)
+    masks = list(torch.tensor([[1, 1, 1], [0, 1, 1]], dtype=torch.bool).T)
+    fused = one_term([each[:2] for each in embeddings], masks)
+    assert (fused[0] != 0).all()
+    assert (fused[1] == 0).all()
+
+
+def test_a_fused_embedding_starts_near_the_sum_of_its_leaders(masks: list[Tensor]) -> None:
+    torch.manual_seed(0)
+    fusion = LowRankBilinearFusion((64, 64, 64), 64, RANK, dropout=0.0)
+    vectors = torch.randn(3, 5, 64)
+    present = torch.stack(masks).unsqueeze(2)
+    expected = (vectors * present)[list(LEADERS)].sum(dim=0) / RANK**0.5
+    distance = (fusion(list(vectors), masks) - expected).norm(dim=1)
+    assert (distance <= 0.3 * expected.norm(dim=1)).all()
+
+
+def test_the_factor_of_a_leader_starts_without_a_bias_and_the_others_at_one(
+    fusion: LowRankBilinearFusion,
+) -> None:
+    for modality, layer in enumerate(fusion.projections):
+        expected = [0.0 if leader == modality else 1.0 for leader in LEADERS]
+        assert layer.bias.view(RANK, DIM).unique(dim=1).flatten().tolist() == expected
+
+
+def test_who_leads_a_term_is_no_weight(fusion: LowRankBilinearFusion) -> None:
+    assert not any("leaders" in name for name in fusion.state_dict())
+
+
+def test_the_embedding_of_a_missing_modality_changes_nothing(
+    fusion: LowRankBilinearFusion, embeddings: list[Tensor], masks: list[Tensor]
+) -> None:
+    before = fusion(embeddings, masks)
+    for embedding, mask in zip(embeddings, masks, strict=True):
+        embedding[~mask] = 1e3
+    assert torch.equal(fusion(embeddings, masks), before)
+
+
+def test_a_missing_modality_gets_no_gradient(
+    fusion: LowRankBilinearFusion, embeddings: list[Tensor], masks: list[Tensor]
+) -> None:
+    inputs = [each.requires_grad_() for each in embeddings]
+    gradients = torch.autograd.grad(fusion(inputs, masks).sum(), inputs)
+    for gradient, mask in zip(gradients, masks, strict=True):
+        assert (gradient[~mask] == 0).all()
+        assert (gradient[mask] != 0).all()
+
+
+def test_every_rank_one_term_counts(
+    fusion: LowRankBilinearFusion, embeddings: list[Tensor]
+) -> None:
+    before = fusion(embeddings, everywhere())
+    with torch.no_grad():
+        fusion.projections[0].weight[-DIM:] = 0.0
+        fusion.projections[0].bias[-DIM:] = 0.0
+    assert (fusion(embeddings, everywhere()) != before).all()
+
+
+def test_fusion_is_the_same_at_every_evaluation_with_dropout(embeddings: list[Tensor]) -> None:
+    fusion = LowRankBilinearFusion(INPUT_DIMS, DIM, RANK, dropout=0.5).eval()
+    one, two = fusion(embeddings, everywhere()), fusion(embeddings, everywhere())
+    assert torch.equal(one, two)

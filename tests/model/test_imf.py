@@ -1,0 +1,161 @@
+"""The whole model: which heads it has, what missing media do, where gradients go."""
+
+from itertools import combinations
+
+import pytest
+import torch
+from tiny_world import (
+    LONELY,
+    UNSEEN_RELATIONS,
+    every_query,
+    small_params,
+    tiny_graph,
+    tiny_model,
+    tiny_tables,
+)
+from torch import Tensor
+
+from imf_core.data.known_tails import build_known_tails
+from imf_core.inference.saved_model import build_model
+from imf_core.model.imf import IMF, Embeddings, inverse_relation
+from imf_core.training.batches import build_rows
+from imf_core.training.objective import Objective
+
+HEADS = {"structure": "structural", "image": "visual", "text": "textual"}
+SUBSETS = [list(chosen) for size in (1, 2, 3) for chosen in combinations(HEADS, size)]
+
+
+def gradients(overrides: dict[str, object]) -> dict[str, Tensor | None]:
+    """Runs all train facts of the tiny graph through the loss and back."""
+    params, graph = small_params(overrides), tiny_graph()
+    model = tiny_model(overrides)
+    known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+    (batch,) = build_rows(known, None, torch.device("cpu")).batches(1000, seed=0)
+    Objective(model, params.train, params.fusion, torch.float32)(batch).backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def encode_everything(model: IMF) -> dict[str, Embeddings]:
+    return model.eval().embed_entities(torch.arange(model.num_entities))
+
+
+@pytest.mark.parametrize("modalities", SUBSETS)
+def test_every_subset_of_modalities_has_its_heads(modalities: list[str]) -> None:
+    expected = tuple(HEADS[name] for name in modalities)
+    expected += ("fused",) if len(modalities) > 1 else ()
+    assert tiny_model({"model.modalities": modalities}).head_names == expected
+
+
+def test_the_order_of_modalities_in_the_parameters_does_not_matter() -> None:
+    states = []
+    for modalities in (["structure", "image", "text"], ["text", "structure", "image"]):
+        torch.manual_seed(0)
+        params = small_params({"model.modalities": modalities})
+        model = build_model(tiny_graph(), tiny_tables(), params.model, params.fusion)
+        states.append(model.state_dict())
+    assert list(states[0]) == list(states[1])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("context", ["block-diagonal", "dense"])
+@pytest.mark.parametrize("loss", ["cross-entropy", "binary-cross-entropy"])
+@pytest.mark.parametrize("detach", [True, False])
+def test_every_parameter_but_the_decision_receives_a_gradient(
+    context: str, loss: str, detach: bool
+) -> None:
+    found = gradients({"model.context": context, "train.loss": loss, "fusion.detach": detach})
+    for name, gradient in found.items():
+        if name.startswith("decision."):
+            assert gradient is None
+        else:
+            assert gradient is not None, name
+            assert gradient.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_the_fused_head_moves_the_encoders_only_where_it_is_not_detached(detach: bool) -> None:
+    model = tiny_model({"fusion.detach": detach})
+    encode_everything(model)["fused"].vectors.sum().backward()
+    moved = {name: weight.grad is not None for name, weight in model.encoders.named_parameters()}
+    assert set(moved.values()) == {not detach}
+
+
+def test_a_larger_rank_makes_more_fusion_weights() -> None:
+    sizes = [
+        {name: each.shape for name, each in tiny_model({"fusion.rank": rank}).named_parameters()}
+        for rank in (2, 5)
+    ]
+    changed = {name for name in sizes[0] if sizes[0][name] != sizes[1][name]}
+    assert changed
+    assert all(name.split(".")[0] in {"entity_fusion", "relation_fusion"} for name in changed)
+
+
+def test_an_entity_with_structure_alone_still_has_a_fused_embedding() -> None:
+    embeddings = encode_everything(tiny_model())
+    assert [bool(each.is_present[LONELY]) for each in embeddings.values()] == [1, 0, 0, 1]
+    assert embeddings["fused"].vectors[LONELY].abs().sum() > 0
+
+
+def test_an_entity_with_no_modality_at_all_has_a_fused_embedding_of_zeros() -> None:
+    fused = encode_everything(tiny_model({"model.modalities": ["image", "text"]}))["fused"]
+    assert not fused.is_present[LONELY]
+    assert (fused.vectors[LONELY] == 0).all()
+
+
+def test_some_entities_are_embedded_as_they_are_among_all() -> None:
+    model = tiny_model()
+    whole, some = encode_everything(model), model.embed_entities(torch.tensor([7, 2]))
+    for name, each in some.items():
+        torch.testing.assert_close(each.vectors, whole[name].vectors[[7, 2]])
+
+
+@pytest.mark.parametrize("context", ["block-diagonal", "dense"])
+def test_every_head_has_a_relation_table_with_inverses(context: str) -> None:
+    model = tiny_model({"model.context": context})
+    dim = {"block-diagonal": 8, "dense": 4}[context]
+    shapes = {name: tuple(table.shape) for name, table in model.embed_relations().items()}
+    assert shapes == dict.fromkeys(model.head_names, (2 * model.num_relations, dim))
+
+
+def can_answer(model: IMF, head: str) -> Tensor:
+    """Says of each (entity, relation) whether the head takes part, shape: (E, 2R)."""
+    entities, relations = every_query().T
+    embeddings = encode_everything(model)[head][entities]
+    found = model.can_answer(head, embeddings, relations)
+    return found.view(model.num_entities, 2 * model.num_relations)
+
+
+def test_a_head_takes_part_where_the_entity_or_most_answers_have_its_modality() -> None:
+    found = can_answer(tiny_model(), "visual")
+    is_unseen = torch.tensor([relation in UNSEEN_RELATIONS for relation in range(6)])
+    expected = tiny_tables()["image"].is_present.unsqueeze(1) | ~is_unseen
+    assert torch.equal(found, expected)
+    assert len(found.unique()) == 2
+
+
+def test_the_structural_head_takes_part_in_every_query() -> None:
+    assert can_answer(tiny_model(), "structural").all()
+
+
+def test_the_fused_head_takes_part_where_the_entity_has_any_modality() -> None:
+    found = can_answer(tiny_model({"model.modalities": ["image", "text"]}), "fused")
+    tables = tiny_tables()
+    expected = tables["image"].is_present | tables["text"].is_present
+    assert not expected[LONELY]
+    assert torch.equal(found, expected.unsqueeze(1).expand_as(found))
+
+
+def test_a_context_vector_does_not_depend_on_who_else_is_asked_about() -> None:
+    model = tiny_model()
+    vectors = encode_everything(model)["textual"].vectors
+    table, relations = model.embed_relations()["textual"], torch.tensor([0, 4, 2])
+    scorer = model.scorer("textual")
+    whole = scorer(vectors[[5, 6, 7]], table, relations)
+    assert whole.shape == (3, 8)
+    torch.testing.assert_close(scorer(vectors[[6]], table, relations[1:2]), whole[1:2])
+
+
+def test_the_inverse_of_an_inverse_is_the_relation() -> None:
+    relations = torch.arange(6)
+    assert inverse_relation(relations, 3).tolist() == [3, 4, 5, 0, 1, 2]
+    assert torch.equal(inverse_relation(inverse_relation(relations, 3), 3), relations)

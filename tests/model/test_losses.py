@@ -1,0 +1,153 @@
+"""The grouped losses against dense ones that autograd differentiates."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from imf_core.model import losses
+from imf_core.model.losses import (
+    grouped_binary_cross_entropy,
+    grouped_cross_entropy,
+    info_nce,
+)
+
+SMOOTHING = 0.1
+SIZES = torch.tensor([2, 1, 3, 1, 4])
+NUM_CANDIDATES = 7
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@pytest.fixture
+def target() -> Tensor:
+    """Which candidates are positives of which row, shape: (B, C), dtype: bool."""
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.zeros(len(SIZES), NUM_CANDIDATES, dtype=torch.bool)
+    for row, size in enumerate(SIZES.tolist()):
+        chosen[row, torch.randperm(NUM_CANDIDATES, generator=generator)[:size]] = True
+    return chosen
+
+
+@pytest.fixture
+def inputs() -> tuple[Tensor, Tensor]:
+    """Context vectors (B, D) and candidates (C, D)."""
+    generator = torch.Generator().manual_seed(1)
+    left = torch.randn(len(SIZES), 4, generator=generator, requires_grad=True)
+    right = torch.randn(NUM_CANDIDATES, 4, generator=generator, requires_grad=True)
+    return left, right
+
+
+def grouped(name: str, target: Tensor, dtype: torch.dtype = torch.float32) -> Loss:
+    """The loss under test; positives in reverse order, which must not matter."""
+    columns = torch.cat([row.nonzero().flatten().flip(0) for row in target])
+    offsets = torch.cat([torch.zeros(1, dtype=torch.long), target.sum(dim=1).cumsum(0)])
+    if name == "cross-entropy":
+        return lambda left, right: grouped_cross_entropy(left, right, offsets, columns, dtype)
+    smoothing = SMOOTHING if name == "smoothed" else 0.0
+    return lambda left, right: grouped_binary_cross_entropy(
+        left, right, offsets, columns, dtype, smoothing
+    )
+
+
+def dense(name: str, target: Tensor) -> Loss:
+    """The same loss as its formula says."""
+
+    def cross_entropy(left: Tensor, right: Tensor) -> Tensor:
+        return -(left @ right.T).log_softmax(dim=1)[target].mean()
+
+    def binary(left: Tensor, right: Tensor) -> Tensor:
+        labels = target.float()
+        if name == "smoothed":
+            labels = (1 - SMOOTHING) * labels + 1 / NUM_CANDIDATES
+        logits = left @ right.T
+        total = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        return total / len(target)
+
+    return cross_entropy if name == "cross-entropy" else binary
+
+
+def value_and_gradients(loss: Loss, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+    value = loss(*inputs)
+    # A factor shows that the gradient from above is passed on.
+    return value.detach(), *torch.autograd.grad(3.0 * value, inputs)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "binary", "smoothed"])
+def test_a_grouped_loss_and_its_gradients_equal_the_dense_ones(
+    name: str, target: Tensor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    found = value_and_gradients(grouped(name, target), inputs)
+    expected = value_and_gradients(dense(name, target), inputs)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])
+@pytest.mark.parametrize("rows_per_chunk", [1, 2, 4])
+def test_a_loss_in_chunks_equals_the_loss_in_one_piece(
+    name: str,
+    rows_per_chunk: int,
+    target: Tensor,
+    inputs: tuple[Tensor, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = value_and_gradients(grouped(name, target), inputs)
+    monkeypatch.setattr(losses, "MAX_CHUNK_ELEMENTS", rows_per_chunk * NUM_CANDIDATES)
+    torch.testing.assert_close(value_and_gradients(grouped(name, target), inputs), whole)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])
+def test_gradients_equal_finite_differences(
+    name: str, target: Tensor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    loss = grouped(name, target)
+    _, *gradients = value_and_gradients(loss, inputs)
+    step = 1e-2
+    for which, position in ((0, (2, 1)), (0, (4, 3)), (1, (0, 0)), (1, (6, 2))):
+        moved = [each.detach().clone() for each in inputs]
+        moved[which][position] += step
+        above = loss(*moved)
+        moved[which][position] -= 2 * step
+        slope = 3.0 * (above - loss(*moved)) / (2 * step)
+        assert slope.item() == pytest.approx(gradients[which][position].item(), abs=5e-3)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])
+def test_matrix_products_in_bfloat16_change_the_loss_a_little(
+    name: str, target: Tensor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    exact = value_and_gradients(grouped(name, target), inputs)
+    rough = value_and_gradients(grouped(name, target, torch.bfloat16), inputs)
+    assert [each.dtype for each in rough] == [torch.float32] * 3
+    torch.testing.assert_close(rough, exact, atol=0.1, rtol=0.05)
+
+
+def test_large_logits_give_a_finite_cross_entropy(target: Tensor) -> None:
+    left, right = torch.full((len(SIZES), 4), 1e3), torch.eye(NUM_CANDIDATES, 4) * 1e3
+    loss = grouped("cross-entropy", target)(left, right)
+    assert torch.isfinite(loss)
+
+
+def test_the_contrastive_loss_is_symmetric(inputs: tuple[Tensor, Tensor]) -> None:
+    left, right = inputs[0], inputs[1][: len(SIZES)]
+    torch.testing.assert_close(info_nce(left, right, 0.1), info_nce(right, left, 0.1))
+
+
+def test_the_contrastive_loss_of_known_vectors() -> None:
+    # Cosines are 1 with the own entity and 0 with the other one.
+    expected = torch.tensor(1 / 0.5).exp()
+    expected = -(expected / (expected + 1)).log()
+    views = torch.tensor([[3.0, 0.0], [0.0, 2.0]])
+    torch.testing.assert_close(info_nce(views, views, 0.5), expected)
+
+
+def test_the_contrastive_loss_does_not_depend_on_lengths(inputs: tuple[Tensor, Tensor]) -> None:
+    left, right = inputs[0], inputs[1][: len(SIZES)]
+    torch.testing.assert_close(info_nce(left, right, 0.1), info_nce(5 * left, 0.2 * right, 0.1))
+
+
+@pytest.mark.parametrize("entities", [0, 1])
+def test_the_contrastive_loss_of_fewer_than_two_entities_is_zero(entities: int) -> None:
+    assert info_nce(torch.ones(entities, 3), torch.ones(entities, 3), 0.1).item() == 0.0

@@ -1,0 +1,120 @@
+"""Scoring with a trained model."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_world import LONELY, UNSEEN_RELATIONS, every_query, tiny_model, tiny_tables
+
+from imf_core.model.scorer import HeadScores, Scorer
+
+CONTEXTS = ["block-diagonal", "dense"]
+ROUNDING = {"atol": 1e-4, "rtol": 1e-4}
+"""Matrix products of other sizes sum in another order."""
+
+UNSEEN = torch.tensor([head == LONELY and r in UNSEEN_RELATIONS for head, r in every_query()])
+"""Queries where neither the entity nor the answers have an image."""
+
+
+def score(scorer: Scorer) -> HeadScores:
+    return scorer.score_all_tails(every_query())
+
+
+def assert_same(one: HeadScores, other: HeadScores) -> None:
+    torch.testing.assert_close(one.log_probs, other.log_probs)
+    torch.testing.assert_close(one.combined, other.combined)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_the_probabilities_of_a_query_sum_to_one(context: str) -> None:
+    scores = score(Scorer(tiny_model({"model.context": context})))
+    combined = scores.combined.exp().sum(dim=1)
+    torch.testing.assert_close(combined, torch.ones_like(combined))
+    heads = scores.log_probs.exp().sum(dim=2)[scores.can_answer]
+    torch.testing.assert_close(heads, torch.ones_like(heads))
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_a_batch_of_one_is_scored_as_a_row_of_a_batch(context: str) -> None:
+    scorer = Scorer(tiny_model({"model.context": context}))
+    whole = score(scorer)
+    for row, query in enumerate(every_query()):
+        alone = scorer.score_all_tails(query.unsqueeze(0))
+        torch.testing.assert_close(alone.log_probs[0], whole.log_probs[row], **ROUNDING)
+        torch.testing.assert_close(alone.combined[0], whole.combined[row], **ROUNDING)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_the_features_of_an_entity_without_the_modality_change_nothing(
+    context: str, modality: str
+) -> None:
+    tables, overrides = tiny_tables(), {"model.context": context}
+    before = score(Scorer(tiny_model(overrides, tables)))
+    table = tables[modality]
+    noisy = table.vectors + 50.0 * ~table.is_present.unsqueeze(1)
+    tables[modality] = replace(table, vectors=noisy)
+    assert_same(score(Scorer(tiny_model(overrides, tables))), before)
+
+
+def test_the_features_of_an_entity_with_the_modality_change_the_scores() -> None:
+    tables = tiny_tables()
+    before = score(Scorer(tiny_model(tables=tables)))
+    tables["text"].vectors[11] *= torch.arange(6)
+    assert not torch.allclose(score(Scorer(tiny_model(tables=tables))).combined, before.combined)
+
+
+def test_a_head_says_nothing_where_neither_entity_nor_answers_have_its_modality() -> None:
+    scores = score(Scorer(tiny_model()))
+    assert scores.can_answer[UNSEEN].unique(dim=0).tolist() == [[True, False, True, True]]
+    assert (scores.log_probs[UNSEEN][:, 1] == 0).all()
+
+
+def test_a_head_answers_for_an_entity_without_its_modality_where_answers_have_it() -> None:
+    scores = score(Scorer(tiny_model()))
+    rows = (every_query()[:, 0] == LONELY) & ~UNSEEN
+    assert scores.can_answer[rows].all()
+    assert (scores.log_probs[rows].std(dim=2) > 0).all()
+
+
+def test_a_query_no_head_can_answer_gets_equal_probabilities() -> None:
+    model = tiny_model({"model.modalities": ["image"]})
+    scores = score(Scorer(model)).combined[UNSEEN].exp()
+    assert len(scores) == len(UNSEEN_RELATIONS)
+    torch.testing.assert_close(scores, torch.full_like(scores, 1 / model.num_entities))
+
+
+def test_a_model_of_structure_alone_combines_into_the_order_of_its_one_head() -> None:
+    scores = score(Scorer(tiny_model({"model.modalities": ["structure"]})))
+    assert scores.log_probs.shape[1] == 1
+    assert torch.equal(scores.combined.argsort(dim=1), scores.log_probs[:, 0].argsort(dim=1))
+
+
+def test_the_scorer_puts_the_model_into_evaluation_mode() -> None:
+    model = tiny_model({"model.dropout": 0.5, "model.head_dropout": 0.5, "fusion.dropout": 0.5})
+    scorer = Scorer(model.train())
+    assert_same(score(scorer), score(scorer))
+
+
+def test_scores_carry_no_gradient() -> None:
+    assert not score(Scorer(tiny_model())).combined.requires_grad
+
+
+def test_scores_equal_the_equations_written_out() -> None:
+    model = tiny_model({"model.modalities": ["structure"]})
+    query = torch.tensor([[4, 2]])
+    head = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
+    relation = torch.complex(*model.relation_tables["structural"][2].chunk(2))
+    logits = ((head[4] * relation) * head.conj()).sum(dim=1).real
+    found = Scorer(model).score_all_tails(query)
+    torch.testing.assert_close(found.log_probs[0, 0], logits.log_softmax(dim=0))
+
+
+def test_candidates_are_the_embeddings_themselves() -> None:
+    model = tiny_model({"model.context": "dense"}).eval()
+    entities = model.embed_entities(torch.arange(model.num_entities))
+    found = Scorer(model).score_all_tails(torch.tensor([[4, 2]])).log_probs[0]
+    for position, name in enumerate(model.head_names):
+        table, vectors = model.embed_relations()[name], entities[name].vectors
+        context = model.scorer(name)(vectors[[4]], table, torch.tensor([2]))[0]
+        torch.testing.assert_close(found[position], (vectors @ context).log_softmax(dim=0))

@@ -1,0 +1,164 @@
+"""The import rule: flows -> (subprocess) -> stages -> imf_core, and the rooms inside the core."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_world import ROOT
+
+ROOMS = {
+    "bottom": set(),
+    "media": {"bottom"},
+    "data": {"bottom", "media"},
+    "features": {"bottom", "media", "data"},
+    "model": {"bottom"},
+    "evaluation": {"bottom", "data"},
+    "training": {"bottom", "data", "model", "evaluation"},
+    "inference": {"bottom", "data", "features", "model"},
+}
+"""Which rooms of `imf_core` a room may import from, beside itself."""
+
+BOTTOM = {"errors", "config", "artifacts", "device"}
+FOR_FLOWS = {"imf_core.config", "imf_core.errors", "imf_core.artifacts"}
+"""What flows may read of the core: parameters to make forms of, metrics to show."""
+
+HEAVY = {"torch", "transformers", "sklearn", "scipy", "PIL", "safetensors", "pooch", "dvclive"}
+
+
+def files_of(package: str) -> list[str]:
+    paths = (ROOT / package).rglob("*.py")
+    return sorted(path.relative_to(ROOT).as_posix() for path in paths)
+
+
+def tree_of(file: str) -> ast.Module:
+    return ast.parse((ROOT / file).read_text(encoding="utf-8"))
+
+
+def imports_of(file: str) -> set[str]:
+    """Returns the dotted modules a file imports, wherever in the file it does."""
+    found = set()
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively; write the full name"
+            assert node.module is not None
+            is_package = (ROOT / node.module.replace(".", "/")).is_dir()
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if is_package else {node.module}
+    return found
+
+
+def top_level(file: str) -> set[str]:
+    return {module.split(".")[0] for module in imports_of(file)}
+
+
+def room_of(module: str) -> str:
+    name = module.removeprefix("imf_core.").split(".")[0]
+    return "bottom" if name in BOTTOM else name
+
+
+def core_imports(file: str) -> set[str]:
+    return {module for module in imports_of(file) if module.startswith("imf_core.")}
+
+
+CORE, STAGES, FLOWS = files_of("imf_core"), files_of("stages"), files_of("flows")
+
+
+def importing(files: list[str], *forbidden: str) -> list[str]:
+    """Returns those of the files that import one of the packages."""
+    return [file for file in files if top_level(file) & set(forbidden)]
+
+
+def outside(files: list[str], *folders: str) -> list[str]:
+    return [file for file in files if not file.startswith(folders)]
+
+
+def test_every_folder_of_the_core_is_a_room() -> None:
+    folders = {file.split("/")[1] for file in CORE if file.count("/") > 1}
+    assert folders == ROOMS.keys() - {"bottom"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_of_the_core_imports_only_rooms_below_it(room: str) -> None:
+    used = {
+        room_of(module)
+        for file in CORE
+        if room_of(file.removesuffix(".py").replace("/", ".")) == room
+        for module in core_imports(file)
+    }
+    assert used <= ROOMS[room] | {room}
+
+
+def test_the_core_knows_nothing_of_stages_flows_dvc_and_prefect() -> None:
+    assert importing(CORE, "stages", "flows", "dvc", "dvclive", "prefect") == []
+
+
+def test_the_core_reads_no_environment_variable() -> None:
+    forbidden = {"environ", "environb", "getenv", "getenvb", "putenv"}
+    readers = [
+        file
+        for file in CORE
+        for node in ast.walk(tree_of(file))
+        if (isinstance(node, ast.Attribute) and node.attr in forbidden)
+        or (isinstance(node, ast.ImportFrom) and forbidden & {name.name for name in node.names})
+    ]
+    assert readers == []
+
+
+def test_images_are_decoded_in_media_and_features_alone() -> None:
+    others = outside(CORE, "imf_core/media/", "imf_core/features/") + STAGES + FLOWS
+    assert importing(others, "PIL") == []
+
+
+def test_transformers_are_used_in_features_alone() -> None:
+    others = outside(CORE, "imf_core/features/") + STAGES + FLOWS
+    assert importing(others, "transformers") == []
+
+
+def test_the_network_is_reached_from_the_two_fetchers_alone() -> None:
+    others = outside(CORE + STAGES, "imf_core/data/download.py", "imf_core/features/fetch.py")
+    assert importing(others, "requests", "pooch", "http", "socket") == []
+    assert [file for file in others if "urllib.request" in imports_of(file)] == []
+
+
+def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
+    model = [file for file in CORE if file.startswith("imf_core/model/")]
+    packages = set().union(*map(top_level, model))
+    assert packages <= {"torch", "imf_core", *sys.stdlib_module_names}
+    modules = set().union(*map(core_imports, model))
+    beside = {module for module in modules if room_of(module) != "model"}
+    assert beside <= {"imf_core.config", "imf_core.errors"}
+
+
+def test_flows_know_nothing_of_torch_and_the_model() -> None:
+    assert importing(FLOWS, *HEAVY) == []
+    assert set().union(*map(core_imports, FLOWS)) <= FOR_FLOWS
+
+
+def test_stages_are_imported_by_stages_alone() -> None:
+    assert importing(CORE + FLOWS, "stages") == []
+
+
+def test_stages_know_nothing_of_flows_and_dvc() -> None:
+    assert importing(STAGES, "flows", "prefect", "dvc") == []
+
+
+def test_live_metrics_are_logged_by_the_train_stage_alone() -> None:
+    assert importing(CORE + STAGES + FLOWS, "dvclive") == ["stages/train.py"]
+
+
+def test_only_stages_read_the_parameter_file() -> None:
+    others = outside(CORE, "imf_core/config.py") + FLOWS
+    readers = [file for file in others if "load_params" in (ROOT / file).read_text("utf-8")]
+    assert readers == []
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert [file for file in CORE + STAGES + FLOWS if not ast.get_docstring(tree_of(file))] == []
+
+
+def test_no_module_is_a_drawer_for_everything() -> None:
+    drawers = {"utils", "helpers", "common", "misc"}
+    assert [file for file in CORE + STAGES + FLOWS if Path(file).stem in drawers] == []

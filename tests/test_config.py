@@ -1,0 +1,194 @@
+"""The typed parameters: every fault is named with key, value, bound and file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+from tiny_world import ROOT
+
+from imf_core.config import Params, load_params
+from imf_core.errors import ConfigError
+
+VALUES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+KEYS = [(section, key) for section, values in VALUES.items() for key in values]
+
+LoadChanged = Callable[..., Params]
+
+
+@pytest.fixture
+def load_changed(tmp_path: Path) -> LoadChanged:
+    """Returns a function that loads `params.yaml` with one key changed, added or removed."""
+
+    def load(section: str, key: str, *value: object) -> Params:
+        raw = {name: dict(values) for name, values in VALUES.items()}
+        raw[section].pop(key, None)
+        if value:
+            (raw[section][key],) = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+        return load_params(path)
+
+    return load
+
+
+def test_the_parameters_of_the_project_are_valid() -> None:
+    assert load_params(ROOT / "params.yaml").model_dump() == VALUES
+
+
+def test_parameters_cannot_be_changed_once_loaded() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_params(ROOT / "params.yaml").train.epochs = 3
+
+
+@pytest.mark.parametrize(("section", "key"), KEYS)
+def test_a_missing_key_is_named(section: str, key: str, load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=rf"params\.yaml: key {section}\.{key} is missing"):
+        load_changed(section, key)
+
+
+@pytest.mark.parametrize(("section", "key"), KEYS)
+def test_an_unknown_key_is_answered_with_the_nearest_one(
+    section: str, key: str, load_changed: LoadChanged
+) -> None:
+    message = rf"unknown key {section}\.{key}x; did you mean {section}\.{key}\?"
+    with pytest.raises(ConfigError, match=message):
+        load_changed(section, f"{key}x", 1)
+
+
+def test_an_unknown_key_like_no_other_is_named_alone(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"unknown key model\.zzzzzzzzzzzzzzz$"):
+        load_changed("model", "zzzzzzzzzzzzzzz", 1)
+
+
+@pytest.mark.parametrize(("section", "key"), KEYS)
+def test_a_value_of_another_type_is_named(
+    section: str, key: str, load_changed: LoadChanged
+) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"params\.yaml: {section}\.{key} must be .*, got \{{\}}"
+    ):
+        load_changed(section, key, {})
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "bound"),
+    [
+        ("dataset", "name", "", "at least 1 character"),
+        ("prepare", "valid_fraction", 0.0, "greater than 0"),
+        ("prepare", "test_fraction", 0.5, "less than or equal to 0.4"),
+        ("prepare", "split", "random", "'leak-free' or 'official'"),
+        ("prepare", "seed", -1, "greater than or equal to 0"),
+        ("prepare", "seed", 2**62, f"less than {2**62}"),
+        ("train", "seed", 2**63, f"less than {2**63}"),
+        ("images", "size_pixels", 8, "greater than or equal to 16"),
+        ("images", "timeout_seconds", 601.0, "less than or equal to 600"),
+        ("image_features", "dim", 1, "greater than or equal to 2"),
+        ("text_features", "pooling", "max", "'mean' or 'cls'"),
+        ("text_features", "max_tokens", 4, "greater than or equal to 8"),
+        ("model", "context", "diagonal", "'block-diagonal' or 'dense'"),
+        ("model", "dropout", 1.0, "less than 1"),
+        ("fusion", "rank", 0, "greater than or equal to 1"),
+        ("fusion", "contrastive_temperature", 0.0, "greater than 0"),
+        ("decision", "shrinkage", -1.0, "greater than or equal to 0"),
+        ("train", "epochs", 0, "greater than or equal to 1"),
+        ("train", "label_smoothing", 1.2, "less than 1"),
+        ("train", "embedding_learning_rate", float("nan"), "finite number"),
+        ("evaluate", "batch_size", 0, "greater than or equal to 1"),
+        ("evaluate", "device", "tpu", "'auto', 'cpu' or 'cuda'"),
+        ("predict", "min_relation_affinity", 1.1, "less than or equal to 1"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_bound(
+    section: str, key: str, value: object, bound: str, load_changed: LoadChanged
+) -> None:
+    expected = rf"params\.yaml: {section}\.{key} .*{bound}.*, got {value!r}"
+    with pytest.raises(ConfigError, match=expected):
+        load_changed(section, key, value)
+
+
+def test_a_number_that_yaml_reads_as_a_string_is_explained(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"network_learning_rate .* got '1e-3' .*write 1\.0e-3"):
+        load_changed("train", "network_learning_rate", "1e-3")
+
+
+def test_a_fraction_is_no_whole_number(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"fusion\.rank must be .*integer, got 2\.5"):
+        load_changed("fusion", "rank", 2.5)
+
+
+def test_yes_is_no_number(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"train\.seed must be .*integer, got True"):
+        load_changed("train", "seed", True)
+
+
+def test_a_whole_number_serves_as_a_fraction(load_changed: LoadChanged) -> None:
+    assert load_changed("images", "timeout_seconds", 30).images.timeout_seconds == 30.0
+
+
+def test_repeated_modalities_are_refused(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"modalities must not repeat, got \['text', 'text'\]"):
+        load_changed("model", "modalities", ["text", "text"])
+
+
+def test_an_unknown_modality_is_named(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"modalities\.1 must be 'structure', .*, got 'audio'"):
+        load_changed("model", "modalities", ["text", "audio"])
+
+
+def test_no_modality_at_all_is_refused(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"model\.modalities .*at least 1 item.*, got \[\]"):
+        load_changed("model", "modalities", [])
+
+
+def test_an_odd_dim_is_refused(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"dim must be even .*, got 7"):
+        load_changed("model", "dim", 7)
+
+
+def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("dataset: {name: 1}\nprepare: {}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        load_params(path)
+    faults = str(error.value).splitlines()
+    assert all(fault.startswith(f"{path}: ") for fault in faults)
+    assert any("dataset.name must be" in fault for fault in faults)
+    assert any("key prepare.seed is missing" in fault for fault in faults)
+
+
+@pytest.mark.parametrize("section", VALUES)
+def test_a_missing_section_is_named(section: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    rest = {name: values for name, values in VALUES.items() if name != section}
+    path.write_text(yaml.safe_dump(rest), encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"key {section} is missing"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n- b\n", "text\n"])
+def test_a_file_that_holds_no_sections_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"params\.yaml: the file must be"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("content", [b"a: [1", b"a: \xff\xfe"])
+def test_a_file_that_is_no_yaml_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"params\.yaml is not valid YAML"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_missing_file_is_named_with_a_remedy(is_folder: bool, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    if is_folder:
+        path.mkdir()
+    message = r"params\.yaml is not a file; run from the project's root"
+    with pytest.raises(ConfigError, match=message):
+        load_params(path)

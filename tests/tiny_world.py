@@ -1,0 +1,139 @@
+"""A tiny multimodal graph with missing media, and models and parameters to go with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from imf_core.config import Params, validate
+from imf_core.data.graph import Graph
+from imf_core.features.table import FeatureTable
+from imf_core.inference.saved_model import build_model
+from imf_core.model.imf import IMF
+
+ROOT = Path(__file__).parents[1]
+
+SMALL = {
+    "model.dim": 8,
+    "model.relation_dim": 4,
+    "model.hidden_dim": 8,
+    "model.dropout": 0.0,
+    "model.head_dropout": 0.0,
+    "fusion.rank": 2,
+    "fusion.dropout": 0.0,
+    "train.epochs": 4,
+    "train.batch_size": 16,
+    "train.positives_per_row": 2,
+    "train.validate_every": 1,
+    "train.patience": 100,
+    "train.device": "cpu",
+    "evaluate.device": "cpu",
+}
+"""What the tests set beside the values of `params.yaml`: sizes that train in a moment."""
+
+NUM_CONTINENTS, NUM_COUNTRIES, NUM_LANGUAGES = 3, 15, 4
+COUNTRIES = range(NUM_CONTINENTS, NUM_CONTINENTS + NUM_COUNTRIES)
+LONELY = NUM_CONTINENTS
+"""A country with neither image nor text."""
+
+UNSEEN_RELATIONS = (0, 2)
+"""Their answers, continents and languages, have no image; those of all others mostly have one."""
+
+
+def small_params(overrides: Mapping[str, object] | None = None) -> Params:
+    """Reads `params.yaml`, with small sizes and then `overrides` ("section.key") put in."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for dotted, value in {**SMALL, **(overrides or {})}.items():
+        section, key = dotted.split(".")
+        raw[section][key] = value
+    return validate(Params, raw, "params of a test")
+
+
+def tiny_graph() -> Graph:
+    """15 countries: each in one of 3 continents, next to the next one, with one of 4 languages."""
+    facts = []
+    for number, country in enumerate(COUNTRIES):
+        language = NUM_CONTINENTS + NUM_COUNTRIES + number % NUM_LANGUAGES
+        facts.append((country, 0, number % NUM_CONTINENTS))
+        facts.append((country, 1, COUNTRIES[(number + 1) % NUM_COUNTRIES]))
+        facts.append((country, 2, language))
+    number = torch.arange(len(facts))
+    triples = torch.tensor(facts)
+    is_valid, is_test = number % 7 == 3, number % 7 == 5
+    labels = [f"e{i:02}" for i in range(NUM_CONTINENTS + NUM_COUNTRIES + NUM_LANGUAGES)]
+    return Graph(
+        entity_labels=labels,
+        entity_names=[label.upper() for label in labels],
+        entity_descriptions=[""] * len(labels),
+        relation_labels=["in", "next_to", "speaks"],
+        relation_names=["in", "next to", "speaks"],
+        triples={
+            "train": triples[~is_valid & ~is_test],
+            "valid": triples[is_valid],
+            "test": triples[is_test],
+        },
+    )
+
+
+def tiny_tables() -> dict[str, FeatureTable]:
+    """Images of most countries, texts of most entities; vectors are zeros where missing."""
+    num_entities = NUM_CONTINENTS + NUM_COUNTRIES + NUM_LANGUAGES
+    generator = torch.Generator().manual_seed(5)
+    has_image = torch.zeros(num_entities, dtype=torch.bool)
+    has_image[list(COUNTRIES)] = True
+    has_image[COUNTRIES[4]] = False
+    has_text = torch.ones(num_entities, dtype=torch.bool)
+    has_text[COUNTRIES[7]] = False
+    has_image[LONELY] = has_text[LONELY] = False
+    return {
+        name: FeatureTable(
+            torch.randn(num_entities, size, generator=generator) * present.unsqueeze(1),
+            present,
+            {"model": f"made up {name}"},
+        )
+        for name, size, present in (("image", 5, has_image), ("text", 6, has_text))
+    }
+
+
+def tiny_model(
+    overrides: Mapping[str, object] | None = None, tables: dict[str, FeatureTable] | None = None
+) -> IMF:
+    """Makes the model of the tiny graph with random weights of a fair size everywhere."""
+    params = small_params(overrides)
+    model = build_model(tiny_graph(), tables or tiny_tables(), params.model, params.fusion)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5, generator=generator)
+    return model
+
+
+def every_query() -> Tensor:
+    """Returns each (entity, relation with inverses) of the tiny graph, shape: (E * 2R, 2)."""
+    graph = tiny_graph()
+    entities = torch.arange(graph.num_entities)
+    return torch.cartesian_prod(entities, torch.arange(2 * graph.num_relations))
+
+
+@dataclass(frozen=True)
+class TableScores:
+    """Scores in the form that ranking asks for."""
+
+    log_probs: Tensor
+    combined: Tensor
+
+
+class TableScorer:
+    """Scores by looking up a table, shape: (E, 2R, E); its one head says the same."""
+
+    head_names = ("only",)
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table
+
+    def score_all_tails(self, queries: Tensor) -> TableScores:
+        """Looks the rows of the queries up."""
+        scores = self.table[queries[:, 0], queries[:, 1]]
+        return TableScores(scores.unsqueeze(1), scores)

@@ -1,0 +1,124 @@
+"""Training states on disk."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from imf_core.errors import TrainingError
+from imf_core.training.checkpoint import DIGEST_BYTES, FILE_NAME, Checkpoints, run_key
+
+STATE = {"epoch": 3, "losses": [0.5, 0.25], "model": {"weight": torch.arange(6.0)}}
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    checkpoints = Checkpoints(tmp_path, "a" * 32)
+    checkpoints.save(STATE)
+    return checkpoints
+
+
+def test_a_run_without_a_state_has_none(tmp_path: Path) -> None:
+    assert Checkpoints(tmp_path, "key").load() is None
+
+
+def test_a_state_is_loaded_as_it_was_saved(checkpoints: Checkpoints) -> None:
+    state = checkpoints.load()
+    assert state is not None
+    assert (state["epoch"], state["losses"]) == (3, [0.5, 0.25])
+    assert torch.equal(state["model"]["weight"], torch.arange(6.0))
+
+
+def test_the_last_state_is_kept(checkpoints: Checkpoints) -> None:
+    checkpoints.save({**STATE, "epoch": 4})
+    state = checkpoints.load()
+    assert state is not None
+    assert state["epoch"] == 4
+
+
+def test_a_run_of_another_key_does_not_find_the_state(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    assert Checkpoints(tmp_path, "b" * 32).load() is None
+
+
+def test_a_state_moved_to_another_run_is_refused(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    checkpoints.folder.rename(tmp_path / ("b" * 32))
+    with pytest.raises(TrainingError, match=r"belongs to other parameters or inputs .*delete it"):
+        Checkpoints(tmp_path, "b" * 32).load()
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.9, 0.999])
+def test_a_truncated_state_is_named(checkpoints: Checkpoints, kept: float) -> None:
+    path = checkpoints.folder / FILE_NAME
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(TrainingError, match=rf"{FILE_NAME} is damaged; delete it"):
+        checkpoints.load()
+
+
+def test_a_file_that_is_no_state_is_named(checkpoints: Checkpoints) -> None:
+    (checkpoints.folder / FILE_NAME).write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainingError, match="is damaged; delete it to train from the start"):
+        checkpoints.load()
+
+
+@pytest.mark.parametrize("place", [0.0, 0.01, 0.3, 0.5, 0.7, 0.99])
+def test_a_state_with_a_bit_flipped_anywhere_is_named(
+    checkpoints: Checkpoints, place: float
+) -> None:
+    path = checkpoints.folder / FILE_NAME
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match="is damaged; delete it"):
+        checkpoints.load()
+
+
+def test_bytes_after_the_end_of_a_state_are_named(checkpoints: Checkpoints) -> None:
+    with (checkpoints.folder / FILE_NAME).open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(TrainingError, match="is damaged; delete it"):
+        checkpoints.load()
+
+
+def test_a_file_that_holds_something_else_is_named(checkpoints: Checkpoints) -> None:
+    torch.save([1, 2, 3], checkpoints.folder / FILE_NAME)
+    with pytest.raises(TrainingError, match=rf"{FILE_NAME} is damaged; delete it"):
+        checkpoints.load()
+
+
+def test_a_state_starts_with_the_digest_of_the_rest(checkpoints: Checkpoints) -> None:
+    content = (checkpoints.folder / FILE_NAME).read_bytes()
+    assert content[:DIGEST_BYTES] == hashlib.sha256(content[DIGEST_BYTES:]).digest()
+
+
+def test_a_cleared_state_is_gone_and_the_others_stay(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    other = Checkpoints(tmp_path, "b" * 32)
+    other.save(STATE)
+    checkpoints.clear()
+    assert checkpoints.load() is None
+    assert other.load() is not None
+
+
+@pytest.mark.parametrize("content", ["one", "two"])
+def test_the_key_depends_on_the_content_of_inputs(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "input"
+    path.write_text("one")
+    before = run_key({"a": 1}, [path])
+    path.write_text(content)
+    assert (run_key({"a": 1}, [path]) == before) == (content == "one")
+
+
+def test_the_key_depends_on_the_parameters(tmp_path: Path) -> None:
+    assert run_key({"a": 1}, []) != run_key({"a": 2}, [])
+
+
+def test_the_key_depends_on_neither_order(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one", "two")]
+    for path in paths:
+        path.write_text(path.name)
+    assert run_key({"a": 1, "b": 2}, paths) == run_key({"b": 2, "a": 1}, paths[::-1])

@@ -1,0 +1,143 @@
+"""The joint loss: candidates, masked heads, penalty and contrastive term."""
+
+import pytest
+import torch
+from tiny_world import LONELY, UNSEEN_RELATIONS, small_params, tiny_graph, tiny_model
+from torch import Tensor
+
+from imf_core.data.known_tails import build_known_tails, with_inverses
+from imf_core.model.imf import IMF
+from imf_core.training.batches import Batch, build_rows
+from imf_core.training.objective import Objective, Rows
+
+PLAIN = {"train.n3": 0.0, "train.encoder_n3": 0.0, "fusion.contrastive_weight": 0.0}
+"""The loss of the heads and nothing else."""
+
+ONE_HEAD = {**PLAIN, "model.modalities": ["structure"]}
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """All train facts of the tiny graph in whole rows."""
+    graph = tiny_graph()
+    known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+    (batch,) = build_rows(known, None, torch.device("cpu")).batches(1000, seed=0)
+    return batch
+
+
+def objective(overrides: dict[str, object], model: IMF | None = None) -> Objective:
+    params = small_params(overrides)
+    return Objective(model or tiny_model(overrides), params.train, params.fusion, torch.float32)
+
+
+def rows_of(batch: Batch, chosen: Tensor) -> Batch:
+    rows = Rows(batch.heads, batch.relations, batch.offsets, batch.tails).keep(chosen)
+    return Batch(rows.heads, rows.relations, rows.offsets, rows.columns)
+
+
+def is_unseen(batch: Batch) -> Tensor:
+    """Says where neither the query's entity nor its answers have an image, shape: (B,)."""
+    return (batch.heads == LONELY) & torch.isin(batch.relations, torch.tensor(UNSEEN_RELATIONS))
+
+
+def loss(overrides: dict[str, object], batch: Batch) -> Tensor:
+    torch.manual_seed(0)
+    return objective(overrides)(batch).detach()
+
+
+@pytest.mark.parametrize("sampled", [1, 5, 15])
+def test_sampled_candidates_hold_all_positives_and_heads(batch: Batch, sampled: int) -> None:
+    offsets = batch.offsets[:4]
+    some = Batch(batch.heads[:3], batch.relations[:3], offsets, batch.tails[: int(offsets[-1])])
+    ids, rows = objective({"train.sampled_candidates": sampled})._candidates(some)
+    assert len(ids) < tiny_graph().num_entities
+    assert torch.equal(ids[rows.columns], some.tails)
+    assert torch.equal(ids[rows.heads], some.heads)
+    assert torch.equal(ids, ids.unique())
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
+def test_as_many_sampled_candidates_as_entities_give_the_full_loss(name: str, batch: Batch) -> None:
+    full = loss({"train.loss": name, "train.sampled_candidates": 0}, batch)
+    enough = {"train.loss": name, "train.sampled_candidates": tiny_graph().num_entities}
+    assert torch.equal(loss(enough, batch), full)
+
+
+def test_the_loss_of_one_head_equals_its_formula(batch: Batch) -> None:
+    model = tiny_model(ONE_HEAD)
+    head = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
+    relation = torch.complex(*model.relation_tables["structural"].chunk(2, dim=1))
+    facts = with_inverses(tiny_graph().triples["train"], 3).T
+    scores = (head[facts[0]] * relation[facts[1]]) @ head.conj().T
+    expected = -scores.real.log_softmax(dim=1)[torch.arange(len(facts[2])), facts[2]].mean()
+    torch.testing.assert_close(objective(ONE_HEAD, model)(batch), expected)
+
+
+def test_the_n3_penalty_of_one_head_equals_its_formula(batch: Batch) -> None:
+    overrides = {**ONE_HEAD, "train.n3": 0.7}
+    model = tiny_model(overrides)
+    entity = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
+    relation = torch.complex(*model.relation_tables["structural"].chunk(2, dim=1))
+    facts = with_inverses(tiny_graph().triples["train"], 3).T
+    cubes = [entity[facts[0]], relation[facts[1]], entity[facts[2]]]
+    expected = sum(each.abs().pow(3).sum(dim=1).mean() for each in cubes)
+    without = objective(ONE_HEAD, model)(batch)
+    found = objective(overrides, model)(batch) - without
+    torch.testing.assert_close(found, 0.7 * expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"train.encoder_n3": 0.1}, {"fusion.contrastive_weight": 0.1}]
+)
+def test_a_term_is_added_where_its_weight_is_not_zero(
+    overrides: dict[str, object], batch: Batch
+) -> None:
+    assert loss({**PLAIN, **overrides}, batch) > loss(PLAIN, batch)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
+def test_queries_with_nothing_of_the_modality_train_no_head_of_it(name: str, batch: Batch) -> None:
+    overrides = {**PLAIN, "train.loss": name, "model.modalities": ["image"]}
+    unseen = is_unseen(batch)
+    assert unseen.any()
+    without = rows_of(batch, ~unseen)
+    torch.testing.assert_close(loss(overrides, batch), loss(overrides, without))
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
+def test_queries_whose_answers_have_the_modality_train_its_head(name: str, batch: Batch) -> None:
+    overrides = {**PLAIN, "train.loss": name, "model.modalities": ["image"]}
+    model = tiny_model(overrides)
+    asked = rows_of(batch, (batch.heads == LONELY) & ~is_unseen(batch))
+    objective(overrides, model)(asked).backward()
+    encoder = model.encoders["visual"]
+    assert encoder.linear.weight.grad.abs().sum() > 0
+    assert encoder.absent.weight.grad[encoder.absent_row[LONELY]].abs().sum() > 0
+
+
+def test_a_batch_that_no_head_can_answer_has_a_loss_of_zero(batch: Batch) -> None:
+    overrides = {"model.modalities": ["image"]}
+    model = tiny_model(overrides)
+    value = objective(overrides, model)(rows_of(batch, is_unseen(batch)))
+    value.backward()
+    assert value.item() == 0.0
+    assert all(each.grad is None or (each.grad == 0).all() for each in model.parameters())
+
+
+def test_kept_rows_keep_their_positives() -> None:
+    rows = Rows(
+        heads=torch.tensor([4, 5, 6]),
+        relations=torch.tensor([0, 1, 2]),
+        offsets=torch.tensor([0, 2, 3, 6]),
+        columns=torch.tensor([7, 8, 9, 10, 11, 12]),
+    )
+    kept = rows.keep(torch.tensor([True, False, True]))
+    assert kept.heads.tolist() == [4, 6]
+    assert kept.relations.tolist() == [0, 2]
+    assert kept.offsets.tolist() == [0, 2, 5]
+    assert kept.columns.tolist() == [7, 8, 10, 11, 12]
+
+
+def test_structure_alone_has_no_contrastive_term(batch: Batch) -> None:
+    with_weight = {**ONE_HEAD, "fusion.contrastive_weight": 5.0}
+    assert torch.equal(loss(with_weight, batch), loss(ONE_HEAD, batch))
