@@ -36,7 +36,7 @@ class PrepareParams(Section):
     """How facts become train, valid and test."""
 
     split: Literal["leak-free", "official"] = Field(
-        description="leak-free: drop duplicates, rebuild a contaminated valid; official: as given"
+        description="leak-free: valid and train cleaned of held-out facts; official: as given"
     )
     valid_fraction: float = Field(gt=0.0, le=0.4, description="facts held out to select by")
     test_fraction: float = Field(gt=0.0, le=0.4, description="facts held out where test is absent")
@@ -126,7 +126,7 @@ class TrainParams(Section):
     loss: Literal["cross-entropy", "binary-cross-entropy"]
     label_smoothing: Fraction = Field(description="of the binary cross-entropy")
     batch_size: int = Field(ge=1, description="(head, relation) query rows per step")
-    positives_per_row: int = Field(ge=1, description="a query with more answers is split into rows")
+    positives_per_row: int = Field(ge=1, description="more answers: more rows (softmax only)")
     sampled_candidates: int = Field(ge=0, description="answers scored per step; 0 scores all")
     embedding_learning_rate: float = Field(gt=0.0, le=10.0, description="Adagrad, for the tables")
     network_learning_rate: float = Field(gt=0.0, le=1.0, description="Adam, for everything else")

@@ -1,6 +1,6 @@
 """Stage `evaluate`: filtered ranks of valid and test and the metrics made from them.
 
-This is the only place where test is scored, once, with the model that valid selected.
+Test is scored here, once, with the model that valid selected.
 """
 
 import pyarrow as pa

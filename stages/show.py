@@ -25,9 +25,11 @@ def main() -> None:
     print(_row("full model", test))
     print(_row("  asked for the tail", test["tail"]))
     print(_row("  asked for the head", test["head"]))
-    print("\nMost probable facts that train does not hold, and whether the graph confirms them:\n")
-    facts = read_parquet(PREDICTIONS).to_pylist()
-    for fact in facts[:SHOWN_FACTS]:
+    print(
+        "\nThe most probable fact of each relation that train does not hold, and whether valid or"
+    )
+    print("test, which the heads have not learned from, confirm it:\n")
+    for fact in _best_of_each_relation(read_parquet(PREDICTIONS).to_pylist()):
         verdict = "new" if fact["known_in"] == NEW else f"true ({fact['known_in']})"
         shares = " ".join(
             f"{key.removeprefix('share_')} {value:.0%}"
@@ -39,6 +41,14 @@ def main() -> None:
             f"{fact['relation_name']} - {fact['tail_name']}  [{shares}]"
         )
     print(f"\nMetrics: {path}, with breakdowns beside it\nPredictions: {PREDICTIONS}")
+
+
+def _best_of_each_relation(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the most probable fact of each of some relations, most probable first."""
+    best: dict[str, dict[str, Any]] = {}
+    for fact in facts:
+        best.setdefault(fact["relation"], fact)
+    return list(best.values())[:SHOWN_FACTS]
 
 
 def _row(title: str, metrics: Mapping[str, Any]) -> str:

@@ -11,15 +11,13 @@ from dvclive.live import Live
 
 import imf_core
 from imf_core.config import Params, load_params
+from imf_core.device import resolve_device
 from imf_core.inference.saved_model import build_model, save_model
 from imf_core.training.checkpoint import Checkpoints, run_key
 from imf_core.training.trainer import Record, Trainer
 from stages.inputs import load_inputs
 from stages.layout import GRAPH, IMAGE_FEATURES, MODEL, PARAMS, TEXT_FEATURES, TRAINING
 from stages.runner import run_stage, state_folder
-
-CODE = ("config.py", "data/known_tails.py", "model", "training", "evaluation")
-"""Below `imf_core`: what a checkpoint depends on beside parameters and inputs."""
 
 
 def main() -> None:
@@ -29,7 +27,10 @@ def main() -> None:
     torch.manual_seed(params.train.seed)
     model = build_model(graph, tables, params.model, params.fusion)
     checkpoints = Checkpoints(state_folder() / "checkpoints", _key(params))
+    if checkpoints.exists():
+        print("going on from the last checkpoint of this run")
     trainer = Trainer(model, graph, params.train, params.fusion, params.decision, checkpoints)
+    print(f"training on {trainer.device}, {len(trainer.rows)} rows, {params.train.epochs} epochs")
     with Live(str(TRAINING), dvcyaml=None, save_dvc_exp=False, report=None) as live:
 
         def log(record: Record) -> None:
@@ -40,6 +41,11 @@ def main() -> None:
             live.make_summary()
 
         progress = trainer.fit(log)
+        # The last word is that of the selected epoch, not of the last one trained.
+        selected = next(r for r in progress.history if r["epoch"] == progress.best_epoch)
+        live.summary.update({key: value for key, value in selected.items() if key != "epoch"})
+        live.step = progress.best_epoch
+        live.make_summary()
     training = {
         **params.train.model_dump(),
         "selected_epoch": progress.best_epoch,
@@ -55,17 +61,13 @@ def main() -> None:
 
 
 def _key(params: Params) -> str:
-    """Hashes everything the trained weights depend on."""
+    """Hashes everything the trained weights depend on, the library's whole code included."""
     root = Path(imf_core.__file__).parent
-    code = [
-        path
-        for part in CODE
-        for path in ([root / part] if part.endswith(".py") else (root / part).glob("*.py"))
-    ]
+    code = [*root.rglob("*.py"), Path(__file__)]
+    inputs = [GRAPH / "triples.parquet", IMAGE_FEATURES, TEXT_FEATURES, *code]
     sections = params.model_dump(include={"model", "fusion", "decision", "train"})
-    return run_key(
-        sections, [*sorted(GRAPH.glob("*.parquet")), IMAGE_FEATURES, TEXT_FEATURES, *code]
-    )
+    device = resolve_device(params.train.device, "train.device")
+    return run_key({**sections, "device": device.type}, inputs)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from imf_core.artifacts import atomic_path, file_sha256, write_text
-from imf_core.data.formats import read_lines
+from imf_core.data.formats import read_label_triples, read_lines, read_texts
 from imf_core.errors import DataError
 
 TRAIN, VALID, TEST = "train.txt", "valid.txt", "test.txt"
@@ -65,7 +65,7 @@ def copy_folder(source: Path, raw: Path) -> FolderCopy:
     content and the index is rewritten. A missing image stays in the index and is counted.
 
     Raises:
-        DataError: If the folder or its `train.txt` is missing, or the index is malformed.
+        DataError: If the folder or its `train.txt` is missing, or a file is malformed.
     """
     if not source.is_dir():
         raise DataError(
@@ -79,6 +79,8 @@ def copy_folder(source: Path, raw: Path) -> FolderCopy:
         )
     texts = [name for name in _TEXT_FILES if (source / name).is_file()]
     for name in texts:
+        # Read here for the faults, which then name the user's own file and not its copy.
+        (read_label_triples if name in (TRAIN, VALID, TEST) else read_texts)(source / name)
         _copy(source / name, raw / name)
     images, missing, lines = 0, 0, []
     index, _ = read_image_index(source / IMAGE_INDEX)

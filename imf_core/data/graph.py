@@ -57,6 +57,15 @@ class Graph:
         """SHA-256 over all entity and relation labels in id order."""
         return labels_fingerprint(self.entity_labels, self.relation_labels)
 
+    @property
+    def facts_digest(self) -> str:
+        """SHA-256 over the train and valid facts: all that a model may have seen."""
+        digest = hashlib.sha256()
+        for split in ("train", "valid"):
+            digest.update(b"%d\n" % len(self.triples[split]))
+            digest.update(self.triples[split].numpy().tobytes())
+        return digest.hexdigest()
+
 
 def labels_fingerprint(entity_labels: list[str], relation_labels: list[str]) -> str:
     """Hashes the labels that give ids their meaning."""

@@ -2,7 +2,8 @@
 
 In: the facts of a source, split or not, with their duplicates. Out: three splits. What the source
 gives is kept where it can be used; what is missing, or contaminated beyond use, is held out of
-train (`holdout`). Test is never changed, except that a fact in it counts once.
+train (`holdout`). Test is never changed, except that a fact in it counts once; where the split is
+to be leak-free, what test holds leaves train.
 """
 
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ class Splits:
         test_source: `as given` or `held out of train`.
         valid_dropped: Distinct valid facts dropped because train or test has them.
         valid_returned_to_train: Distinct facts of a discarded valid that joined train.
+        train_dropped: Distinct train facts dropped because test has them word for word.
     """
 
     facts: dict[str, Facts]
@@ -42,6 +44,7 @@ class Splits:
     test_source: str
     valid_dropped: int
     valid_returned_to_train: int
+    train_dropped: int
 
 
 def make_splits(
@@ -82,6 +85,11 @@ def make_splits(
             returned, valid_source = len(clean), HELD_OUT
         elif dropped:
             facts["valid"], valid_source = clean, CLEANED
+    train_dropped = 0
+    if params.split == "leak-free" and "test" in found:
+        leaking = is_among(facts["train"], facts["test"], num_entities, num_relations)
+        train_dropped = int(leaking.sum())
+        facts["train"] = facts["train"][~leaking]
     for split, fraction in (("test", params.test_fraction), ("valid", params.valid_fraction)):
         if split not in facts:
             facts.update(
@@ -89,7 +97,7 @@ def make_splits(
                     facts, split, round(fraction * wanted), num_entities, num_relations, params.seed
                 )
             )
-    return Splits(facts, duplicates, valid_source, test_source, dropped, returned)
+    return Splits(facts, duplicates, valid_source, test_source, dropped, returned, train_dropped)
 
 
 def _hold_out(

@@ -67,6 +67,7 @@ def summarise(
             "duplicate_lines": splits.duplicate_lines,
             **count_overlaps(source.facts, num_entities, num_relations),
             "valid_facts_dropped": splits.valid_dropped,
+            "train_facts_dropped": splits.train_dropped,
             "valid_facts_returned_to_train": splits.valid_returned_to_train,
         },
         "leaks": {
@@ -108,6 +109,11 @@ def warnings(summary: Summary) -> list[str]:
         found.append(
             f"LEAK: {leaks['test_in_train']} of {facts['test']} test facts ({share:.1%}) stand in "
             "train word for word; test is left as given, its metrics are too high"
+        )
+    if source["train_facts_dropped"]:
+        found.append(
+            f"{source['train_facts_dropped']} train facts stand in test word for word: dropped "
+            "from train (prepare.split: leak-free)"
         )
     contaminated = source["valid_in_train"] + source["valid_in_test_only"]
     if contaminated:

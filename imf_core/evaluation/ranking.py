@@ -38,6 +38,10 @@ class AllTailsScorer(Protocol):
         """Names along the H axis."""
         ...
 
+    def batch_size(self, wanted: int) -> int:
+        """Returns how many queries to score at once: `wanted` or what memory allows."""
+        ...
+
     def score_all_tails(self, queries: Tensor) -> Scores:
         """Scores queries (head, relation with inverses), shape: (B, 2) -> (B, H, E)."""
         ...
@@ -79,7 +83,7 @@ def rank_triples(
         triples: Facts to rank, shape: (N, 3), dtype: long.
         known: All known facts of train, valid and test, which the ranking filters by.
         num_relations: R, without inverses.
-        batch_size: Distinct queries scored at once.
+        batch_size: Distinct queries scored at once, at most.
         progress: Title of a progress bar; none is shown without it.
 
     Returns:
@@ -93,6 +97,7 @@ def rank_triples(
     distinct = distinct.flip(1)  # sorted by relation, then entity
     order = member.argsort(stable=True)
     bounds = torch.searchsorted(member[order], torch.arange(0, len(distinct) + 1))
+    batch_size = scorer.batch_size(batch_size)
     names = (*scorer.head_names, COMBINED)
     ranks = {name: torch.empty(len(facts), dtype=torch.float64) for name in names}
     num_candidates = torch.empty(len(facts), dtype=torch.long)

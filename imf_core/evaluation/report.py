@@ -39,10 +39,9 @@ def by_relation(table: RankTable, graph: Graph) -> list[dict[str, Any]]:
     rows = []
     for relation in np.unique(table.queries[:, 1]):
         is_head_query = bool(relation >= graph.num_relations)
-        labels = {
-            "relation": graph.relation_labels[relation % graph.num_relations],
-            "side": "head" if is_head_query else "tail",
-        }
+        label = graph.relation_labels[relation % graph.num_relations]
+        side = "head" if is_head_query else "tail"
+        labels = {"relation": label, "side": side, "asked_for": f"{label} ({side})"}
         rows.append(_row(labels, table, table.queries[:, 1] == relation))
     return rows
 

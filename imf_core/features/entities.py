@@ -35,7 +35,7 @@ def read_entity_texts(path: Path) -> EntityTexts:
     Raises:
         DataError: If the file is missing or damaged.
     """
-    table = read_parquet(path)
+    table = read_parquet(path, ["entity_label", "name", "description"])
     columns = (table[name].to_pylist() for name in ("entity_label", "name", "description"))
     texts = [entity_text(*row) for row in zip(*columns, strict=True)]
     return EntityTexts(texts, read_parquet_metadata(path).get(FINGERPRINT_KEY, "none"))

@@ -14,9 +14,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from imf_core.config import Device
-from imf_core.errors import ConfigError, DataError, ModelUnavailableError
-from imf_core.features.model_source import ModelSource, Section
+from imf_core.errors import DataError, ModelUnavailableError
+from imf_core.features.model_source import ModelSource
 
 
 @contextmanager
@@ -53,18 +52,6 @@ def require_weights(source: ModelSource, missing_keys: Sequence[str]) -> None:
     if missing_keys:
         reason = f"{len(missing_keys)} weights are not in it, {min(missing_keys)} among them"
         raise ModelUnavailableError(_advice(source, reason))
-
-
-def choose_device(device: Device, section: Section) -> torch.device:
-    """Picks where to run: `auto` takes CUDA where there is one.
-
-    Raises:
-        ConfigError: If CUDA is asked for and there is none.
-    """
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise ConfigError(f"{section}.device in params.yaml is cuda, but no CUDA device is usable")
-    return torch.device("cuda" if has_cuda and device != "cpu" else "cpu")
 
 
 def choose_dtype(device: torch.device) -> torch.dtype:

@@ -28,11 +28,11 @@ from transformers import (
 
 from imf_core.artifacts import file_sha256
 from imf_core.config import ImageFeaturesParams
+from imf_core.device import resolve_device
 from imf_core.errors import ModelUnavailableError
 from imf_core.features.model_source import ModelSource
 from imf_core.features.ordered import map_in_order
 from imf_core.features.pretrained import (
-    choose_device,
     choose_dtype,
     loading,
     require_weights,
@@ -94,7 +94,7 @@ def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> Imag
         ModelUnavailableError: If it cannot be loaded, or is of no known family.
         ConfigError: If CUDA is asked for and there is none.
     """
-    device = choose_device(params.device, "image_features")
+    device = resolve_device(params.device, "image_features.device")
     with loading(source):
         config = AutoConfig.from_pretrained(source.location, revision=source.revision)
     if config.model_type not in _FAMILIES:
@@ -123,7 +123,7 @@ def image_chunks(
     source: ModelSource, params: ImageFeaturesParams, shards: Sequence[Path], root: Path
 ) -> ChunkStore:
     """Opens the finished work on these shards with this model."""
-    device = choose_device(params.device, "image_features")
+    device = resolve_device(params.device, "image_features.device")
     key = {
         **source.identity(),
         "batch_size": str(params.batch_size),

@@ -19,10 +19,10 @@ from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from imf_core.config import TextFeaturesParams
+from imf_core.device import resolve_device
 from imf_core.errors import ConfigError, ModelUnavailableError
 from imf_core.features.model_source import ModelSource
 from imf_core.features.pretrained import (
-    choose_device,
     choose_dtype,
     loading,
     require_weights,
@@ -86,7 +86,7 @@ def load_text_encoder(source: ModelSource, params: TextFeaturesParams) -> TextEn
         ConfigError: If `max_tokens` is more than the model can take, or CUDA is asked for and
             there is none.
     """
-    device = choose_device(params.device, "text_features")
+    device = resolve_device(params.device, "text_features.device")
     with loading(source):
         tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
         model, info = AutoModel.from_pretrained(
@@ -130,7 +130,7 @@ def text_chunks(
         "pooling": params.pooling,
         "max_tokens": str(params.max_tokens),
         "batch_size": str(params.batch_size),
-        "device": choose_device(params.device, "text_features").type,
+        "device": resolve_device(params.device, "text_features.device").type,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "texts": digest.hexdigest(),

@@ -6,6 +6,7 @@ resumed run ends with the bytes of an uninterrupted one.
 """
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imf_core.artifacts import atomic_path
+from imf_core.artifacts import write_bytes
 from imf_core.errors import DataError
 
 
@@ -46,8 +47,9 @@ class ChunkStore:
                 ) from error
             return kept
         chunk = np.ascontiguousarray(compute(), dtype=np.float32)
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, chunk)
+        buffer = io.BytesIO()
+        np.save(buffer, chunk)
+        write_bytes(path, buffer.getvalue())
         return chunk
 
     def clear(self) -> None:

@@ -20,8 +20,9 @@ def predict_facts(scorer: Scorer, graph: Graph, params: PredictParams) -> pa.Tab
     """Finds the most probable facts that are not in train.
 
     Every plausible query is asked in both directions; a fact found twice keeps its better score.
-    Facts of valid and test, which the model has not learned from, are marked, so that one can see
-    how many of the answers are confirmed; the others are new.
+    Facts of valid and test, which the heads have not learned from, are marked, so that one can see
+    how many of the answers are confirmed; the others are new. No entity is an answer to a query
+    about itself.
 
     Args:
         scorer: The trained model.
@@ -40,7 +41,9 @@ def predict_facts(scorer: Scorer, graph: Graph, params: PredictParams) -> pa.Tab
         train, graph.num_relations, params.min_relation_affinity, params.max_queries
     )
     parts = []
-    for batch in tqdm(queries.split(BATCH), desc="predict", disable=None, leave=False):
+    for batch in tqdm(
+        queries.split(scorer.batch_size(BATCH)), desc="predict", disable=None, leave=False
+    ):
         parts.append(_best_answers(scorer, batch, train, params.answers_per_query))
     found = {key: torch.cat([part[key] for part in parts]).numpy() for key in parts[0]}
     order = np.argsort(-found["log_prob"], kind="stable")

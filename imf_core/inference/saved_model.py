@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from imf_core.artifacts import atomic_path, read_json, write_json
+from imf_core.artifacts import read_json, write_bytes, write_json
 from imf_core.config import FusionParams, ModelParams, Section, validate
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import with_inverses
@@ -29,6 +29,7 @@ class SavedModel(Section):
     """What `config.json` beside the weights says."""
 
     graph_fingerprint: str
+    facts_digest: str
     heads: list[str]
     model: ModelParams
     fusion: FusionParams
@@ -57,10 +58,10 @@ def build_model(
             continue
         table = tables[modality]
         if not bool(table.is_present.any()):
-            others = [name for name in model.modalities if name != modality]
+            others = [name for name in model.modalities if name != modality] or ["structure"]
             raise DataError(
                 f"no entity has a usable {modality}, but model.modalities in params.yaml lists "
-                f"it; leave it out: {others or ['structure']}"
+                f"it; leave it out: modalities: [{', '.join(others)}]"
             )
         features[modality] = Features(
             table.vectors, table.is_present, _is_in_answers(graph, table.is_present)
@@ -99,6 +100,7 @@ def save_model(
     """
     config = SavedModel(
         graph_fingerprint=graph.fingerprint,
+        facts_digest=graph.facts_digest,
         heads=list(model.head_names),
         model=model_params,
         fusion=fusion,
@@ -106,9 +108,7 @@ def save_model(
         training=dict(training),
     )
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
+    write_bytes(folder / WEIGHTS, save(weights))
     write_json(folder / CONFIG, config.model_dump())
 
 
@@ -133,6 +133,11 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
             f"the model in {folder} was trained on another graph (fingerprint "
             f"{config.graph_fingerprint[:12]}, this one is {graph.fingerprint[:12]}); run "
             "`dvc repro` to train on this one"
+        )
+    if config.facts_digest != graph.facts_digest:
+        raise DataError(
+            f"the model in {folder} was trained on another split of this graph, so held-out facts "
+            "may be known to it; run `dvc repro` to train on this one"
         )
     found = _describe(tables, config.model)
     if found != config.features:

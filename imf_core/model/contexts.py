@@ -32,7 +32,7 @@ class BlockDiagonalContext(nn.Module):
     def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
         """Multiplies complex numbers coordinate by coordinate; see `Context`."""
         real, imaginary = heads.chunk(2, dim=1)
-        context_real, context_imaginary = relation_table[relations].chunk(2, dim=1)
+        context_real, context_imaginary = relation_table.index_select(0, relations).chunk(2, dim=1)
         return torch.cat(
             [
                 real * context_real - imaginary * context_imaginary,
@@ -68,15 +68,17 @@ class DenseContext(nn.Module):
     def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
         """Applies each distinct relation's matrix to its group of queries; see `Context`."""
         distinct, group = relations.unique(return_inverse=True)
-        matrices = (relation_table[distinct] @ self.core).view(-1, self.dim, self.dim)
+        contexts = relation_table.index_select(0, distinct) @ self.core
         order = group.argsort(stable=True)
         sizes = torch.bincount(group, minlength=len(distinct)).tolist()
+        sorted_heads = heads.index_select(0, order)
         grouped = [
-            rows @ matrix for rows, matrix in zip(heads[order].split(sizes), matrices, strict=True)
+            rows @ context.view(self.dim, self.dim)
+            for rows, context in zip(sorted_heads.split(sizes), contexts, strict=True)
         ]
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order), device=order.device)
-        return torch.cat(grouped)[back]
+        return torch.cat(grouped).index_select(0, back)
 
     def moduli(self, factors: Tensor) -> Tensor:
         """Returns absolute values, shape: (N, D) -> (N, D)."""

@@ -7,10 +7,12 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
     log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
 
-Head queries (?, r, t) are tail queries on inverse relations. A modality that an entity lacks
-contributes nothing: it is left out of the fusion's product and of the contrastive term. A head
-takes part in a query, in training as in the decision, where there is something of its modality to
-go by: the query's entity has it, or most answers of the relation do.
+Head queries (?, r, t) are tail queries on the inverse relation, r + R. A modality that an entity
+lacks contributes nothing: it is left out of the fusion's product and of the contrastive term. A
+head takes part in a query, in training as in the decision, where there is something of its
+modality to go by: the query's entity has it, or most answers of the relation do.
+
+Deviates from the paper's released code: no batch norms in the scorer, dropout only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,11 +31,6 @@ HEAD_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textu
 FUSED = "fused"
 
 
-def inverse_relation(relations: Tensor, num_relations: int) -> Tensor:
-    """Returns the ids of the inverse relations, shape: (N,) -> (N,), dtype: long."""
-    return (relations + num_relations) % (2 * num_relations)
-
-
 @dataclass(frozen=True)
 class Embeddings:
     """Embeddings of some entities in one modality.
@@ -47,8 +44,11 @@ class Embeddings:
     is_present: Tensor
 
     def __getitem__(self, rows: Tensor) -> "Embeddings":
-        """Returns some of the entities, in the order of `rows`, shape: (M,), dtype: long."""
-        return Embeddings(self.vectors[rows], self.is_present[rows])
+        """Returns some of the entities, in the order of `rows`, shape: (M,), dtype: long.
+
+        Index by `index_select`: the gradient of `vectors[rows]` adds up in any order on a CPU.
+        """
+        return Embeddings(self.vectors.index_select(0, rows), self.is_present[rows])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.model.imf import IMF
+from imf_core.model.imf import IMF, Embeddings
+
+MAX_SCORES = 1 << 25
+"""Largest number of scores made at once: 128 MiB in float32, of which a few copies live."""
+
+ENTITIES_PER_CHUNK = 1 << 14
+"""Entities encoded and fused at once."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,19 @@ class Scorer:
         self.device = next(model.parameters()).device
         with torch.no_grad():
             everything = torch.arange(model.num_entities, device=self.device)
-            self._entities = model.embed_entities(everything)
+            parts = [model.embed_entities(ids) for ids in everything.split(ENTITIES_PER_CHUNK)]
+            self._entities = {
+                name: Embeddings(
+                    torch.cat([part[name].vectors for part in parts]),
+                    torch.cat([part[name].is_present for part in parts]),
+                )
+                for name in self.head_names
+            }
             self._relation_tables = model.embed_relations()
+
+    def batch_size(self, wanted: int) -> int:
+        """Returns how many queries to score at once: `wanted` or what memory allows."""
+        return max(1, min(wanted, MAX_SCORES // (len(self.head_names) * self.model.num_entities)))
 
     @torch.no_grad()
     def score_all_tails(self, queries: Tensor) -> HeadScores:

@@ -52,6 +52,10 @@ class Checkpoints:
         self.folder = folder / key
         self.key = key
 
+    def exists(self) -> bool:
+        """Says whether there is a state to go on from."""
+        return (self.folder / FILE_NAME).exists()
+
     def save(self, state: Mapping[str, Any]) -> None:
         """Replaces the run's state atomically."""
         buffer = io.BytesIO()
@@ -65,9 +69,9 @@ class Checkpoints:
         Raises:
             TrainingError: If the file is damaged or belongs to a run of other parameters.
         """
-        path = self.folder / FILE_NAME
-        if not path.exists():
+        if not self.exists():
             return None
+        path = self.folder / FILE_NAME
         raw = path.read_bytes()
         digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:

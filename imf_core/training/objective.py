@@ -100,7 +100,7 @@ class Objective:
             return 0.0 * relation_table.sum()  # keeps the graph of a batch nobody can answer
         scorer = self.model.scorer(name)
         candidates = entities.vectors
-        queries = scorer(candidates[rows.heads], relation_table, rows.relations)
+        queries = scorer(candidates.index_select(0, rows.heads), relation_table, rows.relations)
         if self.train.loss == "cross-entropy":
             loss = grouped_cross_entropy(
                 queries, candidates, rows.offsets, rows.columns, self.matmul_dtype
@@ -123,9 +123,9 @@ class Objective:
         """Nuclear 3-norm penalty, mean over positives (Lacroix et al., ICML 2018, 1806.07297)."""
         moduli = self.model.scorer(name).context.moduli
         weight = rows.offsets.diff() / len(rows.columns)
-        head = moduli(entities.vectors[rows.heads]).pow(3).sum(dim=1)
-        relation = moduli(relation_table[rows.relations]).pow(3).sum(dim=1)
-        tail = moduli(entities.vectors).pow(3).sum(dim=1)[rows.columns].mean()
+        head = moduli(entities.vectors.index_select(0, rows.heads)).pow(3).sum(dim=1)
+        relation = moduli(relation_table.index_select(0, rows.relations)).pow(3).sum(dim=1)
+        tail = moduli(entities.vectors).pow(3).sum(dim=1).index_select(0, rows.columns).mean()
         return (weight * (head + relation)).sum() + tail
 
     def _contrastive(self, entities: dict[str, Embeddings], chosen: Tensor) -> Tensor:

@@ -126,10 +126,21 @@ def test_a_relation_seen_only_in_test_is_counted_and_reported(prepare: Prepare) 
     assert "1 relations have no train fact" in warnings(summary)
 
 
-def test_a_leaking_test_is_left_as_given_and_reported_loudly(
+def test_facts_of_test_leave_train_where_the_split_is_to_be_leak_free(
     prepare: Prepare, ring_facts: list[str]
 ) -> None:
     prepared = prepare({"test.txt": [*ring_facts[:3], "e00 r1 e05"]})
+    assert len(prepared.graph.triples["test"]) == 4
+    assert prepared.summary["leaks"]["test_in_train"] == 0
+    assert warnings(prepared.summary)[0].startswith("3 train facts stand in test word for word")
+
+
+def test_a_leaking_official_test_is_left_as_given_and_reported_loudly(
+    make_folder: MakeFolder, prepare_params: PrepareParams, ring_facts: list[str]
+) -> None:
+    source = make_folder({"train.txt": ring_facts, "test.txt": [*ring_facts[:3], "e00 r1 e05"]})
+    official = prepare_params.model_copy(update={"split": "official"})
+    prepared = prepare_graph(source, FOLDER, official)
     assert len(prepared.graph.triples["test"]) == 4
     assert prepared.summary["leaks"]["test_in_train"] == 3
     assert warnings(prepared.summary)[0].startswith(

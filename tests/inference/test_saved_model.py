@@ -218,5 +218,8 @@ def test_a_modality_that_no_entity_has_is_refused_with_a_remedy(
     nobody = torch.zeros(graph.num_entities, dtype=torch.bool)
     tables["image"] = replace(tables["image"], is_present=nobody)
     params = small_params()
-    with pytest.raises(DataError, match=r"no entity has a usable image.*leave it out: .*'text'"):
+    with pytest.raises(
+        DataError,
+        match=r"no entity has a usable image.*leave it out: modalities: \\[structure, text\\]",
+    ):
         build_model(graph, tables, params.model, params.fusion)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from imf_core.data.known_tails import build_known_tails
 from imf_core.inference.saved_model import build_model
-from imf_core.model.imf import IMF, Embeddings, inverse_relation
+from imf_core.model.imf import IMF, Embeddings
 from imf_core.training.batches import build_rows
 from imf_core.training.objective import Objective
 
@@ -153,9 +153,3 @@ def test_a_context_vector_does_not_depend_on_who_else_is_asked_about() -> None:
     whole = scorer(vectors[[5, 6, 7]], table, relations)
     assert whole.shape == (3, 8)
     torch.testing.assert_close(scorer(vectors[[6]], table, relations[1:2]), whole[1:2])
-
-
-def test_the_inverse_of_an_inverse_is_the_relation() -> None:
-    relations = torch.arange(6)
-    assert inverse_relation(relations, 3).tolist() == [3, 4, 5, 0, 1, 2]
-    assert torch.equal(inverse_relation(inverse_relation(relations, 3), 3), relations)

@@ -45,7 +45,7 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
     assert "up to date" in output
 
 
-def test_another_seed_of_the_same_bytes_is_not_needed(finished: Workspace) -> None:
+def test_training_again_gives_the_same_bytes(finished: Workspace) -> None:
     before = model_hash(finished)
     finished.dvc("repro", "--force", "--single-item", "train")
     assert model_hash(finished) == before
