@@ -57,7 +57,7 @@ def test_an_experiment_gives_another_model_and_is_restored_when_repeated(
     before = model_hash(finished)
     first = finished.dvc("exp", "run", "-S", "fusion.rank=64").stdout
     changed = model_hash(finished)
-    finished.dvc("exp", "run", "-S", "fusion.rank=2")
+    finished.dvc("exp", "run", "-S", "fusion.rank=3")
     again = finished.dvc("exp", "run", "-S", "fusion.rank=64").stdout
     restored = model_hash(finished)
     finished.run("git", "checkout", "-q", ".")

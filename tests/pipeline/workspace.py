@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("imf_core", "stages", "examples", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore")
 SMALL = {
     "dataset": {"name": "folder"},
-    "model": {"dim": 16, "hidden_dim": 16},
+    "model": {"modalities": ["structure", "image", "text"], "dim": 16, "hidden_dim": 16},
+    "fusion": {"rank": 3},
     "train": {"epochs": 4, "validate_every": 2, "device": "cpu"},
     "evaluate": {"device": "cpu"},
     "predict": {"top_k": 20},
