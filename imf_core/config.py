@@ -154,6 +154,7 @@ class PredictParams(Section):
         ge=0.0, le=1.0, description="ask a relation only of entities that plausibly have it"
     )
     max_queries: int = Field(ge=1, description="the most plausible queries are asked first")
+    device: Device
 
 
 class Params(Section):
@@ -220,7 +221,8 @@ def _describe(fault: Any, model: type[BaseModel]) -> str:
         return f"key {key} is missing"
     if fault["type"] == "value_error":
         return f"{key}: {fault['ctx']['error']}"
-    bound = fault["msg"].replace("Input should be", "must be").replace("a valid", "a")
+    bound = fault["msg"].replace("Input should", "must").replace("a valid int", "an int")
+    bound = bound.replace("a valid", "a")
     hint = ""
     if isinstance(fault["input"], str) and fault["type"] in {"float_type", "int_type"}:
         hint = " (a string; YAML reads 1e-3 as one, write 1.0e-3)"

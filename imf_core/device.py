@@ -1,8 +1,11 @@
-"""Where tensors live: the one place that turns a device name into a device."""
+"""Where tensors live: turns a device name into a device, and a full device into a clear error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from imf_core.errors import ConfigError
+from imf_core.errors import ConfigError, OutOfMemoryError
 
 
 def resolve_device(name: str, key: str) -> torch.device:
@@ -22,3 +25,23 @@ def resolve_device(name: str, key: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+@contextmanager
+def explain_out_of_memory(remedy: str) -> Iterator[None]:
+    """Turns an allocation that fails, on a GPU or a CPU, into an error that says what to lower.
+
+    Args:
+        remedy: Which keys of `params.yaml` to change, and how.
+
+    Raises:
+        OutOfMemoryError: If an allocation failed inside.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        is_on_cpu = "DefaultCPUAllocator" in str(error)
+        if not (is_on_cpu or isinstance(error, torch.OutOfMemoryError)):
+            raise
+        detail = str(error).strip().splitlines()[0]
+        raise OutOfMemoryError(f"out of memory ({detail}); in params.yaml, {remedy}") from error

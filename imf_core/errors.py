@@ -21,5 +21,9 @@ class ModelUnavailableError(ImfError):
     """An encoder named in `params.yaml` cannot be loaded from where it was asked for."""
 
 
+class OutOfMemoryError(ImfError):
+    """A device has no room for what the parameters ask for."""
+
+
 class TrainingError(ImfError):
     """Training cannot go on, or a checkpoint does not fit what it is asked to continue."""

@@ -9,7 +9,7 @@ import torch
 from imf_core.artifacts import write_json, write_parquet, write_text
 from imf_core.config import load_params
 from imf_core.data.known_tails import build_known_tails
-from imf_core.device import resolve_device
+from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.evaluation.ranking import rank_triples
 from imf_core.evaluation.report import (
     as_csv,
@@ -30,18 +30,19 @@ def main() -> None:
     """Fills `results/evaluation`."""
     params = load_params(PARAMS).evaluate
     graph, tables = load_inputs()
-    model = load_model(MODEL, graph, tables).to(resolve_device(params.device, "evaluate.device"))
-    scorer = Scorer(model)
+    device = resolve_device(params.device, "evaluate.device")
     known = build_known_tails(
         torch.cat(list(graph.triples.values())), graph.num_entities, graph.num_relations
     )
     metrics, ranks = {}, []
-    for split in ("valid", "test"):
-        table = rank_triples(
-            scorer, graph.triples[split], known, graph.num_relations, params.batch_size, split
-        )
-        metrics[split] = overall_metrics(table)
-        ranks.append(rank_rows(table, graph, split))
+    with explain_out_of_memory("lower evaluate.batch_size or set evaluate.device: cpu"):
+        scorer = Scorer(load_model(MODEL, graph, tables).to(device))
+        for split in ("valid", "test"):
+            table = rank_triples(
+                scorer, graph.triples[split], known, graph.num_relations, params.batch_size, split
+            )
+            metrics[split] = overall_metrics(table)
+            ranks.append(rank_rows(table, graph, split))
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
     write_text(EVALUATION / "by_relation.csv", as_csv(by_relation(table, graph)))
     write_text(EVALUATION / "by_degree.csv", as_csv(by_degree(table, graph)))

@@ -4,7 +4,7 @@ import pyarrow.compute as pc
 
 from imf_core.artifacts import write_parquet
 from imf_core.config import load_params
-from imf_core.device import resolve_device
+from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.inference.predict import NEW, predict_facts
 from imf_core.inference.saved_model import load_model
 from imf_core.model.scorer import Scorer
@@ -15,11 +15,12 @@ from stages.runner import run_stage
 
 def main() -> None:
     """Writes `results/predictions.parquet`."""
-    params = load_params(PARAMS)
+    params = load_params(PARAMS).predict
     graph, tables = load_inputs()
-    device = resolve_device(params.evaluate.device, "evaluate.device")
-    scorer = Scorer(load_model(MODEL, graph, tables).to(device))
-    facts = predict_facts(scorer, graph, params.predict)
+    device = resolve_device(params.device, "predict.device")
+    with explain_out_of_memory("set predict.device to cpu"):
+        scorer = Scorer(load_model(MODEL, graph, tables).to(device))
+        facts = predict_facts(scorer, graph, params)
     write_parquet(PREDICTIONS, facts)
     new = pc.sum(pc.equal(facts["known_in"], NEW)).as_py()
     print(f"{len(facts)} facts, {new} of them new, {len(facts) - new} confirmed by valid or test")

@@ -1,6 +1,7 @@
 """Stage `text_features`: reads data/graph, writes data/features/text.parquet."""
 
 from imf_core.config import load_params
+from imf_core.device import explain_out_of_memory
 from imf_core.features.texts_to_vectors import write_text_features
 from stages.layout import GRAPH, PARAMS, TEXT_FEATURES
 from stages.runner import run_stage, state_folder
@@ -9,9 +10,10 @@ from stages.runner import run_stage, state_folder
 def main() -> None:
     """Encodes the texts and prints how many entities have one."""
     params = load_params(PARAMS).text_features
-    features = write_text_features(
-        GRAPH / "entities.parquet", params, state_folder() / "features", TEXT_FEATURES
-    )
+    with explain_out_of_memory("lower text_features.batch_size or set text_features.device: cpu"):
+        features = write_text_features(
+            GRAPH / "entities.parquet", params, state_folder() / "features", TEXT_FEATURES
+        )
     present, total = int(features.is_present.sum()), len(features.is_present)
     print(f"text features: {present} of {total} entities have a text")
     print(f"  {params.model}, {features.vectors.shape[1]} numbers each")

@@ -11,7 +11,7 @@ from dvclive.live import Live
 
 import imf_core
 from imf_core.config import Params, load_params
-from imf_core.device import resolve_device
+from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.inference.saved_model import build_model, save_model
 from imf_core.training.checkpoint import Checkpoints, run_key
 from imf_core.training.trainer import Record, Trainer
@@ -40,7 +40,11 @@ def main() -> None:
                     live.log_metric(name, value)
             live.make_summary()
 
-        progress = trainer.fit(log)
+        with explain_out_of_memory(
+            "lower train.batch_size, model.dim or fusion.rank, set train.sampled_candidates (2000, "
+            "say), or set train.device: cpu"
+        ):
+            progress = trainer.fit(log)
         # The last word is that of the selected epoch, not of the last one trained.
         selected = next(r for r in progress.history if r["epoch"] == progress.best_epoch)
         live.summary.update({key: value for key, value in selected.items() if key != "epoch"})

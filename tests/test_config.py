@@ -115,7 +115,7 @@ def test_a_number_that_yaml_reads_as_a_string_is_explained(load_changed: LoadCha
 
 
 def test_a_fraction_is_no_whole_number(load_changed: LoadChanged) -> None:
-    with pytest.raises(ConfigError, match=r"fusion\.rank must be .*integer, got 2\.5"):
+    with pytest.raises(ConfigError, match=r"fusion\.rank must be an integer, got 2\.5"):
         load_changed("fusion", "rank", 2.5)
 
 

@@ -37,7 +37,7 @@ class ImageLine:
     @property
     def is_url(self) -> bool:
         """Whether the image is to be fetched."""
-        return self.source.startswith(("http://", "https://"))
+        return self.source.lower().startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True)

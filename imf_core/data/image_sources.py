@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from imf_core.artifacts import read_parquet, write_parquet
+from imf_core.artifacts import write_parquet
 from imf_core.data.folder import IMAGE_INDEX, read_image_index
-from imf_core.data.graph import FINGERPRINT_KEY, Graph, require_fingerprint
+from imf_core.data.graph import FINGERPRINT_KEY, Graph
 
 FILE_NAME = "image_sources.parquet"
 
@@ -68,14 +68,3 @@ def save_image_sources(images: ImageSources, graph_fingerprint: str, folder: Pat
         }
     )
     write_parquet(folder / FILE_NAME, table, {FINGERPRINT_KEY: graph_fingerprint})
-
-
-def load_image_sources(folder: Path, graph_fingerprint: str) -> ImageSources:
-    """Reads what `save_image_sources` wrote.
-
-    Raises:
-        DataError: If the file is missing, damaged or of another graph.
-    """
-    table = read_parquet(folder / FILE_NAME)
-    require_fingerprint(folder / FILE_NAME, graph_fingerprint)
-    return ImageSources(table["entity_id"].to_pylist(), table["source"].to_pylist())

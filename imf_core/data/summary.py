@@ -91,13 +91,16 @@ def summarise(
 def describe(summary: Summary) -> list[str]:
     """Words the summary in a few lines."""
     entities, relations, facts = summary["entities"], summary["relations"], summary["facts"]
-    return [
+    lines = [
         f"{summary['dataset']}: {entities['total']} entities, {relations['total']} relations, "
         f"{facts['train']} train / {facts['valid']} valid / {facts['test']} test facts",
         f"valid {summary['valid_source']}, test {summary['test_source']}",
         f"entities with name {entities['with_name']}, description {entities['with_description']}, "
         f"image source {entities['with_image_source']}",
     ]
+    if not entities["with_image_source"]:
+        lines.append("no entity has an image: leave `image` out of model.modalities to train")
+    return lines
 
 
 def warnings(summary: Summary) -> list[str]:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.artifacts import file_sha256, read_json
+from imf_core.artifacts import file_sha256, read_json, read_parquet
 from imf_core.data.graph import load_graph
-from imf_core.data.image_sources import load_image_sources
 from imf_core.errors import ConfigError, DataError
 from stages import download, prepare
 
@@ -48,7 +47,7 @@ def test_a_folder_goes_through_both_stages(
     download.main()
     prepare.main()
     graph = load_graph(project / "data/graph")
-    assert len(load_image_sources(project / "data/graph", graph.fingerprint).sources) == 8
+    assert len(read_parquet(project / "data/graph/image_sources.parquet")) == 8
     assert read_json(project / "results/data.json")["entities"]["total"] == graph.num_entities
     output = capsys.readouterr().out
     assert "copied train.txt" in output

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from imf_core.config import PrepareParams
-from imf_core.data.image_sources import ImageSources, load_image_sources, save_image_sources
+from imf_core.data.image_sources import ImageSources
 from imf_core.data.prepare import Prepared, prepare_graph
 from imf_core.data.registry import FOLDER
 from imf_core.data.summary import describe, warnings
@@ -107,18 +107,6 @@ def test_images_of_unknown_entities_and_repeated_lines_are_counted(prepare: Prep
     assert prepared.summary["entities"]["with_image_source"] == 1
 
 
-def test_saved_image_sources_are_loaded_unchanged(tmp_path: Path) -> None:
-    images = ImageSources([5, 1], ["b.png", "a.png"])
-    save_image_sources(images, "fingerprint", tmp_path)
-    assert load_image_sources(tmp_path, "fingerprint") == images
-
-
-def test_image_sources_of_another_graph_are_refused(tmp_path: Path) -> None:
-    save_image_sources(ImageSources([], []), "fingerprint", tmp_path)
-    with pytest.raises(DataError, match="belongs to another graph"):
-        load_image_sources(tmp_path, "other")
-
-
 def test_a_relation_seen_only_in_test_is_counted_and_reported(prepare: Prepare) -> None:
     summary = prepare({"test.txt": ["e00 r9 e05", "e01 r1 e07"]}).summary
     assert summary["relations"]["without_train_fact"] == 1
@@ -179,9 +167,13 @@ def test_a_clean_graph_gives_no_warning(prepare: Prepare) -> None:
 
 
 def test_the_summary_is_worded_in_three_lines(prepare: Prepare) -> None:
-    lines = describe(prepare().summary)
+    lines = describe(prepare({"image_index.tsv": "e05\ta.png\n"}).summary)
     assert len(lines) == 3
     assert lines[0].startswith("folder: 12 entities, 3 relations, ")
+
+
+def test_a_graph_without_images_is_told_what_to_leave_out(prepare: Prepare) -> None:
+    assert "leave `image` out of model.modalities" in describe(prepare().summary)[-1]
 
 
 def test_the_summary_holds_only_what_json_holds(prepare: Prepare) -> None:

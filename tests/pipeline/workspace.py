@@ -16,7 +16,7 @@ SMALL = {
     "fusion": {"rank": 3},
     "train": {"epochs": 4, "validate_every": 2, "device": "cpu"},
     "evaluate": {"device": "cpu"},
-    "predict": {"top_k": 20},
+    "predict": {"top_k": 20, "device": "cpu"},
 }
 
 
