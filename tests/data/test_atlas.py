@@ -163,10 +163,10 @@ def test_the_atlas_has_195_countries(atlas: Tables) -> None:
     assert all(re.fullmatch("[A-Z]{3}", code) for code in atlas.country_codes)
 
 
-def test_the_atlas_has_1134_entities_and_20_relations(
+def test_the_atlas_has_1132_entities_and_20_relations(
     atlas: Tables, atlas_facts: list[Fact]
 ) -> None:
-    assert len(atlas.entities) == 1134
+    assert len(atlas.entities) == 1132
     assert len({fact.relation for fact in atlas_facts}) == 20
 
 
