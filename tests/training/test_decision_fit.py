@@ -171,7 +171,7 @@ def test_only_the_best_candidates_of_each_head_are_kept(
 
 def test_the_batch_size_changes_no_held_out_score(graph: Graph) -> None:
     one, other = held_out_of(graph, 3), held_out_of(graph, 1000)
-    torch.testing.assert_close(one.log_probs, other.log_probs)
+    torch.testing.assert_close(one.log_probs, other.log_probs, rtol=1e-5, atol=1e-4)
     assert torch.equal(one.is_candidate, other.is_candidate)
 
 
