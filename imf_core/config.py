@@ -92,9 +92,9 @@ class ModelParams(Section):
     @model_validator(mode="after")
     def _check(self) -> "ModelParams":
         if len(set(self.modalities)) < len(self.modalities):
-            raise ValueError(f"modalities must not repeat, got {self.modalities}")
+            raise ValueError(f"model.modalities must not repeat, got {self.modalities}")
         if self.dim % 2:
-            raise ValueError(f"dim must be even (2 x 2 blocks), got {self.dim}")
+            raise ValueError(f"model.dim must be even (2 x 2 blocks), got {self.dim}")
         return self
 
 
@@ -221,7 +221,9 @@ def _describe(fault: Any, model: type[BaseModel]) -> str:
     if fault["type"] == "missing":
         return f"key {key} is missing"
     if fault["type"] == "value_error":
-        return f"{key}: {fault['ctx']['error']}"
+        return str(fault["ctx"]["error"])
+    if fault["type"] == "too_short":
+        return f"{key} must list at least {fault['ctx']['min_length']}, got {fault['input']!r}"
     bound = fault["msg"].replace("Input should", "must").replace("a valid int", "an int")
     bound = bound.replace("a valid", "a")
     hint = ""

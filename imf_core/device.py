@@ -39,9 +39,9 @@ def explain_out_of_memory(remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        is_on_cpu = "DefaultCPUAllocator" in str(error)
-        if not (is_on_cpu or isinstance(error, torch.OutOfMemoryError)):
+    except (MemoryError, RuntimeError) as error:
+        is_from_torch = "DefaultCPUAllocator" in str(error)
+        if not (is_from_torch or isinstance(error, MemoryError | torch.OutOfMemoryError)):
             raise
-        detail = str(error).strip().splitlines()[0]
+        detail = (str(error).strip().splitlines() or ["no further detail"])[0]
         raise OutOfMemoryError(f"out of memory ({detail}); in params.yaml, {remedy}") from error

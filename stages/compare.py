@@ -1,20 +1,19 @@
 """Trains each choice of modalities with several seeds and prints a table. Not a stage.
 
 Reads the prepared graph and features of the last `dvc repro`, and `params.yaml` for everything but
-`model.modalities` and `train.seed`; writes nothing. Each model is selected on valid and then ranks
-test once.
+`train.seed`; each of its `model.modalities` is tried alone, then all together. Writes nothing.
+Each model is selected on valid and then ranks test once.
 """
 
 import argparse
 import statistics
 from collections.abc import Sequence
-from typing import get_args
 
 import torch
 
 from imf_core.config import Modality, Params, load_params
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails
+from imf_core.data.known_tails import known_tails_in
 from imf_core.evaluation.ranking import rank_triples
 from imf_core.evaluation.report import overall_metrics
 from imf_core.features.table import FeatureTable
@@ -24,13 +23,11 @@ from imf_core.training.trainer import Trainer
 from stages.inputs import load_inputs
 from stages.layout import PARAMS
 from stages.runner import run_stage
-
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
+from stages.show import COLUMNS
 
 
 def main() -> None:
-    """Prints one line per choice: each modality alone, then all together."""
+    """Prints one line per choice of modalities."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     seeds = parser.parse_args().seeds
@@ -38,7 +35,9 @@ def main() -> None:
     graph, tables = load_inputs()
     print("| modalities | " + " | ".join(COLUMNS.values()) + " |")
     print("|---|" + "---|" * len(COLUMNS))
-    for modalities in [*((modality,) for modality in MODALITIES), MODALITIES]:
+    chosen = params.model.modalities
+    choices = [[modality] for modality in chosen] + ([chosen] if len(chosen) > 1 else [])
+    for modalities in choices:
         results = [_test_metrics(params, graph, tables, modalities, seed) for seed in seeds]
         cells = [_mean_and_deviation([result[key] for result in results]) for key in COLUMNS]
         print(f"| {' + '.join(modalities)} | " + " | ".join(cells) + " |", flush=True)
@@ -57,9 +56,7 @@ def _test_metrics(
     torch.manual_seed(seed)
     model = build_model(graph, tables, model_params, params.fusion)
     Trainer(model, graph, train, params.fusion, params.decision).fit()
-    known = build_known_tails(
-        torch.cat(list(graph.triples.values())), graph.num_entities, graph.num_relations
-    )
+    known = known_tails_in(graph)
     scorer = Scorer(model)
     table = rank_triples(
         scorer, graph.triples["test"], known, graph.num_relations, params.evaluate.batch_size

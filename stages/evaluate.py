@@ -4,11 +4,10 @@ Test is scored here, once, with the model that valid selected.
 """
 
 import pyarrow as pa
-import torch
 
 from imf_core.artifacts import write_json, write_parquet, write_text
 from imf_core.config import load_params
-from imf_core.data.known_tails import build_known_tails
+from imf_core.data.known_tails import known_tails_in
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.evaluation.ranking import rank_triples
 from imf_core.evaluation.report import (
@@ -31,11 +30,9 @@ def main() -> None:
     params = load_params(PARAMS).evaluate
     graph, tables = load_inputs()
     device = resolve_device(params.device, "evaluate.device")
-    known = build_known_tails(
-        torch.cat(list(graph.triples.values())), graph.num_entities, graph.num_relations
-    )
+    known = known_tails_in(graph)
     metrics, ranks = {}, []
-    with explain_out_of_memory("lower evaluate.batch_size or set evaluate.device: cpu"):
+    with explain_out_of_memory("lower evaluate.batch_size or, on a GPU, set evaluate.device: cpu"):
         scorer = Scorer(load_model(MODEL, graph, tables).to(device))
         for split in ("valid", "test"):
             table = rank_triples(

@@ -10,7 +10,7 @@ from stages.runner import run_stage, state_folder
 def main() -> None:
     """Encodes the pictures and prints how many entities have one."""
     params = load_params(PARAMS).image_features
-    with explain_out_of_memory("lower image_features.batch_size or set image_features.device: cpu"):
+    with explain_out_of_memory("lower image_features.batch_size or image_features.dim"):
         features = write_image_features(
             GRAPH / "entities.parquet", IMAGES, params, state_folder() / "features", IMAGE_FEATURES
         )

@@ -18,7 +18,7 @@ def main() -> None:
     params = load_params(PARAMS).predict
     graph, tables = load_inputs()
     device = resolve_device(params.device, "predict.device")
-    with explain_out_of_memory("set predict.device to cpu"):
+    with explain_out_of_memory("lower predict.max_queries or, on a GPU, set predict.device: cpu"):
         scorer = Scorer(load_model(MODEL, graph, tables).to(device))
         facts = predict_facts(scorer, graph, params)
     write_parquet(PREDICTIONS, facts)

@@ -9,6 +9,7 @@ from stages.layout import EVALUATION, PREDICTIONS
 from stages.runner import run_stage
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
+"""What the printed tables show of `metrics.json`, and under which title."""
 SIDES = ("head", "tail")
 SHOWN_FACTS = 15
 

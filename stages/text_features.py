@@ -10,7 +10,7 @@ from stages.runner import run_stage, state_folder
 def main() -> None:
     """Encodes the texts and prints how many entities have one."""
     params = load_params(PARAMS).text_features
-    with explain_out_of_memory("lower text_features.batch_size or set text_features.device: cpu"):
+    with explain_out_of_memory("lower text_features.batch_size or text_features.dim"):
         features = write_text_features(
             GRAPH / "entities.parquet", params, state_folder() / "features", TEXT_FEATURES
         )

@@ -23,6 +23,15 @@ from stages.runner import run_stage, state_folder
 def main() -> None:
     """Trains, selects on valid and saves."""
     params = load_params(PARAMS)
+    with explain_out_of_memory(
+        "lower train.batch_size, model.dim, model.relation_dim, fusion.rank or fusion.core_dim, or "
+        "set train.sampled_candidates (2000, say)"
+    ):
+        _train(params)
+
+
+def _train(params: Params) -> None:
+    """Trains with `params` on the prepared graph and features."""
     graph, tables = load_inputs()
     torch.manual_seed(params.train.seed)
     model = build_model(graph, tables, params.model, params.fusion)
@@ -40,11 +49,7 @@ def main() -> None:
                     live.log_metric(name, value)
             live.make_summary()
 
-        with explain_out_of_memory(
-            "lower train.batch_size, model.dim or fusion.rank, set train.sampled_candidates (2000, "
-            "say), or set train.device: cpu"
-        ):
-            progress = trainer.fit(log)
+        progress = trainer.fit(log)
         # The last word is that of the selected epoch, not of the last one trained.
         selected = next(r for r in progress.history if r["epoch"] == progress.best_epoch)
         live.summary.update({key: value for key, value in selected.items() if key != "epoch"})

@@ -139,7 +139,7 @@ def test_an_unknown_modality_is_named(load_changed: LoadChanged) -> None:
 
 
 def test_no_modality_at_all_is_refused(load_changed: LoadChanged) -> None:
-    with pytest.raises(ConfigError, match=r"model\.modalities .*at least 1 item.*, got \[\]"):
+    with pytest.raises(ConfigError, match=r"model\.modalities must list at least 1, got \[\]"):
         load_changed("model", "modalities", [])
 
 

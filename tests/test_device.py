@@ -7,8 +7,11 @@ from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.errors import OutOfMemoryError
 
 
-def test_auto_takes_the_cpu_where_there_is_nothing_else() -> None:
-    expected = "cuda" if torch.cuda.is_available() else "cpu"
+@pytest.mark.parametrize(("is_available", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_cuda_where_there_is_one(
+    is_available: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_available)
     assert resolve_device("auto", "train.device") == torch.device(expected)
 
 
@@ -17,6 +20,7 @@ def test_auto_takes_the_cpu_where_there_is_nothing_else() -> None:
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nDetails"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: 99 bytes"),
+        MemoryError("Unable to allocate 8.00 TiB for an array"),
     ],
 )
 def test_a_full_device_is_an_error_with_its_remedy(failure: RuntimeError) -> None:

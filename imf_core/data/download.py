@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from imf_core.artifacts import atomic_path, file_sha256
 from imf_core.data.registry import DownloadedDataset, PinnedUrl, SourceArchive, SourceFile
+from imf_core.data.urls import is_url
 from imf_core.errors import DataError
 
 CONNECT_AND_READ_SECONDS = (10.0, 60.0)
@@ -57,7 +58,7 @@ def fetch(source: PinnedUrl, downloads: Path, mirror: str | None) -> Path:
     if kept.exists() and file_sha256(kept) == source.sha256:
         return kept
     with atomic_path(kept) as temporary:
-        if mirror is None or mirror.startswith(("http://", "https://")):
+        if mirror is None or is_url(mirror):
             place = f"{mirror.rstrip('/')}/{source.mirror_path}" if mirror else source.url
             _fetch_url(place, source, temporary)
         else:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from imf_core.artifacts import atomic_path, file_sha256, write_text
 from imf_core.data.formats import read_label_triples, read_lines, read_texts
+from imf_core.data.urls import is_url
 from imf_core.errors import DataError
 
 TRAIN, VALID, TEST = "train.txt", "valid.txt", "test.txt"
@@ -37,7 +38,7 @@ class ImageLine:
     @property
     def is_url(self) -> bool:
         """Whether the image is to be fetched."""
-        return self.source.lower().startswith(("http://", "https://"))
+        return is_url(self.source)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """The known answers of every query, as CSR: what training learns from and ranking filters by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from imf_core.data.graph import SPLITS, Graph
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ def with_inverses(triples: Tensor, num_relations: int) -> Tensor:
     """Appends (tail, relation + R, head) for every triple, shape: (N, 3) -> (2N, 3)."""
     head, relation, tail = triples.unbind(dim=1)
     return torch.cat([triples, torch.stack([tail, relation + num_relations, head], dim=1)])
+
+
+def known_tails_in(graph: Graph, splits: Sequence[str] = SPLITS) -> KnownTails:
+    """Groups the facts of some splits of a graph by query; by default all of them."""
+    triples = torch.cat([graph.triples[split] for split in splits])
+    return build_known_tails(triples, graph.num_entities, graph.num_relations)
 
 
 def build_known_tails(triples: Tensor, num_entities: int, num_relations: int) -> KnownTails:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from imf_core.artifacts import read_parquet, read_parquet_metadata, write_parquet
 from imf_core.config import ImagesParams
 from imf_core.data.graph import FINGERPRINT_KEY, require_fingerprint
+from imf_core.data.urls import is_url
 from imf_core.errors import DataError
 from imf_core.features.ordered import map_in_order
 from imf_core.media.images import RejectedImage, quiet_pillow, reencode_image
@@ -196,7 +197,7 @@ def _read_source(
     source: str, raw_folder: Path, params: ImagesParams, fetch: Fetch
 ) -> tuple[str, str, bytes]:
     """Gets and re-encodes one picture: (status, detail, content)."""
-    if source.lower().startswith(("http://", "https://")):
+    if is_url(source):
         raw = fetch(source)
         if isinstance(raw, RejectedImage):
             return raw.fault, raw.detail, b""

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from imf_core.config import PredictParams
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, build_known_tails
+from imf_core.data.known_tails import KnownTails, known_tails_in
 from imf_core.inference.candidates import plausible_queries
 from imf_core.model.scorer import HeadScores, Scorer
 
@@ -36,7 +36,7 @@ def predict_facts(scorer: Scorer, graph: Graph, params: PredictParams) -> pa.Tab
         (see `_shares`) and `log_prob_<head>`; a head that could not answer has share zero and a
         null log-probability.
     """
-    train = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+    train = known_tails_in(graph, ["train"])
     queries = plausible_queries(
         train, graph.num_relations, params.min_relation_affinity, params.max_queries
     )

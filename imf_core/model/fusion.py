@@ -23,8 +23,8 @@ class LowRankBilinearFusion(nn.Module):
     it has no part in the sum, and the factor one in the product.
 
     Our choice: linear factors around one, and the linear part. That starts near the identity and
-    `U` near zero, so that fusion starts as a mean of the modalities and can only learn. (The
-    released code takes ReLU, which leaves most of a threefold product at zero.)
+    `U` near zero, so that fusion starts as the sum of what is present, over sqrt(K), and can only
+    learn. (The released code takes ReLU, which leaves most of a threefold product at zero.)
 
     Args:
         num_modalities: K.
@@ -61,7 +61,9 @@ class LowRankBilinearFusion(nn.Module):
         mask = torch.stack(tuple(is_present)).unsqueeze(2)
         present = self.dropout(torch.where(mask, torch.stack(tuple(embeddings)), 0.0))
         linear = torch.bmm(present, self.linear).sum(dim=0) / math.sqrt(len(present))
-        return linear + self._interact_in_chunks(present @ self.into_core) @ self.out_of_core
+        interaction = self._interact_in_chunks(torch.bmm(present, self.into_core))
+        fused: Tensor = linear + interaction @ self.out_of_core
+        return fused
 
     def project_to_core(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Leads all modalities into the core, shape: (N, D) each -> (K, N, core_dim)."""
@@ -80,12 +82,12 @@ class LowRankBilinearFusion(nn.Module):
 
     def _interact(self, cores: Tensor) -> Tensor:
         """Sums the products less one, shape: (K, N, core_dim) -> (N, core_dim)."""
-        one = cores.new_ones(())
-        product, *others = torch.baddbmm(one, cores, self.factors)
-        for factor in others:
-            product = product * factor
-        terms: Tensor = (product - 1.0).view(-1, self.rank, self.core_dim)
-        return terms.sum(dim=1) / math.sqrt(self.rank)
+        # (1 + a)(1 + b) - 1 = a + b + ab: near one, half precision would round a and b away.
+        terms, *others = torch.bmm(cores, self.factors)
+        for other in others:
+            terms = terms + other + terms * other
+        pooled: Tensor = terms.view(-1, self.rank, self.core_dim).sum(dim=1)
+        return pooled / math.sqrt(self.rank)
 
 
 def _orthogonal(num_modalities: int, dim: int, core_dim: int) -> Tensor:

@@ -8,7 +8,7 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
 
 Head queries (?, r, t) are tail queries on the inverse relation, r + R. A modality that an entity
-lacks contributes nothing: it is left out of the fusion's product and of the contrastive term. A
+lacks contributes nothing: it is left out of the fusion and of the contrastive term. A
 head takes part in a query, in training as in the decision, where there is something of its
 modality to go by: the query's entity has it, or most answers of the relation do.
 
@@ -170,7 +170,7 @@ class IMF(nn.Module):
 
     def embed_relations(self) -> dict[str, Tensor]:
         """Returns each head's table of relations and inverses, shape: (2R, D_r)."""
-        tables = dict(self.relation_tables.items())
+        tables = {name: self.relation_tables[name] for name in self.encoders}
         if FUSED in self.head_names:
             vectors = [self._fusion_input(table) for table in tables.values()]
             everywhere = torch.ones(

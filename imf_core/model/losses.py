@@ -97,8 +97,8 @@ class _Grouped(torch.autograd.Function):
         kernel: Kernel,
     ) -> Tensor:
         left, right = queries.to(dtype), candidates.to(dtype)
-        query_gradient = torch.empty_like(queries)
-        candidate_gradient = torch.zeros_like(candidates)
+        query_gradient = torch.empty_like(queries, dtype=torch.float32)
+        candidate_gradient = torch.zeros_like(candidates, dtype=torch.float32)
         loss = queries.new_zeros((), dtype=torch.float32)
         step = max(1, MAX_CHUNK_ELEMENTS // len(candidates))
         bounds = offsets.tolist() if step < len(queries) else [0, *([len(columns)] * len(queries))]

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from imf_core.config import DecisionParams, FusionParams, TrainParams
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails
+from imf_core.data.known_tails import known_tails_in
 from imf_core.device import resolve_device
 from imf_core.errors import TrainingError
 from imf_core.evaluation.metrics import rank_metrics
@@ -99,8 +99,7 @@ class Trainer:
         self.dtype = torch.bfloat16 if use_bfloat16 else torch.float32
         self.objective = Objective(model, train, fusion, self.dtype)
         self.rows = self._rows(graph)
-        seen = torch.cat([graph.triples["train"], graph.triples["valid"]])
-        self.known = build_known_tails(seen, graph.num_entities, graph.num_relations)
+        self.known = known_tails_in(graph, ("train", "valid"))
         self.valid = graph.triples["valid"]
         self.fit_half, self.selection_half = _halve(self.valid, train.seed)
         self.optimizers = _optimizers(model, train)
@@ -139,7 +138,7 @@ class Trainer:
         return self.progress
 
     def _rows(self, graph: Graph) -> QueryRows:
-        known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+        known = known_tails_in(graph, ["train"])
         # A binary loss takes what is not in the row as wrong, so its rows stay whole.
         is_softmax = self.params.loss == "cross-entropy"
         limit = self.params.positives_per_row if is_softmax else None
@@ -245,12 +244,9 @@ def _optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:
             continue
         is_table = name == "relation_tables.structural" or name.endswith(TABLE_SUFFIXES)
         (tables if is_table else networks).append(parameter)
-    is_fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in networks)
     optimizers: list[torch.optim.Optimizer] = []
     if tables:
         optimizers.append(torch.optim.Adagrad(tables, lr=params.embedding_learning_rate))
     if networks:
-        optimizers.append(
-            torch.optim.Adam(networks, lr=params.network_learning_rate, fused=is_fused)
-        )
+        optimizers.append(torch.optim.Adam(networks, lr=params.network_learning_rate, fused=True))
     return optimizers

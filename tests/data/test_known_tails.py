@@ -2,8 +2,16 @@
 
 import pytest
 import torch
+from tiny_world import tiny_graph
 
-from imf_core.data.known_tails import KnownTails, build_known_tails, expand, with_inverses
+from imf_core.data.graph import SPLITS
+from imf_core.data.known_tails import (
+    KnownTails,
+    build_known_tails,
+    expand,
+    known_tails_in,
+    with_inverses,
+)
 
 TRIPLES = torch.tensor([[0, 0, 1], [0, 0, 3], [2, 0, 1], [0, 1, 2], [0, 0, 1]])
 NUM_ENTITIES, NUM_RELATIONS = 5, 2
@@ -77,3 +85,17 @@ def test_ranges_are_expanded_one_after_the_other() -> None:
     rows, elements = expand(torch.tensor([5, 0, 9]), torch.tensor([2, 0, 3]))
     assert rows.tolist() == [0, 0, 2, 2, 2]
     assert elements.tolist() == [5, 6, 9, 10, 11]
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "valid"), SPLITS])
+def test_the_known_tails_of_a_graph_are_those_of_the_splits_asked_for(
+    splits: tuple[str, ...],
+) -> None:
+    graph = tiny_graph()
+    known = known_tails_in(graph, splits)
+    assert len(known.tails) == 2 * sum(len(graph.triples[split]) for split in splits)
+
+
+def test_the_known_tails_of_a_graph_are_by_default_those_of_all_splits() -> None:
+    graph = tiny_graph()
+    assert torch.equal(known_tails_in(graph).tails, known_tails_in(graph, SPLITS).tails)

@@ -5,24 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_world import UNSEEN_RELATIONS, TableScorer, TableScores, tiny_graph, tiny_model
+from tiny_world import UNSEEN_RELATIONS, TableScorer, TableScores, tiny_model
 from torch import Tensor
 
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, build_known_tails, with_inverses
+from imf_core.data.known_tails import known_tails_in, with_inverses
 from imf_core.errors import TrainingError
 from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
 from imf_core.model.scorer import Scorer
 
 
-def known_of(graph: Graph) -> KnownTails:
-    facts = torch.cat(list(graph.triples.values()))
-    return build_known_tails(facts, graph.num_entities, graph.num_relations)
-
-
 def rank_test(scorer: Scorer | TableScorer, graph: Graph, batch_size: int = 4) -> RankTable:
     test, relations = graph.triples["test"], graph.num_relations
-    return rank_triples(scorer, test, known_of(graph), relations, batch_size)
+    return rank_triples(scorer, test, known_tails_in(graph), relations, batch_size)
 
 
 def random_table(graph: Graph, levels: int = 6) -> Tensor:
@@ -87,7 +82,7 @@ def test_each_distinct_query_is_scored_once(graph: Graph) -> None:
             return super().score_all_tails(queries)
 
     scorer = Counting(random_table(graph))
-    known = known_of(graph)
+    known = known_tails_in(graph)
     rank_triples(scorer, graph.triples["train"], known, graph.num_relations, batch_size=5)
     facts = with_inverses(graph.triples["train"], graph.num_relations).tolist()
     assert sorted(asked) == sorted({(head, relation) for head, relation, _ in facts})
@@ -135,9 +130,3 @@ def test_a_head_that_cannot_answer_ranks_in_the_middle(graph: Graph) -> None:
     middle = (table.num_candidates + 1) / 2
     assert cannot.any()
     assert np.array_equal(table.ranks["visual"][cannot], middle[cannot])
-
-
-def test_known_facts_of_a_real_ranking_hold_all_splits() -> None:
-    graph = tiny_graph()
-    total = sum(len(triples) for triples in graph.triples.values())
-    assert len(known_of(graph).tails) == 2 * total

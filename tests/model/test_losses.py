@@ -151,3 +151,18 @@ def test_the_contrastive_loss_does_not_depend_on_lengths(inputs: tuple[Tensor, T
 @pytest.mark.parametrize("entities", [0, 1])
 def test_the_contrastive_loss_of_fewer_than_two_entities_is_zero(entities: int) -> None:
     assert info_nce(torch.ones(entities, 3), torch.ones(entities, 3), 0.1).item() == 0.0
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])
+def test_gradients_of_bfloat16_inputs_are_summed_in_float32(
+    name: str,
+    target: Tensor,
+    inputs: tuple[Tensor, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    halves = tuple(each.detach().bfloat16().requires_grad_() for each in inputs)
+    whole = value_and_gradients(grouped(name, target), halves)
+    monkeypatch.setattr(losses, "MAX_CHUNK_ELEMENTS", NUM_CANDIDATES)
+    in_chunks = value_and_gradients(grouped(name, target), halves)
+    # Half precision rounds the finished sum alone: at most the last of its eight bits differs.
+    torch.testing.assert_close(in_chunks[1:], whole[1:], rtol=2**-7, atol=1e-6)
