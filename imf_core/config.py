@@ -102,7 +102,6 @@ class FusionParams(Section):
     """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
 
     rank: int = Field(ge=1, le=1024, description="number of rank-one terms summed")
-    core_dim: int = Field(ge=1, le=1024, description="size of the core where modalities meet")
     dropout: Fraction
     detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
     contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")

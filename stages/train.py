@@ -24,8 +24,8 @@ def main() -> None:
     """Trains, selects on valid and saves."""
     params = load_params(PARAMS)
     with explain_out_of_memory(
-        "lower train.batch_size, model.dim, model.relation_dim, fusion.rank or fusion.core_dim, or "
-        "set train.sampled_candidates (2000, say)"
+        "lower train.batch_size, model.dim, model.relation_dim or fusion.rank, or set "
+        "train.sampled_candidates (2000, say)"
     ):
         _train(params)
 

@@ -23,7 +23,6 @@ SMALL = {
     "model.dropout": 0.0,
     "model.head_dropout": 0.0,
     "fusion.rank": 2,
-    "fusion.core_dim": 4,
     "fusion.dropout": 0.0,
     "train.epochs": 4,
     "train.batch_size": 16,

@@ -8,90 +8,97 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 MAX_CHUNK_ELEMENTS = 1 << 25
-"""Largest number of factors held at once: 128 MiB in float32, of which a few copies live."""
+"""Largest size of one modality's factors held at once: 128 MiB in float32."""
 
 
 class LowRankBilinearFusion(nn.Module):
-    """Fuses embeddings of several modalities into one: a linear part and what they say together.
+    """Fuses embeddings of several modalities into one by a sum of rank-one products.
 
-        e_m = sum_k e_k W_k / sqrt(K) + sum_{i=1..rank} (prod_k f_k^i - 1) / sqrt(rank) U
-        f_k^i = 1 + e_k V_k M_k^i
+    `e_m = sum_{i=1..rank} prod_k (W_k^i e_k + b_k^i) / sqrt(rank)`, the product over the
+    modalities that are present: a missing one is left out of it.
 
-    over the K modalities. `V_k` and `U` lead into and out of a core of few dimensions in which
-    modalities meet: the Tucker form with a core of low rank (MUTAN, Ben-younes et al., ICCV 2017,
-    arXiv 1705.06676), so that a higher rank costs little. A missing modality counts as `e_k = 0`:
-    it has no part in the sum, and the factor one in the product.
-
-    Our choice: linear factors around one, and the linear part. That starts near the identity and
-    `U` near zero, so that fusion starts as the sum of what is present, over sqrt(K), and can only
-    learn. (The released code takes ReLU, which leaves most of a threefold product at zero.)
+    Our choice: linear factors, and a start from which fusion can only learn. The terms are led by
+    the modalities in turn: the leader's factor starts as the identity, those of the others start
+    near the constant one. At first each term therefore passes its leader's embedding through, and
+    training adds what the modalities say of one another. A term whose leader is missing is left
+    out as a whole. (The released code takes ReLU, which leaves most of a threefold product at
+    zero.)
 
     Args:
-        num_modalities: K.
-        dim: D, size of every modality's embedding and of the fused one.
+        input_dims: Size of each modality's embedding.
+        dim: Size of the fused embedding.
         rank: Number of rank-one terms (`fusion.rank`).
-        core_dim: Size of the core (`fusion.core_dim`).
         dropout: Applied to the inputs.
     """
 
-    def __init__(
-        self, num_modalities: int, dim: int, rank: int, core_dim: int, dropout: float
-    ) -> None:
+    leaders: Tensor
+
+    def __init__(self, input_dims: Sequence[int], dim: int, rank: int, dropout: float) -> None:
         super().__init__()
         self.rank = rank
-        self.core_dim = core_dim
+        self.dim = dim
         self.dropout = nn.Dropout(dropout)
-        noise = torch.randn(num_modalities, dim, dim) * (0.1 * dim**-0.5)
-        self.linear = nn.Parameter(torch.eye(dim) + noise)  # W
-        self.into_core = nn.Parameter(_orthogonal(num_modalities, dim, core_dim))  # V
-        factors = torch.randn(num_modalities, core_dim, rank * core_dim)
-        self.factors = nn.Parameter(factors * (0.3 * core_dim**-0.5))  # M
-        self.out_of_core = nn.Parameter(torch.randn(core_dim, dim) * (1e-2 * core_dim**-0.5))  # U
+        self.projections = nn.ModuleList(nn.Linear(size, rank * dim) for size in input_dims)
+        leaders = torch.arange(rank) % len(input_dims)
+        self.register_buffer("leaders", leaders, persistent=False)
+        for modality, projection in enumerate(self.projections):
+            assert isinstance(projection, nn.Linear)
+            self._initialize(projection, leaders == modality)
 
     def forward(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
         """Fuses N rows.
 
         Args:
-            embeddings: One tensor per modality, shape: (N, D).
+            embeddings: One tensor per modality, shape: (N, input_dim).
             is_present: One mask per modality, shape: (N,), dtype: bool.
 
         Returns:
-            Fused embeddings, zero where no modality is present, shape: (N, D).
+            Fused embeddings, zero where no leading modality is present, shape: (N, dim).
         """
-        mask = torch.stack(tuple(is_present)).unsqueeze(2)
-        present = self.dropout(torch.where(mask, torch.stack(tuple(embeddings)), 0.0))
-        linear = torch.bmm(present, self.linear).sum(dim=0) / math.sqrt(len(present))
-        interaction = self._interact_in_chunks(torch.bmm(present, self.into_core))
-        fused: Tensor = linear + interaction @ self.out_of_core
-        return fused
+        inputs = [*(self.dropout(each) for each in embeddings), *is_present]
+        rows = max(1, MAX_CHUNK_ELEMENTS // (self.rank * self.dim))
+        if len(inputs[0]) <= rows:
+            return self._fuse(*inputs)
+        # The factors of a chunk are made anew for its gradient, so that one chunk's are held.
+        chunks = zip(*(each.split(rows) for each in inputs), strict=True)
+        return torch.cat(
+            [
+                checkpoint(self._fuse, *chunk, use_reentrant=False, preserve_rng_state=False)
+                for chunk in chunks
+            ]
+        )
 
-    def project_to_core(self, embeddings: Sequence[Tensor]) -> Tensor:
-        """Leads all modalities into the core, shape: (N, D) each -> (K, N, core_dim)."""
-        return torch.bmm(self.dropout(torch.stack(tuple(embeddings))), self.into_core)
+    def project(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
+        """Returns the factors of each modality after dropout, shape: (N, rank, dim)."""
+        return self._factors([self.dropout(embedding) for embedding in embeddings])
 
-    def _interact_in_chunks(self, cores: Tensor) -> Tensor:
-        """Interacts; where memory asks for chunks, they are made anew for the gradient."""
-        rows = max(1, MAX_CHUNK_ELEMENTS // (len(cores) * self.rank * self.core_dim))
-        if cores.shape[1] <= rows:
-            return self._interact(cores)
-        chunks = [
-            checkpoint(self._interact, chunk, use_reentrant=False, preserve_rng_state=False)
-            for chunk in cores.split(rows, dim=1)
+    def has_leader(self, is_present: Sequence[Tensor]) -> Tensor:
+        """Says which terms count for which row, shape: (N,) bool each -> (N, rank)."""
+        return torch.stack(tuple(is_present), dim=1)[:, self.leaders]
+
+    @torch.no_grad()
+    def _initialize(self, projection: nn.Linear, is_led: Tensor) -> None:
+        """Starts the terms that a modality leads as the identity, the others as one."""
+        size = projection.in_features
+        weight = torch.randn(self.rank, self.dim, size) * (0.1 * size**-0.5)
+        weight[is_led] += torch.eye(self.dim, size)
+        projection.weight.copy_(weight.flatten(end_dim=1))
+        projection.bias.copy_((~is_led).float().repeat_interleave(self.dim))
+
+    def _fuse(self, *inputs: Tensor) -> Tensor:
+        """Fuses K embeddings under K masks, shapes: (N, input_dim), (N,) -> (N, dim)."""
+        embeddings, is_present = inputs[: len(inputs) // 2], inputs[len(inputs) // 2 :]
+        product: Tensor | None = None
+        for factor, present in zip(self._factors(embeddings), is_present, strict=True):
+            masked = torch.where(present[:, None, None], factor, 1.0)
+            product = masked if product is None else product * masked
+        assert product is not None
+        terms = product * self.has_leader(is_present).unsqueeze(2)
+        return terms.sum(dim=1) / math.sqrt(self.rank)
+
+    def _factors(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
+        """Returns the factors `W_k e_k + b_k` of each modality, shape: (N, rank, dim)."""
+        return [
+            projection(embedding).view(-1, self.rank, self.dim)
+            for projection, embedding in zip(self.projections, embeddings, strict=True)
         ]
-        return torch.cat(chunks)
-
-    def _interact(self, cores: Tensor) -> Tensor:
-        """Sums the products less one, shape: (K, N, core_dim) -> (N, core_dim)."""
-        # (1 + a)(1 + b) - 1 = a + b + ab: near one, half precision would round a and b away.
-        terms, *others = torch.bmm(cores, self.factors)
-        for other in others:
-            terms = terms + other + terms * other
-        pooled: Tensor = terms.view(-1, self.rank, self.core_dim).sum(dim=1)
-        return pooled / math.sqrt(self.rank)
-
-
-def _orthogonal(num_modalities: int, dim: int, core_dim: int) -> Tensor:
-    """Makes a random projection per modality, shape: (K, dim, core_dim)."""
-    return torch.stack(
-        [nn.init.orthogonal_(torch.empty(dim, core_dim)) for _ in range(num_modalities)]
-    )

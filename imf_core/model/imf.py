@@ -138,10 +138,10 @@ class IMF(nn.Module):
         if len(modalities) > 1:
             self.head_names += (FUSED,)
             self.entity_fusion = LowRankBilinearFusion(
-                len(modalities), model.dim, fusion.rank, fusion.core_dim, fusion.dropout
+                [model.dim] * len(modalities), model.dim, fusion.rank, fusion.dropout
             )
             self.relation_fusion = LowRankBilinearFusion(
-                len(modalities), relation_dim, fusion.rank, fusion.core_dim, fusion.dropout
+                [relation_dim] * len(modalities), relation_dim, fusion.rank, fusion.dropout
             )
         self.scorers = nn.ModuleDict(
             {
@@ -164,7 +164,7 @@ class IMF(nn.Module):
             masks = [each.is_present for each in embeddings.values()]
             vectors = [self._fusion_input(each.vectors) for each in embeddings.values()]
             embeddings[FUSED] = Embeddings(
-                self.entity_fusion(vectors, masks), torch.stack(masks).any(dim=0)
+                self.entity_fusion(vectors, masks), self.entity_fusion.has_leader(masks).any(dim=1)
             )
         return embeddings
 
@@ -196,9 +196,10 @@ class IMF(nn.Module):
         takes_part: Tensor = entities.is_present | is_in_answers[relations]
         return takes_part
 
-    def project_to_core(self, vectors: Sequence[Tensor]) -> Tensor:
-        """Leads all modalities into the fusion's core, shape: (N, D) each -> (K, N, core_dim)."""
-        return self.entity_fusion.project_to_core([self._fusion_input(each) for each in vectors])
+    def fusion_factors(self, vectors: Sequence[Tensor]) -> list[Tensor]:
+        """Returns each modality's factors in the fusion, shape: (N, D) -> (N, rank * D)."""
+        inputs = [self._fusion_input(each) for each in vectors]
+        return [factor.flatten(start_dim=1) for factor in self.entity_fusion.project(inputs)]
 
     def scorer(self, head: str) -> ContextualScorer:
         """Returns the scorer of a head by its name."""

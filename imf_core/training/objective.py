@@ -129,18 +129,18 @@ class Objective:
         return (weight * (head + relation)).sum() + tail
 
     def _contrastive(self, entities: dict[str, Embeddings], chosen: Tensor) -> Tensor:
-        """Mean InfoNCE over pairs of modalities, in the core where fusion multiplies them.
+        """Mean InfoNCE over pairs of modalities, in the space where fusion multiplies them.
 
-        Our choice: the modalities' own spaces stay apart; only their projections into the core
+        Our choice: the modalities' own spaces stay apart; only their projections for the fusion
         are drawn together.
         """
         modalities = [entities[name] for name in self.model.encoders]
-        cores = self.model.project_to_core([each.vectors[chosen] for each in modalities])
+        factors = self.model.fusion_factors([each.vectors[chosen] for each in modalities])
         present = [each.is_present[chosen] for each in modalities]
         terms = [
             info_nce(
-                cores[i][present[i] & present[j]],
-                cores[j][present[i] & present[j]],
+                factors[i][present[i] & present[j]],
+                factors[j][present[i] & present[j]],
                 self.fusion.contrastive_temperature,
             )
             for i, j in combinations(range(len(modalities)), 2)
