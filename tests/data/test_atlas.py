@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tiny_world import ROOT
 
 from imf_core.config import PrepareParams
 from imf_core.data.atlas import TABLES, write_atlas
@@ -168,6 +169,11 @@ def test_the_atlas_has_1132_entities_and_20_relations(
 ) -> None:
     assert len(atlas.entities) == 1132
     assert len({fact.relation for fact in atlas_facts}) == 20
+
+
+def test_the_readme_counts_the_atlas_as_it_is(atlas: Tables, atlas_facts: list[Fact]) -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"({len(atlas.entities):,} entities, {len(atlas_facts):,} facts" in text
 
 
 def test_the_designs_of_the_atlas_are_those_its_flags_can_have(
