@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from imf_core.artifacts import read_json, read_parquet
+from imf_core.data.summary import describe
 from imf_core.inference.predict import NEW
-from stages.layout import EVALUATION, PREDICTIONS
+from stages.layout import DATA_SUMMARY, EVALUATION, PREDICTIONS
 from stages.runner import run_stage
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
@@ -18,6 +19,7 @@ def main() -> None:
     """Prints the table of `results/evaluation/metrics.json` and the top of the predictions."""
     path = EVALUATION / "metrics.json"
     test = read_json(path)["test"]
+    print("\n" + describe(read_json(DATA_SUMMARY))[0])
     heads = [name for name, value in test.items() if isinstance(value, dict) and name not in SIDES]
     print("\nTest, filtered ranking over all entities, both directions, realistic ties:\n")
     print(f"{'':22}" + "".join(f"{title:>9}" for title in COLUMNS.values()) + f"{'Mean rank':>12}")

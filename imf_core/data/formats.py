@@ -222,7 +222,9 @@ def name_from_title(title: str) -> str:
 def _require_content(path: Path, lines: list[NumberedLine]) -> None:
     """Raises a `DataError` if there is no line."""
     if not lines:
-        raise DataError(f"{path} is empty; it must hold at least one line, or be left out")
+        raise DataError(
+            f"{path} is empty; it must hold at least one line (valid and test may be left out)"
+        )
 
 
 def _shorten(value: str) -> str:

@@ -100,6 +100,8 @@ def describe(summary: Summary) -> list[str]:
     ]
     if not entities["with_image_source"]:
         lines.append("no entity has an image: leave `image` out of model.modalities to train")
+    if not entities["with_name"] + entities["with_description"]:
+        lines.append("no entity has a text: leave `text` out of model.modalities to train")
     return lines
 
 

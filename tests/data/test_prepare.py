@@ -167,13 +167,18 @@ def test_a_clean_graph_gives_no_warning(prepare: Prepare) -> None:
 
 
 def test_the_summary_is_worded_in_three_lines(prepare: Prepare) -> None:
-    lines = describe(prepare({"image_index.tsv": "e05\ta.png\n"}).summary)
+    files = {"image_index.tsv": "e05\ta.png\n", "entity2name.txt": "e05\tFive\n"}
+    lines = describe(prepare(files).summary)
     assert len(lines) == 3
     assert lines[0].startswith("folder: 12 entities, 3 relations, ")
 
 
-def test_a_graph_without_images_is_told_what_to_leave_out(prepare: Prepare) -> None:
-    assert "leave `image` out of model.modalities" in describe(prepare().summary)[-1]
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_graph_without_a_modality_is_told_to_leave_it_out(
+    modality: str, prepare: Prepare
+) -> None:
+    lines = describe(prepare().summary)
+    assert any(f"leave `{modality}` out of model.modalities" in line for line in lines)
 
 
 def test_the_summary_holds_only_what_json_holds(prepare: Prepare) -> None:

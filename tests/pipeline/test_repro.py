@@ -39,6 +39,12 @@ def test_predictions_name_facts_and_shares(finished: Workspace) -> None:
     assert {f"share_{head}" for head in HEADS} <= set(table.column_names)
 
 
+@pytest.mark.slow
+def test_what_is_shown_can_be_cut_off_by_its_reader(finished: Workspace) -> None:
+    result = finished.run("bash", "-c", f"{sys.executable} -m stages.show | head -n 1")
+    assert "Traceback" not in result.stderr
+
+
 def test_a_second_run_does_nothing(finished: Workspace) -> None:
     output = finished.dvc("repro").stdout
     assert "Running stage" not in output
