@@ -19,15 +19,12 @@ def run_stage(stage: Callable[[], None]) -> None:
         stage: The stage's `main`.
 
     Raises:
-        SystemExit: With status 1 on an `ImfError`, a full disk, or where nobody reads the output.
+        SystemExit: With status 1 on an `ImfError` or a full disk.
     """
     try:
         stage()
     except ImfError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:  # the reader of what is printed, say `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:

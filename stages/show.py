@@ -1,5 +1,6 @@
 """Prints what the last run found: metrics of every head, some predicted facts. Not a stage."""
 
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,4 +62,6 @@ def _row(title: str, metrics: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    # Where its reader has enough (`| head`), printing ends as that of any other command does.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     run_stage(main)

@@ -8,9 +8,9 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
 
 Head queries (?, r, t) are tail queries on the inverse relation, r + R. A modality that an entity
-lacks contributes nothing: it is left out of the fusion and of the contrastive term. A
-head takes part in a query, in training as in the decision, where there is something of its
-modality to go by: the query's entity has it, or most answers of the relation do.
+lacks contributes nothing: it is left out of the fusion and of the contrastive term. A head takes
+part in a query, in training as in the decision, where there is something of its modality to go
+by: the query's entity has it, or most answers of the relation do.
 
 Deviates from the paper's released code: no batch norms in the scorer, dropout only.
 """
