@@ -130,6 +130,7 @@ class TrainParams(Section):
     sampled_candidates: int = Field(ge=0, description="answers scored per step; 0 scores all")
     embedding_learning_rate: float = Field(gt=0.0, le=10.0, description="Adagrad, for the tables")
     network_learning_rate: float = Field(gt=0.0, le=1.0, description="Adam, for everything else")
+    average_decay: float = Field(ge=0.0, lt=1.0, description="of the weights' moving average")
     n3: float = Field(ge=0.0, description="weight of the structural head's N3 penalty")
     encoder_n3: float = Field(ge=0.0, description="the same for the other heads")
     validate_every: int = Field(ge=1, description="epochs between validations")

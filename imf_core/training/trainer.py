@@ -20,6 +20,7 @@ from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
+from imf_core.training.averaging import WeightAverage
 from imf_core.training.batches import QueryRows, build_rows
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.decision_fit import fit_decision, score_held_out
@@ -45,7 +46,7 @@ class Progress:
         losses: Mean loss of every epoch.
         best_mrr: Highest combined MRR on the selection half of valid so far.
         best_epoch: Where it was reached.
-        best_state: The model's weights there.
+        best_state: The averaged weights there.
     """
 
     epoch: int = 0
@@ -59,8 +60,9 @@ class Progress:
 class Trainer:
     """Trains a model on a graph's train facts and selects by its valid facts; never sees test.
 
-    One half of valid fits the decision weights, the other half selects the epoch and stops early;
-    the weights of the selected epoch are then fitted anew on the whole of valid.
+    What is validated and selected is a moving average of the weights. One half of valid fits the
+    decision weights, the other half selects the epoch and stops early; the decision weights of the
+    selected epoch are then fitted anew on the whole of valid.
 
     Args:
         model: Its weights are trained in place.
@@ -103,6 +105,7 @@ class Trainer:
         self.valid = graph.triples["valid"]
         self.fit_half, self.selection_half = _halve(self.valid, train.seed)
         self.optimizers = _optimizers(model, train)
+        self.average = WeightAverage(self.model, train.average_decay)
         self.progress = Progress()
 
     def fit(self, on_validation: Callable[[Record], None] = lambda _: None) -> Progress:
@@ -134,7 +137,7 @@ class Trainer:
                     bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
                     on_validation(record)
         self.model.load_state_dict(self.progress.best_state)
-        self._fit_decision(self.valid)
+        self._fit_decision(self.model, self.valid)
         return self.progress
 
     def _rows(self, graph: Graph) -> QueryRows:
@@ -168,6 +171,7 @@ class Trainer:
             loss.backward()
             for optimizer in self.optimizers:
                 optimizer.step()
+            self.average.update(self.model)
             total += loss.detach()
             steps += 1
         mean = total.item() / steps
@@ -180,7 +184,8 @@ class Trainer:
 
     def _validate(self) -> Record:
         """Fits the decision on one half of valid, ranks the other, keeps the best weights."""
-        scorer = self._fit_decision(self.fit_half)
+        model = self.average.model
+        scorer = self._fit_decision(model, self.fit_half)
         table = rank_triples(
             scorer, self.selection_half, self.known, self.num_relations, VALIDATION_BATCH
         )
@@ -188,22 +193,22 @@ class Trainer:
         for name, rank in table.ranks.items():
             key = "valid_mrr" if name == COMBINED else f"valid_mrr_{name}"
             record[key] = rank_metrics(rank, table.num_candidates)["mrr"]
-        weights = self.model.decision.global_logits.detach().softmax(dim=0).tolist()
-        for name, weight in zip(self.model.head_names, weights, strict=True):
+        weights = model.decision.global_logits.detach().softmax(dim=0).tolist()
+        for name, weight in zip(model.head_names, weights, strict=True):
             record[f"weight_{name}"] = weight
         self.progress.history.append(record)
         if record["valid_mrr"] > self.progress.best_mrr:
             self.progress.best_mrr = record["valid_mrr"]
             self.progress.best_epoch = self.progress.epoch
-            state = self.model.state_dict()
+            state = model.state_dict()
             self.progress.best_state = {key: value.cpu().clone() for key, value in state.items()}
         return record
 
-    def _fit_decision(self, triples: Tensor) -> Scorer:
-        """Fits the decision on held-out facts and returns a scorer that uses it."""
-        scorer = Scorer(self.model)
+    def _fit_decision(self, model: IMF, triples: Tensor) -> Scorer:
+        """Fits a model's decision on held-out facts and returns a scorer that uses it."""
+        scorer = Scorer(model)
         held_out = score_held_out(scorer, triples, self.known, self.num_relations, VALIDATION_BATCH)
-        fit_decision(self.model.decision, held_out, self.decision_params)
+        fit_decision(model.decision, held_out, self.decision_params)
         return scorer
 
     def _save(self) -> None:
@@ -211,6 +216,8 @@ class Trainer:
             return
         state: dict[str, Any] = dict(vars(self.progress))
         state["model"] = self.model.state_dict()
+        state["average"] = self.average.model.state_dict()
+        state["steps"] = self.average.steps
         state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
         self.checkpoints.save(state)
 
@@ -219,6 +226,8 @@ class Trainer:
         if state is None:
             return
         self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.steps = state["steps"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(copy.deepcopy(saved))
         self.progress = Progress(**{name: state[name] for name in vars(self.progress)})

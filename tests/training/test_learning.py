@@ -91,13 +91,16 @@ def test_the_whole_model_learns_a_tiny_graph_by_heart(
     trainer = make_trainer({**EXACT, "fusion.detach": detach})
     chance = mrr(trainer.model, graph, "train", "fused")
     trainer.fit()
-    assert mrr(trainer.model, graph, "train") > 0.95
-    assert mrr(trainer.model, graph, "train", "fused") > 2 * chance
+    assert chance < 0.3
+    # Head by head: six valid facts are too few to fit a decision that says the same everywhere.
+    assert mrr(trainer.model, graph, "train", "structural") > 0.95
+    assert mrr(trainer.model, graph, "train", "fused") > 0.75
 
 
 def test_structure_predicts_held_out_facts_of_two_groups(make_trainer: MakeTrainer) -> None:
     graph = two_groups()
-    trainer = make_trainer({**LONG, "model.modalities": ["structure"]}, graph=graph)
+    overrides = {**LONG, "model.dim": 16, "model.modalities": ["structure"]}
+    trainer = make_trainer(overrides, graph=graph)
     chance = mrr(trainer.model, graph, "test")
     trainer.fit()
     assert chance < 0.3
