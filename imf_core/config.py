@@ -28,8 +28,8 @@ class Section(BaseModel):
 class DatasetParams(Section):
     """Which graph to complete."""
 
-    name: str = Field(min_length=1, description="a registered data set, or `folder`")
-    path: str = Field(min_length=1, description="folder with the graph where name is `folder`")
+    name: str = Field(min_length=1, description="a registered data set, `folder` or `rdf`")
+    path: str = Field(min_length=1, description="the graph where name is `folder` or `rdf`")
 
 
 class PrepareParams(Section):
@@ -38,9 +38,34 @@ class PrepareParams(Section):
     split: Literal["leak-free", "official"] = Field(
         description="leak-free: valid and train cleaned of held-out facts; official: as given"
     )
+    test: Literal["as-given", "cleaned"] = Field(
+        description="cleaned: without the test facts that train gives away"
+    )
     valid_fraction: float = Field(gt=0.0, le=0.4, description="facts held out to select by")
     test_fraction: float = Field(gt=0.0, le=0.4, description="facts held out where test is absent")
     seed: int = Field(ge=0, lt=2**62, description="seed of the split")
+
+
+class FetchParams(Section):
+    """Manners of every request to the web."""
+
+    contact: str = Field(description="e-mail address or page of whoever runs this")
+    requests_per_host: int = Field(ge=1, le=64, description="under way at once")
+    attempts: int = Field(ge=1, le=20, description="for one file")
+    timeout_seconds: float = Field(gt=0.0, le=600.0, description="for one attempt, and one pause")
+    allowed_private_hosts: list[str] = Field(
+        description="`host` or `host:port` on a private or loopback address that may be asked"
+    )
+
+
+class MediaParams(Section):
+    """Descriptions and images looked up for entities whose label says who they are."""
+
+    source: Literal["none", "wikidata", "wikipedia"] = Field(
+        description="wikidata: one-line descriptions; wikipedia: summaries of articles as well"
+    )
+    language: str = Field(pattern=r"^[a-z]{2,3}(-[a-z]+)*$", description="of the texts")
+    image_width_pixels: int = Field(ge=16, le=2048, description="asked of Wikimedia Commons")
 
 
 class ImagesParams(Section):
@@ -51,12 +76,19 @@ class ImagesParams(Section):
     max_source_bytes: int = Field(ge=1_000, description="a larger file is skipped")
     max_source_pixels: int = Field(ge=1_000, description="a picture of more pixels is skipped")
     images_per_shard: int = Field(ge=1, le=100_000, description="images in one Parquet file")
-    timeout_seconds: float = Field(gt=0.0, le=600.0, description="for one image from a URL")
+
+
+class PrecomputedParams(Section):
+    """A file of ready features."""
+
+    path: str = Field(min_length=1, description="Parquet or .npy file")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of its content")
 
 
 class ImageFeaturesParams(Section):
     """The image encoder."""
 
+    precomputed: PrecomputedParams | None = Field(description="taken in place of a model")
     model: str = Field(min_length=1, description="`builtin:colour-pca`, hub id or directory")
     revision: str | None = Field(description="commit of a hub model; null for the others")
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
@@ -67,6 +99,7 @@ class ImageFeaturesParams(Section):
 class TextFeaturesParams(Section):
     """The text encoder."""
 
+    precomputed: PrecomputedParams | None = Field(description="taken in place of a model")
     model: str = Field(min_length=1, description="`builtin:tfidf-svd`, hub id or directory")
     revision: str | None = Field(description="commit of a hub model; null for the others")
     pooling: Literal["mean", "cls"] = Field(description="of token states (transformers only)")
@@ -163,6 +196,8 @@ class Params(Section):
 
     dataset: DatasetParams
     prepare: PrepareParams
+    fetch: FetchParams
+    media: MediaParams
     images: ImagesParams
     image_features: ImageFeaturesParams
     text_features: TextFeaturesParams
