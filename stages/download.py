@@ -7,7 +7,8 @@ from imf_core.data.atlas import write_atlas
 from imf_core.data.download import download_dataset
 from imf_core.data.folder import copy_folder
 from imf_core.data.raw import fresh_folder
-from imf_core.data.registry import FOLDER, EmbeddedDataset, find_dataset
+from imf_core.data.rdf import write_rdf_as_folder
+from imf_core.data.registry import FOLDER, RDF, EmbeddedDataset, find_dataset
 from stages.layout import PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
@@ -24,6 +25,14 @@ def main() -> None:
             )
             if copied.missing_images:
                 print(f"warning: {copied.missing_images} images of the index are missing")
+            return
+        if params.name == RDF:
+            counts = write_rdf_as_folder(Path(params.path), raw)
+            print(
+                f"{params.path}: {counts.facts} facts, {counts.literals} literals, {counts.images} "
+                f"images to fetch; left out: {counts.without_iri} statements with blank nodes, "
+                f"{counts.images_without_url} images without a web address"
+            )
             return
         dataset = find_dataset(params.name)
         if isinstance(dataset, EmbeddedDataset):

@@ -103,40 +103,80 @@ def read_label_triples(path: Path) -> LabelTriples:
     return LabelTriples(heads, relations, tails, blank)
 
 
+def read_spaced_triples(path: Path) -> LabelTriples:
+    """Reads facts whose labels have no white space in them: `head relation tail`, separated by it.
+
+    A full stop may end a line, as in N-Triples (`<uri> <uri> <uri> .`); labels stay as written.
+
+    Raises:
+        DataError: If the file is missing, is not UTF-8, holds no fact, or a line has not exactly
+            three labels.
+    """
+    lines, blank = read_lines(path)
+    _require_content(path, lines)
+    rows = []
+    for number, line in lines:
+        row = line.split()
+        if len(row) == 4 and row[3] == ".":
+            row.pop()
+        if len(row) != 3:
+            raise DataError(
+                f"{path}, line {number}: expected head, relation and tail separated by white "
+                f"space, got {len(row)} fields: {_shorten(line)}; mend the line"
+            )
+        rows.append(row)
+    heads, relations, tails = (list(column) for column in zip(*rows, strict=True))
+    return LabelTriples(heads, relations, tails, blank)
+
+
 def read_id_triples(
-    path: Path, num_entities: int, num_relations: int
+    path: Path, num_entities: int, num_relations: int, columns: str = "hrt"
 ) -> tuple[NDArray[np.int64], int]:
-    """Reads facts given as ids: head, relation, tail, separated by white space.
+    """Reads facts given as ids, separated by white space, with or without a count before them.
 
     Args:
         path: The file.
         num_entities: Entity ids must be below this.
         num_relations: Relation ids must be below this.
+        columns: `hrt`: head, relation, tail; `htr`: head, tail, relation (as OpenKE has them).
 
     Returns:
-        The facts in line order, shape: (N, 3), dtype: int64, and the number of blank lines.
+        The facts in line order, (head, relation, tail), shape: (N, 3), dtype: int64, and the
+        number of blank lines.
 
     Raises:
-        DataError: If the file is missing, holds no fact, or a line has not three ids in range.
+        DataError: If the file is missing, holds no fact, a line has not three ids in range, or
+            the count in the first line is wrong.
     """
     lines, blank = read_lines(path)
     _require_content(path, lines)
-    bounds = (num_entities, num_relations, num_entities)
+    expected, lines = _split_count(lines)
+    bounds = [num_relations if column == "r" else num_entities for column in columns]
     rows = []
     for number, line in lines:
         row = [int(field) if field.isdecimal() else -1 for field in line.split()]
         if len(row) != 3 or not all(0 <= x < n for x, n in zip(row, bounds, strict=True)):
+            wanted = " and ".join(
+                f"{name} below {n}" for name, n in zip(columns, bounds, strict=True)
+            )
             raise DataError(
-                f"{path}, line {number}: expected an entity id below {num_entities}, a relation id "
-                f"below {num_relations} and an entity id below {num_entities}, got "
-                f"{_shorten(line)}; the file does not fit its id files"
+                f"{path}, line {number}: expected three ids, {wanted}, got {_shorten(line)}; the "
+                "file does not fit its id files"
             )
         rows.append(row)
-    return np.array(rows, dtype=np.int64), blank
+    if expected not in (None, len(rows)):
+        raise DataError(
+            f"{path}: its first line announces {expected} facts, found {len(rows)}; the file is "
+            "incomplete"
+        )
+    order = [columns.index(name) for name in "hrt"]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)[:, order], blank
 
 
 def read_label_ids(path: Path) -> list[str]:
-    """Reads a label-to-id map: `label id` per line, or `id label id`, with or without a count.
+    """Reads a map of labels to ids, with or without a count before it.
+
+    A line is `label id`, `id label` or `id label id`, the same in the whole file.
 
     Returns:
         The labels, the position being the id.
@@ -147,19 +187,21 @@ def read_label_ids(path: Path) -> list[str]:
     """
     lines, _ = read_lines(path)
     _require_content(path, lines)
-    expected = None
-    if lines[0][1].strip().isdecimal():
-        expected = int(lines[0][1])
-        lines = lines[1:]
+    expected, lines = _split_count(lines)
+    rows = [(number, line.strip().replace("\t", " ")) for number, line in lines]
+    is_id_first = bool(rows) and not rows[0][1].rpartition(" ")[2].isdecimal()
     by_id: dict[int, str] = {}
-    for number, line in lines:
-        label, _, last = line.rstrip().replace("\t", " ").rpartition(" ")
-        if not label or not last.isdecimal() or int(last) in by_id:
+    for number, row in rows:
+        if is_id_first:
+            position, _, label = row.partition(" ")
+        else:
+            label, _, position = row.rpartition(" ")
+        if not label or not position.isdecimal() or int(position) in by_id:
             raise DataError(
                 f"{path}, line {number}: expected a label and an id not seen before, got "
-                f"{_shorten(line)}; mend the line"
+                f"{_shorten(row)}; mend the line"
             )
-        by_id[int(last)] = label.removeprefix(f"{last} ")
+        by_id[int(position)] = label.removeprefix(f"{position} ").strip()
     count = len(by_id)
     if (expected not in (None, count)) or sorted(by_id) != list(range(count)):
         raise DataError(
@@ -169,6 +211,20 @@ def read_label_ids(path: Path) -> list[str]:
     if len(set(by_id.values())) < count:
         raise DataError(f"{path}: a label stands twice; every id needs a label of its own")
     return [by_id[position] for position in range(count)]
+
+
+def read_label_list(path: Path) -> list[str]:
+    """Reads one label per line, the position being the id.
+
+    Raises:
+        DataError: If the file is missing or empty, or a label stands twice.
+    """
+    lines, _ = read_lines(path)
+    _require_content(path, lines)
+    labels = [line.strip() for _, line in lines]
+    if len(set(labels)) < len(labels):
+        raise DataError(f"{path}: a label stands twice; every id needs a label of its own")
+    return labels
 
 
 def read_texts(path: Path) -> Texts:
@@ -217,6 +273,13 @@ def name_from_title(title: str) -> str:
     if name.isascii() and name.isalpha() and name[:1].islower():
         name = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
     return name or title
+
+
+def _split_count(lines: list[NumberedLine]) -> tuple[int | None, list[NumberedLine]]:
+    """Takes off a first line that is nothing but a number: how many lines are to follow."""
+    if lines[0][1].strip().isdecimal():
+        return int(lines[0][1]), lines[1:]
+    return None, lines
 
 
 def _require_content(path: Path, lines: list[NumberedLine]) -> None:

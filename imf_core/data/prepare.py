@@ -13,11 +13,21 @@ from imf_core.config import PrepareParams
 from imf_core.data.folder import ENTITY_DESCRIPTIONS, ENTITY_NAMES, RELATION_NAMES
 from imf_core.data.graph import SPLITS, Graph
 from imf_core.data.image_sources import ImageSources, read_image_sources
-from imf_core.data.registry import FOLDER, Counts, DownloadedDataset, find_dataset
-from imf_core.data.source import SourceGraph, read_id_graph, read_label_graph
+from imf_core.data.registry import FOLDER, RDF, Counts, DownloadedDataset, find_dataset
+from imf_core.data.source import (
+    SourceGraph,
+    read_id_graph,
+    read_label_graph,
+    read_spaced_graph,
+)
 from imf_core.data.split import make_splits
 from imf_core.data.summary import Summary, summarise
-from imf_core.data.texts import LabelledTexts, read_labelled_texts, read_titles
+from imf_core.data.texts import (
+    LabelledTexts,
+    read_labelled_texts,
+    read_titles,
+    read_wikidata_json,
+)
 from imf_core.errors import DataError
 
 
@@ -45,14 +55,14 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         ConfigError: If there is no such data set.
         DataError: If a file is missing or malformed, or the counts are not those registered.
     """
-    dataset = None if dataset_name == FOLDER else find_dataset(dataset_name)
+    dataset = None if dataset_name in {FOLDER, RDF} else find_dataset(dataset_name)
     download = dataset if isinstance(dataset, DownloadedDataset) else None
     source = _read_source(raw, download)
     splits = make_splits(
         source.facts, len(source.entity_labels), len(source.relation_labels), params
     )
-    names, relation_names = _read_names(raw, download, source)
-    descriptions = read_labelled_texts(raw / ENTITY_DESCRIPTIONS, source.entity_labels)
+    names, descriptions = _read_entity_texts(raw, download, source.entity_labels)
+    relation_names = _read_relation_names(raw, download, source.relation_labels)
     graph = Graph(
         entity_labels=source.entity_labels,
         entity_names=_or_labels(names.texts, source.entity_labels),
@@ -80,7 +90,15 @@ def _read_source(raw: Path, download: DownloadedDataset | None) -> SourceGraph:
     """Reads labels and facts in the format of the set, checking the registered counts."""
     if download is None:
         return read_label_graph(raw)
-    source = read_id_graph(raw) if download.format == "ids" else read_label_graph(raw)
+    match download.format:
+        case "labels":
+            source = read_label_graph(raw)
+        case "spaced":
+            source = read_spaced_graph(raw)
+        case "ids":
+            source = read_id_graph(raw, "hrt")
+        case "ids-htr":
+            source = read_id_graph(raw, "htr")
     _require_counts(source, download.counts, raw)
     return source
 
@@ -96,7 +114,7 @@ def _require_counts(source: SourceGraph, counts: Counts, raw: Path) -> None:
     faults = [
         f"{name}: expected {number}, found {found[name]}"
         for name, number in zip(found, expected, strict=True)
-        if found[name] != number
+        if number not in (None, found[name])
     ]
     if faults:
         raise DataError(
@@ -105,21 +123,28 @@ def _require_counts(source: SourceGraph, counts: Counts, raw: Path) -> None:
         )
 
 
-def _read_names(
-    raw: Path, download: DownloadedDataset | None, source: SourceGraph
+def _read_entity_texts(
+    raw: Path, download: DownloadedDataset | None, labels: list[str]
 ) -> tuple[LabelledTexts, LabelledTexts]:
-    """Reads the names of entities and relations, from titles where the set has them."""
-    entity_titles = download.entity_titles if download else None
-    relation_titles = download.relation_titles if download else None
-    if entity_titles:
-        entities = read_titles(raw / entity_titles, source.entity_labels)
-    else:
-        entities = read_labelled_texts(raw / ENTITY_NAMES, source.entity_labels)
-    if relation_titles:
-        relations = read_titles(raw / relation_titles, source.relation_labels)
-    else:
-        relations = read_labelled_texts(raw / RELATION_NAMES, source.relation_labels)
-    return entities, relations
+    """Reads names and descriptions of entities: from the text files, else as the registry says."""
+    names = read_labelled_texts(raw / ENTITY_NAMES, labels)
+    descriptions = read_labelled_texts(raw / ENTITY_DESCRIPTIONS, labels)
+    if download and download.entity_titles:
+        names = read_titles(raw / download.entity_titles, labels)
+    if download and download.wikidata_json:
+        other_names, other_descriptions = read_wikidata_json(raw / download.wikidata_json, labels)
+        names = names if names.present else other_names
+        descriptions = descriptions if descriptions.present else other_descriptions
+    return names, descriptions
+
+
+def _read_relation_names(
+    raw: Path, download: DownloadedDataset | None, labels: list[str]
+) -> LabelledTexts:
+    """Reads the names of relations, from titles where the set has them."""
+    if download and download.relation_titles:
+        return read_titles(raw / download.relation_titles, labels)
+    return read_labelled_texts(raw / RELATION_NAMES, labels)
 
 
 def _or_labels(texts: list[str], labels: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The data sets that can be named in `params.yaml`: what they consist of and where it is.
 
 `registry.yaml` beside this file is the data, this the typed form of it. A source file is pinned
-by size and SHA-256, a graph by its counts, so that a set is the same everywhere or an error.
+by its hash, a graph by its counts, so that a set is the same everywhere or an error.
 """
 
 import difflib
@@ -15,7 +15,9 @@ from pydantic import Field, field_validator, model_validator
 from imf_core.config import Section, validate
 from imf_core.errors import ConfigError
 
-FOLDER = "folder"
+FOLDER, RDF = "folder", "rdf"
+"""Names of graphs of the user's own, which no set may bear."""
+
 REGISTRY_PATH = Path(__file__).with_name("registry.yaml")
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -25,8 +27,20 @@ class PinnedUrl(Section):
     """Where some bytes are and which they must be."""
 
     url: str = Field(pattern=r"^https?://")
-    bytes: int = Field(ge=1)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int | None = Field(default=None, ge=1, description="None: not known")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    git_blob_sha1: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+
+    @property
+    def digest(self) -> str:
+        """The hash by which the content is known, either of the two."""
+        return self.sha256 or self.git_blob_sha1 or ""
+
+    @model_validator(mode="after")
+    def _has_one_hash(self) -> "PinnedUrl":
+        if (self.sha256 is None) == (self.git_blob_sha1 is None):
+            raise ValueError(f"needs sha256 or git_blob_sha1, not both: {self.url}")
+        return self
 
     @property
     def mirror_path(self) -> str:
@@ -54,13 +68,13 @@ class SourceArchive(PinnedUrl):
 
 
 class Counts(Section):
-    """What the source holds, duplicates included; anything else is an error."""
+    """What the source holds, duplicates included; anything else is an error. None: not known."""
 
     entities: int = Field(ge=1)
     relations: int = Field(ge=1)
-    train: int = Field(ge=1, description="lines")
-    valid: int = Field(ge=0, description="lines")
-    test: int = Field(ge=0, description="lines")
+    train: int | None = Field(ge=1, description="lines")
+    valid: int | None = Field(ge=0, description="lines")
+    test: int | None = Field(ge=0, description="lines")
 
 
 class EmbeddedDataset(Section):
@@ -76,17 +90,21 @@ class DownloadedDataset(Section):
     """A set that is fetched.
 
     `format` says how its files are read: `labels` as a user's folder (tab-separated labels),
-    `ids` as triples of ids with `entity2id.txt` and `relation2id.txt`. Where an `ids` set has
-    titles, the files named here map them to the same ids; they are turned into names.
+    `spaced` as labels separated by white space, a full stop perhaps at the end (with the ids of
+    `entity2id.txt` and `relation2id.txt` where they are there), `ids` as head, relation, tail and
+    `ids-htr` as head, tail, relation in ids, with `entity2id.txt` and `relation2id.txt` or, label
+    by line, `relations.txt`. Where there are titles, the files named here map them to the same
+    ids; they are turned into names. `wikidata_json` maps labels to what Wikidata says of them.
     """
 
     kind: Literal["download"]
     title: str
     licence: str
     citation: str
-    format: Literal["labels", "ids"]
+    format: Literal["labels", "spaced", "ids", "ids-htr"]
     entity_titles: FileName | None = None
     relation_titles: FileName | None = None
+    wikidata_json: FileName | None = None
     counts: Counts
     files: list[SourceFile] = Field(default=[])
     archives: list[SourceArchive] = Field(default=[])
@@ -96,9 +114,11 @@ class DownloadedDataset(Section):
         names = [file.save_as for file in self.files]
         names += [name for archive in self.archives for name in archive.unpack]
         needed = {"train.txt"}
-        if self.format == "ids":
-            needed |= {"entity2id.txt", "relation2id.txt"}
-        needed |= {name for name in (self.entity_titles, self.relation_titles) if name}
+        if self.format.startswith("ids"):
+            relations = "relations.txt" if "relations.txt" in names else "relation2id.txt"
+            needed |= {"entity2id.txt", relations}
+        extras = (self.entity_titles, self.relation_titles, self.wikidata_json)
+        needed |= {name for name in extras if name}
         if len(set(names)) < len(names) or needed - set(names):
             raise ValueError(f"needs {sorted(needed)} and no name twice, got {sorted(names)}")
         return self
@@ -134,10 +154,10 @@ def find_dataset(name: str) -> EmbeddedDataset | DownloadedDataset:
     """
     datasets = _registry()
     if name not in datasets:
-        near = difflib.get_close_matches(name, [*datasets, FOLDER], n=1)
+        near = difflib.get_close_matches(name, [*datasets, FOLDER, RDF], n=1)
         raise ConfigError(
-            f"dataset.name must be one of {', '.join(datasets)} or {FOLDER} (your own graph in "
-            f"dataset.path), got {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+            f"dataset.name must be one of {', '.join(datasets)}, {FOLDER} or {RDF} (your own graph "
+            f"in dataset.path), got {name!r}" + (f"; did you mean {near[0]}?" if near else "")
         )
     return datasets[name]
 

@@ -1,6 +1,6 @@
 """A graph as its source gives it: labels, and facts as ids with every duplicate still there.
 
-In: a raw folder in one of two formats, labels or ids. Out: a `SourceGraph`.
+In: a raw folder in one of the formats of the registry. Out: a `SourceGraph`.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,15 @@ from imf_core.data.formats import (
     LabelTriples,
     read_id_triples,
     read_label_ids,
+    read_label_list,
     read_label_triples,
+    read_spaced_triples,
 )
 from imf_core.errors import DataError
 
 Facts = NDArray[np.int64]
 SPLIT_FILES = {"train": TRAIN, "valid": VALID, "test": TEST}
+ENTITY_IDS, RELATION_IDS, RELATION_LIST = "entity2id.txt", "relation2id.txt", "relations.txt"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class SourceGraph:
 
 
 def read_label_graph(raw: Path) -> SourceGraph:
-    """Reads `train.txt` and, where they are, `valid.txt` and `test.txt` with labels.
+    """Reads `train.txt` and, where they are, `valid.txt` and `test.txt` with labels by tab.
 
     Ids follow the sorted labels, hence do not depend on the order of the lines.
 
@@ -49,26 +52,54 @@ def read_label_graph(raw: Path) -> SourceGraph:
         DataError: If `train.txt` is missing or a file is malformed.
     """
     files = {split: read_label_triples(raw / name) for split, name in _present(raw).items()}
-    entities = sorted({label for file in files.values() for label in (*file.heads, *file.tails)})
-    relations = sorted({label for file in files.values() for label in file.relations})
-    entity_ids = {label: position for position, label in enumerate(entities)}
-    relation_ids = {label: position for position, label in enumerate(relations)}
-    facts = {split: _to_ids(file, entity_ids, relation_ids) for split, file in files.items()}
-    blank = sum(file.blank_lines for file in files.values())
-    return SourceGraph(entities, relations, facts, blank)
+    return _number(files, *_sorted_labels(files))
 
 
-def read_id_graph(raw: Path) -> SourceGraph:
-    """Reads `entity2id.txt`, `relation2id.txt` and the facts as ids; the ids stay as they are.
+def read_spaced_graph(raw: Path) -> SourceGraph:
+    """Reads the same with labels by white space, a full stop perhaps at the line's end.
+
+    Ids are those of `entity2id.txt` and `relation2id.txt` where these are there, else they follow
+    the sorted labels.
+
+    Raises:
+        DataError: If `train.txt` is missing, a file is malformed, or a label has no id.
+    """
+    files = {split: read_spaced_triples(raw / name) for split, name in _present(raw).items()}
+    entities, relations = _sorted_labels(files)
+    for name, found in ((ENTITY_IDS, entities), (RELATION_IDS, relations)):
+        if (raw / name).is_file():
+            listed = read_label_ids(raw / name)
+            unknown = sorted(set(found) - set(listed))
+            if unknown:
+                raise DataError(
+                    f"{raw / name} gives no id to {len(unknown)} labels of the facts, the first of "
+                    f"them {unknown[0]!r}; the file does not fit them"
+                )
+            found[:] = listed
+    return _number(files, entities, relations)
+
+
+def read_id_graph(raw: Path, columns: str) -> SourceGraph:
+    """Reads the facts as ids, and their labels; the ids stay as they are.
+
+    Labels stand in `entity2id.txt` and in `relation2id.txt`, or the latter line by line in
+    `relations.txt`.
+
+    Args:
+        raw: The raw folder.
+        columns: `hrt` or `htr`, the order in which facts are written.
 
     Raises:
         DataError: If a file is missing or malformed, or an id has no label.
     """
-    entities = read_label_ids(raw / "entity2id.txt")
-    relations = read_label_ids(raw / "relation2id.txt")
+    entities = read_label_ids(raw / ENTITY_IDS)
+    has_list = (raw / RELATION_LIST).is_file()
+    relations = (
+        read_label_list(raw / RELATION_LIST) if has_list else read_label_ids(raw / RELATION_IDS)
+    )
     facts, blank = {}, 0
     for split, name in _present(raw).items():
-        facts[split], skipped = read_id_triples(raw / name, len(entities), len(relations))
+        facts[split], skipped = read_id_triples(raw / name, len(entities), len(relations), columns)
         blank += skipped
     return SourceGraph(entities, relations, facts, blank)
 
@@ -78,6 +109,23 @@ def _present(raw: Path) -> dict[str, str]:
     if not (raw / TRAIN).is_file():
         raise DataError(f"{raw / TRAIN} is missing; run `dvc repro` to make it")
     return {split: name for split, name in SPLIT_FILES.items() if (raw / name).is_file()}
+
+
+def _sorted_labels(files: dict[str, LabelTriples]) -> tuple[list[str], list[str]]:
+    """Returns all labels of entities and of relations, sorted."""
+    entities = {label for file in files.values() for label in (*file.heads, *file.tails)}
+    return sorted(entities), sorted({label for file in files.values() for label in file.relations})
+
+
+def _number(
+    files: dict[str, LabelTriples], entities: list[str], relations: list[str]
+) -> SourceGraph:
+    """Turns labels into their positions in the lists."""
+    entity_ids = {label: position for position, label in enumerate(entities)}
+    relation_ids = {label: position for position, label in enumerate(relations)}
+    facts = {split: _to_ids(file, entity_ids, relation_ids) for split, file in files.items()}
+    blank = sum(file.blank_lines for file in files.values())
+    return SourceGraph(entities, relations, facts, blank)
 
 
 def _to_ids(file: LabelTriples, entity_ids: dict[str, int], relation_ids: dict[str, int]) -> Facts:

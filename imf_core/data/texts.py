@@ -7,6 +7,7 @@ there is none, with what was left out counted.
 from dataclasses import dataclass
 from pathlib import Path
 
+from imf_core.artifacts import read_json
 from imf_core.data.formats import name_from_title, read_label_ids, read_texts
 from imf_core.errors import DataError
 
@@ -59,3 +60,25 @@ def read_titles(path: Path, labels: list[str]) -> LabelledTexts:
     if len(titles) != len(labels):
         raise DataError(f"{path} has {len(titles)} titles for {len(labels)} ids; it must fit them")
     return LabelledTexts([name_from_title(title) for title in titles])
+
+
+def read_wikidata_json(path: Path, labels: list[str]) -> tuple[LabelledTexts, LabelledTexts]:
+    """Reads names and descriptions out of `{label: {"label": ..., "description": ...}}`.
+
+    Raises:
+        DataError: If the file is malformed.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise DataError(f"{path} must map each label to an object; it is no such file")
+    unknown = len(found.keys() - set(labels))
+    names, descriptions = (
+        [_one_line((found.get(label) or {}).get(key)) for label in labels]
+        for key in ("label", "description")
+    )
+    return LabelledTexts(names, unknown), LabelledTexts(descriptions, unknown)
+
+
+def _one_line(text: object) -> str:
+    """Returns a text without line breaks, "" for anything that is no text."""
+    return " ".join(text.split()) if isinstance(text, str) else ""

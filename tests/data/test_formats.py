@@ -9,8 +9,10 @@ from imf_core.data.formats import (
     name_from_title,
     read_id_triples,
     read_label_ids,
+    read_label_list,
     read_label_triples,
     read_lines,
+    read_spaced_triples,
     read_texts,
 )
 from imf_core.errors import DataError
@@ -82,6 +84,43 @@ def test_id_triples_are_read_in_line_order(file: Path) -> None:
     assert blank == 1
 
 
+def test_id_triples_may_have_the_relation_last_and_a_count_before_them(file: Path) -> None:
+    file.write_text("2\n2 1 0\n0 2 1\n")
+    triples, _ = read_id_triples(file, num_entities=3, num_relations=2, columns="htr")
+    np.testing.assert_array_equal(triples, [[2, 0, 1], [0, 1, 2]])
+
+
+def test_a_wrong_count_of_id_triples_is_refused(file: Path) -> None:
+    file.write_text("3\n2 1 0\n0 2 1\n")
+    with pytest.raises(DataError, match="announces 3 facts, found 2"):
+        read_id_triples(file, num_entities=3, num_relations=3)
+
+
+@pytest.mark.parametrize("content", ["<a> <r> <b> .\n<b> <r> <c> .\n", "<a>\t<r> <b>\n<b> <r> <c>"])
+def test_labels_may_be_separated_by_white_space(file: Path, content: str) -> None:
+    file.write_text(content)
+    triples = read_spaced_triples(file)
+    assert (triples.heads, triples.tails) == (["<a>", "<b>"], ["<b>", "<c>"])
+
+
+@pytest.mark.parametrize("line", ["<a> <r>", "<a> <r> <b> <c>", "a b r c ."])
+def test_a_ragged_line_of_spaced_labels_is_named(file: Path, line: str) -> None:
+    file.write_text(f"<a> <r> <b> .\n{line}\n")
+    with pytest.raises(DataError, match=r"line 2: expected head, relation and tail .* white space"):
+        read_spaced_triples(file)
+
+
+def test_a_list_of_labels_is_read_in_order(file: Path) -> None:
+    file.write_text("0\n1\n\nknows\n")
+    assert read_label_list(file) == ["0", "1", "knows"]
+
+
+def test_a_label_twice_in_a_list_is_refused(file: Path) -> None:
+    file.write_text("a\na\n")
+    with pytest.raises(DataError, match="stands twice"):
+        read_label_list(file)
+
+
 @pytest.mark.parametrize("line", ["3 0 1", "0 2 1", "0 0 3", "0 0", "0 0 1 1", "a 0 1", "-1 0 1"])
 def test_an_id_out_of_range_is_named(file: Path, line: str) -> None:
     file.write_text(f"0 0 1\n{line}\n")
@@ -91,7 +130,15 @@ def test_an_id_out_of_range_is_named(file: Path, line: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["2\na b 0\nc 1\n", "a b 0\nc 1\n", "a b\t0\nc\t1\n", "1 c 1\n0 a b 0\n", "c 1\na b 0\n"],
+    [
+        "2\na b 0\nc 1\n",
+        "a b 0\nc 1\n",
+        "a b\t0\nc\t1\n",
+        "1 c 1\n0 a b 0\n",
+        "c 1\na b 0\n",
+        "0 a b\n1 c\n",
+        "2\n1\tc\n0\ta b\n",
+    ],
 )
 def test_label_ids_are_read_in_every_known_layout(file: Path, content: str) -> None:
     file.write_text(content)

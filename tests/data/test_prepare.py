@@ -212,7 +212,8 @@ def test_ids_and_splits_do_not_depend_on_the_hash_seed(
     code = (
         "import sys; from pathlib import Path; from imf_core.config import PrepareParams\n"
         "from imf_core.data.prepare import prepare_graph\n"
-        "params = PrepareParams(split='leak-free', valid_fraction=.1, test_fraction=.1, seed=0)\n"
+        "params = PrepareParams(split='leak-free', test='as-given', valid_fraction=.1,"
+        " test_fraction=.1, seed=0)\n"
         "graph = prepare_graph(Path(sys.argv[1]), 'folder', params).graph\n"
         "print(graph.entity_labels, [part.tolist() for part in graph.triples.values()])"
     )

@@ -41,8 +41,19 @@ def test_every_set_says_its_licence_and_whom_to_cite() -> None:
         assert dataset.citation
 
 
+def test_a_file_of_unknown_size_is_pinned_by_its_git_blob(tmp_path: Path) -> None:
+    path = tmp_path / "registry.yaml"
+    entry = ENTRY.replace("        bytes: 10\n", "").replace("sha256", "git_blob_sha1")
+    path.write_text(entry.replace("0" * 64, "1" * 40))
+    dataset = load_registry(path)["tiny"]
+    assert isinstance(dataset, DownloadedDataset)
+    assert (dataset.files[0].bytes, dataset.files[0].digest) == (None, "1" * 40)
+
+
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"atlas.*or folder.*'fb15k237'; did you mean fb15k-237"):
+    with pytest.raises(
+        ConfigError, match=r"atlas.*, folder or rdf .*'fb15k237'; did you mean fb15k-237"
+    ):
         find_dataset("fb15k237")
 
 
@@ -50,10 +61,17 @@ def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
     ("change", "message"),
     [
         (("0" * 64, "12"), r"sha256"),
+        (("sha256:", "git_blob_sha1:"), r"git_blob_sha1"),
+        (
+            ("        sha256:", "        git_blob_sha1: %s\n        sha256:" % ("a" * 40)),
+            "not both",
+        ),
         (("https://", "ftp://"), "url"),
         (("org/train", "org/../train"), "plain path"),
         (("save_as: train.txt", "save_as: other.txt"), r"needs \['train.txt'\]"),
         (("format: labels", "format: ids"), "entity2id"),
+        (("format: labels", "format: ids-htr"), "entity2id"),
+        (("format: labels", "format: labels\n    wikidata_json: x.json"), r"x\.json"),
         (("train: 1", "train: many"), "train"),
         (("licence: none", "license: none"), "license"),
         (("kind: download", "kind: other"), "kind"),
