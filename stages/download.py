@@ -15,31 +15,32 @@ from stages.runner import mirror, run_stage, state_folder
 
 def main() -> None:
     """Fills `data/raw`."""
-    params = load_params(PARAMS).dataset
+    params = load_params(PARAMS)
+    dataset = params.dataset
     with fresh_folder(RAW) as raw:
-        if params.name == FOLDER:
-            copied = copy_folder(Path(params.path), raw)
+        if dataset.name == FOLDER:
+            copied = copy_folder(Path(dataset.path), raw)
             print(
-                f"{params.path}: copied {', '.join(copied.texts)} and {copied.images} images; "
+                f"{dataset.path}: copied {', '.join(copied.texts)} and {copied.images} images; "
                 f"{copied.urls} images to fetch from URLs"
             )
             if copied.missing_images:
                 print(f"warning: {copied.missing_images} images of the index are missing")
             return
-        if params.name == RDF:
-            counts = write_rdf_as_folder(Path(params.path), raw)
+        if dataset.name == RDF:
+            counts = write_rdf_as_folder(Path(dataset.path), raw)
             print(
-                f"{params.path}: {counts.facts} facts, {counts.literals} literals, {counts.images} "
+                f"{dataset.path}: {counts.facts} facts, {counts.literals} literals, {counts.images} "
                 f"images to fetch; left out: {counts.without_iri} statements with blank nodes, "
                 f"{counts.images_without_url} images without a web address"
             )
             return
-        dataset = find_dataset(params.name)
-        if isinstance(dataset, EmbeddedDataset):
+        entry = find_dataset(dataset.name)
+        if isinstance(entry, EmbeddedDataset):
             write_atlas(raw)
         else:
-            download_dataset(dataset, raw, state_folder() / "downloads", mirror())
-        print(f"{params.name}: {dataset.title} (licence: {dataset.licence})")
+            download_dataset(entry, raw, state_folder() / "downloads", params.fetch, mirror())
+        print(f"{dataset.name}: {entry.title} (licence: {entry.licence})")
 
 
 if __name__ == "__main__":

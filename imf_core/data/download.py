@@ -1,30 +1,31 @@
 """Fetches the source files of a registered data set and checks that they are the pinned ones.
 
-In: a registry entry and, at choice, a mirror. Out: the files in a raw folder. A file is first
-kept under its SHA-256 in a folder for resumable work, so that an interrupted run, or another data
-set of the same files, fetches nothing twice; only verified files come to stand there.
+In: a registry entry and, at choice, a mirror. Out: the files in a raw folder. Files are fetched
+side by side and kept under their hash in a folder for resumable work, so that an interrupted run,
+or another data set of the same files, fetches nothing twice; only verified files come to stand
+there. A file with another hash is kept aside for whoever wants to see it, and is never used.
 """
 
+import asyncio
+import hashlib
 import shutil
-import sys
 import tarfile
 from pathlib import Path
 
-import pooch
-import requests
 from tqdm import tqdm
 
 from imf_core.artifacts import atomic_path, file_sha256
+from imf_core.config import FetchParams
 from imf_core.data.registry import DownloadedDataset, PinnedUrl, SourceArchive, SourceFile
-from imf_core.data.urls import is_url
 from imf_core.errors import DataError
+from imf_core.web.client import WebClient
 
-CONNECT_AND_READ_SECONDS = (10.0, 60.0)
-ATTEMPTS = 3
+MAX_BYTES = 1 << 30
+"""Limit of a file whose size the registry does not know."""
 
 
 def download_dataset(
-    dataset: DownloadedDataset, raw: Path, downloads: Path, mirror: str | None
+    dataset: DownloadedDataset, raw: Path, downloads: Path, params: FetchParams, mirror: str | None
 ) -> None:
     """Puts the source files of `dataset` into `raw`.
 
@@ -32,89 +33,97 @@ def download_dataset(
         dataset: What to fetch.
         raw: Folder to fill.
         downloads: Folder in which fetched files are kept for the next time.
+        params: Manners and bounds.
         mirror: A directory or base URL that holds each file at its URL without scheme, asked
             instead of the original places; None asks those.
 
     Raises:
-        DataError: If a file cannot be had or is not the pinned one.
+        DataError: If a file cannot be had or is not the pinned one; all faults are listed, and
+            what could be had is kept.
+        ConfigError: If the mirror is neither a directory nor an http(s) URL.
     """
     sources: list[SourceFile | SourceArchive] = [*dataset.files, *dataset.archives]
-    for source in tqdm(sources, desc="source files", unit="file", disable=None):
-        kept = fetch(source, downloads, mirror)
+    kept = asyncio.run(_fetch_all(sources, downloads, params, mirror))
+    for source, path in zip(sources, kept, strict=True):
         if isinstance(source, SourceArchive):
-            _unpack(kept, source, raw)
+            _unpack(path, source, raw)
         else:
             with atomic_path(raw / source.save_as) as temporary:
-                shutil.copyfile(kept, temporary)
+                shutil.copyfile(path, temporary)
 
 
-def fetch(source: PinnedUrl, downloads: Path, mirror: str | None) -> Path:
-    """Returns the verified local copy of a pinned file, fetching it unless it is there already.
+async def _fetch_all(
+    sources: list[SourceFile | SourceArchive],
+    downloads: Path,
+    params: FetchParams,
+    mirror: str | None,
+) -> list[Path]:
+    """Returns the verified local copies, in the order of the sources."""
+    downloads.mkdir(parents=True, exist_ok=True)
+    async with WebClient(params, mirror) as client:
+        with tqdm(total=len(sources), desc="source files", unit="file", disable=None) as bar:
 
-    Raises:
-        DataError: If the file cannot be had or is not the pinned one.
-    """
-    kept = downloads / source.sha256
-    if kept.exists() and file_sha256(kept) == source.sha256:
+            async def fetch(source: PinnedUrl) -> Path | DataError:
+                try:
+                    return await _fetch(client, source, downloads, mirror)
+                except DataError as error:
+                    return error
+                finally:
+                    bar.update()
+
+            results = await asyncio.gather(*map(fetch, sources))
+    faults = [result for result in results if isinstance(result, DataError)]
+    if faults:
+        raise DataError("; ".join(str(fault) for fault in dict.fromkeys(faults)))
+    return [result for result in results if isinstance(result, Path)]
+
+
+async def _fetch(
+    client: WebClient, source: PinnedUrl, downloads: Path, mirror: str | None
+) -> Path:
+    """Returns the verified copy of a pinned file, fetching it unless it is there already."""
+    kept = downloads / source.digest
+    if kept.exists() and _digest(kept, source) == source.digest:
         return kept
-    with atomic_path(kept) as temporary:
-        if mirror is None or is_url(mirror):
-            place = f"{mirror.rstrip('/')}/{source.mirror_path}" if mirror else source.url
-            _fetch_url(place, source, temporary)
-        else:
-            place = _copy_from_directory(Path(mirror), source, temporary)
-        _verify(temporary, source, place)
-    return kept
-
-
-def _fetch_url(place: str, source: PinnedUrl, target: Path) -> None:
-    """Downloads `place` to `target`, trying again where the connection fails."""
-    downloader = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(), timeout=CONNECT_AND_READ_SECONDS
+    arrived = downloads / f"{source.digest}.unverified"
+    limit = MAX_BYTES if source.bytes is None else source.bytes
+    fault = await client.fetch(source.url, arrived, max_bytes=limit, resume=True)
+    if fault is not None:
+        where = f" from the mirror {mirror}" if mirror else ""
+        raise DataError(
+            f"{source.url} could not be fetched{where} ({fault.reason}); try again later, or set "
+            "IMF_MIRROR to a directory or base URL that holds the file at "
+            f"{source.mirror_path}"
+        )
+    found = _digest(arrived, source)
+    if found == source.digest:
+        arrived.replace(kept)
+        return kept
+    aside = downloads / f"{source.digest}.rejected"
+    arrived.replace(aside)
+    kind = "SHA-256" if source.sha256 else "git blob SHA-1"
+    size = "" if source.bytes is None else f"{source.bytes} bytes with "
+    raise DataError(
+        f"{source.url} is not the pinned file: expected {size}{kind} {source.digest}, found "
+        f"{aside.stat().st_size} bytes with {kind} {found}, kept aside as {aside} and not used; "
+        "if a proxy or a broken copy is in the way, set IMF_MIRROR to a directory or base URL "
+        "with the right file"
     )
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            downloader(place, str(target), None)
-        except requests.exceptions.RequestException as error:
-            answered = getattr(error, "response", None) is not None
-            if attempt == ATTEMPTS or answered:
-                raise DataError(
-                    f"{source.url} could not be fetched from {place} ({_reason(error)}); try again "
-                    "later, or set IMF_MIRROR to a directory or base URL that holds the file at "
-                    f"{source.mirror_path}"
-                ) from error
-        else:
-            return
 
 
-def _copy_from_directory(mirror: Path, source: PinnedUrl, target: Path) -> str:
-    """Copies the file out of a mirror on disk and returns where it stood."""
-    place = mirror / source.mirror_path
-    if not place.is_file():
-        raise DataError(
-            f"{source.url} is missing in the mirror: expected {source.bytes} bytes at {place}, "
-            f"found no file (the mirror {'exists' if mirror.is_dir() else 'is no directory'}); put "
-            "the file there, or set IMF_MIRROR to a directory or base URL that holds it, or unset "
-            "IMF_MIRROR to fetch it from its original place"
-        )
-    shutil.copyfile(place, target)
-    return str(place)
-
-
-def _verify(path: Path, source: PinnedUrl, place: str) -> None:
-    """Raises a `DataError` unless the file at `path` is the pinned one."""
-    size, sha256 = path.stat().st_size, file_sha256(path)
-    if sha256 != source.sha256:
-        raise DataError(
-            f"{source.url} is not the pinned file: expected {source.bytes} bytes with SHA-256 "
-            f"{source.sha256}, found {size} bytes with SHA-256 {sha256} at {place}; if a proxy or "
-            "a broken copy is in the way, set IMF_MIRROR to a directory or base URL with the "
-            "right file"
-        )
+def _digest(path: Path, source: PinnedUrl) -> str:
+    """Returns the hash of a file, of the kind by which `source` is pinned."""
+    if source.sha256:
+        return file_sha256(path)
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _unpack(archive: Path, source: SourceArchive, raw: Path) -> None:
-    """Takes the named files out of a verified archive."""
+    """Takes the named files out of a verified archive, whatever else it holds."""
     with tarfile.open(archive) as tar:
         for name in source.unpack:
             try:
@@ -128,10 +137,3 @@ def _unpack(archive: Path, source: SourceArchive, raw: Path) -> None:
                 )
             with member, atomic_path(raw / name) as temporary, temporary.open("wb") as target:
                 shutil.copyfileobj(member, target)
-
-
-def _reason(error: requests.exceptions.RequestException) -> str:
-    """Words why a request failed, in one line."""
-    if isinstance(error, requests.exceptions.HTTPError):
-        return f"HTTP status {error.response.status_code}"
-    return type(error).__name__

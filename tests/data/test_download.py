@@ -4,19 +4,19 @@ import hashlib
 import io
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from imf_core.data.download import download_dataset, fetch
+from imf_core.config import FetchParams
+from imf_core.data.download import download_dataset
 from imf_core.data.raw import fresh_folder
 from imf_core.data.registry import (
     Counts,
     DownloadedDataset,
-    PinnedUrl,
     SourceArchive,
     SourceFile,
 )
@@ -57,6 +57,37 @@ def source() -> SourceFile:
     return SourceFile.model_validate({**fields, "save_as": "train.txt"})
 
 
+Download = Callable[..., Path]
+
+
+@pytest.fixture
+def download(tmp_path: Path) -> Download:
+    """Returns a function that downloads sources through a mirror and gives the raw folder."""
+
+    def run(
+        mirror: Path | str | None,
+        files: Sequence[object] = (),
+        archives: Sequence[object] = (),
+        **changes: object,
+    ) -> Path:
+        params = FetchParams.model_validate(
+            {
+                "contact": "",
+                "requests_per_host": 4,
+                "attempts": 1,
+                "timeout_seconds": 5.0,
+                "allowed_private_hosts": [],
+                **changes,
+            }
+        )
+        entry = dataset(files=list(files), archives=list(archives))
+        place = None if mirror is None else str(mirror)
+        download_dataset(entry, tmp_path / "raw", tmp_path / "kept", params, place)
+        return tmp_path / "raw"
+
+    return run
+
+
 class QuietHandler(SimpleHTTPRequestHandler):
     requests: list[str] = []  # noqa: RUF012 - emptied by the fixture
 
@@ -74,80 +105,122 @@ def server(mirror_folder: Path) -> Iterator[str]:
         running.shutdown()
 
 
+def kept_files(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "kept").iterdir())
+
+
 def test_a_file_comes_out_of_a_directory_mirror(
-    source: SourceFile, mirror_folder: Path, tmp_path: Path
+    source: SourceFile, mirror_folder: Path, download: Download
 ) -> None:
-    download_dataset(
-        dataset(files=[source]), tmp_path / "raw", tmp_path / "kept", str(mirror_folder)
-    )
-    assert (tmp_path / "raw/train.txt").read_bytes() == CONTENT
+    raw = download(mirror_folder, files=[source])
+    assert (raw / "train.txt").read_bytes() == CONTENT
 
 
 def test_a_file_comes_over_http_from_a_base_url(
-    source: SourceFile, server: str, tmp_path: Path
+    source: SourceFile, server: str, download: Download
 ) -> None:
-    assert fetch(source, tmp_path / "kept", server).read_bytes() == CONTENT
+    assert (download(server, files=[source]) / "train.txt").read_bytes() == CONTENT
 
 
-def test_a_file_comes_from_its_own_url_without_a_mirror(server: str, tmp_path: Path) -> None:
+def test_a_file_comes_from_its_own_url_without_a_mirror(server: str, download: Download) -> None:
     url = f"{server}/example.org/set/train.txt"
-    source = PinnedUrl.model_validate(pinned(url, CONTENT))
-    assert fetch(source, tmp_path / "kept", None).read_bytes() == CONTENT
+    source = SourceFile.model_validate({**pinned(url, CONTENT), "save_as": "train.txt"})
+    raw = download(None, files=[source], allowed_private_hosts=["127.0.0.1"])
+    assert (raw / "train.txt").read_bytes() == CONTENT
 
 
-def test_a_kept_file_is_not_fetched_again(source: SourceFile, server: str, tmp_path: Path) -> None:
-    fetch(source, tmp_path / "kept", server)
-    fetch(source, tmp_path / "kept", server)
+def test_a_file_pinned_by_its_git_blob_is_verified(
+    mirror_folder: Path, download: Download, tmp_path: Path
+) -> None:
+    blob = hashlib.sha1(b"blob 6\0" + CONTENT).hexdigest()
+    fields = {"url": "https://example.org/set/train.txt", "git_blob_sha1": blob}
+    source = SourceFile.model_validate({**fields, "save_as": "train.txt"})
+    assert (download(mirror_folder, files=[source]) / "train.txt").read_bytes() == CONTENT
+    assert kept_files(tmp_path) == [blob]
+    (mirror_folder / "example.org/set/train.txt").write_bytes(b"other")
+    (tmp_path / "kept" / blob).unlink()
+    with pytest.raises(DataError, match=rf"expected git blob SHA-1 {blob}, found 5 bytes"):
+        download(mirror_folder, files=[source])
+
+
+def test_a_kept_file_is_not_fetched_again(
+    source: SourceFile, server: str, download: Download
+) -> None:
+    download(server, files=[source])
+    download(server, files=[source])
     assert len(QuietHandler.requests) == 1
 
 
 def test_a_kept_file_that_was_damaged_is_fetched_again(
-    source: SourceFile, mirror_folder: Path, tmp_path: Path
+    source: SourceFile, mirror_folder: Path, download: Download, tmp_path: Path
 ) -> None:
-    kept = fetch(source, tmp_path / "kept", str(mirror_folder))
-    kept.write_bytes(b"damaged")
-    assert fetch(source, tmp_path / "kept", str(mirror_folder)).read_bytes() == CONTENT
+    download(mirror_folder, files=[source])
+    (tmp_path / "kept" / source.digest).write_bytes(b"damaged")
+    assert (download(mirror_folder, files=[source]) / "train.txt").read_bytes() == CONTENT
+
+
+def test_a_file_that_was_cut_off_goes_on_where_it_stopped(
+    source: SourceFile, server: str, download: Download, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / f"{source.digest}.unverified.partial").write_bytes(CONTENT[:2])
+    assert (download(server, files=[source]) / "train.txt").read_bytes() == CONTENT
 
 
 def test_wrong_content_names_url_expected_found_and_remedy(
-    source: SourceFile, mirror_folder: Path, tmp_path: Path
+    source: SourceFile, mirror_folder: Path, download: Download
 ) -> None:
     (mirror_folder / "example.org/set/train.txt").write_bytes(b"other")
     found = hashlib.sha256(b"other").hexdigest()
     message = (
         rf"https://example\.org/set/train\.txt .* expected 6 bytes with SHA-256 {source.sha256}, "
-        rf"found 5 bytes with SHA-256 {found} .*IMF_MIRROR"
+        rf"found 5 bytes with SHA-256 {found}, kept aside .*IMF_MIRROR"
     )
     with pytest.raises(DataError, match=message):
-        fetch(source, tmp_path / "kept", str(mirror_folder))
+        download(mirror_folder, files=[source])
 
 
-def test_wrong_content_leaves_nothing_behind(
-    source: SourceFile, mirror_folder: Path, tmp_path: Path
+def test_wrong_content_is_kept_aside_and_never_used(
+    source: SourceFile, mirror_folder: Path, download: Download, tmp_path: Path
 ) -> None:
-    (mirror_folder / "example.org/set/train.txt").write_bytes(b"other")
+    place = mirror_folder / "example.org/set/train.txt"
+    place.write_bytes(b"other")
     with pytest.raises(DataError):
-        fetch(source, tmp_path / "kept", str(mirror_folder))
-    assert list((tmp_path / "kept").iterdir()) == []
+        download(mirror_folder, files=[source])
+    aside = tmp_path / "kept" / f"{source.digest}.rejected"
+    assert (kept_files(tmp_path), aside.read_bytes()) == ([aside.name], b"other")
+    place.write_bytes(CONTENT)
+    assert (download(mirror_folder, files=[source]) / "train.txt").read_bytes() == CONTENT
 
 
-def test_a_file_missing_in_a_directory_names_its_place(source: SourceFile, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"missing in the mirror: .*gone/example\.org.*IMF_MIRROR"):
-        fetch(source, tmp_path / "kept", str(tmp_path / "gone"))
+def test_a_file_longer_than_the_pinned_one_is_given_up(
+    source: SourceFile, mirror_folder: Path, download: Download
+) -> None:
+    (mirror_folder / "example.org/set/train.txt").write_bytes(b"much longer")
+    with pytest.raises(DataError, match=r"could not be fetched .*more than 6 bytes"):
+        download(mirror_folder, files=[source])
 
 
-def test_a_file_missing_on_a_server_names_the_status(server: str, tmp_path: Path) -> None:
-    source = PinnedUrl.model_validate(pinned("https://example.org/set/none.txt", CONTENT))
-    with pytest.raises(DataError, match=r"none\.txt could not .*HTTP status 404.*IMF_MIRROR"):
-        fetch(source, tmp_path / "kept", server)
-    assert len(QuietHandler.requests) <= 2
+def test_all_missing_files_are_named_and_the_others_are_kept(
+    source: SourceFile, server: str, download: Download, tmp_path: Path
+) -> None:
+    missing = [
+        SourceFile.model_validate(
+            {**pinned(f"https://example.org/set/{name}", name.encode()), "save_as": name}
+        )
+        for name in ("one.txt", "two.txt")
+    ]
+    message = r"one\.txt could not .*HTTP 404.*; .*two\.txt could not .*IMF_MIRROR"
+    with pytest.raises(DataError, match=message):
+        download(server, files=[source, *missing])
+    assert kept_files(tmp_path) == [source.digest]
 
 
 def test_an_unreachable_server_is_an_error_with_a_remedy(
-    source: SourceFile, tmp_path: Path
+    source: SourceFile, download: Download
 ) -> None:
-    with pytest.raises(DataError, match=r"127\.0\.0\.1:9/.*ConnectionError.*set IMF_MIRROR"):
-        fetch(source, tmp_path / "kept", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match=r"127\.0\.0\.1:9 \(no connection\).*set IMF_MIRROR"):
+        download("http://127.0.0.1:9", files=[source])
 
 
 def archive_of(files: dict[str, bytes]) -> bytes:
@@ -165,20 +238,21 @@ def archive_source(content: bytes, *names: str) -> SourceArchive:
     return SourceArchive.model_validate({**fields, "unpack": list(names)})
 
 
-def test_only_the_named_files_are_unpacked(mirror_folder: Path, tmp_path: Path) -> None:
-    content = archive_of({"train.txt": CONTENT, "extra.txt": b"x"})
+def test_only_the_named_files_are_unpacked(mirror_folder: Path, download: Download) -> None:
+    content = archive_of({"train.txt": CONTENT, "../extra.txt": b"x"})
     (mirror_folder / "example.org/set.tar.gz").write_bytes(content)
-    entry = dataset(archives=[archive_source(content, "train.txt")])
-    download_dataset(entry, tmp_path / "raw", tmp_path / "kept", str(mirror_folder))
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["train.txt"]
+    raw = download(mirror_folder, archives=[archive_source(content, "train.txt")])
+    assert [path.name for path in raw.iterdir()] == ["train.txt"]
+    assert not (raw / "../extra.txt").exists()
 
 
-def test_a_name_that_the_archive_lacks_is_an_error(mirror_folder: Path, tmp_path: Path) -> None:
+def test_a_name_that_the_archive_lacks_is_an_error(
+    mirror_folder: Path, download: Download
+) -> None:
     content = archive_of({"other.txt": CONTENT})
     (mirror_folder / "example.org/set.tar.gz").write_bytes(content)
-    entry = dataset(archives=[archive_source(content, "train.txt")])
     with pytest.raises(DataError, match=r"holds no file train\.txt, only other\.txt"):
-        download_dataset(entry, tmp_path / "raw", tmp_path / "kept", str(mirror_folder))
+        download(mirror_folder, archives=[archive_source(content, "train.txt")])
 
 
 def test_a_fresh_folder_holds_nothing_of_the_earlier_content(tmp_path: Path) -> None:
