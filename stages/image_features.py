@@ -1,15 +1,25 @@
-"""Stage `image_features`: reads data/graph and data/images, writes data/features/image.parquet."""
+"""Stage `image_features`: reads data/graph and data/images, writes data/features/image.parquet.
+
+Where `image_features.precomputed` names a file of ready features, it is read instead of images.
+"""
 
 from imf_core.config import load_params
 from imf_core.device import explain_out_of_memory
 from imf_core.features.images_to_vectors import write_image_features
+from imf_core.features.precomputed import describe, write_precomputed_features
 from stages.layout import GRAPH, IMAGE_FEATURES, IMAGES, PARAMS
 from stages.runner import run_stage, state_folder
 
 
 def main() -> None:
-    """Encodes the pictures and prints how many entities have one."""
+    """Encodes the pictures, or takes ready features, and prints how many entities have any."""
     params = load_params(PARAMS).image_features
+    if params.precomputed is not None:
+        found = write_precomputed_features(
+            "image_features", GRAPH / "entities.parquet", params.precomputed, IMAGE_FEATURES
+        )
+        print("\n".join(describe(found)))
+        return
     with explain_out_of_memory("lower image_features.batch_size or image_features.dim"):
         features = write_image_features(
             GRAPH / "entities.parquet", IMAGES, params, state_folder() / "features", IMAGE_FEATURES

@@ -1,15 +1,25 @@
-"""Stage `text_features`: reads data/graph, writes data/features/text.parquet."""
+"""Stage `text_features`: reads data/graph, writes data/features/text.parquet.
+
+Where `text_features.precomputed` names a file of ready features, it is read instead of texts.
+"""
 
 from imf_core.config import load_params
 from imf_core.device import explain_out_of_memory
+from imf_core.features.precomputed import describe, write_precomputed_features
 from imf_core.features.texts_to_vectors import write_text_features
 from stages.layout import GRAPH, PARAMS, TEXT_FEATURES
 from stages.runner import run_stage, state_folder
 
 
 def main() -> None:
-    """Encodes the texts and prints how many entities have one."""
+    """Encodes the texts, or takes ready features, and prints how many entities have any."""
     params = load_params(PARAMS).text_features
+    if params.precomputed is not None:
+        found = write_precomputed_features(
+            "text_features", GRAPH / "entities.parquet", params.precomputed, TEXT_FEATURES
+        )
+        print("\n".join(describe(found)))
+        return
     with explain_out_of_memory("lower text_features.batch_size or text_features.dim"):
         features = write_text_features(
             GRAPH / "entities.parquet", params, state_folder() / "features", TEXT_FEATURES

@@ -1,5 +1,6 @@
 """The typed parameters: every fault is named with key, value, bound and file."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,10 @@ def test_an_unknown_key_like_no_other_is_named_alone(load_changed: LoadChanged) 
 def test_a_value_of_another_type_is_named(
     section: str, key: str, load_changed: LoadChanged
 ) -> None:
-    with pytest.raises(
-        ConfigError, match=rf"params\.yaml: {section}\.{key} must be .*, got \{{\}}"
-    ):
-        load_changed(section, key, {})
+    value: object = 3 if key == "precomputed" else {}
+    message = rf"params\.yaml: {section}\.{key} must be .*, got {re.escape(str(value))}"
+    with pytest.raises(ConfigError, match=message):
+        load_changed(section, key, value)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,12 @@ def test_yes_is_no_number(load_changed: LoadChanged) -> None:
 
 def test_a_whole_number_serves_as_a_fraction(load_changed: LoadChanged) -> None:
     assert load_changed("images", "timeout_seconds", 30).images.timeout_seconds == 30.0
+
+
+@pytest.mark.parametrize("sha256", ["", "0" * 63, "g" * 64, "A" * 64])
+def test_ready_features_are_pinned_by_a_hash(sha256: str, load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"image_features\.precomputed\.sha256 .*pattern"):
+        load_changed("image_features", "precomputed", {"path": "a.npy", "sha256": sha256})
 
 
 def test_repeated_modalities_are_refused(load_changed: LoadChanged) -> None:

@@ -99,9 +99,15 @@ def describe(summary: Summary) -> list[str]:
         f"image source {entities['with_image_source']}",
     ]
     if not entities["with_image_source"]:
-        lines.append("no entity has an image: leave `image` out of model.modalities to train")
+        lines.append(
+            "no entity has an image: to train, leave `image` out of model.modalities or give ready "
+            "features (image_features.precomputed)"
+        )
     if not entities["with_name"] + entities["with_description"]:
-        lines.append("no entity has a text: leave `text` out of model.modalities to train")
+        lines.append(
+            "no entity has a text: to train, leave `text` out of model.modalities or give ready "
+            "features (text_features.precomputed)"
+        )
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What the encoders need to know of the graph: how many entities, and the text about each.
+"""What the encoders need to know of the graph: its entities, and the text about each.
 
 Only `entities.parquet` is read: another split of the same facts leaves features as they are.
 """
@@ -27,6 +27,16 @@ class EntityTexts:
     def num_entities(self) -> int:
         """Number of entities, E."""
         return len(self.texts)
+
+
+def read_entity_labels(path: Path) -> tuple[list[str], str]:
+    """Reads the labels in id order from `entities.parquet`, and the graph's fingerprint.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    labels = read_parquet(path, ["entity_label"])["entity_label"].to_pylist()
+    return labels, read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
 
 
 def read_entity_texts(path: Path) -> EntityTexts:

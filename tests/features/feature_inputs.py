@@ -72,7 +72,6 @@ def images_params(**changes: object) -> ImagesParams:
         "max_source_bytes": 100_000,
         "max_source_pixels": 1_000_000,
         "images_per_shard": 4,
-        "timeout_seconds": 5.0,
         **changes,
     }
     return ImagesParams.model_validate(values)
@@ -80,6 +79,7 @@ def images_params(**changes: object) -> ImagesParams:
 
 def image_features_params(**changes: object) -> ImageFeaturesParams:
     values = {
+        "precomputed": None,
         "model": "builtin:colour-pca",
         "revision": None,
         "dim": 8,
@@ -92,6 +92,7 @@ def image_features_params(**changes: object) -> ImageFeaturesParams:
 
 def text_features_params(**changes: object) -> TextFeaturesParams:
     values = {
+        "precomputed": None,
         "model": "builtin:tfidf-svd",
         "revision": None,
         "pooling": "mean",

@@ -1,0 +1,208 @@
+"""The rows of a file of ready features, in batches: to whom each belongs and its vector.
+
+Two formats are read. Parquet, streamed: a column `entity` (label) or `entity_id` (position in the
+graph's entities), and a column `vector`, a list of floats. NumPy's `.npy`, mapped into memory: a
+structured array with the same two fields, or a plain array with one row per entity id. Pickles
+are never loaded, since they can run code.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from imf_core.errors import ConfigError, DataError
+
+LABEL, ID, VECTOR = "entity", "entity_id", "vector"
+SUFFIXES = (".parquet", ".npy")
+BATCH_ROWS = 1024
+FLOAT_BYTES = {2, 4, 8}
+_NPY_MAGIC = b"\x93NUMPY"
+_PLAIN = "np.save('features.npy', np.asarray(vectors, dtype=np.float32))"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Consecutive rows of the file.
+
+    Attributes:
+        first: Position of the first one in the file.
+        entities: To whom the vectors belong: labels, or else ids, shape: (n,), any integer dtype.
+        vectors: shape: (n, F), dtype: float16, float32 or float64.
+    """
+
+    first: int
+    entities: list[str] | np.ndarray
+    vectors: np.ndarray
+
+
+def read_rows(path: Path, num_entities: int) -> Iterator[Rows]:
+    """Reads the file from its start to its end.
+
+    Args:
+        path: A `.parquet` or `.npy` file.
+        num_entities: E; a plain array must have as many rows.
+
+    Yields:
+        At most `BATCH_ROWS` rows at a time, all vectors of one length.
+
+    Raises:
+        ConfigError: If the file's name ends otherwise.
+        DataError: If the file is damaged, a pickle, or not made of the columns named above.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(
+            f"precomputed.path in params.yaml must end in {' or '.join(SUFFIXES)}, got {path}"
+        )
+    yield from _parquet_rows(path) if suffix == ".parquet" else _npy_rows(path, num_entities)
+
+
+def _parquet_rows(path: Path) -> Iterator[Rows]:
+    """Streams a Parquet file."""
+    first = dim = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            key = _key_column(file.schema_arrow, path)
+            for batch in file.iter_batches(BATCH_ROWS, columns=[key, VECTOR]):
+                entities, vectors = batch.column(key), batch.column(VECTOR)
+                _require_no_null(key, entities, first, path)
+                _require_no_null(VECTOR, vectors, first, path)
+                lengths = np.asarray(pc.list_value_length(vectors))
+                if first == 0:
+                    dim = int(lengths[0])
+                if (lengths != dim).any():
+                    row = int((lengths != dim).argmax())
+                    raise DataError(
+                        f"{path}: the vector of row {first + row} has {lengths[row]} numbers, "
+                        f"that of row 0 has {dim}; all must have the same length"
+                    )
+                flat = vectors.flatten().to_numpy(zero_copy_only=False)
+                keys = (
+                    entities.cast(pa.string()).to_pylist() if key == LABEL else entities.to_numpy()
+                )
+                yield Rows(first, keys, flat.reshape(len(batch), dim))
+                first += len(batch)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} cannot be read as Parquet ({error}); fetch or make it again"
+        ) from error
+
+
+def _key_column(schema: pa.Schema, path: Path) -> str:
+    """Names the column that says whose a vector is, after checking both columns and their types."""
+    key = _key(schema.names, path, "column")
+    kind = schema.field(key).type
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    is_label = pa.types.is_string(plain) or pa.types.is_large_string(plain)
+    if not (is_label if key == LABEL else pa.types.is_integer(kind)):
+        wanted = "strings" if key == LABEL else "integers"
+        raise DataError(f"{path}: the column {key} must hold {wanted}, its type is {kind}")
+    kind = schema.field(VECTOR).type
+    is_list = any(
+        check(kind)
+        for check in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    )
+    if not is_list or not pa.types.is_floating(kind.value_type):
+        raise DataError(
+            f"{path}: the column {VECTOR} must hold lists of floats (16, 32 or 64 bits), its type "
+            f"is {kind}; cast it and write the file again"
+        )
+    return key
+
+
+def _require_no_null(name: str, column: pa.Array, first: int, path: Path) -> None:
+    """Raises a `DataError` that names the first row without a value."""
+    if column.null_count:
+        row = first + int(np.asarray(column.is_null()).argmax())
+        raise DataError(f"{path}: row {row} has no {name}; leave the row out or fill it in")
+
+
+def _npy_rows(path: Path, num_entities: int) -> Iterator[Rows]:
+    """Reads an array that stays on disk."""
+    array = _open_npy(path)
+    if array.dtype.names is None:
+        _require_one_row_per_entity(array, num_entities, path)
+        vectors, key = array, None
+    else:
+        key = _key(list(array.dtype.names), path, "field")
+        kinds, wanted = ("US", "strings") if key == LABEL else ("iu", "integers")
+        if array.ndim != 1 or array[key].ndim != 1 or array[key].dtype.kind not in kinds:
+            raise DataError(
+                f"{path}: the field {key} must hold {wanted}, one in each row, its type is "
+                f"{array[key].dtype} in the shape {array[key].shape}"
+            )
+        vectors = array[VECTOR]
+    if vectors.dtype.kind != "f" or vectors.dtype.itemsize not in FLOAT_BYTES or vectors.ndim != 2:
+        raise DataError(
+            f"{path}: vectors must be floats of 16, 32 or 64 bits in the shape (rows, numbers), "
+            f"got {vectors.dtype} in the shape {vectors.shape}; convert them: {_PLAIN}"
+        )
+    for first in range(0, len(vectors), BATCH_ROWS):
+        part = slice(first, first + BATCH_ROWS)
+        batch = np.array(vectors[part])
+        if key is None:
+            yield Rows(first, np.arange(first, first + len(batch)), batch)
+        elif key == LABEL:
+            yield Rows(first, _labels(array[key][part], first, path), batch)
+        else:
+            yield Rows(first, np.array(array[key][part]), batch)
+
+
+def _open_npy(path: Path) -> np.ndarray:
+    """Maps the array of a `.npy` file into memory, without loading any pickle."""
+    with path.open("rb") as file:
+        magic = file.read(len(_NPY_MAGIC))
+    if magic != _NPY_MAGIC:
+        raise DataError(
+            f"{path} is no .npy file: pickles and archives are not loaded, whatever their name; if "
+            f"you trust its source, load it yourself and save the plain array: {_PLAIN}"
+        )
+    try:
+        array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}); fetch or make it again. Python objects are pickled "
+            f"in a .npy file and not loaded; save plain numbers: {_PLAIN}"
+        ) from error
+    return array
+
+
+def _require_one_row_per_entity(array: np.ndarray, num_entities: int, path: Path) -> None:
+    """Raises a `DataError` where rows without a key cannot be told apart."""
+    if array.ndim > 0 and len(array) == num_entities:
+        return
+    raise DataError(
+        f"{path}: an array without ids must have one row per entity of the graph, {num_entities}, "
+        f"got the shape {array.shape}; say whose each row is: Parquet with the columns {LABEL} "
+        f"and {VECTOR}"
+    )
+
+
+def _key(names: list[str], path: Path, part: str) -> str:
+    """Names the column or field that says whose a vector is."""
+    keys = [name for name in (LABEL, ID) if name in names]
+    if len(keys) != 1 or VECTOR not in names:
+        raise DataError(
+            f"{path} must have a {part} {VECTOR} and one of {LABEL} (label) and {ID} (position in "
+            f"the graph's entities); it has {', '.join(names)}"
+        )
+    return keys[0]
+
+
+def _labels(labels: np.ndarray, first: int, path: Path) -> list[str]:
+    """Returns labels as strings; bytes are read as UTF-8."""
+    if labels.dtype.kind == "U":
+        found: list[str] = labels.tolist()
+        return found
+    try:
+        return [label.decode("utf-8") for label in labels.tolist()]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: a label among the rows from {first} is not UTF-8 ({error}); save labels as "
+            "strings"
+        ) from error
