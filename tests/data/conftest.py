@@ -32,7 +32,9 @@ def make_folder(tmp_path: Path) -> MakeFolder:
 
 @pytest.fixture
 def prepare_params() -> PrepareParams:
-    return PrepareParams(split="leak-free", valid_fraction=0.1, test_fraction=0.1, seed=0)
+    return PrepareParams(
+        split="leak-free", test="as-given", valid_fraction=0.1, test_fraction=0.1, seed=0
+    )
 
 
 @pytest.fixture
