@@ -7,7 +7,7 @@ from imf_core.data.atlas import write_atlas
 from imf_core.data.download import download_dataset
 from imf_core.data.folder import copy_folder
 from imf_core.data.raw import fresh_folder
-from imf_core.data.registry import FOLDER, EmbeddedDataset, find_dataset
+from imf_core.data.registry import FOLDER, DownloadedDataset, EmbeddedDataset, find_dataset
 from stages.layout import PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
@@ -26,11 +26,16 @@ def main() -> None:
                 print(f"warning: {copied.missing_images} images of the index are missing")
             return
         dataset = find_dataset(params.name)
-        if isinstance(dataset, EmbeddedDataset):
-            write_atlas(raw)
-        else:
-            download_dataset(dataset, raw, state_folder() / "downloads", mirror())
+        fill_registered(dataset, raw)
         print(f"{params.name}: {dataset.title} (licence: {dataset.licence})")
+
+
+def fill_registered(dataset: EmbeddedDataset | DownloadedDataset, raw: Path) -> None:
+    """Puts the source files of a registered set into `raw`."""
+    if isinstance(dataset, EmbeddedDataset):
+        write_atlas(raw)
+    else:
+        download_dataset(dataset, raw, state_folder() / "downloads", mirror())
 
 
 if __name__ == "__main__":
