@@ -9,7 +9,7 @@ byte-identical and downstream stages at rest.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,16 @@ def read_json(path: Path) -> Any:
     return _read(path, lambda: json.loads(path.read_text(encoding="utf-8")))
 
 
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows that share their keys as CSV, fractions with four digits."""
+    rows = list(rows)
+    lines = [",".join(rows[0])] if rows else []
+    for row in rows:
+        cells = [f"{x:.4f}" if isinstance(x, float) else _quoted(str(x)) for x in row.values()]
+        lines.append(",".join(cells))
+    write_text(path, "\n".join(lines) + "\n")
+
+
 def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | None = None) -> None:
     """Writes a table as zstd-compressed Parquet with `metadata` in the file's schema."""
     schema_metadata = dict(sorted((metadata or {}).items()))
@@ -112,3 +122,8 @@ def _read(path: Path, reader: Callable[[], Any]) -> Any:
         raise DataError(
             f"{path} cannot be read ({error}); delete it and run `dvc repro` to make it again"
         ) from error
+
+
+def _quoted(cell: str) -> str:
+    """Quotes a cell that holds a separator."""
+    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n\r') else cell

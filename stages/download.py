@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
-from imf_core.config import load_params
+from imf_core.config import FetchParams, load_params
 from imf_core.data.atlas import write_atlas
 from imf_core.data.download import download_dataset
 from imf_core.data.folder import copy_folder
 from imf_core.data.raw import fresh_folder
 from imf_core.data.rdf import write_rdf_as_folder
-from imf_core.data.registry import FOLDER, RDF, EmbeddedDataset, find_dataset
+from imf_core.data.registry import (
+    FOLDER,
+    RDF,
+    DownloadedDataset,
+    EmbeddedDataset,
+    find_dataset,
+)
 from stages.layout import PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
@@ -16,31 +22,47 @@ from stages.runner import mirror, run_stage, state_folder
 def main() -> None:
     """Fills `data/raw`."""
     params = load_params(PARAMS)
-    dataset = params.dataset
+    name, path = params.dataset.name, Path(params.dataset.path)
     with fresh_folder(RAW) as raw:
-        if dataset.name == FOLDER:
-            copied = copy_folder(Path(dataset.path), raw)
-            print(
-                f"{dataset.path}: copied {', '.join(copied.texts)} and {copied.images} images; "
-                f"{copied.urls} images to fetch from URLs"
-            )
-            if copied.missing_images:
-                print(f"warning: {copied.missing_images} images of the index are missing")
-            return
-        if dataset.name == RDF:
-            counts = write_rdf_as_folder(Path(dataset.path), raw)
-            print(
-                f"{dataset.path}: {counts.facts} facts, {counts.literals} literals, {counts.images} "
-                f"images to fetch; left out: {counts.without_iri} statements with blank nodes, "
-                f"{counts.images_without_url} images without a web address"
-            )
-            return
-        entry = find_dataset(dataset.name)
-        if isinstance(entry, EmbeddedDataset):
-            write_atlas(raw)
+        if name == FOLDER:
+            fill_from_folder(path, raw)
+        elif name == RDF:
+            fill_from_rdf(path, raw)
         else:
-            download_dataset(entry, raw, state_folder() / "downloads", params.fetch, mirror())
-        print(f"{dataset.name}: {entry.title} (licence: {entry.licence})")
+            entry = find_dataset(name)
+            fill_registered(entry, raw, params.fetch)
+            print(f"{name}: {entry.title} (licence: {entry.licence})")
+
+
+def fill_from_folder(path: Path, raw: Path) -> None:
+    """Copies a user's folder into `raw` and prints what it held."""
+    copied = copy_folder(path, raw)
+    print(
+        f"{path}: copied {', '.join(copied.texts)} and {copied.images} images; {copied.urls} images "
+        "to fetch from URLs"
+    )
+    if copied.missing_images:
+        print(f"warning: {copied.missing_images} images of the index are missing")
+
+
+def fill_from_rdf(path: Path, raw: Path) -> None:
+    """Turns a user's RDF dump into the files of `raw` and prints what it held."""
+    counts = write_rdf_as_folder(path, raw)
+    print(
+        f"{path}: {counts.facts} facts, {counts.literals} literals, {counts.images} images to "
+        f"fetch; left out: {counts.without_iri} statements with blank nodes, "
+        f"{counts.images_without_url} images without a web address"
+    )
+
+
+def fill_registered(
+    dataset: EmbeddedDataset | DownloadedDataset, raw: Path, fetch: FetchParams
+) -> None:
+    """Puts the source files of a registered set into `raw`."""
+    if isinstance(dataset, EmbeddedDataset):
+        write_atlas(raw)
+    else:
+        download_dataset(dataset, raw, state_folder() / "downloads", fetch, mirror())
 
 
 if __name__ == "__main__":

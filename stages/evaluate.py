@@ -5,13 +5,12 @@ Test is scored here, once, with the model that valid selected.
 
 import pyarrow as pa
 
-from imf_core.artifacts import write_json, write_parquet, write_text
+from imf_core.artifacts import write_csv, write_json, write_parquet
 from imf_core.config import load_params
 from imf_core.data.known_tails import known_tails_in
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.evaluation.ranking import rank_triples
 from imf_core.evaluation.report import (
-    as_csv,
     by_degree,
     by_media,
     by_relation,
@@ -41,9 +40,9 @@ def main() -> None:
             metrics[split] = overall_metrics(table)
             ranks.append(rank_rows(table, graph, split))
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
-    write_text(EVALUATION / "by_relation.csv", as_csv(by_relation(table, graph)))
-    write_text(EVALUATION / "by_degree.csv", as_csv(by_degree(table, graph)))
-    write_text(EVALUATION / "by_media.csv", as_csv(by_media(table, is_present)))
+    write_csv(EVALUATION / "by_relation.csv", by_relation(table, graph))
+    write_csv(EVALUATION / "by_degree.csv", by_degree(table, graph))
+    write_csv(EVALUATION / "by_media.csv", by_media(table, is_present))
     write_parquet(EVALUATION / "ranks.parquet", pa.concat_tables(ranks))
     write_json(EVALUATION / "metrics.json", metrics)
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")

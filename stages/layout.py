@@ -11,6 +11,7 @@ IMAGE_FEATURES = Path("data/features/image.parquet")
 TEXT_FEATURES = Path("data/features/text.parquet")
 
 DATA_SUMMARY = Path("results/data.json")
+DATA_RELATIONS = Path("results/data_relations.csv")
 TRAINING = Path("results/training")
 MODEL = Path("results/model")
 EVALUATION = Path("results/evaluation")

@@ -1,12 +1,12 @@
-"""Stage `prepare`: the graph with its splits, the image sources and a summary of both."""
+"""Stage `prepare`: the graph with its splits, the image sources and an audit of both."""
 
-from imf_core.artifacts import write_json
+from imf_core.artifacts import write_csv, write_json
 from imf_core.config import load_params
 from imf_core.data.graph import save_graph
 from imf_core.data.image_sources import save_image_sources
 from imf_core.data.prepare import prepare_graph
 from imf_core.data.summary import describe, warnings
-from stages.layout import DATA_SUMMARY, GRAPH, PARAMS, RAW
+from stages.layout import DATA_RELATIONS, DATA_SUMMARY, GRAPH, PARAMS, RAW
 from stages.runner import run_stage
 
 
@@ -17,6 +17,7 @@ def main() -> None:
     save_graph(prepared.graph, GRAPH)
     save_image_sources(prepared.images, prepared.graph.fingerprint, GRAPH)
     write_json(DATA_SUMMARY, prepared.summary)
+    write_csv(DATA_RELATIONS, prepared.relation_rows)
     for line in describe(prepared.summary):
         print(line)
     for line in warnings(prepared.summary):

@@ -1,5 +1,6 @@
 """Files written whole or not at all, the same bytes each time."""
 
+import csv
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from imf_core.artifacts import (
     read_json,
     read_parquet,
     read_parquet_metadata,
+    write_csv,
     write_json,
     write_parquet,
     write_text,
@@ -127,3 +129,15 @@ def test_a_truncated_table_is_a_damaged_file(kept: float, tmp_path: Path, table:
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(DataError, match=r"file\.parquet cannot be read"):
         read_parquet(path)
+
+
+@pytest.mark.parametrize("cell", ["a,b", 'say "x"', "two\nlines", "two\rlines", "plain", ""])
+def test_a_cell_is_read_back_from_csv_as_it_was(cell: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "table.csv", [{"label": cell, "queries": 3}])
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["label", "queries"], [cell, "3"]]
+
+
+def test_fractions_have_four_digits_in_csv(tmp_path: Path) -> None:
+    write_csv(tmp_path / "table.csv", [{"mrr": 1 / 3, "queries": 2}])
+    assert (tmp_path / "table.csv").read_text() == "mrr,queries\n0.3333,2\n"

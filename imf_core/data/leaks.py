@@ -1,15 +1,20 @@
 """Counts what stands in more than one split, and what is asked without ever being taught.
 
-In: the facts of the splits. Out: plain counts for the data summary. An overlap is counted in
-lines of the first-named split; a linked pair is a fact whose two entities are joined in train by
-any relation in any direction, so that its answer may be read off there.
+In: the facts of the splits, an absent split counting as empty. Out: plain counts for the data
+summary. An overlap is counted in lines of the first-named split; a copy is a fact that train gives
+away by a redundant relation (`copies`); a linked pair is a fact whose two entities are joined in
+train by any relation in any direction, so that its answer may be read off there.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from imf_core.data.copies import find_copies
 from imf_core.data.holdout import Facts, Mask, fact_keys, pair_keys
+from imf_core.data.redundancy import Redundancy
+
+HELD_OUT_SPLITS = ("valid", "test")
 
 
 def is_among(facts: Facts, others: Facts, num_entities: int, num_relations: int) -> Mask:
@@ -18,13 +23,32 @@ def is_among(facts: Facts, others: Facts, num_entities: int, num_relations: int)
     return np.isin(keys, fact_keys(others, num_entities, num_relations))
 
 
+def count_leaks(
+    facts: Mapping[str, Facts], redundancy: Redundancy, num_entities: int, num_relations: int
+) -> dict[str, int]:
+    """Counts everything by which train, valid and test are not independent of one another.
+
+    Args:
+        facts: Split name -> facts, shape: (N, 3).
+        redundancy: Which relations say the same.
+        num_entities: E.
+        num_relations: R.
+    """
+    return {
+        **count_overlaps(facts, num_entities, num_relations),
+        **count_copies(facts, redundancy, num_entities, num_relations),
+        **count_linked_pairs(facts, num_entities),
+        **count_unseen(facts),
+    }
+
+
 def count_overlaps(
     facts: Mapping[str, Facts], num_entities: int, num_relations: int
 ) -> dict[str, int]:
     """Counts the lines of valid and test that stand in another split as well.
 
     Args:
-        facts: Split name -> facts, shape: (N, 3); an absent split counts as empty.
+        facts: Split name -> facts, shape: (N, 3).
         num_entities: E.
         num_relations: R.
 
@@ -32,8 +56,7 @@ def count_overlaps(
         `valid_in_train`, `valid_in_test_only` (not in train), `valid_new` (in neither) and
         `test_in_train`.
     """
-    none = np.empty((0, 3), dtype=np.int64)
-    train, valid, test = (facts.get(split, none) for split in ("train", "valid", "test"))
+    train, valid, test = (_facts_of(facts, split) for split in ("train", "valid", "test"))
     in_train = is_among(valid, train, num_entities, num_relations)
     in_test = is_among(valid, test, num_entities, num_relations)
     return {
@@ -44,22 +67,49 @@ def count_overlaps(
     }
 
 
+def count_copies(
+    facts: Mapping[str, Facts], redundancy: Redundancy, num_entities: int, num_relations: int
+) -> dict[str, int]:
+    """Counts the facts of valid and test that train gives away, by the way and in all.
+
+    Returns:
+        For both splits `_symmetric_copies`, `_inverse_copies`, `_duplicate_copies`, which may
+        share facts, and `_given_away`: facts that stand in train word for word or are any of
+        these, each counted once.
+    """
+    counts = {}
+    for split in HELD_OUT_SPLITS:
+        copies = find_copies(
+            _facts_of(facts, split), facts["train"], redundancy, num_entities, num_relations
+        )
+        counts[f"{split}_symmetric_copies"] = int(copies.symmetric.sum())
+        counts[f"{split}_inverse_copies"] = int(copies.inverse.sum())
+        counts[f"{split}_duplicate_copies"] = int(copies.duplicate.sum())
+        counts[f"{split}_given_away"] = int(copies.given_away.sum())
+    return counts
+
+
 def count_linked_pairs(facts: Mapping[str, Facts], num_entities: int) -> dict[str, int]:
     """Counts the facts of valid and test whose unordered pair of entities is linked in train."""
     train = pair_keys(facts["train"], num_entities)
     return {
         f"{split}_pairs_linked_in_train": int(
-            np.isin(pair_keys(facts[split], num_entities), train).sum()
+            np.isin(pair_keys(_facts_of(facts, split), num_entities), train).sum()
         )
-        for split in ("valid", "test")
+        for split in HELD_OUT_SPLITS
     }
 
 
 def count_unseen(facts: Mapping[str, Facts]) -> dict[str, int]:
     """Counts the distinct entities and relations of valid and test that train does not have."""
     counts = {}
-    for split in ("valid", "test"):
+    for split in HELD_OUT_SPLITS:
         for noun, columns in (("entities", [0, 2]), ("relations", [1])):
-            unseen = np.setdiff1d(facts[split][:, columns], facts["train"][:, columns])
+            unseen = np.setdiff1d(_facts_of(facts, split)[:, columns], facts["train"][:, columns])
             counts[f"{split}_{noun}_unseen_in_train"] = len(unseen)
     return counts
+
+
+def _facts_of(facts: Mapping[str, Facts], split: str) -> Facts:
+    """Returns the facts of a split, none if it is absent."""
+    return facts.get(split, np.empty((0, 3), dtype=np.int64))

@@ -2,8 +2,13 @@
 
 In: the facts of a source, split or not, with their duplicates. Out: three splits. What the source
 gives is kept where it can be used; what is missing, or contaminated beyond use, is held out of
-train (`holdout`). Test is never changed, except that a fact in it counts once; where the split is
-to be leak-free, what test holds leaves train.
+train (`holdout`). A fact counts once in its split.
+
+Test is changed only where `prepare.test: cleaned` asks for it: then the facts that train gives away
+(`copies`) leave test, and stay in train those that stand there word for word. Where it is
+`as-given`, test stays whole, and if the split is to be leak-free, the facts that stand in both
+leave train instead; copies under redundant relations stay in both and are counted. A cleaned-out
+fact that train has only in another form is in no split, hence not known to filtered ranking.
 """
 
 from collections.abc import Mapping
@@ -12,8 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from imf_core.config import PrepareParams
+from imf_core.data.copies import find_copies
 from imf_core.data.holdout import Facts, fact_keys, hold_out
 from imf_core.data.leaks import is_among
+from imf_core.data.redundancy import Redundancy
 from imf_core.errors import DataError
 
 # A valid of which more than this share of lines stands in train or test is rebuilt, one of which
@@ -32,10 +39,11 @@ class Splits:
         facts: Split name -> distinct facts, shape: (N, 3), dtype: int64.
         duplicate_lines: Split name -> lines dropped because the split has the fact already.
         valid_source: `as given`, `as given, cleaned` or `held out of train`.
-        test_source: `as given` or `held out of train`.
+        test_source: Likewise.
         valid_dropped: Distinct valid facts dropped because train or test has them.
         valid_returned_to_train: Distinct facts of a discarded valid that joined train.
         train_dropped: Distinct train facts dropped because test has them word for word.
+        test_dropped: Distinct test facts dropped because train gives them away.
     """
 
     facts: dict[str, Facts]
@@ -45,25 +53,32 @@ class Splits:
     valid_dropped: int
     valid_returned_to_train: int
     train_dropped: int
+    test_dropped: int
 
 
 def make_splits(
-    found: Mapping[str, Facts], num_entities: int, num_relations: int, params: PrepareParams
+    found: Mapping[str, Facts],
+    redundancy: Redundancy,
+    num_entities: int,
+    num_relations: int,
+    params: PrepareParams,
 ) -> Splits:
     """Makes train, valid and test out of the splits that a source has.
 
     Args:
         found: Split name -> lines of the source, shape: (N, 3), dtype: int64; `valid` and `test`
             may be absent.
+        redundancy: Which relations give one another's facts away.
         num_entities: E.
         num_relations: R.
-        params: Kind of split, fractions and seed.
+        params: Kind of split, whether test is cleaned, fractions and seed.
 
     Returns:
         The three splits, none of them empty.
 
     Raises:
-        DataError: If a split is missing and no fact can be held out for it.
+        DataError: If a split is missing and no fact can be held out for it, or train gives every
+            fact of a test away that is to be cleaned.
     """
     facts = {
         split: _drop_duplicates(lines, num_entities, num_relations)
@@ -85,7 +100,11 @@ def make_splits(
             returned, valid_source = len(clean), HELD_OUT
         elif dropped:
             facts["valid"], valid_source = clean, CLEANED
-    train_dropped = 0
+    test_dropped = train_dropped = 0
+    if params.test == "cleaned" and "test" in found:
+        clean = _clean_test(facts, redundancy, num_entities, num_relations)
+        test_dropped = len(facts["test"]) - len(clean)
+        facts["test"], test_source = clean, CLEANED if test_dropped else GIVEN
     if params.split == "leak-free" and "test" in found:
         leaking = is_among(facts["train"], facts["test"], num_entities, num_relations)
         train_dropped = int(leaking.sum())
@@ -97,7 +116,31 @@ def make_splits(
                     facts, split, round(fraction * wanted), num_entities, num_relations, params.seed
                 )
             )
-    return Splits(facts, duplicates, valid_source, test_source, dropped, returned, train_dropped)
+    return Splits(
+        facts,
+        duplicates,
+        valid_source,
+        test_source,
+        dropped,
+        returned,
+        train_dropped,
+        test_dropped,
+    )
+
+
+def _clean_test(
+    facts: Mapping[str, Facts], redundancy: Redundancy, num_entities: int, num_relations: int
+) -> Facts:
+    """Returns the facts of test that train does not give away."""
+    test, train = facts["test"], facts["train"]
+    given_away = find_copies(test, train, redundancy, num_entities, num_relations).given_away
+    if given_away.all():
+        raise DataError(
+            f"train gives each of the {len(test)} test facts away, so that prepare.test: cleaned "
+            "leaves none; set prepare.test: as-given, or take test.txt away and have a new test "
+            "held out of train"
+        )
+    return test[~given_away]
 
 
 def _hold_out(

@@ -1,6 +1,6 @@
 """From a rank table to the figures people read: overall, by side, head, relation, degree, media."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -92,16 +92,6 @@ def rank_rows(table: RankTable, graph: Graph, split: str) -> pa.Table:
     return pa.table(columns)
 
 
-def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Writes rows that share their keys as CSV, fractions with four digits."""
-    rows = list(rows)
-    lines = [",".join(rows[0])] if rows else []
-    for row in rows:
-        cells = [f"{x:.4f}" if isinstance(x, float) else _quoted(str(x)) for x in row.values()]
-        lines.append(",".join(cells))
-    return "\n".join(lines) + "\n"
-
-
 def _row(labels: Mapping[str, str], table: RankTable, mask: Mask) -> dict[str, Any]:
     """Returns the MRR of every scorer and the hits of the combined one over some queries."""
     row: dict[str, Any] = {**labels, "queries": int(mask.sum())}
@@ -114,8 +104,3 @@ def _row(labels: Mapping[str, str], table: RankTable, mask: Mask) -> dict[str, A
         if name != COMBINED:
             row[f"mrr_{name}"] = rank_metrics(rank[mask], table.num_candidates[mask])["mrr"]
     return row
-
-
-def _quoted(cell: str) -> str:
-    """Quotes a cell that holds a separator."""
-    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n\r') else cell

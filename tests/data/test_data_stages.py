@@ -49,6 +49,8 @@ def test_a_folder_goes_through_both_stages(
     graph = load_graph(project / "data/graph")
     assert len(read_parquet(project / "data/graph/image_sources.parquet")) == 8
     assert read_json(project / "results/data.json")["entities"]["total"] == graph.num_entities
+    table = (project / "results/data_relations.csv").read_text().splitlines()
+    assert len(table) == 1 + graph.num_relations
     output = capsys.readouterr().out
     assert "copied train.txt" in output
     assert "folder: 137 entities, 9 relations" in output

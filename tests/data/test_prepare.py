@@ -132,8 +132,92 @@ def test_a_leaking_official_test_is_left_as_given_and_reported_loudly(
     assert len(prepared.graph.triples["test"]) == 4
     assert prepared.summary["leaks"]["test_in_train"] == 3
     assert warnings(prepared.summary)[0].startswith(
-        "LEAK: 3 of 4 test facts (75.0%) stand in train"
+        "LEAK: train gives away 3 of 4 test facts (75.0%): 3 word for word, 0 by a symmetric"
     )
+
+
+@pytest.fixture
+def redundant(ring_facts: list[str]) -> dict[str, list[str]]:
+    """The ring with a symmetric, an inverse and a duplicate relation, whose copies are in test."""
+    both = [f"e{i:02} sym e{i + 6:02}" for i in range(6)]
+    both += [f"e{i + 6:02} sym e{i:02}" for i in range(6)]
+    inverse = [f"e{(i + 1) % 12:02} inv e{i:02}" for i in range(12)]
+    duplicate = [f"e{i:02} dup e{(i + 2) % 12:02}" for i in range(12)]
+    return {
+        "train.txt": [*ring_facts, *both[1:], *inverse[1:], *duplicate[2:]],
+        "valid.txt": ["e00 r1 e09"],
+        "test.txt": ["e00 r1 e08", both[0], inverse[0], *duplicate[:2]],
+    }
+
+
+def test_copies_of_an_as_given_test_are_counted_and_reported_loudly(
+    prepare: Prepare, redundant: dict[str, list[str]]
+) -> None:
+    prepared = prepare(redundant)
+    relations, leaks = prepared.summary["relations"], prepared.summary["leaks"]
+    assert (relations["symmetric"], relations["inverse_pairs"], relations["duplicate_pairs"]) == (
+        1,
+        1,
+        1,
+    )
+    assert leaks["test_symmetric_copies"] == leaks["test_inverse_copies"] == 1
+    assert leaks["test_duplicate_copies"] == 2
+    assert prepared.summary["source"]["test_given_away"] == leaks["test_given_away"] == 4
+    assert len(prepared.graph.triples["test"]) == 5
+    assert warnings(prepared.summary)[0] == (
+        "LEAK: train gives away 4 of 5 test facts (80.0%): 0 word for word, 1 by a symmetric "
+        "relation, 1 by an inverse one, 2 by a duplicate one; test is left as given "
+        "(prepare.test: as-given) and its metrics flatter whoever copies; cleaned drops these"
+    )
+
+
+def test_a_cleaned_test_has_no_leak_left_and_says_what_went(
+    make_folder: MakeFolder, prepare_params: PrepareParams, redundant: dict[str, list[str]]
+) -> None:
+    cleaned = prepare_params.model_copy(update={"test": "cleaned"})
+    prepared = prepare_graph(make_folder(redundant), FOLDER, cleaned)
+    assert len(prepared.graph.triples["test"]) == 1
+    assert prepared.summary["test_source"] == "as given, cleaned"
+    assert prepared.summary["leaks"]["test_given_away"] == 0
+    assert prepared.summary["source"]["test_given_away"] == 4
+    assert prepared.summary["source"]["test_facts_dropped"] == 4
+    assert warnings(prepared.summary)[0] == (
+        "4 test facts are given away by train: dropped from test (prepare.test: cleaned)"
+    )
+
+
+def test_relations_are_redundant_in_all_splits_together_not_in_train_alone(
+    prepare: Prepare, redundant: dict[str, list[str]]
+) -> None:
+    # Without these, only 4 of the 8 facts that train has of `sym` have their reverse there.
+    moved = {"e08 sym e02", "e09 sym e03", "e10 sym e04"}
+    train = [row for row in redundant["train.txt"] if row not in moved]
+    prepared = prepare(
+        {**redundant, "train.txt": train, "test.txt": [*redundant["test.txt"], *sorted(moved)]}
+    )
+    assert prepared.summary["relations"]["symmetric"] == 1
+    assert prepared.summary["leaks"]["test_symmetric_copies"] == 4
+
+
+def test_every_relation_has_a_row_with_its_class(
+    prepare: Prepare, redundant: dict[str, list[str]]
+) -> None:
+    prepared = prepare(redundant)
+    rows = {row["relation"]: row for row in prepared.relation_rows}
+    assert list(rows) == prepared.graph.relation_labels
+    assert rows["inv"]["inverse_of"] == "r1"
+    assert rows["dup"]["duplicate_of"] == "r2"
+    assert rows["sym"]["symmetric"] == "yes"
+    assert {row["cardinality"] for row in rows.values()} == {"1-1"}
+    assert prepared.summary["relations"]["cardinality"] == {"1-1": 6, "1-n": 0, "n-1": 0, "n-n": 0}
+
+
+def test_media_coverage_is_told_as_a_share(prepare: Prepare) -> None:
+    files = {"entity2name.txt": "e01\tA\ne02\tB\ne03\tC\n", "image_index.tsv": "e03\ta.png\n"}
+    entities = prepare(files).summary["entities"]
+    assert entities["share_with_name"] == 0.25
+    assert entities["share_with_description"] == 0
+    assert entities["share_with_image_source"] == 1 / 12
 
 
 def test_a_contaminated_valid_is_reported_with_what_was_done(

@@ -7,6 +7,7 @@ import pytest
 from imf_core.config import PrepareParams
 from imf_core.data.download import download_dataset
 from imf_core.data.prepare import Prepared, prepare_graph
+from imf_core.data.redundancy import find_redundancy
 from imf_core.data.registry import DownloadedDataset, find_dataset, load_registry
 from imf_core.data.summary import warnings
 
@@ -64,7 +65,93 @@ def test_the_leaking_valid_of_db15k_is_found_and_rebuilt(
     assert summary["facts"]["train"] + summary["facts"]["valid"] == 79_222 + 73
     for count in ("valid_in_train", "valid_in_test_only", "valid_pairs_linked_in_train"):
         assert summary["leaks"][count] == 0
-    assert "9824 of 9904 valid lines (99.2%)" in warnings(summary)[0]
+    said = warnings(summary)
+    assert said[0].startswith("LEAK: train gives away 395 of 9902 test facts (4.0%): 0 word for")
+    assert "9824 of 9904 valid lines (99.2%)" in said[1]
+
+
+def found_in(prepared: Prepared, section: str, *keys: str) -> tuple[int, ...]:
+    return tuple(prepared.summary[section][key] for key in keys)
+
+
+COPIES = ("test_symmetric_copies", "test_inverse_copies", "test_duplicate_copies")
+
+
+def test_the_duplicate_relations_of_db15k_give_some_of_its_test_away(
+    mirror: Path, tmp_path: Path, official: PrepareParams
+) -> None:
+    prepared = prepare("db15k", mirror, tmp_path, official)
+    assert found_in(prepared, "relations", "symmetric", "inverse_pairs", "duplicate_pairs") == (
+        3,
+        0,
+        6,
+    )
+    assert found_in(prepared, "source", *COPIES, "test_given_away") == (3, 0, 422, 425)
+    assert prepared.summary["source"]["test_in_train"] == 0
+    rows = {row["relation"]: row for row in prepared.relation_rows}
+    band = rows["<http://dbpedia.org/ontology/associatedBand>"]
+    assert band["duplicate_of"] == "<http://dbpedia.org/ontology/associatedMusicalArtist>"
+
+
+def test_a_cleaned_test_of_db15k_loses_exactly_these(
+    mirror: Path, tmp_path: Path, official: PrepareParams
+) -> None:
+    cleaned = official.model_copy(update={"test": "cleaned"})
+    summary = prepare("db15k", mirror, tmp_path, cleaned).summary
+    assert summary["facts"] == {"train": 79_222, "valid": 7_481, "test": 9_902 - 425}
+    assert summary["leaks"]["test_given_away"] == 0
+
+
+def test_the_inverse_and_symmetric_relations_of_mkg_w_are_found(
+    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+) -> None:
+    prepared = prepare("mkg-w", mirror, tmp_path, prepare_params)
+    assert found_in(prepared, "relations", "symmetric", "inverse_pairs", "duplicate_pairs") == (
+        6,
+        4,
+        0,
+    )
+    assert found_in(prepared, "leaks", *COPIES, "test_given_away") == (57, 135, 0, 192)
+    assert prepared.summary["entities"]["without_train_fact"] == 491
+    rows = {row["relation"]: row for row in prepared.relation_rows}
+    followed_by, follows = (f"http://www.wikidata.org/entity/{p}" for p in ("P156", "P155"))
+    assert rows[followed_by]["inverse_of"] == follows
+    # Which train, a random four fifths of the facts, does not show.
+    graph = prepared.graph
+    in_train = find_redundancy(
+        graph.triples["train"].numpy(), graph.num_entities, graph.num_relations
+    )
+    assert graph.relation_labels.index(follows) not in in_train.inverse
+
+
+def test_a_third_of_the_test_of_wn18rr_is_given_away_by_symmetric_relations(
+    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+) -> None:
+    prepared = prepare("wn18rr", mirror, tmp_path, prepare_params)
+    symmetric = {row["relation"] for row in prepared.relation_rows if row["symmetric"] == "yes"}
+    assert symmetric == {"_derivationally_related_form", "_similar_to", "_verb_group"}
+    assert found_in(prepared, "leaks", *COPIES, "test_given_away") == (1_052, 0, 0, 1_052)
+    assert prepared.summary["relations"]["cardinality"] == {"1-1": 2, "1-n": 4, "n-1": 3, "n-n": 2}
+
+
+def test_fb15k_237_has_symmetric_relations_but_no_pair_that_train_links(
+    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+) -> None:
+    prepared = prepare("fb15k-237", mirror, tmp_path, prepare_params)
+    assert prepared.summary["relations"]["symmetric"] == 21
+    linked = ("valid_pairs_linked_in_train", "test_pairs_linked_in_train")
+    assert found_in(prepared, "leaks", *COPIES, *linked) == (0, 0, 0, 0, 0)
+    assert found_in(
+        prepared, "leaks", "valid_entities_unseen_in_train", "test_entities_unseen_in_train"
+    ) == (8, 29)
+
+
+def test_most_of_the_test_of_nations_is_given_away(
+    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+) -> None:
+    prepared = prepare("nations", mirror, tmp_path, prepare_params)
+    assert found_in(prepared, "leaks", *COPIES, "test_given_away") == (74, 10, 55, 120)
+    assert prepared.summary["leaks"]["test_pairs_linked_in_train"] == 201
 
 
 def test_the_official_valid_of_db15k_is_left_as_given(

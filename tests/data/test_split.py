@@ -5,10 +5,18 @@ import pytest
 
 from imf_core.config import PrepareParams
 from imf_core.data.holdout import Facts, pair_keys
+from imf_core.data.redundancy import Redundancy
 from imf_core.data.split import CLEANED, GIVEN, HELD_OUT, Splits, make_splits
 from imf_core.errors import DataError
 
 ENTITIES, RELATIONS = 40, 3
+
+# Relation 0 is symmetric, 1 and 2 are inverse as well as duplicates.
+REDUNDANCY = Redundancy(
+    is_symmetric=np.array([True, False, False]),
+    inverse=np.array([[1, 2]]),
+    duplicate=np.array([[1, 2]]),
+)
 
 
 def facts_from(start: int, stop: int) -> Facts:
@@ -19,12 +27,25 @@ def facts_from(start: int, stop: int) -> Facts:
 
 
 def splits(params: PrepareParams, **found: Facts) -> Splits:
-    return make_splits(found, ENTITIES, RELATIONS, params)
+    return make_splits(found, REDUNDANCY, ENTITIES, RELATIONS, params)
 
 
 @pytest.fixture
 def official(prepare_params: PrepareParams) -> PrepareParams:
     return prepare_params.model_copy(update={"split": "official"})
+
+
+@pytest.fixture(params=["leak-free", "official"])
+def cleaned(request: pytest.FixtureRequest, prepare_params: PrepareParams) -> PrepareParams:
+    return prepare_params.model_copy(update={"split": request.param, "test": "cleaned"})
+
+
+def copies_of(train: Facts) -> Facts:
+    """Reverses under symmetric and inverse relations and, turned back, the duplicates."""
+    other = np.array([0, 2, 1])[train[:, 1]]
+    reversed_facts = np.stack([train[:, 2], other, train[:, 0]], axis=1)
+    duplicates = np.stack([train[:, 0], other, train[:, 2]], axis=1)[train[:, 1] > 0]
+    return np.concatenate([reversed_facts, duplicates])
 
 
 def rows(facts: Facts) -> set[tuple[int, ...]]:
@@ -103,6 +124,52 @@ def test_test_is_never_changed_even_where_it_overlaps_train(
     test = np.concatenate([train[:50], facts_from(200, 220)])
     made = splits(params, train=train, test=test)
     np.testing.assert_array_equal(made.facts["test"], test)
+
+
+def test_a_cleaned_test_loses_exactly_what_train_gives_away(cleaned: PrepareParams) -> None:
+    train, new = facts_from(0, 200), facts_from(200, 220)
+    given_away = np.concatenate([train[:10], copies_of(train[10:40])])
+    # The reverse under its own relation gives nothing away where that is not symmetric.
+    turned = facts_from(50, 60)
+    turned = turned[turned[:, 1] > 0][:, [2, 1, 0]]
+    kept = np.concatenate([new, turned])
+    made = splits(cleaned, train=train, test=np.concatenate([given_away, kept]))
+    np.testing.assert_array_equal(made.facts["test"], kept)
+    assert (made.test_source, made.test_dropped) == (CLEANED, len(rows(given_away)))
+
+
+def test_a_cleaned_test_takes_nothing_from_train(cleaned: PrepareParams) -> None:
+    train, valid = facts_from(0, 200), facts_from(220, 240)
+    test = np.concatenate([train[:50], facts_from(200, 220)])
+    made = splits(cleaned, train=train, valid=valid, test=test)
+    np.testing.assert_array_equal(made.facts["train"], train)
+    assert (made.train_dropped, made.test_dropped) == (0, 50)
+
+
+def test_a_cleaned_test_stays_clean_when_facts_of_valid_join_train(
+    prepare_params: PrepareParams,
+) -> None:
+    params = prepare_params.model_copy(update={"test": "cleaned"})
+    train, new = facts_from(0, 200), facts_from(200, 205)
+    test = np.concatenate([copies_of(new), facts_from(220, 240)])
+    made = splits(params, train=train, valid=np.concatenate([train[:20], new]), test=test)
+    assert made.valid_returned_to_train == 5
+    np.testing.assert_array_equal(made.facts["test"], facts_from(220, 240))
+
+
+def test_a_test_without_a_leak_is_as_given_after_cleaning(cleaned: PrepareParams) -> None:
+    test = facts_from(200, 220)
+    made = splits(cleaned, train=facts_from(0, 200), test=test)
+    np.testing.assert_array_equal(made.facts["test"], test)
+    assert (made.test_source, made.test_dropped) == (GIVEN, 0)
+
+
+def test_a_test_that_train_gives_away_as_a_whole_cannot_be_cleaned(
+    cleaned: PrepareParams,
+) -> None:
+    train = facts_from(0, 200)
+    with pytest.raises(DataError, match=r"each of the 30 test facts away.*prepare\.test: as-given"):
+        splits(cleaned, train=train, test=train[:30])
 
 
 def test_a_rebuilt_valid_never_holds_a_test_fact(prepare_params: PrepareParams) -> None:

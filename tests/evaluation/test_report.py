@@ -1,7 +1,5 @@
 """The breakdowns people read."""
 
-import csv
-import io
 import json
 
 import numpy as np
@@ -14,7 +12,6 @@ from imf_core.data.known_tails import build_known_tails
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
 from imf_core.evaluation.report import (
-    as_csv,
     by_degree,
     by_media,
     by_relation,
@@ -97,14 +94,3 @@ def test_rank_rows_hold_the_ranks_of_every_scorer(table: RankTable, graph: Graph
     rows = rank_rows(table, graph, "test")
     for name, rank in table.ranks.items():
         assert rows[f"rank_{name}"].to_pylist() == rank.tolist()
-
-
-@pytest.mark.parametrize("cell", ["a,b", 'say "x"', "two\nlines", "two\rlines", "plain", ""])
-def test_a_cell_is_read_back_from_csv_as_it_was(cell: str) -> None:
-    text = as_csv([{"label": cell, "queries": 3}])
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert rows == [["label", "queries"], [cell, "3"]]
-
-
-def test_fractions_have_four_digits_in_csv() -> None:
-    assert as_csv([{"mrr": 1 / 3, "queries": 2}]) == "mrr,queries\n0.3333,2\n"

@@ -1,0 +1,64 @@
+"""How many tails a head has under each relation, and how many heads a tail.
+
+In: facts. Out: per relation the two means and its class, as in Bordes et al., "Translating
+Embeddings for Modeling Multi-relational Data", NeurIPS 2013: a side is "1" where the mean is less
+than 1.5, else "n". A query for the side "n" has several right answers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imf_core.data.holdout import Facts, fact_keys
+
+MANY = 1.5
+CLASSES = ("1-1", "1-n", "n-1", "n-n")
+"""Heads to tails: a relation is "1-n" where a head has many tails, and a tail one head."""
+NO_CLASS = ""
+
+
+@dataclass(frozen=True)
+class Cardinality:
+    """Means of every relation; 0 where it has no fact.
+
+    Attributes:
+        tails_per_head: Over the heads that the relation has, shape: (R,), dtype: float64.
+        heads_per_tail: Over the tails that the relation has, shape: (R,), dtype: float64.
+        classes: One of `CLASSES` for each relation, "" where it has no fact. Length R.
+    """
+
+    tails_per_head: NDArray[np.float64]
+    heads_per_tail: NDArray[np.float64]
+    classes: list[str]
+
+
+def find_cardinality(facts: Facts, num_entities: int, num_relations: int) -> Cardinality:
+    """Measures every relation.
+
+    Args:
+        facts: Facts, shape: (N, 3), dtype: int64; one that is repeated counts once.
+        num_entities: E.
+        num_relations: R.
+    """
+    _, first = np.unique(fact_keys(facts, num_entities, num_relations), return_index=True)
+    facts = facts[first]
+    sizes = np.bincount(facts[:, 1], minlength=num_relations)
+    tails_per_head, heads_per_tail = (
+        sizes / np.maximum(_count_distinct(facts, side, num_entities, num_relations), 1)
+        for side in (0, 2)
+    )
+    classes = [
+        f"{'n' if heads >= MANY else '1'}-{'n' if tails >= MANY else '1'}" if size else NO_CLASS
+        for size, tails, heads in zip(sizes, tails_per_head, heads_per_tail, strict=True)
+    ]
+    return Cardinality(tails_per_head, heads_per_tail, classes)
+
+
+def _count_distinct(
+    facts: Facts, side: int, num_entities: int, num_relations: int
+) -> NDArray[np.int64]:
+    """Counts the distinct entities in a column of each relation's facts; shape: (R,)."""
+    found = np.unique(facts[:, 1] * num_entities + facts[:, side])
+    counts: NDArray[np.int64] = np.bincount(found // num_entities, minlength=num_relations)
+    return counts

@@ -1,0 +1,67 @@
+"""The audit tables, and the page that shows them."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imf_core.errors import ConfigError
+from stages import audit
+
+Print = Callable[..., list[str]]
+
+PROJECT = Path(__file__).parents[2]
+PAGE = (PROJECT / "docs/data.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Print:
+    """Returns a function that runs the command in the project, keeping files elsewhere."""
+
+    def run(*names: str) -> list[str]:
+        monkeypatch.chdir(PROJECT)
+        monkeypatch.setenv("IMF_STATE", str(tmp_path / "state"))
+        monkeypatch.setattr(sys, "argv", ["audit", *names])
+        audit.main()
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_each_table_has_a_row_for_each_set(printed: Print) -> None:
+    lines = printed("atlas")
+    assert sum(line.startswith("### ") for line in lines) == len(audit.TABLES)
+    assert sum(line.startswith("| atlas |") for line in lines) == len(audit.TABLES)
+
+
+def test_a_wrong_name_is_told(printed: Print) -> None:
+    with pytest.raises(ConfigError, match="did you mean atlas"):
+        printed("atlsa")
+
+
+def test_the_page_shows_the_atlas_as_printed(printed: Print) -> None:
+    missing = [line for line in printed("atlas") if line not in PAGE.splitlines()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", ["nations", "db15k", "mkg-w"])
+def test_the_page_shows_a_downloaded_set_as_printed(
+    name: str, printed: Print, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMF_MIRROR", str(mirror))
+    missing = [line for line in printed(name) if line not in PAGE.splitlines()]
+    assert missing == []
+
+
+def test_the_command_on_the_page_names_the_sets_of_its_tables() -> None:
+    (names,) = re.findall(r"\$ python -m stages\.audit (.*)", PAGE)
+    for title in audit.TABLES:
+        section = PAGE.split(f"### {title}\n")[1].split("\n### ")[0].split("\n## ")[0]
+        assert re.findall(r"^\| ([\w-]+) \|", section, flags=re.MULTILINE) == [
+            "set",
+            *names.split(),
+        ]
