@@ -41,10 +41,10 @@ class Progress:
 
     Attributes:
         epoch: Epochs done.
-        history: One record per validation: epoch, loss, and MRR on the selection half of valid,
-            combined and of each head, and the global decision weights.
+        history: One record per validation: epoch, loss, MRR on valid, combined and of each head,
+            and the global decision weights.
         losses: Mean loss of every epoch.
-        best_mrr: Highest combined MRR on the selection half of valid so far.
+        best_mrr: Highest combined MRR on valid so far.
         best_epoch: Where it was reached.
         best_state: The averaged weights there.
     """
@@ -60,9 +60,9 @@ class Progress:
 class Trainer:
     """Trains a model on a graph's train facts and selects by its valid facts; never sees test.
 
-    What is validated and selected is a moving average of the weights. One half of valid fits the
-    decision weights, the other half selects the epoch and stops early; the decision weights of the
-    selected epoch are then fitted anew on the whole of valid.
+    What is validated and selected is a moving average of the weights. To select the epoch and to
+    stop early, each half of valid is ranked with decision weights fitted on the other half; the
+    decision weights of the selected epoch are then fitted anew on the whole of valid.
 
     Args:
         model: Its weights are trained in place.
@@ -103,7 +103,7 @@ class Trainer:
         self.rows = self._rows(graph)
         self.known = known_tails_in(graph, ("train", "valid"))
         self.valid = graph.triples["valid"]
-        self.fit_half, self.selection_half = _halve(self.valid, train.seed)
+        self.halves = _halve(self.valid, train.seed)
         self.optimizers = _optimizers(model, train)
         self.average = WeightAverage(self.model, train.average_decay)
         self.progress = Progress()
@@ -137,7 +137,7 @@ class Trainer:
                     bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
                     on_validation(record)
         self.model.load_state_dict(self.progress.best_state)
-        self._fit_decision(self.model, self.valid)
+        self._fit_decision(Scorer(self.model), self.valid)
         return self.progress
 
     def _rows(self, graph: Graph) -> QueryRows:
@@ -183,18 +183,24 @@ class Trainer:
         return mean
 
     def _validate(self) -> Record:
-        """Fits the decision on one half of valid, ranks the other, keeps the best weights."""
+        """Ranks each half of valid with a decision fitted on the other, keeps the best weights."""
         model = self.average.model
-        scorer = self._fit_decision(model, self.fit_half)
-        table = rank_triples(
-            scorer, self.selection_half, self.known, self.num_relations, VALIDATION_BATCH
-        )
+        scorer = Scorer(model)
+        tables, weights = [], []
+        for fitted, ranked in (self.halves, self.halves[::-1]):
+            self._fit_decision(scorer, fitted)
+            weights.append(model.decision.global_logits.detach().softmax(dim=0))
+            tables.append(
+                rank_triples(scorer, ranked, self.known, self.num_relations, VALIDATION_BATCH)
+            )
         record: Record = {"epoch": self.progress.epoch, "loss": self.progress.losses[-1]}
-        for name, rank in table.ranks.items():
+        num_candidates = np.concatenate([table.num_candidates for table in tables])
+        for name in tables[0].ranks:
+            rank = np.concatenate([table.ranks[name] for table in tables])
             key = "valid_mrr" if name == COMBINED else f"valid_mrr_{name}"
-            record[key] = rank_metrics(rank, table.num_candidates)["mrr"]
-        weights = model.decision.global_logits.detach().softmax(dim=0).tolist()
-        for name, weight in zip(model.head_names, weights, strict=True):
+            record[key] = rank_metrics(rank, num_candidates)["mrr"]
+        mean_weights = torch.stack(weights).mean(dim=0).tolist()
+        for name, weight in zip(model.head_names, mean_weights, strict=True):
             record[f"weight_{name}"] = weight
         self.progress.history.append(record)
         if record["valid_mrr"] > self.progress.best_mrr:
@@ -204,12 +210,10 @@ class Trainer:
             self.progress.best_state = {key: value.cpu().clone() for key, value in state.items()}
         return record
 
-    def _fit_decision(self, model: IMF, triples: Tensor) -> Scorer:
-        """Fits a model's decision on held-out facts and returns a scorer that uses it."""
-        scorer = Scorer(model)
+    def _fit_decision(self, scorer: Scorer, triples: Tensor) -> None:
+        """Fits the decision of the scorer's model on held-out facts."""
         held_out = score_held_out(scorer, triples, self.known, self.num_relations, VALIDATION_BATCH)
-        fit_decision(model.decision, held_out, self.decision_params)
-        return scorer
+        fit_decision(scorer.model.decision, held_out, self.decision_params)
 
     def _save(self) -> None:
         if self.checkpoints is None:
@@ -234,7 +238,7 @@ class Trainer:
 
 
 def _halve(valid: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Splits valid facts at random: (for the decision weights, for selection)."""
+    """Splits valid facts at random into two halves."""
     order = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
     middle = len(valid) // 2
     return valid[order[:middle]], valid[order[middle:]]

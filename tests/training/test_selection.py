@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 import torch
 from same_weights import assert_same_weights
 from tiny_world import small_params
@@ -10,6 +11,7 @@ from tiny_world import small_params
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import build_known_tails
 from imf_core.model.scorer import Scorer
+from imf_core.training import trainer as trainer_module
 from imf_core.training.decision_fit import fit_decision, score_held_out
 from imf_core.training.trainer import Record, Trainer
 
@@ -37,13 +39,30 @@ def test_valid_facts_move_no_weight_but_the_decision(
             assert torch.equal(value, other.model.state_dict()[name])
 
 
-def test_the_decision_is_fitted_and_the_epoch_selected_on_different_facts(
-    make_trainer: MakeTrainer, graph: Graph
+def test_each_half_of_valid_is_ranked_with_a_decision_fitted_on_the_other(
+    make_trainer: MakeTrainer, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = make_trainer()
-    halves = [set(map(tuple, half.tolist())) for half in (trainer.fit_half, trainer.selection_half)]
-    assert not halves[0] & halves[1]
-    assert halves[0] | halves[1] == set(map(tuple, graph.triples["valid"].tolist()))
+    calls: list[tuple[str, set[tuple[int, ...]]]] = []
+
+    def watch(name: str) -> Callable[..., object]:
+        original = getattr(trainer_module, name)
+
+        def call(scorer: Scorer, triples: torch.Tensor, *further: object) -> object:
+            calls.append((name, set(map(tuple, triples.tolist()))))
+            return original(scorer, triples, *further)
+
+        return call
+
+    for name in ("score_held_out", "rank_triples"):
+        monkeypatch.setattr(trainer_module, name, watch(name))
+    make_trainer({"train.epochs": 1}).fit()
+    (_, fitted), (_, ranked), (_, second_fitted), (_, second_ranked), (_, last) = calls
+    assert [name for name, _ in calls] == 2 * ["score_held_out", "rank_triples"] + [
+        "score_held_out"
+    ]
+    assert (fitted, ranked) == (second_ranked, second_fitted)
+    assert not fitted & ranked
+    assert last == fitted | ranked == set(map(tuple, graph.triples["valid"].tolist()))
 
 
 def test_the_selected_weights_are_those_of_the_best_validation(make_trainer: MakeTrainer) -> None:
