@@ -6,7 +6,7 @@ Only `entities.parquet` is read: another split of the same facts leaves features
 from dataclasses import dataclass
 from pathlib import Path
 
-from imf_core.artifacts import read_parquet, read_parquet_metadata
+from imf_core.artifacts import count_parquet_rows, read_parquet, read_parquet_metadata
 from imf_core.data.graph import FINGERPRINT_KEY
 
 
@@ -49,6 +49,15 @@ def read_entity_texts(path: Path) -> EntityTexts:
     columns = (table[name].to_pylist() for name in ("entity_label", "name", "description"))
     texts = [entity_text(*row) for row in zip(*columns, strict=True)]
     return EntityTexts(texts, read_parquet_metadata(path).get(FINGERPRINT_KEY, "none"))
+
+
+def read_num_entities(path: Path) -> tuple[int, str]:
+    """Reads the number of entities in `entities.parquet`, and their graph's fingerprint.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    return count_parquet_rows(path), read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
 
 
 def entity_text(label: str, name: str, description: str) -> str:
