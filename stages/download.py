@@ -38,8 +38,8 @@ def fill_from_folder(path: Path, raw: Path) -> None:
     """Copies a user's folder into `raw` and prints what it held."""
     copied = copy_folder(path, raw)
     print(
-        f"{path}: copied {', '.join(copied.texts)} and {copied.images} images; {copied.urls} images "
-        "to fetch from URLs"
+        f"{path}: copied {', '.join(copied.texts)} and {copied.images} images; {copied.urls} "
+        "images to fetch from URLs"
     )
     if copied.missing_images:
         print(f"warning: {copied.missing_images} images of the index are missing")

@@ -78,9 +78,7 @@ async def _fetch_all(
     return [result for result in results if isinstance(result, Path)]
 
 
-async def _fetch(
-    client: WebClient, source: PinnedUrl, downloads: Path, mirror: str | None
-) -> Path:
+async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path, mirror: str | None) -> Path:
     """Returns the verified copy of a pinned file, fetching it unless it is there already."""
     kept = downloads / source.digest
     if kept.exists() and _digest(kept, source) == source.digest:

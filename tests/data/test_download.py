@@ -246,9 +246,7 @@ def test_only_the_named_files_are_unpacked(mirror_folder: Path, download: Downlo
     assert not (raw / "../extra.txt").exists()
 
 
-def test_a_name_that_the_archive_lacks_is_an_error(
-    mirror_folder: Path, download: Download
-) -> None:
+def test_a_name_that_the_archive_lacks_is_an_error(mirror_folder: Path, download: Download) -> None:
     content = archive_of({"other.txt": CONTENT})
     (mirror_folder / "example.org/set.tar.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"holds no file train\.txt, only other\.txt"):
