@@ -1,21 +1,25 @@
 """Registered sets on the real source files, read from a mirror directory."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from tiny_world import ROOT
 
-from imf_core.config import PrepareParams
+from imf_core.config import PrepareParams, load_params
 from imf_core.data.download import download_dataset
 from imf_core.data.prepare import Prepared, prepare_graph
 from imf_core.data.redundancy import find_redundancy
 from imf_core.data.registry import DownloadedDataset, find_dataset, load_registry
+from imf_core.data.source import read_spaced_graph
 from imf_core.data.summary import warnings
 
 
 def prepare(name: str, mirror: Path, tmp_path: Path, params: PrepareParams) -> Prepared:
     dataset = find_dataset(name)
     assert isinstance(dataset, DownloadedDataset)
-    download_dataset(dataset, tmp_path / "raw", tmp_path / "kept", str(mirror))
+    fetch = load_params(ROOT / "params.yaml").fetch
+    download_dataset(dataset, tmp_path / "raw", tmp_path / "kept", fetch, str(mirror))
     return prepare_graph(tmp_path / "raw", name, params)
 
 
@@ -192,3 +196,32 @@ def test_titles_of_mkg_w_are_those_of_its_wikidata_items(
     cast_member = graph.relation_labels.index("http://www.wikidata.org/entity/P161")
     assert graph.entity_names[item] == "My Darling Clementine"
     assert graph.relation_names[cast_member] == "cast member"
+
+
+def test_fb15k_237_has_descriptions_and_wikidata_items(
+    mirror: Path, tmp_path: Path, official: PrepareParams
+) -> None:
+    prepared = prepare("fb15k-237", mirror, tmp_path, official)
+    assert prepared.summary["entities"]["with_description"] == 13_666
+    denton = prepared.graph.entity_labels.index("/m/010016")
+    assert prepared.graph.entity_descriptions[denton] == "city in Texas, United States"
+
+
+@pytest.mark.parametrize(
+    ("name", "valid", "test"), [("DB15K", 9_903, 19_806), ("YAGO15K", 12_289, 24_577)]
+)
+def test_files_of_the_imf_repository_are_read_with_their_ids(
+    name: str, valid: int, test: int, mirror: Path, tmp_path: Path
+) -> None:
+    (folder,) = mirror.glob(f"raw.githubusercontent.com/HestiaSky/IMF-Pytorch/*/dataset/{name}")
+    for source, target in (("val.txt", "train.txt"), ("test.txt", "test.txt")):
+        shutil.copy(folder / source, tmp_path / target)
+    for ids in ("entity2id.txt", "relation2id.txt"):
+        shutil.copy(folder / ids, tmp_path)
+    graph = read_spaced_graph(tmp_path)
+    assert (len(graph.facts["train"]), len(graph.facts["test"])) == (valid, test)
+    counts = load_registry()["db15k-imf" if name == "DB15K" else "yago15k"].counts  # type: ignore[union-attr]
+    assert (len(graph.entity_labels), len(graph.relation_labels)) == (
+        counts.entities,
+        counts.relations,
+    )
