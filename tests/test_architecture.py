@@ -10,10 +10,12 @@ from tiny_world import ROOT
 ROOMS = {
     "bottom": set(),
     "media": {"bottom"},
+    "web": {"bottom"},
     "data": {"bottom", "media"},
     "features": {"bottom", "media", "data"},
     "model": {"bottom"},
     "evaluation": {"bottom", "data"},
+    "lookup": {"bottom", "data", "web"},
     "training": {"bottom", "data", "model", "evaluation"},
     "inference": {"bottom", "data", "features", "model"},
 }

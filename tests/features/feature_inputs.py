@@ -32,6 +32,7 @@ class Workspace:
     def __init__(self, root: Path, entities: list[tuple[str, str, str]]) -> None:
         self.root = root
         self.entities = root / "graph/entities.parquet"
+        self.looked_up = root / "media/descriptions.parquet"
         self.images = root / "images"
         self.output = root / "features.parquet"
         self.unfinished = root / "state"
@@ -40,6 +41,17 @@ class Workspace:
         self.graph = Graph(labels, names, descriptions, ["r"], ["r"], dict.fromkeys(SPLITS, none))
         save_graph(self.graph, root / "graph")
         (root / "raw").mkdir()
+        self.look_up([])
+
+    def look_up(self, rows: list[tuple[int, str, str | None]]) -> None:
+        """Writes what was looked up: entity, description, name."""
+        columns = {
+            "entity_id": pa.array([row[0] for row in rows], pa.int64()),
+            "description": pa.array([row[1] for row in rows], pa.string()),
+            "name": pa.array([row[2] for row in rows], pa.string()),
+        }
+        metadata = {FINGERPRINT_KEY: self.graph.fingerprint}
+        write_parquet(self.looked_up, pa.table(columns), metadata)
 
     def list_sources(self, rows: list[tuple[int, str]]) -> Path:
         table = pa.table(
@@ -72,7 +84,6 @@ def images_params(**changes: object) -> ImagesParams:
         "max_source_bytes": 100_000,
         "max_source_pixels": 1_000_000,
         "images_per_shard": 4,
-        "timeout_seconds": 5.0,
         **changes,
     }
     return ImagesParams.model_validate(values)
@@ -80,6 +91,7 @@ def images_params(**changes: object) -> ImagesParams:
 
 def image_features_params(**changes: object) -> ImageFeaturesParams:
     values = {
+        "precomputed": None,
         "model": "builtin:colour-pca",
         "revision": None,
         "dim": 8,
@@ -92,6 +104,7 @@ def image_features_params(**changes: object) -> ImageFeaturesParams:
 
 def text_features_params(**changes: object) -> TextFeaturesParams:
     values = {
+        "precomputed": None,
         "model": "builtin:tfidf-svd",
         "revision": None,
         "pooling": "mean",
