@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 
 from imf_core.errors import DataError
 
+ROWS_AT_ONCE = 10_000
+"""Rows of a long Parquet file in memory, and in one of its groups."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -76,6 +79,55 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
         pq.write_table(table, temporary, compression="zstd")
 
 
+class RowWriter:
+    """Takes rows one at a time and holds at most `ROWS_AT_ONCE`; made by `parquet_rows`."""
+
+    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+        self._writer = writer
+        self._schema = schema
+        self._rows: list[tuple[object, ...]] = []
+
+    def append(self, row: tuple[object, ...]) -> None:
+        """Adds a row, one value per column."""
+        self._rows.append(row)
+        if len(self._rows) == ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is held."""
+        self._writer.write_table(rows_to_table(self._rows, self._schema))
+        self._rows.clear()
+
+
+@contextmanager
+def parquet_rows(path: Path, schema: pa.Schema, metadata: Mapping[str, str]) -> Iterator[RowWriter]:
+    """Yields what writes a Parquet file too long to hold; it stands at `path` when all went well.
+
+    Args:
+        path: Where the finished file is to stand.
+        schema: Names and types of the columns.
+        metadata: Goes into the file's schema, as with `write_parquet`.
+
+    Yields:
+        The writer of rows.
+    """
+    schema = schema.with_metadata(dict(sorted(metadata.items())))
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        rows = RowWriter(writer, schema)
+        yield rows
+        rows.flush()
+
+
+def rows_to_table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+    """Turns rows into columns."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
 def read_parquet(path: Path, columns: Sequence[str] = ()) -> pa.Table:
     """Reads a Parquet file; one that is missing, damaged or lacks `columns` is a `DataError`."""
     table = _read(path, lambda: pq.read_table(path))
@@ -94,6 +146,11 @@ def read_parquet_metadata(path: Path) -> dict[str, str]:
     return {
         key.decode(): value.decode() for key, value in raw.items() if not key.startswith(b"ARROW:")
     }
+
+
+def count_parquet_rows(path: Path) -> int:
+    """Reads how many rows a Parquet file has, and nothing else of it."""
+    return int(_read(path, lambda: pq.read_metadata(path)).num_rows)
 
 
 def file_sha256(path: Path) -> str:

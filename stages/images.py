@@ -1,30 +1,34 @@
-"""Stage `images`: reads data/graph/image_sources.parquet, writes data/images."""
+"""Stage `images`: reads data/raw and data/graph, writes data/images."""
 
 from imf_core.config import load_params
-from imf_core.features.fetch import ImageFetcher
-from imf_core.features.shards import write_image_shards
+from imf_core.features.image_fetching import ImageFetcher
+from imf_core.features.images_to_shards import write_image_shards
+from imf_core.web.store import WebStore
 from stages.layout import GRAPH, IMAGES, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
 
 def main() -> None:
-    """Checks and re-encodes every picture and prints what became of them."""
-    params = load_params(PARAMS).images
-    with ImageFetcher(
-        state_folder() / "media",
-        timeout_seconds=params.timeout_seconds,
-        max_bytes=params.max_source_bytes,
-        mirror=mirror(),
-    ) as fetcher:
+    """Fetches, checks and re-encodes pictures and prints what became of them."""
+    params = load_params(PARAMS)
+    folder = state_folder() / "web"
+    with WebStore(folder) as store:
+        fetcher = ImageFetcher(store, RAW, params.images, params.fetch, mirror())
         summary = write_image_shards(
-            GRAPH / "image_sources.parquet", RAW, IMAGES, params, fetcher.fetch
+            [GRAPH / "image_sources.parquet"],
+            GRAPH / "entities.parquet",
+            IMAGES,
+            params.images,
+            fetcher,
         )
-    total = sum(summary.counts.values())
-    print(f"images: {total} sources, {summary.num_entities} entities have a picture")
-    for status, count in summary.counts.items():
+    print(f"images: {summary.num_with_images} of {summary.num_entities} entities have a picture")
+    print(f"  {summary.num_without_source} entities name none, the others name these:")
+    for status, count in summary.sources.items():
         if count:
             print(f"  {status}: {count}")
-    if summary.counts["unreachable"]:
+    if summary.sources["not_found"]:
+        print(f"  what was not found is asked for again after {folder} is deleted")
+    if summary.sources["unreachable"]:
         print("  to try the unreachable again: dvc repro --force --single-item images")
 
 

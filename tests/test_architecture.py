@@ -10,9 +10,9 @@ from tiny_world import ROOT
 ROOMS = {
     "bottom": set(),
     "media": {"bottom"},
-    "web": {"bottom"},
     "data": {"bottom", "media"},
-    "features": {"bottom", "media", "data"},
+    "web": {"bottom"},
+    "features": {"bottom", "media", "data", "web"},
     "model": {"bottom"},
     "evaluation": {"bottom", "data"},
     "lookup": {"bottom", "data", "web"},
@@ -119,9 +119,9 @@ def test_transformers_are_used_in_features_alone() -> None:
     assert importing(others, "transformers") == []
 
 
-def test_the_network_is_reached_from_the_two_fetchers_alone() -> None:
-    others = outside(CORE + STAGES, "imf_core/data/download.py", "imf_core/features/fetch.py")
-    assert importing(others, "requests", "pooch", "http", "socket") == []
+def test_the_network_is_reached_from_the_web_room_and_the_download_alone() -> None:
+    others = outside(CORE + STAGES, "imf_core/data/download.py", "imf_core/web/")
+    assert importing(others, "aiohttp", "requests", "pooch", "http", "socket") == []
     assert [file for file in others if "urllib.request" in imports_of(file)] == []
 
 

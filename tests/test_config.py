@@ -84,7 +84,7 @@ def test_a_value_of_another_type_is_named(
         ("prepare", "seed", 2**62, f"less than {2**62}"),
         ("train", "seed", 2**63, f"less than {2**63}"),
         ("images", "size_pixels", 8, "greater than or equal to 16"),
-        ("images", "timeout_seconds", 601.0, "less than or equal to 600"),
+        ("fetch", "timeout_seconds", 601.0, "less than or equal to 600"),
         ("image_features", "dim", 1, "greater than or equal to 2"),
         ("text_features", "pooling", "max", "'mean' or 'cls'"),
         ("text_features", "max_tokens", 4, "greater than or equal to 8"),
@@ -125,7 +125,7 @@ def test_yes_is_no_number(load_changed: LoadChanged) -> None:
 
 
 def test_a_whole_number_serves_as_a_fraction(load_changed: LoadChanged) -> None:
-    assert load_changed("images", "timeout_seconds", 30).images.timeout_seconds == 30.0
+    assert load_changed("fetch", "timeout_seconds", 30).fetch.timeout_seconds == 30.0
 
 
 def test_repeated_modalities_are_refused(load_changed: LoadChanged) -> None:

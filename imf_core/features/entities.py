@@ -7,7 +7,7 @@ their own: another split of the same facts leaves features as they are.
 from dataclasses import dataclass
 from pathlib import Path
 
-from imf_core.artifacts import read_parquet, read_parquet_metadata
+from imf_core.artifacts import count_parquet_rows, read_parquet, read_parquet_metadata
 from imf_core.data.graph import FINGERPRINT_KEY, require_fingerprint
 
 
@@ -48,6 +48,15 @@ def read_entity_texts(path: Path, looked_up_path: Path | None = None) -> EntityT
         _fill_in(looked_up_path, *columns)
     texts = [entity_text(*row) for row in zip(*columns, strict=True)]
     return EntityTexts(texts, fingerprint)
+
+
+def read_num_entities(path: Path) -> tuple[int, str]:
+    """Reads the number of entities in `entities.parquet`, and their graph's fingerprint.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    return count_parquet_rows(path), read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
 
 
 def entity_text(label: str, name: str, description: str) -> str:

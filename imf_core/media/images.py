@@ -17,8 +17,6 @@ import numpy as np
 from PIL import ExifTags, Image
 
 Fault = Literal[
-    "missing",
-    "unreachable",
     "empty",
     "too_many_bytes",
     "too_many_pixels",

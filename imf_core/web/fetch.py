@@ -1,0 +1,113 @@
+"""Brings every one of many URLs to an outcome in the store.
+
+In: URLs, one after another; there may be millions, so only some thousand are ever at hand. Out:
+the store's rows. A run after a kill asks for nothing that the store already holds.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from tqdm import tqdm
+
+from imf_core.config import FetchParams
+from imf_core.web.client import WebClient
+from imf_core.web.store import Stored, WebStore
+
+LOOK_AHEAD = 1024
+"""URLs taken up at once: while some wait for their host, others have their turn."""
+
+_TAKEN_AT_ONCE = 256
+
+
+def fetch_into(
+    store: WebStore,
+    urls: Iterable[str],
+    params: FetchParams,
+    *,
+    max_bytes: int,
+    mirror: str | None,
+    label: str,
+) -> None:
+    """Runs an event loop until every URL has an outcome in the store.
+
+    Asked for is what the store does not hold, and what failed in an earlier run for a reason that
+    may have passed or that the parameters have changed.
+
+    Args:
+        store: What was fetched before, and will be after.
+        urls: Taken lazily, in a thread; one that comes twice is fetched once.
+        params: Manners and bounds.
+        max_bytes: A longer file is given up.
+        mirror: Folder or base URL in place of the web.
+        label: Of the progress bar.
+
+    Raises:
+        ConfigError: If the mirror is neither a folder nor an http(s) URL.
+        OSError: If the disk is full.
+    """
+    client = WebClient(params, mirror)
+    try:
+        asyncio.run(_fetch_all(store, iter(urls), client, params, max_bytes, label))
+    except BaseExceptionGroup as group:  # what failed first is what there is to say
+        raise group.exceptions[0] from None
+
+
+def is_settled(stored: Stored | None, params: FetchParams, max_bytes: int) -> bool:
+    """Says whether a URL with this outcome is not asked for again in this run."""
+    if stored is None:
+        return False
+    if stored.status == "ok" or stored.is_of_this_run:
+        return True
+    return stored.is_final and stored.terms == _terms(stored.status, params, max_bytes)
+
+
+async def _fetch_all(
+    store: WebStore,
+    urls: Iterator[str],
+    client: WebClient,
+    params: FetchParams,
+    max_bytes: int,
+    label: str,
+) -> None:
+    """Keeps up to `LOOK_AHEAD` URLs under way."""
+    places = asyncio.Semaphore(LOOK_AHEAD)
+    under_way: set[str] = set()
+
+    async def settle(url: str) -> None:
+        try:
+            target = store.incoming(url)
+            fault = await client.fetch(url, target, max_bytes=max_bytes)
+            if fault is None:
+                await asyncio.to_thread(store.put_file, url, target)
+            else:
+                store.put_fault(url, fault, _terms(fault.status, params, max_bytes))
+            bar.update()
+        finally:
+            under_way.discard(url)
+            places.release()
+
+    with tqdm(desc=label, unit="file", disable=None) as bar:
+        async with client, asyncio.TaskGroup() as group:
+            # The URLs may take work to find out, which must not hold up what is under way.
+            while taken := await asyncio.to_thread(_take, urls):
+                for url in taken:
+                    if url in under_way or is_settled(store.get(url), params, max_bytes):
+                        continue
+                    await places.acquire()
+                    under_way.add(url)
+                    group.create_task(settle(url))
+
+
+def _take(urls: Iterator[str]) -> list[str]:
+    """Takes the next few URLs; none are left when it returns none."""
+    return list(islice(urls, _TAKEN_AT_ONCE))
+
+
+def _terms(status: str, params: FetchParams, max_bytes: int) -> str:
+    """Returns the parameters that a fault of this status depends on: others may mend it."""
+    if status == "too_many_bytes":
+        return str(max_bytes)
+    if status == "refused":
+        return " ".join(sorted(params.allowed_private_hosts))
+    return ""

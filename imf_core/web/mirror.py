@@ -1,0 +1,73 @@
+"""A mirror: a folder or a base URL that holds every file at its URL without the scheme."""
+
+from pathlib import Path
+
+from imf_core.errors import ConfigError
+
+
+class FolderMirror:
+    """A mirror on disk; a URL's query is part of the file's name."""
+
+    def __init__(self, folder: Path) -> None:
+        """Checks that the folder is there.
+
+        Raises:
+            ConfigError: If it is not.
+        """
+        if not folder.is_dir():
+            raise ConfigError(
+                f"the mirror {folder} is no directory; set IMF_MIRROR to a directory or base URL "
+                "that holds every file at its URL without the scheme, or unset it"
+            )
+        self._folder = folder
+
+    def find(self, url: str) -> Path | None:
+        """Returns the file that stands for `url`, None where there is none.
+
+        Raises:
+            ValueError: If the URL's path leads out of the mirror.
+        """
+        relative = Path(without_scheme(url))
+        if relative.is_absolute() or ".." in relative.parts:
+            raise ValueError(f"{url} leads out of the mirror")
+        path = self._folder / relative
+        try:
+            return path if path.is_file() else None
+        except OSError:  # a name too long for the file system
+            return None
+
+
+class UrlMirror:
+    """A mirror on the web."""
+
+    def __init__(self, base: str) -> None:
+        """Checks the scheme.
+
+        Raises:
+            ConfigError: If `base` is no http(s) URL.
+        """
+        if not base.lower().startswith(("http://", "https://")):
+            raise ConfigError(
+                f"the mirror {base} is neither a directory nor an http(s) URL; mend IMF_MIRROR"
+            )
+        self.base = base.rstrip("/")
+
+    def place_of(self, url: str) -> str:
+        """Returns where the mirror holds `url`."""
+        return f"{self.base}/{without_scheme(url)}"
+
+
+def make_mirror(mirror: str | None) -> FolderMirror | UrlMirror | None:
+    """Reads the user's word for a mirror; None means the web itself.
+
+    Raises:
+        ConfigError: If it is neither a directory nor an http(s) URL.
+    """
+    if mirror is None:
+        return None
+    return UrlMirror(mirror) if "://" in mirror else FolderMirror(Path(mirror))
+
+
+def without_scheme(url: str) -> str:
+    """`https://host/a.png?width=3#top` -> `host/a.png?width=3`."""
+    return url.split("://", 1)[1].split("#", 1)[0]

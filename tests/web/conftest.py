@@ -1,0 +1,23 @@
+"""A server to ask, and back-off that does not wait."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from local_server import LocalServer
+
+from imf_core.web import client
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "FIRST_PAUSE_SECONDS", 0.001)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., LocalServer]]:
+    """Starts a server with the given answers."""
+    with ExitStack() as stack:
+        yield lambda **answers: stack.enter_context(
+            LocalServer({f"/{name}": plan for name, plan in answers.items()})
+        )

@@ -1,0 +1,130 @@
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from local_server import LocalServer
+from web_inputs import fetch_params
+
+from imf_core.errors import ConfigError
+from imf_core.web import fetch
+from imf_core.web.client import WebClient
+from imf_core.web.fetch import fetch_into
+from imf_core.web.store import WebStore
+
+Serve = Callable[..., LocalServer]
+
+
+def fetch_all(
+    store: WebStore,
+    urls: Iterable[str],
+    max_bytes: int = 1000,
+    mirror: str | None = None,
+    **changes: object,
+) -> None:
+    params = fetch_params(**changes)
+    fetch_into(store, urls, params, max_bytes=max_bytes, mirror=mirror, label="test")
+
+
+def status(store: WebStore, url: str) -> str | None:
+    stored = store.get(url)
+    return stored.status if stored else None
+
+
+def test_every_url_has_an_outcome_in_the_end(serve: Serve, tmp_path: Path) -> None:
+    server = serve(a=[(200, {}, b"bytes")], b=[(403, {}, b"")])
+    urls = [f"{server.url}/{name}" for name in "abc"]
+    with WebStore(tmp_path) as store:
+        fetch_all(store, urls)
+        assert [status(store, url) for url in urls] == ["ok", "unreachable", "not_found"]
+
+
+def test_a_url_that_comes_twice_is_fetched_once(serve: Serve, tmp_path: Path) -> None:
+    server = serve(a=[(200, {}, b"bytes")], b=[(403, {}, b"")])
+    with WebStore(tmp_path) as store:
+        fetch_all(store, [f"{server.url}/{name}" for name in "abab" * 500])
+    assert server.asked == {"/a": 1, "/b": 1}
+
+
+def test_the_next_run_asks_again_for_what_may_have_passed_alone(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(
+        a=[(200, {}, b"bytes")],
+        b=[(403, {}, b""), (200, {}, b"bytes")],
+        c=[(404, {}, b"")],
+        d=[(200, {}, b"x" * 2000)],
+        e=[(302, {"Location": "http://127.0.0.2:9/"}, b"")],
+    )
+    urls = [f"{server.url}/{name}" for name in "abcde"]
+    for _ in range(3):
+        with WebStore(tmp_path) as store:
+            fetch_all(store, urls)
+            assert status(store, urls[0]) == "ok"
+    assert server.asked == {"/a": 1, "/b": 2, "/c": 1, "/d": 1, "/e": 1}
+
+
+def test_another_parameter_may_mend_what_was_final(serve: Serve, tmp_path: Path) -> None:
+    server = serve(a=[(200, {}, b"x" * 2000)])
+    long, private = f"{server.url}/a", f"http://localhost:{server.port}/a"
+    with WebStore(tmp_path) as store:
+        fetch_all(store, [long, private])
+        assert [status(store, url) for url in (long, private)] == ["too_many_bytes", "refused"]
+    with WebStore(tmp_path) as store:
+        fetch_all(store, [long, private], 2000, allowed_private_hosts=["127.0.0.1", "localhost"])
+        assert [status(store, url) for url in (long, private)] == ["ok", "ok"]
+
+
+def test_what_the_mirror_lacks_is_asked_for_again(serve: Serve, tmp_path: Path) -> None:
+    server = serve(a=[(200, {}, b"bytes")])
+    (tmp_path / "mirror").mkdir()
+    with WebStore(tmp_path / "store") as store:
+        fetch_all(store, [f"{server.url}/a"], mirror=str(tmp_path / "mirror"))
+        assert status(store, f"{server.url}/a") == "not_found"
+    with WebStore(tmp_path / "store") as store:
+        fetch_all(store, [f"{server.url}/a"])
+        assert status(store, f"{server.url}/a") == "ok"
+
+
+def test_urls_are_taken_as_they_are_needed(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "LOOK_AHEAD", 4)
+    monkeypatch.setattr(fetch, "_TAKEN_AT_ONCE", 2)
+    server = serve(**{f"a{number}": [(200, {}, b"bytes")] for number in range(50)})
+    furthest = 0
+
+    def urls() -> Iterator[str]:
+        nonlocal furthest
+        for number in range(50):
+            furthest = max(furthest, number - sum(server.asked.values()))
+            yield f"{server.url}/a{number}"
+
+    with WebStore(tmp_path) as store:
+        fetch_all(store, urls())
+    assert sum(server.asked.values()) == 50
+    assert furthest <= 6
+
+
+def test_a_fault_of_the_urls_comes_through(tmp_path: Path) -> None:
+    def urls() -> Iterator[str]:
+        yield "http://example.invalid/"
+        raise OSError("the list cannot be read")
+
+    with WebStore(tmp_path) as store, pytest.raises(OSError, match="the list cannot be read"):
+        fetch_all(store, urls(), mirror=str(tmp_path))
+
+
+def test_a_fault_of_the_disk_comes_through(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(WebClient, "fetch", fail)
+    with WebStore(tmp_path) as store, pytest.raises(OSError, match="the disk is full"):
+        fetch_all(store, ["http://example.org/a"])
+
+
+def test_a_mirror_that_is_none_is_an_error(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store, pytest.raises(ConfigError, match="is no directory"):
+        fetch_all(store, [], mirror=str(tmp_path / "gone"))

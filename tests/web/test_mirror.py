@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from imf_core.errors import ConfigError
+from imf_core.web.mirror import FolderMirror, make_mirror
+
+
+def test_a_folder_holds_files_at_their_url_without_the_scheme(tmp_path: Path) -> None:
+    path = tmp_path / "example.org/flags/a.png?width=3"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"bytes")
+    mirror = FolderMirror(tmp_path)
+    assert mirror.find("https://example.org/flags/a.png?width=3") == path
+    assert mirror.find("https://example.org/flags/a.png?width=3#top") == path
+    assert mirror.find("https://example.org/flags/a.png") is None
+    assert mirror.find("https://example.org/flags") is None
+    assert mirror.find("https://example.org/" + "a" * 5000) is None
+
+
+@pytest.mark.parametrize("url", ["https://example.org/../../secret", "http:///etc/hostname"])
+def test_a_url_cannot_climb_out_of_the_folder(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValueError, match="leads out of the mirror"):
+        FolderMirror(tmp_path).find(url)
+
+
+def test_a_mirror_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="gone is no directory; set IMF_MIRROR"):
+        make_mirror(str(tmp_path / "gone"))
+
+
+def test_a_mirror_of_another_scheme_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="file:///srv is neither a directory nor an http"):
+        make_mirror("file:///srv")

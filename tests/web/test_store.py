@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from imf_core.errors import DataError
+from imf_core.web.client import Fault
+from imf_core.web.store import WebStore
+
+URL = "http://example.org/a"
+
+
+def put(store: WebStore, url: str, content: bytes) -> None:
+    path = store.incoming(url)
+    path.write_bytes(content)
+    store.put_file(url, path)
+
+
+def test_a_url_that_was_never_asked_for_has_no_outcome(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        assert store.get(URL) is None
+
+
+def test_a_file_is_found_again_by_the_next_run(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        put(store, URL, b"bytes")
+        first = store.get(URL)
+    with WebStore(tmp_path) as store:
+        again = store.get(URL)
+    assert first is not None
+    assert again is not None
+    assert again.path is not None
+    assert again.path.read_bytes() == b"bytes"
+    assert (again.status, again.reason, again.sha256) == ("ok", "", again.path.name)
+    assert again.fetched_at == first.fetched_at
+    assert again.fetched_at.endswith("Z")
+    assert (first.is_of_this_run, again.is_of_this_run) == (True, False)
+
+
+def test_equal_content_is_kept_once(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        for number in range(3):
+            put(store, f"{URL}{number}", b"bytes")
+    assert len([path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]) == 1
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_a_fault_is_kept_with_its_terms_and_gives_way_to_a_file(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        store.put_fault(URL, Fault("too_many_bytes", "more than 5 bytes", True), "5")
+        fault = store.get(URL)
+        put(store, URL, b"bytes")
+        mended = store.get(URL)
+    assert fault is not None
+    assert (fault.status, fault.reason) == ("too_many_bytes", "more than 5 bytes")
+    assert (fault.is_final, fault.terms, fault.path) == (True, "5", None)
+    assert mended is not None
+    assert mended.status == "ok"
+
+
+@pytest.mark.parametrize("content", [None, b"byt"])
+def test_a_file_that_is_gone_or_cut_short_has_no_outcome(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    with WebStore(tmp_path) as store:
+        put(store, URL, b"bytes")
+        stored = store.get(URL)
+        assert stored is not None
+        assert stored.path is not None
+        stored.path.unlink()
+        if content is not None:
+            stored.path.write_bytes(content)
+        assert store.get(URL) is None
+
+
+def test_a_damaged_index_is_an_error_that_says_what_to_delete(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(DataError, match=r"delete the folder .* to fetch anew"):
+        WebStore(tmp_path)
