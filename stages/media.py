@@ -6,8 +6,9 @@ Reaches the network only where `media.source` says so.
 from imf_core.config import load_params
 from imf_core.data.folder import ENTITY_IDENTIFIERS
 from imf_core.lookup.asking import Web
+from imf_core.lookup.files import MediaSummary
 from imf_core.lookup.identifiers import read_identifier_map
-from imf_core.lookup.media import MediaSummary, look_up_media, write_unasked
+from imf_core.lookup.media import look_up_media, write_unasked
 from imf_core.web.store import WebStore
 from stages.layout import GRAPH, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder

@@ -23,6 +23,11 @@ class Need:
     text: bool
     image: bool
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to look up."""
+        return self.text or self.image
+
     def __or__(self, other: "Need") -> "Need":
         """What either needs."""
         return Need(self.text or other.text, self.image or other.image)

@@ -14,8 +14,9 @@ from imf_core.data.image_sources import ImageSources, save_image_sources
 from imf_core.errors import ConfigError
 from imf_core.lookup import media
 from imf_core.lookup.asking import Web
+from imf_core.lookup.files import STATUSES, MediaSummary
 from imf_core.lookup.identifiers import Identifier
-from imf_core.lookup.media import MediaSummary, look_up_media, write_unasked
+from imf_core.lookup.media import look_up_media, write_unasked
 
 FILES = ("descriptions.parquet", "image_sources.parquet", "manifest.parquet")
 
@@ -140,7 +141,7 @@ def test_every_entity_has_exactly_one_row_that_says_why(
         "a Freebase id that entity2wikidata.txt does not map",
         "licence of the image: HTTP 403 from the mirror",
     ]
-    assert list(summary.counts) == list(media.STATUSES)
+    assert list(summary.counts) == list(STATUSES)
     assert sum(summary.counts.values()) == 7
 
 

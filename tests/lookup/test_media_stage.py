@@ -1,15 +1,17 @@
 """The stage `media` in a project folder of its own."""
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from wikimedia import Wikimedia, entity, statement
 
 from imf_core.artifacts import read_parquet
 from imf_core.errors import ConfigError
-from stages import download, media, prepare
+from stages import download, images, media, prepare, text_features
 
 PROJECT = Path(__file__).parents[2]
 FACTS = "".join(f"Q{i}\tnext\tQ{i % 9 + 1}\n" for i in range(1, 10))
@@ -73,3 +75,23 @@ def test_nobody_to_write_to_ends_the_stage(project: Path) -> None:
     change(project, media={"source": "wikipedia"})
     with pytest.raises(ConfigError, match=r"fetch\.contact must hold"):
         media.main()
+
+
+def test_what_was_looked_up_becomes_images_and_text_features(
+    project: Path, world: Wikimedia, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add(*(entity(f"Q{i}", f"n{i}", f"d{i}", [statement(f"{i}.jpg")]) for i in (1, 2)))
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 30), "green").save(picture, "JPEG")
+    world.pictures["1.jpg"] = picture.getvalue()
+    monkeypatch.setenv("IMF_MIRROR", world.url)
+    change(project, media={"source": "wikidata"}, fetch={"contact": "someone@example.org"})
+    media.main()
+    images.main()
+    text_features.main()
+    labels = read_parquet(project / "data/graph/entities.parquet")["entity_label"].to_pylist()
+    shard = read_parquet(project / "data/images/shard-00000.parquet")
+    assert [labels[entity_id] for entity_id in shard["entity_id"].to_pylist()] == ["Q1"]
+    texts = read_parquet(project / "data/features/text.parquet")["is_present"].to_pylist()
+    present = [label for label, is_present in zip(labels, texts, strict=True) if is_present]
+    assert present == ["Q1", "Q2"]

@@ -56,6 +56,7 @@ class Wikimedia:
         self.credits: dict[str, dict[str, str]] = {}
         self.renamed_files: dict[str, str] = {}
         self.summaries: dict[str, dict[str, object]] = {}
+        self.pictures: dict[str, bytes] = {}
         self.replies: dict[str, list[Reply]] = {}
         """Host -> answers given before any other, in turn."""
         self.asked: list[str] = []
@@ -104,6 +105,9 @@ class Wikimedia:
             return self.replies[host].pop(0)
         if host == "www.wikidata.org":
             return 200, {}, self._entities(query)
+        if "/Special:FilePath/" in parts.path:
+            file = unquote(parts.path.rsplit("/", 1)[-1]).replace("_", " ")
+            return (200, {}, self.pictures[file]) if file in self.pictures else (404, {}, b"")
         if host == "commons.wikimedia.org":
             return 200, {}, self._credits(query)
         key = f"{host}/{unquote(parts.path.rsplit('/', 1)[-1])}"
