@@ -6,8 +6,11 @@ import pyarrow as pa
 import pytest
 
 from imf_core.artifacts import (
+    ROWS_AT_ONCE,
     atomic_path,
+    count_parquet_rows,
     file_sha256,
+    parquet_rows,
     read_json,
     read_parquet,
     read_parquet_metadata,
@@ -127,3 +130,36 @@ def test_a_truncated_table_is_a_damaged_file(kept: float, tmp_path: Path, table:
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(DataError, match=r"file\.parquet cannot be read"):
         read_parquet(path)
+
+
+def test_a_long_table_is_written_row_by_row(tmp_path: Path) -> None:
+    path, schema = tmp_path / "long.parquet", pa.schema([("a", pa.int64()), ("b", pa.string())])
+    written = [(number, None if number % 3 else str(number)) for number in range(ROWS_AT_ONCE + 5)]
+    with parquet_rows(path, schema, {"graph": "g"}) as rows:
+        for row in written:
+            rows.append(row)
+    table = read_parquet(path)
+    assert list(zip(*(column.to_pylist() for column in table.columns), strict=True)) == written
+    assert read_parquet_metadata(path) == {"graph": "g"}
+    assert count_parquet_rows(path) == ROWS_AT_ONCE + 5
+
+
+def test_a_long_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
+    with parquet_rows(tmp_path / "a.parquet", pa.schema([("a", pa.int64())]), {}):
+        pass
+    assert read_parquet(tmp_path / "a.parquet", ["a"]).num_rows == 0
+
+
+def test_a_long_table_that_fails_in_between_leaves_the_old_file(tmp_path: Path) -> None:
+    path, schema = tmp_path / "a.parquet", pa.schema([("a", pa.int64())])
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with parquet_rows(path, schema, {}) as rows:
+            rows.append((1,))
+            raise DiskFullError
+
+    with pytest.raises(DiskFullError):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.parquet"]

@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 
 from imf_core.artifacts import write_parquet
-from imf_core.config import ImageFeaturesParams, ImagesParams, TextFeaturesParams
+from imf_core.config import FetchParams, ImageFeaturesParams, ImagesParams, TextFeaturesParams
 from imf_core.data.graph import FINGERPRINT_KEY, SPLITS, Graph, save_graph
-from imf_core.features.shards import write_image_shards
+from imf_core.features.image_fetching import ImageFetcher
+from imf_core.features.images_to_shards import ImageSummary, write_image_shards
+from imf_core.web.store import WebStore
 
 
 def picture(seed: int, size: tuple[int, int] = (24, 16)) -> bytes:
@@ -22,12 +24,11 @@ def picture(seed: int, size: tuple[int, int] = (24, 16)) -> bytes:
     return buffer.getvalue()
 
 
-def no_fetch(url: str) -> bytes:
-    raise AssertionError(f"{url} must not be fetched")
-
-
 class Workspace:
-    """A small project folder: `graph`, `raw` and `images` below `root`."""
+    """A small project folder: `graph`, `raw` and `images` below `root`.
+
+    The folder `mirror` is its web, `web` its store.
+    """
 
     def __init__(self, root: Path, entities: list[tuple[str, str, str]]) -> None:
         self.root = root
@@ -41,6 +42,7 @@ class Workspace:
         self.graph = Graph(labels, names, descriptions, ["r"], ["r"], dict.fromkeys(SPLITS, none))
         save_graph(self.graph, root / "graph")
         (root / "raw").mkdir()
+        (root / "mirror").mkdir()
         self.look_up([])
 
     def look_up(self, rows: list[tuple[int, str, str | None]]) -> None:
@@ -53,28 +55,50 @@ class Workspace:
         metadata = {FINGERPRINT_KEY: self.graph.fingerprint}
         write_parquet(self.looked_up, pa.table(columns), metadata)
 
-    def list_sources(self, rows: list[tuple[int, str]]) -> Path:
+    def list_sources(
+        self, rows: list[tuple[int, str]], name: str = "image_sources.parquet"
+    ) -> Path:
         table = pa.table(
             {
                 "entity_id": pa.array([row[0] for row in rows], pa.int64()),
                 "source": pa.array([row[1] for row in rows], pa.string()),
             }
         )
-        path = self.root / "graph/image_sources.parquet"
+        path = self.root / "graph" / name
         write_parquet(path, table, {FINGERPRINT_KEY: self.graph.fingerprint})
         return path
 
     def make_images(self, pictures: list[tuple[int, bytes]], images_per_shard: int = 4) -> None:
         for number, (_, content) in enumerate(pictures):
             (self.root / "raw" / f"{number}.png").write_bytes(content)
-        rows = [(entity, f"{number}.png") for number, (entity, _) in enumerate(pictures)]
-        write_image_shards(
-            self.list_sources(rows),
-            self.root / "raw",
-            self.images,
-            images_params(images_per_shard=images_per_shard),
-            no_fetch,
+        self.list_sources(
+            [(entity, f"{number}.png") for number, (entity, _) in enumerate(pictures)]
         )
+        self.write_images(images_per_shard=images_per_shard)
+
+    def put_on_web(self, url: str, content: bytes) -> str:
+        path = self.root / "mirror" / url.split("://")[1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return url
+
+    def write_images(
+        self, lists: tuple[str, ...] = ("image_sources.parquet",), **changes: object
+    ) -> ImageSummary:
+        params = images_params(**changes)
+        manners = FetchParams(
+            contact="",
+            requests_per_host=4,
+            attempts=1,
+            timeout_seconds=5.0,
+            allowed_private_hosts=[],
+        )
+        with WebStore(self.root / "web") as store:
+            fetcher = ImageFetcher(
+                store, self.root / "raw", params, manners, str(self.root / "mirror")
+            )
+            paths = [self.root / "graph" / name for name in lists]
+            return write_image_shards(paths, self.entities, self.images, params, fetcher)
 
 
 def images_params(**changes: object) -> ImagesParams:
