@@ -1,10 +1,13 @@
-"""Stage `images`: reads data/raw and data/graph, writes data/images."""
+"""Stage `images`: reads data/raw, data/graph and data/media, writes data/images.
+
+An entity's own images come before those that were looked up.
+"""
 
 from imf_core.config import load_params
 from imf_core.features.image_fetching import ImageFetcher
 from imf_core.features.images_to_shards import write_image_shards
 from imf_core.web.store import WebStore
-from stages.layout import GRAPH, IMAGES, PARAMS, RAW
+from stages.layout import GRAPH, IMAGES, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
 
@@ -15,7 +18,7 @@ def main() -> None:
     with WebStore(folder) as store:
         fetcher = ImageFetcher(store, RAW, params.images, params.fetch, mirror())
         summary = write_image_shards(
-            [GRAPH / "image_sources.parquet"],
+            [GRAPH / "image_sources.parquet", MEDIA / "image_sources.parquet"],
             GRAPH / "entities.parquet",
             IMAGES,
             params.images,

@@ -6,6 +6,7 @@ PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")
 GRAPH = Path("data/graph")
+MEDIA = Path("data/media")
 IMAGES = Path("data/images")
 IMAGE_FEATURES = Path("data/features/image.parquet")
 TEXT_FEATURES = Path("data/features/text.parquet")

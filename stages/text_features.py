@@ -1,4 +1,4 @@
-"""Stage `text_features`: reads data/graph, writes data/features/text.parquet.
+"""Stage `text_features`: reads data/graph and data/media, writes data/features/text.parquet.
 
 Where `text_features.precomputed` names a file of ready features, it is read instead of texts.
 """
@@ -7,7 +7,7 @@ from imf_core.config import load_params
 from imf_core.device import explain_out_of_memory
 from imf_core.features.precomputed import describe, write_precomputed_features
 from imf_core.features.texts_to_vectors import write_text_features
-from stages.layout import GRAPH, PARAMS, TEXT_FEATURES
+from stages.layout import GRAPH, MEDIA, PARAMS, TEXT_FEATURES
 from stages.runner import run_stage, state_folder
 
 
@@ -22,7 +22,11 @@ def main() -> None:
         return
     with explain_out_of_memory("lower text_features.batch_size or text_features.dim"):
         features = write_text_features(
-            GRAPH / "entities.parquet", params, state_folder() / "features", TEXT_FEATURES
+            GRAPH / "entities.parquet",
+            MEDIA / "descriptions.parquet",
+            params,
+            state_folder() / "features",
+            TEXT_FEATURES,
         )
     present, total = int(features.is_present.sum()), len(features.is_present)
     print(f"text features: {present} of {total} entities have a text")

@@ -15,6 +15,7 @@ ROOMS = {
     "features": {"bottom", "media", "data", "web"},
     "model": {"bottom"},
     "evaluation": {"bottom", "data"},
+    "lookup": {"bottom", "data", "web"},
     "training": {"bottom", "data", "model", "evaluation"},
     "inference": {"bottom", "data", "features", "model"},
 }

@@ -1,9 +1,10 @@
 """The folder format in which users bring their graph, and its way into the raw data.
 
 A folder holds `train.txt` (head, relation, tail labels by tab) and, at choice, `valid.txt`,
-`test.txt`, `entity2name.txt`, `entity2desc.txt`, `relation2name.txt` (label, text by tab) and
-`image_index.tsv` (entity label, image file or URL by tab, further columns ignored, several lines
-per entity allowed). In: such a folder. Out: a raw folder with the same texts and exactly the
+`test.txt`, `entity2name.txt`, `entity2desc.txt`, `relation2name.txt` (label, text by tab),
+`entity2wikidata.txt` (label, Wikidata item or URI of an article by tab, further columns ignored)
+and `image_index.tsv` (entity label, image file or URL by tab, further columns ignored, several
+lines per entity allowed). In: such a folder. Out: a raw folder with the same texts and exactly the
 images that the index refers to.
 """
 
@@ -21,10 +22,19 @@ from imf_core.errors import DataError
 TRAIN, VALID, TEST = "train.txt", "valid.txt", "test.txt"
 ENTITY_NAMES, ENTITY_DESCRIPTIONS = "entity2name.txt", "entity2desc.txt"
 RELATION_NAMES = "relation2name.txt"
+ENTITY_IDENTIFIERS = "entity2wikidata.txt"
 IMAGE_INDEX = "image_index.tsv"
 EXTERNAL_IMAGES = "images/external"
 
-_TEXT_FILES = (TRAIN, VALID, TEST, ENTITY_NAMES, ENTITY_DESCRIPTIONS, RELATION_NAMES)
+_TEXT_FILES = (
+    TRAIN,
+    VALID,
+    TEST,
+    ENTITY_NAMES,
+    ENTITY_DESCRIPTIONS,
+    RELATION_NAMES,
+    ENTITY_IDENTIFIERS,
+)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """What the encoders need to know of the graph: its entities, and the text about each.
 
-Only `entities.parquet` is read: another split of the same facts leaves features as they are.
+Only `entities.parquet` is read, and the texts that `media` looked up for those without one of
+their own: another split of the same facts leaves features as they are.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from imf_core.artifacts import count_parquet_rows, read_parquet, read_parquet_metadata
-from imf_core.data.graph import FINGERPRINT_KEY
+from imf_core.data.graph import FINGERPRINT_KEY, require_fingerprint
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,24 @@ def read_entity_labels(path: Path) -> tuple[list[str], str]:
     return labels, read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
 
 
-def read_entity_texts(path: Path) -> EntityTexts:
-    """Reads `entities.parquet`.
+def read_entity_texts(path: Path, looked_up_path: Path | None = None) -> EntityTexts:
+    """Reads `entities.parquet`, and what was looked up where the graph itself says nothing.
+
+    Args:
+        path: `entities.parquet`.
+        looked_up_path: `descriptions.parquet` of `data/media`; None leaves it out.
 
     Raises:
-        DataError: If the file is missing or damaged.
+        DataError: If a file is missing or damaged, or the two are of different graphs.
     """
     table = read_parquet(path, ["entity_label", "name", "description"])
-    columns = (table[name].to_pylist() for name in ("entity_label", "name", "description"))
+    fingerprint = read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
+    columns = [table[name].to_pylist() for name in ("entity_label", "name", "description")]
+    if looked_up_path is not None:
+        require_fingerprint(looked_up_path, fingerprint)
+        _fill_in(looked_up_path, *columns)
     texts = [entity_text(*row) for row in zip(*columns, strict=True)]
-    return EntityTexts(texts, read_parquet_metadata(path).get(FINGERPRINT_KEY, "none"))
+    return EntityTexts(texts, fingerprint)
 
 
 def read_num_entities(path: Path) -> tuple[int, str]:
@@ -71,3 +80,14 @@ def entity_text(label: str, name: str, description: str) -> str:
     if not name:
         return description
     return f"{name} {description}" if name.endswith((".", "!", "?")) else f"{name}. {description}"
+
+
+def _fill_in(path: Path, labels: list[str], names: list[str], descriptions: list[str]) -> None:
+    """Puts looked-up texts where there is none, and names where there is only the label."""
+    table = read_parquet(path, ["entity_id", "description", "name"])
+    columns = (table[name].to_pylist() for name in ("entity_id", "description", "name"))
+    for entity_id, description, name in zip(*columns, strict=True):
+        if not descriptions[entity_id].strip():
+            descriptions[entity_id] = description
+        if name and names[entity_id].strip() in {"", labels[entity_id].strip()}:
+            names[entity_id] = name

@@ -18,12 +18,17 @@ BUILTIN = "builtin:tfidf-svd"
 
 
 def write_text_features(
-    entities_path: Path, params: TextFeaturesParams, unfinished_folder: Path, output: Path
+    entities_path: Path,
+    looked_up_path: Path,
+    params: TextFeaturesParams,
+    unfinished_folder: Path,
+    output: Path,
 ) -> FeatureTable:
     """Encodes the texts of all entities and saves the features.
 
     Args:
         entities_path: `entities.parquet` of the graph.
+        looked_up_path: `descriptions.parquet`, for entities that the graph says nothing about.
         params: The encoder.
         unfinished_folder: Keeps finished chunks of a pretrained model until `output` stands.
         output: The features file.
@@ -36,7 +41,7 @@ def write_text_features(
         ConfigError: If the parameters contradict one another.
         ModelUnavailableError: If the model cannot be loaded; finished chunks stay.
     """
-    entities = read_entity_texts(entities_path)
+    entities = read_entity_texts(entities_path, looked_up_path)
     texts = [text for text in entities.texts if text]
     if params.model == BUILTIN:
         require_no_revision("text_features", params.model, params.revision)

@@ -136,6 +136,11 @@ class WebStore:
         """Notes why there is no content of `url`, and the parameters that this depends on."""
         self._put(url, fault.status, fault.reason, None, None, fault.is_final, terms)
 
+    def forget(self, url: str) -> None:
+        """Drops the outcome of `url`, so that it is asked for again: what came was no answer."""
+        with self._lock:
+            self._index.execute("DELETE FROM outcomes WHERE url = ?", (url,))
+
     def _put(
         self,
         url: str,

@@ -30,6 +30,15 @@ def test_text_files_are_copied_byte_for_byte(make_folder: MakeFolder, tmp_path: 
     assert copied.texts == ["train.txt", "entity2name.txt"]
 
 
+def test_a_map_to_wikidata_is_copied_and_checked(make_folder: MakeFolder, tmp_path: Path) -> None:
+    files = {"train.txt": "a\tr\tb\n", "entity2wikidata.txt": "a\tQ1\thttps://example.org\n"}
+    copied = copy_folder(make_folder(files), tmp_path / "raw")
+    assert "entity2wikidata.txt" in copied.texts
+    broken = make_folder({**files, "entity2wikidata.txt": "a Q1\n"}, "broken")
+    with pytest.raises(DataError, match=r"broken/entity2wikidata\.txt, line 1"):
+        copy_folder(broken, tmp_path / "raw")
+
+
 def test_only_referenced_images_are_copied(make_folder: MakeFolder, tmp_path: Path) -> None:
     source = make_folder(
         {

@@ -33,6 +33,7 @@ class Workspace:
     def __init__(self, root: Path, entities: list[tuple[str, str, str]]) -> None:
         self.root = root
         self.entities = root / "graph/entities.parquet"
+        self.looked_up = root / "media/descriptions.parquet"
         self.images = root / "images"
         self.output = root / "features.parquet"
         self.unfinished = root / "state"
@@ -42,6 +43,17 @@ class Workspace:
         save_graph(self.graph, root / "graph")
         (root / "raw").mkdir()
         (root / "mirror").mkdir()
+        self.look_up([])
+
+    def look_up(self, rows: list[tuple[int, str, str | None]]) -> None:
+        """Writes what was looked up: entity, description, name."""
+        columns = {
+            "entity_id": pa.array([row[0] for row in rows], pa.int64()),
+            "description": pa.array([row[1] for row in rows], pa.string()),
+            "name": pa.array([row[2] for row in rows], pa.string()),
+        }
+        metadata = {FINGERPRINT_KEY: self.graph.fingerprint}
+        write_parquet(self.looked_up, pa.table(columns), metadata)
 
     def list_sources(
         self, rows: list[tuple[int, str]], name: str = "image_sources.parquet"

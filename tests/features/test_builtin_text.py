@@ -14,7 +14,9 @@ MakeWorkspace = Callable[..., Workspace]
 
 def write(place: Workspace, **changes: object) -> FeatureTable:
     params = text_features_params(**changes)
-    return write_text_features(place.entities, params, place.unfinished, place.output)
+    return write_text_features(
+        place.entities, place.looked_up, params, place.unfinished, place.output
+    )
 
 
 def test_texts_that_share_words_or_stems_are_nearest() -> None:

@@ -23,7 +23,9 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(place: Workspace, model: object, **changes: object) -> FeatureTable:
     params = text_features_params(model=str(model), **changes)
-    return write_text_features(place.entities, params, place.unfinished, place.output)
+    return write_text_features(
+        place.entities, place.looked_up, params, place.unfinished, place.output
+    )
 
 
 def load(folder: Path, **changes: object) -> TextEncoder:

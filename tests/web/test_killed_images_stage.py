@@ -95,6 +95,8 @@ class Project:
         )
         path = folder / "data/graph/image_sources.parquet"
         write_parquet(path, table, {FINGERPRINT_KEY: graph.fingerprint})
+        looked_up = folder / "data/media/image_sources.parquet"
+        write_parquet(looked_up, table.slice(0, 0), {FINGERPRINT_KEY: graph.fingerprint})
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         hosts = [f"127.0.0.1:{port}" for port in sources.ports]
         params["fetch"] |= {"allowed_private_hosts": hosts, "timeout_seconds": 20.0, "attempts": 2}

@@ -36,6 +36,16 @@ def test_a_file_is_found_again_by_the_next_run(tmp_path: Path) -> None:
     assert (first.is_of_this_run, again.is_of_this_run) == (True, False)
 
 
+def test_what_is_forgotten_was_never_asked_for(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        put(store, URL, b"sorry, later")
+        put(store, f"{URL}b", b"bytes")
+        store.forget(URL)
+        store.forget("http://example.org/unknown")
+        assert store.get(URL) is None
+        assert store.get(f"{URL}b") is not None
+
+
 def test_equal_content_is_kept_once(tmp_path: Path) -> None:
     with WebStore(tmp_path) as store:
         for number in range(3):

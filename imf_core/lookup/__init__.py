@@ -1,0 +1,1 @@
+"""What the Wikimedia projects say about the entities: their texts and where their images are."""

@@ -1,0 +1,145 @@
+"""Questions to a web service whose answers are JSON: asked once, read from the store.
+
+A service under load may refuse with a well-formed answer (HTTP 200 with an `error` in it), which
+the store cannot tell from any other. Such an answer is forgotten and asked for again after a
+pause; what is refused to the end counts as unreachable, in this run alone.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from imf_core.config import FetchParams
+from imf_core.web.fetch import fetch_into
+from imf_core.web.store import WebStore
+
+MAX_ANSWER_BYTES = 200_000_000
+"""Fifty large items with all their claims come to some tens of millions."""
+_FIRST_PAUSE_SECONDS = 5.0
+"""What MediaWiki asks of a client that it refused."""
+
+Status = Literal["ok", "not_found", "unreachable"]
+
+
+class Json(BaseModel):
+    """Base of what is read out of answers: the fields named, whatever else there is."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+AsMap = BeforeValidator(lambda value: {} if value == [] else value)
+"""MediaWiki writes an empty map as an empty list."""
+
+
+class _Error(Json):
+    code: str
+    info: str = ""
+
+
+class MediaWikiAnswer(Json):
+    """An answer of MediaWiki's `api.php`: what was asked for, or why it is refused."""
+
+    error: _Error | None = None
+
+
+AnswerT = TypeVar("AnswerT", bound=Json)
+
+
+@dataclass(frozen=True)
+class Web:
+    """How the web is asked.
+
+    Attributes:
+        store: Keeps every outcome.
+        params: Manners of every request.
+        mirror: Folder or base URL to ask in place of the web.
+        sleep: Waits so many seconds.
+    """
+
+    store: WebStore
+    params: FetchParams
+    mirror: str | None = None
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Answer(Generic[AnswerT]):
+    """What came of one question.
+
+    Attributes:
+        url: The question.
+        status: ok, not_found (the service says that there is no such page) or unreachable.
+        reason: Why it is not ok, else "".
+        fetched_at: When it was asked, ISO 8601; None where it never was.
+        content: The answer where status is ok.
+    """
+
+    url: str
+    status: Status
+    reason: str
+    fetched_at: str | None
+    content: AnswerT | None
+
+
+def ask(
+    urls: Iterable[str], form: type[AnswerT], web: Web, label: str
+) -> Iterator[Answer[AnswerT]]:
+    """Asks every question and yields the answers, refused ones last.
+
+    Args:
+        urls: The questions.
+        form: What an answer must look like.
+        web: How the web is asked.
+        label: What the progress bar says.
+
+    Yields:
+        One answer for each distinct URL; only one is in memory at a time.
+    """
+    waiting = list(dict.fromkeys(urls))
+    for attempt in range(1, web.params.attempts + 1):
+        if not waiting:
+            return
+        if attempt > 1:
+            pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 2)
+            web.sleep(min(pause, web.params.timeout_seconds))
+        fetch_into(
+            web.store,
+            waiting,
+            web.params,
+            max_bytes=MAX_ANSWER_BYTES,
+            mirror=web.mirror,
+            label=label,
+        )
+        refused = []
+        for url in waiting:
+            answer, is_refused = _read(url, form, web.store)
+            if is_refused:
+                web.store.forget(url)
+            if is_refused and attempt < web.params.attempts:
+                refused.append(url)
+            else:
+                yield answer
+        waiting = refused
+
+
+def _read(url: str, form: type[AnswerT], store: WebStore) -> tuple[Answer[AnswerT], bool]:
+    """Reads what the store holds, and says whether it is an answer that is none."""
+    stored = store.get(url)
+    if stored is None:
+        return Answer(url, "unreachable", "not asked", None, None), False
+    if stored.status != "ok" or stored.path is None:
+        status: Status = "not_found" if stored.status == "not_found" else "unreachable"
+        return Answer(url, status, stored.reason, stored.fetched_at, None), False
+    try:
+        content = form.model_validate_json(stored.path.read_bytes())
+    except ValidationError as error:
+        fault: Any = error.errors(include_input=False, include_url=False)[0]
+        reason = f"the answer is not as expected: {fault['msg']}"
+    else:
+        if not isinstance(content, MediaWikiAnswer) or content.error is None:
+            return Answer(url, "ok", "", stored.fetched_at, content), False
+        reason = f"{content.error.code}: {content.error.info}"
+    return Answer(url, "unreachable", reason, stored.fetched_at, None), True

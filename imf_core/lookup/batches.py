@@ -1,0 +1,29 @@
+"""Names cut into groups for one request each."""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+MAX_NAMES = 50
+"""What MediaWiki takes in one request."""
+MAX_CHARACTERS = 5000
+"""Of all names as they stand in a URL: servers refuse URLs longer than about 8,000."""
+
+
+def batches(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yields groups of names, in their order, that fit into one request."""
+    group: list[str] = []
+    length = 0
+    for name in names:
+        size = len(quote(name, safe="")) + len("%7C")
+        if group and (len(group) == MAX_NAMES or length + size > MAX_CHARACTERS):
+            yield group
+            group, length = [], 0
+        group.append(name)
+        length += size
+    if group:
+        yield group
+
+
+def joined(names: Sequence[str]) -> str:
+    """Writes names as one value of a query."""
+    return quote("|".join(names), safe="")

@@ -1,0 +1,64 @@
+"""Texts of the web made fit to keep: plain, on one line, of bounded length.
+
+What comes from a page that anyone may edit is untrusted: it may hold control characters, marks
+that turn the direction of what follows, markup, or a book.
+"""
+
+import unicodedata
+from html.parser import HTMLParser
+
+_JOINERS = "\u200c\u200d"
+"""Part of the spelling in some scripts; all other format characters are dropped."""
+_MAX_HTML = 20_000
+_VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
+_BREAKING = frozenset({"br", "div", "p", "li", "td", "tr"})
+
+
+def clean_text(text: str, max_characters: int) -> str:
+    """Makes one line of plain text, cut to a length."""
+    return " ".join("".join(map(_clean, text)).split())[:max_characters].rstrip()
+
+
+def text_of_html(html: str, max_characters: int) -> str:
+    """Returns the visible text of a piece of HTML, cleaned."""
+    parser = _VisibleText()
+    parser.feed(html[:_MAX_HTML])
+    parser.close()
+    return clean_text("".join(parser.parts), max_characters)
+
+
+def _clean(character: str) -> str:
+    """Returns what a character becomes."""
+    category = unicodedata.category(character)
+    if category in {"Cc", "Zl", "Zp"}:
+        return " "
+    # Cs: half a surrogate pair, which no file in UTF-8 can hold.
+    return "" if category in {"Cf", "Cs"} and character not in _JOINERS else character
+
+
+class _VisibleText(HTMLParser):
+    """Collects what a reader of the page would see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Starts to hide at what is not shown, and counts the elements inside it."""
+        if tag in _BREAKING:
+            self.parts.append(" ")
+        style = (dict(attrs).get("style") or "").replace(" ", "").lower()
+        starts = tag in {"script", "style"} or "display:none" in style
+        if tag not in _VOID and (self._hidden or starts):
+            self._hidden += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        """Ends to hide where the hidden element ends."""
+        if tag not in _VOID and self._hidden:
+            self._hidden -= 1
+
+    def handle_data(self, data: str) -> None:
+        """Keeps text that is shown."""
+        if not self._hidden:
+            self.parts.append(data)

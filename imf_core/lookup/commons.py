@@ -1,0 +1,133 @@
+"""Images on Wikimedia Commons: where they are at a width, and under which licence.
+
+In: names of files. Out: their URLs, and `Credit`s as the file's page states them.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+from pydantic import Field
+
+from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, Web, ask
+from imf_core.lookup.batches import batches, joined
+from imf_core.lookup.cleaning import text_of_html
+from imf_core.lookup.identifiers import path_of_title
+
+API = "https://commons.wikimedia.org/w/api.php"
+MAX_LICENCE, MAX_AUTHOR = 100, 300
+
+
+class _Value(Json):
+    value: object = None
+
+
+class _Metadata(Json):
+    licence: _Value = Field(default=_Value(), alias="LicenseShortName")
+    author: _Value = Field(default=_Value(), alias="Artist")
+
+
+class _Info(Json):
+    metadata: Annotated[_Metadata, AsMap] = Field(default=_Metadata(), alias="extmetadata")
+    page: str | None = Field(default=None, alias="descriptionurl")
+
+
+class _Page(Json):
+    title: str = ""
+    imageinfo: list[_Info] = Field(default_factory=list)
+
+
+class _Renamed(Json):
+    given: str = Field(alias="from")
+    to: str
+
+
+class _Query(Json):
+    normalized: list[_Renamed] = Field(default_factory=list)
+    redirects: list[_Renamed] = Field(default_factory=list)
+    pages: Annotated[dict[str, _Page], AsMap] = Field(default_factory=dict)
+
+
+class _Files(MediaWikiAnswer):
+    query: Annotated[_Query, AsMap] = _Query()
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Whose an image is.
+
+    Attributes:
+        licence: Short name, None where the page states none.
+        author: In plain text, None where the page states none.
+        page: URL of the file's page.
+        fault: Why the page could not be asked, else "".
+    """
+
+    licence: str | None
+    author: str | None
+    page: str
+    fault: str = ""
+
+
+def image_url(file: str, width_pixels: int) -> str:
+    """Returns where a file is served at a width; drawings come as PNG."""
+    return (
+        f"https://commons.wikimedia.org/wiki/Special:FilePath/{path_of_title(file)}"
+        f"?width={width_pixels}"
+    )
+
+
+def page_url(file: str) -> str:
+    """Returns the page of a file."""
+    return f"https://commons.wikimedia.org/wiki/File:{path_of_title(file)}"
+
+
+def look_up_credits(files: Collection[str], web: Web) -> dict[str, Credit]:
+    """Asks Commons for licence and author, of fifty files at a time.
+
+    Args:
+        files: Names as MediaWiki writes titles, without `File:`.
+        web: How the web is asked.
+
+    Returns:
+        A credit for each file.
+    """
+    asked = {_url(group): group for group in batches(sorted({f"File:{file}" for file in files}))}
+    found = {}
+    for answer in ask(asked, _Files, web, "licences"):
+        query = answer.content.query if answer.content else _Query()
+        renamed = {each.given: each.to for each in (*query.normalized, *query.redirects)}
+        pages = {page.title: page for page in query.pages.values()}
+        for title in asked[answer.url]:
+            # A name may be normalised and the result be a redirect.
+            target = renamed.get(title, title)
+            page = pages.get(renamed.get(target, target), _Page())
+            info = page.imageinfo[0] if page.imageinfo else _Info()
+            file = title.removeprefix("File:")
+            found[file] = Credit(
+                _text(info.metadata.licence, MAX_LICENCE),
+                _text(info.metadata.author, MAX_AUTHOR),
+                info.page or page_url(file),
+                answer.reason,
+            )
+    return found
+
+
+def _url(titles: list[str]) -> str:
+    """Writes the question for the credits of some files."""
+    query = {
+        "action": "query",
+        "prop": "imageinfo",
+        "iiprop": "extmetadata|url",
+        "iiextmetadatafilter": "LicenseShortName|Artist",
+        "redirects": 1,
+        "format": "json",
+    }
+    return f"{API}?{urlencode(query)}&titles={joined(titles)}"
+
+
+def _text(value: _Value, max_characters: int) -> str | None:
+    """Returns a field of the metadata, which is HTML, as plain text."""
+    text = text_of_html(value.value, max_characters) if isinstance(value.value, str) else ""
+    return text or None

@@ -1,0 +1,129 @@
+"""The files of `data/media` while they are written, a row at a time.
+
+`descriptions.parquet` and `image_sources.parquet` (as `prepare` writes it) hold what was found,
+`manifest.parquet` one row per entity with what became of it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from imf_core.artifacts import RowWriter, parquet_rows, read_parquet_metadata
+from imf_core.data.graph import FINGERPRINT_KEY
+from imf_core.data.image_sources import FILE_NAME as IMAGE_SOURCES
+from imf_core.lookup.findings import Finding, Image
+from imf_core.lookup.identifiers import Identifier
+
+STATUSES = ("ok", "nothing_found", "no_identifier", "not_found", "unreachable", "not_asked")
+
+_DESCRIPTIONS = pa.schema(
+    [
+        ("entity_id", pa.int64()),
+        ("description", pa.string()),
+        ("name", pa.string()),
+        ("source_url", pa.string()),
+        ("licence", pa.string()),
+    ]
+)
+_IMAGE_SOURCES = pa.schema([("entity_id", pa.int64()), ("source", pa.string())])
+_MANIFEST = pa.schema(
+    [
+        ("entity_id", pa.int64()),
+        ("identifier", pa.string()),
+        ("wikidata_id", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("url", pa.string()),
+        ("fetched_at", pa.string()),
+        ("image_file", pa.string()),
+        ("image_licence", pa.string()),
+        ("image_author", pa.string()),
+        ("image_page", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class MediaSummary:
+    """What the stage reports.
+
+    Attributes:
+        counts: Status -> number of entities, every status of `STATUSES` in that order.
+        descriptions: Entities that a text or a name was found for.
+        images: Entities that an image was found for.
+    """
+
+    counts: dict[str, int]
+    descriptions: int
+    images: int
+
+
+class MediaFiles:
+    """The three files while they are written, and counts of what is in them."""
+
+    def __init__(self, descriptions: RowWriter, images: RowWriter, manifest: RowWriter) -> None:
+        self._descriptions = descriptions
+        self._images = images
+        self._manifest = manifest
+        self._statuses: Counter[str] = Counter()
+        self._num_descriptions = self._num_images = 0
+
+    def add_text(self, row: tuple[object, ...]) -> None:
+        """Adds a row of `descriptions.parquet`."""
+        self._descriptions.append(row)
+        self._num_descriptions += 1
+
+    def add_image(self, entity_id: int, source: str) -> None:
+        """Adds a row of `image_sources.parquet`."""
+        self._images.append((entity_id, source))
+        self._num_images += 1
+
+    def add_outcome(
+        self,
+        entity_id: int,
+        identifier: Identifier | None,
+        status: str,
+        reason: str,
+        finding: Finding | None = None,
+        image: Image | None = None,
+    ) -> None:
+        """Adds a row of `manifest.parquet`."""
+        credit = image.credit if image else None
+        self._manifest.append(
+            (
+                entity_id,
+                str(identifier) if identifier else None,
+                finding.wikidata_id if finding else None,
+                status,
+                reason,
+                finding.page if finding else None,
+                finding.fetched_at if finding else None,
+                (image.file or image.source.rsplit("/", 1)[-1]) if image else None,
+                credit.licence if credit else None,
+                credit.author if credit else None,
+                credit.page if credit else None,
+            )
+        )
+        self._statuses[status] += 1
+
+    @property
+    def summary(self) -> MediaSummary:
+        """What was added."""
+        counts = {status: self._statuses[status] for status in STATUSES}
+        return MediaSummary(counts, self._num_descriptions, self._num_images)
+
+
+@contextmanager
+def open_media_files(folder: Path, entities_path: Path) -> Iterator[MediaFiles]:
+    """Yields the files; they stand in `folder` when all went well."""
+    metadata = {FINGERPRINT_KEY: read_parquet_metadata(entities_path).get(FINGERPRINT_KEY, "none")}
+    with (
+        parquet_rows(folder / "descriptions.parquet", _DESCRIPTIONS, metadata) as descriptions,
+        parquet_rows(folder / IMAGE_SOURCES, _IMAGE_SOURCES, metadata) as images,
+        parquet_rows(folder / "manifest.parquet", _MANIFEST, metadata) as manifest,
+    ):
+        yield MediaFiles(descriptions, images, manifest)

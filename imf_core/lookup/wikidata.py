@@ -1,0 +1,191 @@
+"""What Wikidata says of items: label, one-line description, image, and their Wikipedia articles.
+
+In: identifiers. Out: for each an `ItemAnswer`. Items are asked for fifty at a time in sorted
+order, by number or by the title of an article, so that the same identifiers make the same
+requests.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+from pydantic import Field
+
+from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, Status, Web, ask
+from imf_core.lookup.batches import batches, joined
+from imf_core.lookup.cleaning import clean_text
+from imf_core.lookup.identifiers import WIKIDATA, Identifier, normal_title, wikipedia_site
+
+API = "https://www.wikidata.org/w/api.php"
+LICENCE = "CC0"
+MAX_NAME, MAX_DESCRIPTION = 200, 2000
+
+_ALL_LANGUAGES = "mul"
+"""Wikidata's code for a label that is the same in most languages."""
+_MAX_LAG_SECONDS = 5
+
+
+class _Term(Json):
+    value: str
+
+
+class _Link(Json):
+    title: str
+
+
+class _DataValue(Json):
+    value: object = None
+
+
+class _Snak(Json):
+    datavalue: _DataValue | None = None
+
+
+class _Statement(Json):
+    mainsnak: _Snak
+    rank: str
+
+
+class _Claims(Json):
+    images: list[_Statement] = Field(default=[], alias="P18")
+
+
+class _Entity(Json):
+    id: str | None = None
+    missing: object = None
+    labels: Annotated[dict[str, _Term], AsMap] = Field(default_factory=dict)
+    descriptions: Annotated[dict[str, _Term], AsMap] = Field(default_factory=dict)
+    claims: Annotated[_Claims, AsMap] = _Claims()
+    sitelinks: Annotated[dict[str, _Link], AsMap] = Field(default_factory=dict)
+
+
+class _Entities(MediaWikiAnswer):
+    entities: Annotated[dict[str, _Entity], AsMap] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Item:
+    """What is kept of a Wikidata item.
+
+    Attributes:
+        wikidata_id: Its number; where the one asked for was merged into another, the other's.
+        name: Its label, None where it has none in a language asked for.
+        description: In one line, "" where there is none.
+        image: Name of a file on Wikimedia Commons, None where there is none.
+        articles: Titles by Wikipedia (`enwiki`).
+    """
+
+    wikidata_id: str
+    name: str | None
+    description: str
+    image: str | None
+    articles: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ItemAnswer:
+    """What came of asking for an identifier: the item, or why there is none."""
+
+    status: Status
+    reason: str
+    fetched_at: str | None
+    item: Item | None
+
+
+def look_up_items(
+    identifiers: Collection[Identifier], language: str, web: Web
+) -> dict[Identifier, ItemAnswer]:
+    """Asks Wikidata for items.
+
+    Args:
+        identifiers: Items or articles.
+        language: Of the texts; English stands in where there is none in it.
+        web: How the web is asked.
+
+    Returns:
+        An answer for each identifier.
+    """
+    asked = {_url(site, names, language): (site, names) for site, names in _groups(identifiers)}
+    found = {}
+    for answer in ask(asked, _Entities, web, "wikidata"):
+        site, names = asked[answer.url]
+        entities = answer.content.entities if answer.content else {}
+        by_name = _by_name(site, entities)
+        for name in names:
+            identifier = Identifier(site, name)
+            entity = by_name.get(name)
+            if answer.content is None:
+                # A missing item is said inside an answer; 404 for the API itself is a fault of it.
+                outcome = ItemAnswer("unreachable", answer.reason, answer.fetched_at, None)
+            elif entity is None or entity.id is None:
+                reason = f"Wikidata has no item {identifier}"
+                outcome = ItemAnswer("not_found", reason, answer.fetched_at, None)
+            else:
+                item = _item(entity.id, entity, language)
+                outcome = ItemAnswer("ok", "", answer.fetched_at, item)
+            found[identifier] = outcome
+    return found
+
+
+def _groups(identifiers: Collection[Identifier]) -> Iterator[tuple[str, list[str]]]:
+    """Yields the names of each site in groups for one request."""
+    for site in sorted({identifier.site for identifier in identifiers}):
+        names = sorted({each.name for each in identifiers if each.site == site})
+        for group in batches(names):
+            yield site, group
+
+
+def _url(site: str, names: list[str], language: str) -> str:
+    """Writes the question for items by number, or by the titles of their articles."""
+    languages = dict.fromkeys([language, "en", _ALL_LANGUAGES])
+    sites = dict.fromkeys([wikipedia_site(language), *([site] if site != WIKIDATA else [])])
+    query = {
+        "action": "wbgetentities",
+        "props": "labels|descriptions|claims|sitelinks",
+        "languages": "|".join(languages),
+        "sitefilter": "|".join(sites),
+        "format": "json",
+        "maxlag": _MAX_LAG_SECONDS,
+    }
+    who = f"ids={joined(names)}" if site == WIKIDATA else f"sites={site}&titles={joined(names)}"
+    return f"{API}?{urlencode(query)}&{who}"
+
+
+def _by_name(site: str, entities: dict[str, _Entity]) -> dict[str, _Entity]:
+    """Returns the entities that exist by the names they were asked for."""
+    existing = {key: entity for key, entity in entities.items() if entity.missing is None}
+    if site != WIKIDATA:
+        links = ((each.sitelinks.get(site), each) for each in existing.values())
+        return {link.title: each for link, each in links if link}
+    # A merged item stands under the number asked for, with the number of the other in `id`.
+    return {entity.id: entity for entity in existing.values() if entity.id} | existing
+
+
+def _item(wikidata_id: str, entity: _Entity, language: str) -> Item:
+    """Picks what is kept of an entity."""
+    names = [language, _ALL_LANGUAGES, "en"]
+    return Item(
+        wikidata_id,
+        _first(entity.labels, names, MAX_NAME) or None,
+        _first(entity.descriptions, [language, "en"], MAX_DESCRIPTION),
+        _image(entity.claims.images),
+        {site: link.title for site, link in entity.sitelinks.items()},
+    )
+
+
+def _first(terms: dict[str, _Term], languages: list[str], max_characters: int) -> str:
+    """Returns the text of the first of some languages that has one, else ""."""
+    texts = (clean_text(terms[each].value, max_characters) for each in languages if each in terms)
+    return next((text for text in texts if text), "")
+
+
+def _image(statements: list[_Statement]) -> str | None:
+    """Returns the file of the best statement: a preferred one, else a normal one."""
+    for rank in ("preferred", "normal"):
+        for statement in statements:
+            value = statement.mainsnak.datavalue.value if statement.mainsnak.datavalue else None
+            title = normal_title(value) if isinstance(value, str) else None
+            if statement.rank == rank and title:
+                return title
+    return None
