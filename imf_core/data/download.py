@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -43,65 +44,64 @@ def download_dataset(
         ConfigError: If the mirror is neither a directory nor an http(s) URL.
     """
     sources: list[SourceFile | SourceArchive] = [*dataset.files, *dataset.archives]
-    kept = asyncio.run(_fetch_all(sources, downloads, params, mirror))
-    for source, path in zip(sources, kept, strict=True):
+    missing = [source for source in sources if not _is_kept(source, downloads)]
+    if missing:
+        downloads.mkdir(parents=True, exist_ok=True)
+        asyncio.run(_fetch_all(missing, downloads, params, mirror))
+    for source in sources:
+        kept = downloads / source.digest
         if isinstance(source, SourceArchive):
-            _unpack(path, source, raw)
+            _unpack(kept, source, raw)
         else:
             with atomic_path(raw / source.save_as) as temporary:
-                shutil.copyfile(path, temporary)
+                shutil.copyfile(kept, temporary)
+
+
+def _is_kept(source: PinnedUrl, downloads: Path) -> bool:
+    """Says whether the verified file is there already."""
+    kept = downloads / source.digest
+    return kept.exists() and _digest(kept, source) == source.digest
 
 
 async def _fetch_all(
-    sources: list[SourceFile | SourceArchive],
-    downloads: Path,
-    params: FetchParams,
-    mirror: str | None,
-) -> list[Path]:
-    """Returns the verified local copies, in the order of the sources."""
-    downloads.mkdir(parents=True, exist_ok=True)
+    sources: Sequence[PinnedUrl], downloads: Path, params: FetchParams, mirror: str | None
+) -> None:
+    """Fetches files side by side; all are tried before any fault is raised."""
     async with WebClient(params, mirror) as client:
         with tqdm(total=len(sources), desc="source files", unit="file", disable=None) as bar:
 
-            async def fetch(source: PinnedUrl) -> Path | DataError:
-                try:
-                    return await _fetch(client, source, downloads, mirror)
-                except DataError as error:
-                    return error
-                finally:
-                    bar.update()
+            async def fetch(source: PinnedUrl) -> str | None:
+                fault = await _fetch(client, source, downloads, mirror)
+                bar.update()
+                return fault
 
-            results = await asyncio.gather(*map(fetch, sources))
-    faults = [result for result in results if isinstance(result, DataError)]
-    if faults:
-        raise DataError("; ".join(str(fault) for fault in dict.fromkeys(faults)))
-    return [result for result in results if isinstance(result, Path)]
+            faults = await asyncio.gather(*map(fetch, sources))
+    if any(faults):
+        raise DataError("; ".join(fault for fault in faults if fault))
 
 
-async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path, mirror: str | None) -> Path:
-    """Returns the verified copy of a pinned file, fetching it unless it is there already."""
-    kept = downloads / source.digest
-    if kept.exists() and _digest(kept, source) == source.digest:
-        return kept
+async def _fetch(
+    client: WebClient, source: PinnedUrl, downloads: Path, mirror: str | None
+) -> str | None:
+    """Fetches and verifies a pinned file; returns what is wrong, None where it is now kept."""
     arrived = downloads / f"{source.digest}.unverified"
     limit = MAX_BYTES if source.bytes is None else source.bytes
     fault = await client.fetch(source.url, arrived, max_bytes=limit, resume=True)
     if fault is not None:
         where = f" from the mirror {mirror}" if mirror else ""
-        raise DataError(
+        return (
             f"{source.url} could not be fetched{where} ({fault.reason}); try again later, or set "
-            "IMF_MIRROR to a directory or base URL that holds the file at "
-            f"{source.mirror_path}"
+            f"IMF_MIRROR to a directory or base URL that holds the file at {source.mirror_path}"
         )
     found = _digest(arrived, source)
     if found == source.digest:
-        arrived.replace(kept)
-        return kept
+        arrived.replace(downloads / source.digest)
+        return None
     aside = downloads / f"{source.digest}.rejected"
     arrived.replace(aside)
     kind = "SHA-256" if source.sha256 else "git blob SHA-1"
     size = "" if source.bytes is None else f"{source.bytes} bytes with "
-    raise DataError(
+    return (
         f"{source.url} is not the pinned file: expected {size}{kind} {source.digest}, found "
         f"{aside.stat().st_size} bytes with {kind} {found}, kept aside as {aside} and not used; "
         "if a proxy or a broken copy is in the way, set IMF_MIRROR to a directory or base URL "
