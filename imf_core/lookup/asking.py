@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from imf_core.config import FetchParams
 from imf_core.web.fetch import fetch_into
@@ -43,6 +43,14 @@ class MediaWikiAnswer(Json):
     """An answer of MediaWiki's `api.php`: what was asked for, or why it is refused."""
 
     error: _Error | None = None
+
+
+class Renamed(Json):
+    """One page title that MediaWiki took for another."""
+
+    given: str = Field(alias="from")
+    to: str
+    section: str = Field(default="", alias="tofragment")
 
 
 AnswerT = TypeVar("AnswerT", bound=Json)

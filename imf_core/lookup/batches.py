@@ -1,7 +1,9 @@
 """Names cut into groups for one request each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from urllib.parse import quote
+
+from imf_core.lookup.identifiers import Identifier
 
 MAX_NAMES = 50
 """What MediaWiki takes in one request."""
@@ -22,6 +24,14 @@ def batches(names: Sequence[str]) -> Iterator[list[str]]:
         length += size
     if group:
         yield group
+
+
+def batches_by_site(identifiers: Collection[Identifier]) -> Iterator[tuple[str, list[str]]]:
+    """Yields the names of each site in groups that fit into one request, in sorted order."""
+    for site in sorted({identifier.site for identifier in identifiers}):
+        names = sorted({each.name for each in identifiers if each.site == site})
+        for group in batches(names):
+            yield site, group
 
 
 def joined(names: Sequence[str]) -> str:

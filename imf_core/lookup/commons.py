@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, Web, ask
+from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, Renamed, Web, ask
 from imf_core.lookup.batches import batches, joined
 from imf_core.lookup.cleaning import text_of_html
 from imf_core.lookup.identifiers import path_of_title
@@ -38,14 +38,9 @@ class _Page(Json):
     imageinfo: list[_Info] = Field(default_factory=list)
 
 
-class _Renamed(Json):
-    given: str = Field(alias="from")
-    to: str
-
-
 class _Query(Json):
-    normalized: list[_Renamed] = Field(default_factory=list)
-    redirects: list[_Renamed] = Field(default_factory=list)
+    normalized: list[Renamed] = Field(default_factory=list)
+    redirects: list[Renamed] = Field(default_factory=list)
     pages: Annotated[dict[str, _Page], AsMap] = Field(default_factory=dict)
 
 

@@ -1,7 +1,8 @@
 """What the Wikimedia projects together say about an identifier: one `Finding` each.
 
 Wikidata comes first: it knows the item, a line about it, its image and its articles. Wikipedia
-gives longer texts, and an image where Wikidata has none. Commons says whose the image is.
+knows the item of an article that was renamed, and gives longer texts, and an image where Wikidata
+has none. Commons says whose the image is.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from imf_core.lookup import wikidata, wikipedia
 from imf_core.lookup.asking import Status, Web
 from imf_core.lookup.commons import Credit, image_url, look_up_credits
 from imf_core.lookup.identifiers import WIKIDATA, Identifier, wikipedia_site
+from imf_core.lookup.renamed import look_up_renamed
 from imf_core.lookup.wikidata import Item, ItemAnswer, look_up_items
 from imf_core.lookup.wikipedia import SummaryAnswer, look_up_summaries
 
@@ -97,6 +99,7 @@ def find(
         A finding for each identifier.
     """
     items = look_up_items(needs, params.language, web)
+    items |= look_up_renamed(items, params.language, web)
     articles = _articles(needs, items, params)
     summaries = look_up_summaries(articles.values(), web)
     by_identifier = {each: summaries[article] for each, article in articles.items()}

@@ -5,7 +5,7 @@ order, by number or by the title of an article, so that the same identifiers mak
 requests.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from pydantic import Field
 
 from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, Status, Web, ask
-from imf_core.lookup.batches import batches, joined
+from imf_core.lookup.batches import batches_by_site, joined
 from imf_core.lookup.cleaning import clean_text
 from imf_core.lookup.identifiers import WIKIDATA, Identifier, normal_title, wikipedia_site
 
@@ -106,7 +106,8 @@ def look_up_items(
     Returns:
         An answer for each identifier.
     """
-    asked = {_url(site, names, language): (site, names) for site, names in _groups(identifiers)}
+    groups = batches_by_site(identifiers)
+    asked = {_url(site, names, language): (site, names) for site, names in groups}
     found = {}
     for answer in ask(asked, _Entities, web, "wikidata"):
         site, names = asked[answer.url]
@@ -126,14 +127,6 @@ def look_up_items(
                 outcome = ItemAnswer("ok", "", answer.fetched_at, item)
             found[identifier] = outcome
     return found
-
-
-def _groups(identifiers: Collection[Identifier]) -> Iterator[tuple[str, list[str]]]:
-    """Yields the names of each site in groups for one request."""
-    for site in sorted({identifier.site for identifier in identifiers}):
-        names = sorted({each.name for each in identifiers if each.site == site})
-        for group in batches(names):
-            yield site, group
 
 
 def _url(site: str, names: list[str], language: str) -> str:

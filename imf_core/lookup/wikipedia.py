@@ -1,16 +1,28 @@
-"""Summaries of Wikipedia articles: their first sentences and the image at their head.
+"""What a Wikipedia says of its articles: which items they are, and what they begin with.
 
-In: titles by Wikipedia. Out: a `SummaryAnswer` each. One request per article.
+In: titles by Wikipedia. Out: a `TitleAnswer` each, asked for fifty titles at a time, which follows
+an article to the title that it has today; and a `SummaryAnswer` each, with the first sentences and
+the image at the head, at one request per article.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
-from imf_core.lookup.asking import Json, Status, Web, ask
+from pydantic import Field
+
+from imf_core.lookup.asking import Json, MediaWikiAnswer, Renamed, Status, Web, ask
+from imf_core.lookup.batches import batches_by_site, joined
 from imf_core.lookup.cleaning import clean_text
-from imf_core.lookup.identifiers import Identifier, normal_title, path_of_title, wikipedia_host
+from imf_core.lookup.identifiers import (
+    WIKIDATA,
+    Identifier,
+    normal_title,
+    parse_identifier,
+    path_of_title,
+    wikipedia_host,
+)
 from imf_core.lookup.wikidata import MAX_DESCRIPTION
 
 LICENCE = "CC BY-SA 4.0"
@@ -22,6 +34,25 @@ _ON_COMMONS = re.compile(
 _WITHOUT_TEXT = frozenset({"disambiguation", "no-extract", "mainpage"})
 
 
+class _PageProps(Json):
+    item: str = Field(default="", alias="wikibase_item")
+
+
+class _Page(Json):
+    title: str
+    pageprops: _PageProps = _PageProps()
+
+
+class _Query(Json):
+    normalized: list[Renamed] = Field(default_factory=list)
+    redirects: list[Renamed] = Field(default_factory=list)
+    pages: list[_Page] = Field(default_factory=list)
+
+
+class _Titles(MediaWikiAnswer):
+    query: _Query = _Query()
+
+
 class _Thumbnail(Json):
     source: str = ""
 
@@ -30,6 +61,24 @@ class _Summary(Json):
     type: str = "standard"
     extract: str = ""
     thumbnail: _Thumbnail | None = None
+
+
+@dataclass(frozen=True)
+class TitleAnswer:
+    """What came of asking which item an article is.
+
+    Attributes:
+        status: not_found where there is no article of this title, by redirects either, or none
+            with an item. A section of another article is no article.
+        reason: Why it is not ok, else "".
+        fetched_at: When it was asked.
+        item: The item where status is ok.
+    """
+
+    status: Status
+    reason: str
+    fetched_at: str | None
+    item: Identifier | None
 
 
 @dataclass(frozen=True)
@@ -53,11 +102,51 @@ class SummaryAnswer:
     image_url: str | None = None
 
 
+def look_up_titles(articles: Collection[Identifier], web: Web) -> dict[Identifier, TitleAnswer]:
+    """Asks Wikipedia which items articles are, by the titles that they have today.
+
+    Args:
+        articles: Titles of today or of an earlier day, from which redirects lead on.
+        web: How the web is asked.
+
+    Returns:
+        An answer for each article.
+    """
+    groups = batches_by_site(articles)
+    asked = {_url_of_titles(site, titles): (site, titles) for site, titles in groups}
+    found = {}
+    for answer in ask(asked, _Titles, web, "titles"):
+        site, titles = asked[answer.url]
+        query = answer.content.query if answer.content else _Query()
+        normalized = {each.given: each.to for each in query.normalized}
+        redirects = {each.given: each for each in query.redirects}
+        items = {page.title: parse_identifier(page.pageprops.item) for page in query.pages}
+        for title in titles:
+            article = Identifier(site, title)
+            target = _target(normalized.get(title, title), redirects)
+            # MediaWiki drops what stands after a #, which leaves another title than was meant.
+            item = items.get(target) if target and "#" not in title else None
+            if answer.content is None:
+                # A missing page is said inside an answer; 404 for the API itself is a fault of it.
+                reason = f"{article}: {answer.reason}"
+                outcome = TitleAnswer("unreachable", reason, answer.fetched_at, None)
+            elif target is None:
+                reason = f"{article} is by now a section of another article"
+                outcome = TitleAnswer("not_found", reason, answer.fetched_at, None)
+            elif item is None or item.site != WIKIDATA:
+                reason = f"Wikidata has no item {article}"
+                outcome = TitleAnswer("not_found", reason, answer.fetched_at, None)
+            else:
+                outcome = TitleAnswer("ok", "", answer.fetched_at, item)
+            found[article] = outcome
+    return found
+
+
 def look_up_summaries(
     articles: Collection[Identifier], web: Web
 ) -> dict[Identifier, SummaryAnswer]:
     """Asks Wikipedia for the summaries of articles."""
-    asked = {_url(article): article for article in sorted(set(articles))}
+    asked = {_url_of_summary(article): article for article in sorted(set(articles))}
     found = {}
     for answer in ask(asked, _Summary, web, "wikipedia"):
         summary = answer.content or _Summary()
@@ -76,7 +165,32 @@ def look_up_summaries(
     return found
 
 
-def _url(article: Identifier) -> str:
+def _target(title: str, redirects: Mapping[str, Renamed]) -> str | None:
+    """Follows redirects to the end; None where one leads to a section."""
+    left = dict(redirects)
+    while title in left:  # every hop is taken once, so that a circle ends too
+        hop = left.pop(title)
+        if hop.section:
+            return None
+        title = hop.to
+    return title
+
+
+def _url_of_titles(site: str, titles: list[str]) -> str:
+    """Writes the question for the items of some articles."""
+    query = {
+        "action": "query",
+        "prop": "pageprops",
+        "ppprop": "wikibase_item",
+        "redirects": 1,
+        "format": "json",
+        "formatversion": 2,
+    }
+    host = wikipedia_host(site)
+    return f"https://{host}/w/api.php?{urlencode(query)}&titles={joined(titles)}"
+
+
+def _url_of_summary(article: Identifier) -> str:
     """Writes the question for one article."""
     host = wikipedia_host(article.site)
     return f"https://{host}/api/rest_v1/page/summary/{path_of_title(article.name)}"

@@ -1,6 +1,12 @@
-"""The body of a response into a partial file, from its start or on from where it broke off."""
+"""The body of a response into a partial file, from its start or on from where it broke off.
+
+A gzip body is unpacked a small piece at a time, so that one that swells to no end is cut off at the
+limit and never held.
+"""
 
 import re
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -8,25 +14,45 @@ import aiohttp
 from imf_core.web.faults import TransientError, too_long
 
 _BLOCK_BYTES = 1 << 16
+_GZIP = 16 + zlib.MAX_WBITS
+"""zlib's word for the gzip format and no other."""
 
 
 async def receive(
-    response: aiohttp.ClientResponse, partial: Path, start: int, max_bytes: int
+    response: aiohttp.ClientResponse, partial: Path, start: int, max_bytes: int, *, may_unpack: bool
 ) -> None:
-    """Writes the body to `partial`, after what is already there if the server goes on there."""
+    """Writes the body to `partial`, after what is already there if the server goes on there.
+
+    Args:
+        response: What the server answered.
+        partial: Where the body goes.
+        start: Bytes that `partial` holds already.
+        max_bytes: A longer file, unpacked, is given up.
+        may_unpack: Whether gzip was asked for; else the file is kept in what form it comes.
+
+    Raises:
+        FaultError: If the file is too long.
+        TransientError: If the body is another range, or gzip that is damaged or cut short.
+    """
     has_range = response.status == 206
     if has_range and not re.match(rf"bytes {start}-", response.headers.get("Content-Range", "")):
         partial.unlink(missing_ok=True)
         raise TransientError("another range than asked for")
     size = start if has_range else 0
-    if size + (response.content_length or 0) > max_bytes:
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    gunzip = _Gunzip() if may_unpack and encoding in {"gzip", "x-gzip"} else None
+    # The length announced is that of the gzip, which says little of the file's.
+    if gunzip is None and size + (response.content_length or 0) > max_bytes:
         raise too_long(max_bytes)
     with partial.open("ab" if has_range else "wb") as file:
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
-            size += len(block)
-            if size > max_bytes:
-                raise too_long(max_bytes)
-            file.write(block)
+            for piece in gunzip.unpack(block) if gunzip else (block,):
+                size += len(piece)
+                if size > max_bytes:
+                    raise too_long(max_bytes)
+                file.write(piece)
+    if gunzip:
+        gunzip.require_end()
 
 
 def finish(response: aiohttp.ClientResponse, partial: Path, start: int) -> None:
@@ -40,3 +66,26 @@ def finish(response: aiohttp.ClientResponse, partial: Path, start: int) -> None:
 def size_of(path: Path) -> int:
     """Returns a file's size, 0 where there is none."""
     return path.stat().st_size if path.exists() else 0
+
+
+class _Gunzip:
+    """Unpacks one body."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP)
+
+    def unpack(self, block: bytes) -> Iterator[bytes]:
+        """Yields what the next block of the body holds, at most `_BLOCK_BYTES` at a time."""
+        while block:
+            if self._member.eof:  # one gzip may follow another
+                self._member = zlib.decompressobj(_GZIP)
+            try:
+                yield self._member.decompress(block, _BLOCK_BYTES)
+            except zlib.error as error:
+                raise TransientError("the gzip of the answer is damaged") from error
+            block = self._member.unconsumed_tail or self._member.unused_data
+
+    def require_end(self) -> None:
+        """Raises if the body ended too soon."""
+        if not self._member.eof:
+            raise TransientError("the gzip of the answer is cut short")

@@ -1,8 +1,8 @@
 """One file from the web into a file here, with good manners and within bounds.
 
 In: a URL, as untrusted as the graph that names it. Out: the file, or the fault that stands in the
-way. Every hop of a redirect is checked as the first URL is. Nothing of a body is unpacked here: a
-compressed transfer is not asked for, so that the size limit holds for what is kept.
+way. Every hop of a redirect is checked as the first URL is. A file that is never resumed may come
+compressed; the size limit holds for what is kept.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class WebClient:
                 partial.unlink(missing_ok=True)
             before = size_of(partial)
             try:
-                await self._attempt(url, partial, max_bytes)
+                await self._attempt(url, partial, max_bytes, resume)
             except FaultError as error:
                 return error.fault
             except HostGivenUpError as error:
@@ -126,7 +126,7 @@ class WebClient:
             else:
                 return None
 
-    async def _attempt(self, url: str, partial: Path, max_bytes: int) -> None:
+    async def _attempt(self, url: str, partial: Path, max_bytes: int, resume: bool) -> None:
         """Follows redirects to the file and reads it."""
         _parse(url)
         if isinstance(self._mirror, FolderMirror):
@@ -135,7 +135,7 @@ class WebClient:
         for hop in range(MAX_REDIRECTS + 1):
             async with self._hosts.turn(f"{place.host}:{place.port}") as host:
                 try:
-                    redirect = await self._request(place, host, partial, max_bytes)
+                    redirect = await self._request(place, host, partial, max_bytes, resume)
                 except FaultError as error:
                     raise FaultError(_worded(error.fault, place, hop)) from error
             if redirect is None:
@@ -148,10 +148,15 @@ class WebClient:
             Fault("unreachable", f"more than {MAX_REDIRECTS} redirects", is_final=False)
         )
 
-    async def _request(self, url: URL, host: Host, partial: Path, max_bytes: int) -> str | None:
+    async def _request(
+        self, url: URL, host: Host, partial: Path, max_bytes: int, resume: bool
+    ) -> str | None:
         """Makes one request; returns where it is redirected to, None when the file is here."""
         start = size_of(partial)
-        headers = {"Range": f"bytes={start}-"} if start else {}
+        # A range counts the bytes as they are sent: a file that may go on must come as it is.
+        headers = {"Accept-Encoding": "identity" if resume else "gzip"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
         session = self._named if self._is_named(url) else self._public
         has_answered = False
         try:
@@ -164,7 +169,7 @@ class WebClient:
                     finish(response, partial, start)
                     return None
                 self._require_content(response, host)
-                await receive(response, partial, start, max_bytes)
+                await receive(response, partial, start, max_bytes, may_unpack=not resume)
                 return None
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, PrivateAddressError):
@@ -214,7 +219,7 @@ class WebClient:
         """Makes a session that keeps no cookies and heeds no environment."""
         return aiohttp.ClientSession(
             connector=connector,
-            headers={"User-Agent": user_agent(self._params), "Accept-Encoding": "identity"},
+            headers={"User-Agent": user_agent(self._params)},
             timeout=aiohttp.ClientTimeout(total=self._params.timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

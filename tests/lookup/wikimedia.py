@@ -55,6 +55,10 @@ class Wikimedia:
         self.merged: dict[str, str] = {}
         self.credits: dict[str, dict[str, str]] = {}
         self.renamed_files: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
+        """`en.wikipedia.org/old_title` -> the title as MediaWiki writes it."""
+        self.redirects: dict[str, str] = {}
+        """`en.wikipedia.org/Old title` -> the title it leads to, or title#section."""
         self.summaries: dict[str, dict[str, object]] = {}
         self.pictures: dict[str, bytes] = {}
         self.replies: dict[str, list[Reply]] = {}
@@ -110,6 +114,8 @@ class Wikimedia:
             return (200, {}, self.pictures[file]) if file in self.pictures else (404, {}, b"")
         if host == "commons.wikimedia.org":
             return 200, {}, self._credits(query)
+        if parts.path.endswith("/w/api.php"):
+            return 200, {}, self._articles(host, query)
         key = f"{host}/{unquote(parts.path.rsplit('/', 1)[-1])}"
         if key in self.summaries:
             return 200, {}, self.summaries[key]
@@ -132,6 +138,32 @@ class Wikimedia:
                 missing += 1
                 found[f"-{missing}"] = {"site": site, "title": title, "missing": ""}
         return {"entities": found, "success": 1}
+
+    def _articles(self, host: str, query: dict[str, str]) -> dict[str, object]:
+        site = f"{host.partition('.')[0].replace('-', '_')}wiki"
+        links = {
+            each["title"]: number
+            for number, item in self.items.items()
+            for each in item["sitelinks"].values()  # type: ignore[attr-defined]
+            if each["site"] == site
+        }
+        normalized, redirects, pages = [], [], {}
+        for asked in query["titles"].split("|"):
+            title = self.titles.get(f"{host}/{asked}", asked).partition("#")[0]
+            if title != asked:
+                normalized.append({"fromencoded": False, "from": asked, "to": title})
+            hops = 0
+            while f"{host}/{title}" in self.redirects and hops < 3:
+                hops += 1
+                target, _, section = self.redirects[f"{host}/{title}"].partition("#")
+                hop = {"from": title, "to": target}
+                redirects.append({**hop, "tofragment": section} if section else hop)
+                title = target
+            page: dict[str, object] = {"ns": 0, "title": title}
+            has = {"pageid": 7, "pageprops": {"wikibase_item": links.get(title)}}
+            pages[title] = {**page, **has} if title in links else {**page, "missing": True}
+        answer = {"normalized": normalized, "redirects": redirects, "pages": [*pages.values()]}
+        return {"batchcomplete": True, "query": {k: v for k, v in answer.items() if v}}
 
     def _credits(self, query: dict[str, str]) -> dict[str, object]:
         pages: dict[str, object] = {}

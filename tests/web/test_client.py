@@ -1,4 +1,6 @@
 import asyncio
+import gzip
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -50,7 +52,7 @@ def test_a_file_is_fetched_under_our_name_and_nothing_else_is_left(
     assert list(target.parent.iterdir()) == [target]
     agent = "imf/0.1 (multimodal knowledge-graph completion; +me@example.org)"
     assert server.headers[0]["User-Agent"] == agent
-    assert server.headers[0]["Accept-Encoding"] == "identity"
+    assert server.headers[0]["Accept-Encoding"] == "gzip"
 
 
 def test_an_empty_contact_is_left_out_of_our_name() -> None:
@@ -186,10 +188,89 @@ def test_a_server_that_keeps_us_waiting_is_left_after_the_time_out(
     assert server.asked["/a"] == 2
 
 
-def test_a_compressed_body_is_kept_as_it_is(serve: Serve, target: Path) -> None:
-    server = serve(a=[(200, {"Content-Encoding": "gzip"}, b"no gzip at all")])
+GZIP = {"Content-Encoding": "gzip"}
+LONG = bytes(range(256)) * 1000
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZip"])
+def test_a_gzip_body_is_unpacked(serve: Serve, target: Path, encoding: str) -> None:
+    server = serve(a=[(200, {"Content-Encoding": encoding}, gzip.compress(LONG))])
+    assert fetch(f"{server.url}/a", target, max_bytes=len(LONG)) is None
+    assert target.read_bytes() == LONG
+
+
+def test_one_gzip_after_another_is_one_file(serve: Serve, target: Path) -> None:
+    body = gzip.compress(b"one, ") + gzip.compress(b"") + gzip.compress(b"two")
+    assert fetch(f"{serve(a=[(200, GZIP, body)]).url}/a", target) is None
+    assert target.read_bytes() == b"one, two"
+
+
+def test_a_gzip_longer_than_the_limit_is_taken_if_the_file_is_not(
+    serve: Serve, target: Path
+) -> None:
+    server = serve(a=[(200, GZIP, gzip.compress(b"12345"))])
+    assert fetch(f"{server.url}/a", target, max_bytes=5) is None
+    assert target.read_bytes() == b"12345"
+
+
+def test_a_body_that_swells_is_cut_off_at_the_limit(serve: Serve, target: Path) -> None:
+    bomb = gzip.compress(bytes(100_000_000))
+    assert len(bomb) < 100_000
+    server = serve(a=[(200, GZIP, bomb)])
+    tracemalloc.start()
+    try:
+        fault = fetch(f"{server.url}/a", target, max_bytes=1_000_000)
+        most_held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert fault == Fault("too_many_bytes", "more than 1000000 bytes", True)
+    assert most_held < 20_000_000
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_gzip_cut_short_is_asked_for_again(serve: Serve, target: Path) -> None:
+    packed = gzip.compress(LONG)
+    server = serve(a=[(200, GZIP, packed[:-9]), (200, GZIP, packed[:-1]), (200, GZIP, packed)])
     assert fetch(f"{server.url}/a", target) is None
-    assert target.read_bytes() == b"no gzip at all"
+    assert target.read_bytes() == LONG
+    assert server.asked["/a"] == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "the gzip of the answer is cut short"),
+        (gzip.compress(LONG)[:-1], "the gzip of the answer is cut short"),
+        (b"no gzip at all", "the gzip of the answer is damaged"),
+        (gzip.compress(LONG)[:-8] + bytes(8), "the gzip of the answer is damaged"),
+        (gzip.compress(LONG) + b"and more", "the gzip of the answer is damaged"),
+    ],
+)
+def test_a_gzip_that_cannot_be_unpacked_is_no_file(
+    serve: Serve, target: Path, body: bytes, reason: str
+) -> None:
+    server = serve(a=[(200, GZIP, body)])
+    assert fetch(f"{server.url}/a", target) == Fault("unreachable", reason, False)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_redirect_leads_to_a_gzip_as_well(serve: Serve, target: Path) -> None:
+    server = serve(a=[(302, {"Location": "/b"}, b"")], b=[(200, GZIP, gzip.compress(b"bytes"))])
+    assert fetch(f"{server.url}/a", target) is None
+    assert target.read_bytes() == b"bytes"
+
+
+def test_a_file_that_may_go_on_is_asked_for_as_it_is(serve: Serve, target: Path) -> None:
+    server = serve(a=ranged(LONG, 1000))
+    assert fetch(f"{server.url}/a", target, resume=True) is None
+    encodings = [headers["Accept-Encoding"] for headers in server.headers]
+    assert encodings == ["identity", "identity"]
+
+
+def test_a_compressed_body_not_asked_for_is_kept_as_it_is(serve: Serve, target: Path) -> None:
+    packed = gzip.compress(b"an archive, say")
+    assert fetch(f"{serve(a=[(200, GZIP, packed)]).url}/a", target, resume=True) is None
+    assert target.read_bytes() == packed
 
 
 def test_a_file_broken_off_goes_on_where_it_stopped(serve: Serve, target: Path) -> None:
