@@ -30,6 +30,9 @@ class DatasetParams(Section):
 
     name: str = Field(min_length=1, description="a registered data set, `folder` or `rdf`")
     path: str = Field(min_length=1, description="the graph where name is `folder` or `rdf`")
+    image_folders: list[str] = Field(
+        description="other folders out of which a folder's image index may name files"
+    )
 
 
 class PrepareParams(Section):

@@ -25,7 +25,7 @@ def main() -> None:
     name, path = params.dataset.name, Path(params.dataset.path)
     with fresh_folder(RAW) as raw:
         if name == FOLDER:
-            fill_from_folder(path, raw)
+            fill_from_folder(path, raw, [Path(each) for each in params.dataset.image_folders])
         elif name == RDF:
             fill_from_rdf(path, raw)
         else:
@@ -34,15 +34,20 @@ def main() -> None:
             print(f"{name}: {entry.title} (licence: {entry.licence})")
 
 
-def fill_from_folder(path: Path, raw: Path) -> None:
+def fill_from_folder(path: Path, raw: Path, image_folders: list[Path]) -> None:
     """Copies a user's folder into `raw` and prints what it held."""
-    copied = copy_folder(path, raw)
+    copied = copy_folder(path, raw, image_folders)
     print(
         f"{path}: copied {', '.join(copied.texts)} and {copied.images} images; {copied.urls} "
         "images to fetch from URLs"
     )
     if copied.missing_images:
         print(f"warning: {copied.missing_images} images of the index are missing")
+    if copied.outside_images:
+        print(
+            f"warning: {copied.outside_images} images of the index lie outside {path} and were not "
+            "read; where they are yours, name their folder in dataset.image_folders in params.yaml"
+        )
 
 
 def fill_from_rdf(path: Path, raw: Path) -> None:

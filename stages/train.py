@@ -65,7 +65,7 @@ def _train(params: Params) -> None:
     checkpoints.clear()
     print(
         f"selected epoch {progress.best_epoch} of {progress.epoch}: MRR {progress.best_mrr:.4f} "
-        f"on the selection half of valid, on {trainer.device}"
+        f"on valid, on {trainer.device}"
     )
 
 

@@ -22,7 +22,7 @@ from imf_core.errors import DataError
 from imf_core.web.client import WebClient
 
 MAX_BYTES = 1 << 30
-"""Limit of a file whose size the registry does not know."""
+"""Limit of a source file. Not its pinned size: of a longer one the hash is to be told."""
 
 
 def download_dataset(
@@ -85,8 +85,7 @@ async def _fetch(
 ) -> str | None:
     """Fetches and verifies a pinned file; returns what is wrong, None where it is now kept."""
     arrived = downloads / f"{source.digest}.unverified"
-    limit = MAX_BYTES if source.bytes is None else source.bytes
-    fault = await client.fetch(source.url, arrived, max_bytes=limit, resume=True)
+    fault = await client.fetch(source.url, arrived, max_bytes=MAX_BYTES, resume=True)
     if fault is not None:
         where = f" from the mirror {mirror}" if mirror else ""
         return (

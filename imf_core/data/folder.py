@@ -9,6 +9,7 @@ images that the index refers to.
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -59,21 +60,29 @@ class FolderCopy:
         texts: Names of the text files.
         images: Number of image files copied.
         missing_images: Number of index lines whose file is not there.
+        outside_images: Number of index lines whose file lies where images may not be read.
         urls: Number of index lines that name a URL, left to the images stage.
     """
 
     texts: list[str]
     images: int
     missing_images: int
+    outside_images: int
     urls: int
 
 
-def copy_folder(source: Path, raw: Path) -> FolderCopy:
+def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> FolderCopy:
     """Copies the files of a user's graph into `raw`.
 
-    Text files are copied byte for byte. A local image keeps its path; one outside the folder (an
-    absolute path, or one that leads out of it) goes to `images/external/` under the hash of its
-    content and the index is rewritten. A missing image stays in the index and is counted.
+    Text files are copied byte for byte. A local image keeps its path; one in another of the
+    allowed folders goes to `images/external/` under the hash of its content and the index is
+    rewritten. An image that is missing, or lies anywhere else, stays in the index and is counted:
+    a graph may come from strangers, and its index must not name this machine's own files.
+
+    Args:
+        source: The user's folder.
+        raw: Folder to fill.
+        image_folders: Where else images may lie.
 
     Raises:
         DataError: If the folder or its `train.txt` is missing, or a file is malformed.
@@ -93,7 +102,8 @@ def copy_folder(source: Path, raw: Path) -> FolderCopy:
         # Read here for the faults, which then name the user's own file and not its copy.
         (read_label_triples if name in (TRAIN, VALID, TEST) else read_texts)(source / name)
         _copy(source / name, raw / name)
-    images, missing, lines = 0, 0, []
+    roots = [folder.resolve() for folder in (source, *image_folders)]
+    images, missing, outside, lines = 0, 0, 0, []
     index, _ = read_image_index(source / IMAGE_INDEX)
     copied: set[str] = set()
     for line in tqdm(index, desc="images", unit="image", disable=None):
@@ -101,6 +111,9 @@ def copy_folder(source: Path, raw: Path) -> FolderCopy:
             lines.append(line)
         elif not _is_file(source / line.source):
             missing += 1
+            lines.append(line)
+        elif not any((source / line.source).resolve().is_relative_to(root) for root in roots):
+            outside += 1
             lines.append(line)
         else:
             path = _path_in_raw(source, line.source)
@@ -112,7 +125,7 @@ def copy_folder(source: Path, raw: Path) -> FolderCopy:
     if (source / IMAGE_INDEX).is_file():
         write_image_index(raw / IMAGE_INDEX, lines)
         texts.append(IMAGE_INDEX)
-    return FolderCopy(texts, images, missing, sum(line.is_url for line in lines))
+    return FolderCopy(texts, images, missing, outside, sum(line.is_url for line in lines))
 
 
 def read_image_index(path: Path) -> tuple[list[ImageLine], int]:

@@ -190,6 +190,9 @@ def read_label_ids(path: Path) -> list[str]:
     expected, lines = _split_count(lines)
     rows = [(number, line.strip().replace("\t", " ")) for number, line in lines]
     is_id_first = bool(rows) and not rows[0][1].rpartition(" ")[2].isdecimal()
+    has_both = all(
+        len(row.split(" ")) > 2 and row.split(" ")[0] == row.split(" ")[-1] for _, row in rows
+    )
     by_id: dict[int, str] = {}
     for number, row in rows:
         if is_id_first:
@@ -201,7 +204,7 @@ def read_label_ids(path: Path) -> list[str]:
                 f"{path}, line {number}: expected a label and an id not seen before, got "
                 f"{_shorten(row)}; mend the line"
             )
-        by_id[int(position)] = label.removeprefix(f"{position} ").strip()
+        by_id[int(position)] = (label.removeprefix(f"{position} ") if has_both else label).strip()
     count = len(by_id)
     if (expected not in (None, count)) or sorted(by_id) != list(range(count)):
         raise DataError(

@@ -36,6 +36,7 @@ LANGUAGES = ("", "en")
 """Which of several texts is taken: one without a language, else English, else the first by tag."""
 
 MAX_DESCRIPTION_CHARACTERS = 2000
+"""Literals beyond it, in the order of the dump, are not kept."""
 
 _RDFS, _SKOS = "http://www.w3.org/2000/01/rdf-schema#", "http://www.w3.org/2004/02/skos/core#"
 _SCHEMA, _FOAF = ("http://schema.org/", "https://schema.org/"), "http://xmlns.com/foaf/0.1/"
@@ -83,13 +84,41 @@ class RdfCounts:
     without_iri: int = 0
 
 
+_Candidate = tuple[int, str, str]
+"""A text with what it is compared by: (place of its language, language, text)."""
+
+
 @dataclass
 class _Texts:
-    """What literals say of one subject: (language, text) or (predicate, text)."""
+    """What literals say of one subject, never more than will be written."""
 
-    names: list[tuple[str, str]] = field(default_factory=list)
-    descriptions: list[tuple[str, str]] = field(default_factory=list)
-    others: list[tuple[str, str]] = field(default_factory=list)
+    name: _Candidate | None = None
+    description: _Candidate | None = None
+    others: set[str] = field(default_factory=set)
+    others_length: int = 0
+
+    def add(self, relation: str, literal: Literal) -> None:
+        """Files a literal as a name, a description or something else that is said."""
+        text = " ".join(literal.value.split())[:MAX_DESCRIPTION_CHARACTERS]
+        if not text:
+            return
+        language = literal.language or ""
+        place = LANGUAGES.index(language) if language in LANGUAGES else len(LANGUAGES)
+        candidate = (place, language, text)
+        if relation in NAMES:
+            self.name = min(candidate, self.name or candidate)
+        elif relation in DESCRIPTIONS:
+            self.description = min(candidate, self.description or candidate)
+        elif self.others_length < MAX_DESCRIPTION_CHARACTERS:
+            said = f"{name_from_title(relation)}: {text}"
+            self.others_length += len(said) * (said not in self.others)
+            self.others.add(said)
+
+    def whole_description(self) -> str:
+        """Joins the description and everything else that is said."""
+        parts = [self.description[2]] if self.description else []
+        parts += ["; ".join(sorted(self.others))] if self.others else []
+        return " ".join(parts)[:MAX_DESCRIPTION_CHARACTERS]
 
 
 def write_rdf_as_folder(source: Path, raw: Path) -> RdfCounts:
@@ -122,7 +151,7 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfCounts:
                     counts.images_without_url += 1
                 elif isinstance(tail, Literal):
                     counts.literals += 1
-                    _add_text(texts[head.value], relation, tail)
+                    texts[head.value].add(relation, tail)
                 else:
                     counts.facts += 1
                     entities.update((head.value, tail.value))
@@ -135,9 +164,13 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfCounts:
                 "dump with relations between entities"
             )
     counts.images = len(images)
-    _write_texts(raw / ENTITY_NAMES, entities, texts, _name)
-    _write_texts(raw / ENTITY_DESCRIPTIONS, entities, texts, _description)
-    _write_texts(raw / RELATION_NAMES, relations, texts, _name)
+    _write_texts(
+        raw / ENTITY_NAMES, entities, texts, lambda found: found.name[2] if found.name else ""
+    )
+    _write_texts(raw / ENTITY_DESCRIPTIONS, entities, texts, _Texts.whole_description)
+    _write_texts(
+        raw / RELATION_NAMES, relations, texts, lambda found: found.name[2] if found.name else ""
+    )
     if images:
         lines = [ImageLine(label, url, "") for label, url in sorted(images)]
         write_image_index(raw / IMAGE_INDEX, lines)
@@ -165,41 +198,6 @@ def _statements(source: Path) -> Iterator[Quad]:
             f"dataset.path: {source} cannot be read ({error.strerror or error}); set it to your "
             "RDF file"
         ) from error
-
-
-def _add_text(texts: _Texts, relation: str, literal: Literal) -> None:
-    """Files a literal as a name, a description or something else that is said of a subject."""
-    text = " ".join(literal.value.split())
-    if not text:
-        return
-    if relation in NAMES:
-        texts.names.append((literal.language or "", text))
-    elif relation in DESCRIPTIONS:
-        texts.descriptions.append((literal.language or "", text))
-    else:
-        texts.others.append((name_from_title(relation), text))
-
-
-def _preferred(candidates: list[tuple[str, str]]) -> str:
-    """Returns the text of the language that comes first, "" where there is none."""
-
-    def place(candidate: tuple[str, str]) -> tuple[int, str, str]:
-        language, text = candidate
-        rank = LANGUAGES.index(language) if language in LANGUAGES else len(LANGUAGES)
-        return rank, language, text
-
-    return min(candidates, key=place)[1] if candidates else ""
-
-
-def _name(texts: _Texts) -> str:
-    return _preferred(texts.names)
-
-
-def _description(texts: _Texts) -> str:
-    """Joins the description and everything else that literals say, as `name: value`."""
-    others = "; ".join(f"{name}: {text}" for name, text in sorted(set(texts.others)))
-    whole = " ".join(part for part in (_preferred(texts.descriptions), others) if part)
-    return whole[:MAX_DESCRIPTION_CHARACTERS]
 
 
 def _write_texts(

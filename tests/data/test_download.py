@@ -193,11 +193,11 @@ def test_wrong_content_is_kept_aside_and_never_used(
     assert (download(mirror_folder, files=[source]) / "train.txt").read_bytes() == CONTENT
 
 
-def test_a_file_longer_than_the_pinned_one_is_given_up(
+def test_a_file_longer_than_the_pinned_one_is_told_of_with_its_hash(
     source: SourceFile, mirror_folder: Path, download: Download
 ) -> None:
     (mirror_folder / "example.org/set/train.txt").write_bytes(b"much longer")
-    with pytest.raises(DataError, match=r"could not be fetched .*more than 6 bytes"):
+    with pytest.raises(DataError, match=r"expected 6 bytes with .*, found 11 bytes with SHA-256"):
         download(mirror_folder, files=[source])
 
 

@@ -22,7 +22,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_text_files_are_copied_byte_for_byte(make_folder: MakeFolder, tmp_path: Path) -> None:
     files = {"train.txt": "\ufeffa\tr\tb\r\n", "entity2name.txt": "a\tA\n", "notes.md": "mine"}
-    copied = copy_folder(make_folder(files), tmp_path / "raw")
+    copied = copy_folder(make_folder(files), tmp_path / "raw", [])
     assert contents(tmp_path / "raw") == {
         "train.txt": b"\xef\xbb\xbfa\tr\tb\r\n",
         "entity2name.txt": b"a\tA\n",
@@ -32,11 +32,11 @@ def test_text_files_are_copied_byte_for_byte(make_folder: MakeFolder, tmp_path: 
 
 def test_a_map_to_wikidata_is_copied_and_checked(make_folder: MakeFolder, tmp_path: Path) -> None:
     files = {"train.txt": "a\tr\tb\n", "entity2wikidata.txt": "a\tQ1\thttps://example.org\n"}
-    copied = copy_folder(make_folder(files), tmp_path / "raw")
+    copied = copy_folder(make_folder(files), tmp_path / "raw", [])
     assert "entity2wikidata.txt" in copied.texts
     broken = make_folder({**files, "entity2wikidata.txt": "a Q1\n"}, "broken")
     with pytest.raises(DataError, match=r"broken/entity2wikidata\.txt, line 1"):
-        copy_folder(broken, tmp_path / "raw")
+        copy_folder(broken, tmp_path / "raw", [])
 
 
 def test_only_referenced_images_are_copied(make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_only_referenced_images_are_copied(make_folder: MakeFolder, tmp_path: Pa
             "pics/unused.png": b"C",
         }
     )
-    copied = copy_folder(source, tmp_path / "raw")
+    copied = copy_folder(source, tmp_path / "raw", [])
     raw = contents(tmp_path / "raw")
     assert {"pics/a.png", "pics/b.png"} < raw.keys()
     assert "pics/unused.png" not in raw
@@ -61,7 +61,7 @@ def test_a_missing_image_is_counted_and_stays_in_the_index(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     source = make_folder({"train.txt": ["a r b"], "image_index.tsv": "a\tgone.png\n"})
-    copied = copy_folder(source, tmp_path / "raw")
+    copied = copy_folder(source, tmp_path / "raw", [])
     assert copied.missing_images == 1
     assert (tmp_path / "raw/image_index.tsv").read_text() == "a\tgone.png\n"
 
@@ -70,55 +70,71 @@ def test_a_file_name_the_disk_cannot_have_counts_as_missing(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     source = make_folder({"train.txt": ["a r b"], "image_index.tsv": f"a\t{'x' * 5000}.png\n"})
-    assert copy_folder(source, tmp_path / "raw").missing_images == 1
+    assert copy_folder(source, tmp_path / "raw", []).missing_images == 1
 
 
 def test_a_url_is_left_to_the_images_stage(make_folder: MakeFolder, tmp_path: Path) -> None:
     source = make_folder(
         {"train.txt": ["a r b"], "image_index.tsv": "a\thttps://example.org/a.png\n"}
     )
-    copied = copy_folder(source, tmp_path / "raw")
+    copied = copy_folder(source, tmp_path / "raw", [])
     assert (copied.urls, copied.missing_images, copied.images) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("style", ["absolute", "leading out"])
-def test_an_image_outside_the_folder_is_named_by_its_content(
+def test_an_image_in_another_allowed_folder_is_named_by_its_content(
     make_folder: MakeFolder, tmp_path: Path, style: str
 ) -> None:
     picture = tmp_path / "Picture.PNG"
     picture.write_bytes(b"picture")
     path = str(picture) if style == "absolute" else "../Picture.PNG"
     source = make_folder({"train.txt": ["a r b"], "image_index.tsv": f"a\t{path}\n"})
-    copy_folder(source, tmp_path / "raw")
+    copy_folder(source, tmp_path / "raw", [tmp_path])
     name = f"images/external/{file_sha256(picture)[:32]}.png"
     assert (tmp_path / "raw/image_index.tsv").read_text() == f"a\t{name}\n"
     assert (tmp_path / "raw" / name).read_bytes() == b"picture"
+
+
+@pytest.mark.parametrize("style", ["absolute", "leading out", "link"])
+def test_a_file_outside_of_all_allowed_folders_is_not_read(
+    make_folder: MakeFolder, tmp_path: Path, style: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    name = {"absolute": str(secret), "leading out": "../secret", "link": "link.png"}[style]
+    source = make_folder({"train.txt": ["a r b"], "image_index.tsv": f"a\t{name}\n"})
+    (source / "link.png").symlink_to(secret)
+    (tmp_path / "other").mkdir()
+    copied = copy_folder(source, tmp_path / "raw", [tmp_path / "other"])
+    assert (copied.outside_images, copied.images) == (1, 0)
+    assert b"secret" not in contents(tmp_path / "raw").values()
+    assert (tmp_path / "raw/image_index.tsv").read_text() == f"a\t{name}\n"
 
 
 def test_an_image_entry_cannot_overwrite_a_text_file(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     source = make_folder({"train.txt": "a\tr\tb\n", "image_index.tsv": "a\timage_index.tsv\n"})
-    copy_folder(source, tmp_path / "raw")
+    copy_folder(source, tmp_path / "raw", [])
     assert (tmp_path / "raw/image_index.tsv").read_text().startswith("a\timages/external/")
 
 
 def test_copying_twice_gives_the_same_bytes(make_folder: MakeFolder, tmp_path: Path) -> None:
     source = make_folder({"train.txt": ["a r b"], "image_index.tsv": "a\ta.png\n", "a.png": b"A"})
-    copy_folder(source, tmp_path / "one")
-    copy_folder(source, tmp_path / "two")
+    copy_folder(source, tmp_path / "one", [])
+    copy_folder(source, tmp_path / "two", [])
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_a_missing_folder_is_named_with_its_key(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"dataset\.path: .*nowhere is not a folder"):
-        copy_folder(tmp_path / "nowhere", tmp_path / "raw")
+        copy_folder(tmp_path / "nowhere", tmp_path / "raw", [])
 
 
 def test_a_folder_without_facts_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
     source = make_folder({"triples.csv": "a,r,b"})
     with pytest.raises(DataError, match=r"train\.txt is missing \(the folder holds triples\.csv\)"):
-        copy_folder(source, tmp_path / "raw")
+        copy_folder(source, tmp_path / "raw", [])
 
 
 @pytest.mark.parametrize("line", ["a", "a\t", "\ta.png"])

@@ -145,6 +145,11 @@ def test_label_ids_are_read_in_every_known_layout(file: Path, content: str) -> N
     assert read_label_ids(file) == ["a b", "c"]
 
 
+def test_a_label_may_start_with_a_number_that_is_its_id(file: Path) -> None:
+    file.write_text("1 Decembrie\t1\nCluj\t0\n")
+    assert read_label_ids(file) == ["Cluj", "1 Decembrie"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

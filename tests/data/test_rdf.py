@@ -68,6 +68,14 @@ def test_a_long_description_is_cut(tmp_path: Path) -> None:
     assert len(text) == MAX_DESCRIPTION_CHARACTERS
 
 
+def test_literals_are_not_kept_beyond_the_length_of_a_description(tmp_path: Path) -> None:
+    facts = "".join(f':p{i} "{"x" * 99}" ; ' for i in range(500))
+    _, raw = convert(tmp_path, f":a {facts} :in :b .")
+    _, text = (raw / "entity2desc.txt").read_text().rstrip("\n").split("\t")
+    assert len(text) == MAX_DESCRIPTION_CHARACTERS
+    assert "p 499" not in text
+
+
 def test_pictures_become_an_image_index_and_no_facts(tmp_path: Path) -> None:
     content = """:a :in :b ; foaf:depiction <http://example.org/2.png> ;
         schema:image "https://example.org/1.png", <file:///etc/passwd>, "1.png" ."""

@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/solar-system"
 
 @pytest.fixture
 def prepared(tmp_path: Path, prepare_params: PrepareParams) -> Prepared:
-    copied = copy_folder(EXAMPLE, tmp_path / "raw")
+    copied = copy_folder(EXAMPLE, tmp_path / "raw", [])
     assert (copied.images, copied.missing_images) == (8, 0)
     return prepare_graph(tmp_path / "raw", FOLDER, prepare_params)
 
