@@ -68,7 +68,9 @@ class MediaParams(Section):
         description="wikidata: one-line descriptions; wikipedia: summaries of articles as well"
     )
     language: str = Field(pattern=r"^[a-z]{2,3}(-[a-z]+)*$", description="of the texts")
-    image_width_pixels: int = Field(ge=16, le=2048, description="asked of Wikimedia Commons")
+    image_width_pixels: Literal[20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840] = Field(
+        description="asked of Wikimedia Commons, which may refuse widths that it does not keep"
+    )
 
 
 class ImagesParams(Section):

@@ -85,6 +85,7 @@ def test_a_value_of_another_type_is_named(
         ("prepare", "seed", 2**62, f"less than {2**62}"),
         ("train", "seed", 2**63, f"less than {2**63}"),
         ("images", "size_pixels", 8, "greater than or equal to 16"),
+        ("media", "image_width_pixels", 320, "20, 40, 60, 120, 250, 330, 500, .* or 3840"),
         ("fetch", "timeout_seconds", 601.0, "less than or equal to 600"),
         ("image_features", "dim", 1, "greater than or equal to 2"),
         ("text_features", "pooling", "max", "'mean' or 'cls'"),

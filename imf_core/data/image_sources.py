@@ -7,7 +7,6 @@ source is a URL, or a path relative to the raw folder.
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from imf_core.artifacts import write_parquet
@@ -15,6 +14,7 @@ from imf_core.data.folder import IMAGE_INDEX, read_image_index
 from imf_core.data.graph import FINGERPRINT_KEY, Graph
 
 FILE_NAME = "image_sources.parquet"
+SCHEMA = pa.schema([("entity_id", pa.int64()), ("source", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,6 @@ def read_image_sources(raw: Path, graph: Graph) -> tuple[ImageSources, ImageInde
 
 
 def save_image_sources(images: ImageSources, graph_fingerprint: str, folder: Path) -> None:
-    """Writes `image_sources.parquet` (`entity_id`, `source`) into `folder`."""
-    table = pa.table(
-        {
-            "entity_id": pa.array(np.array(images.entity_ids, dtype=np.int64), pa.int64()),
-            "source": pa.array(images.sources, pa.string()),
-        }
-    )
+    """Writes `image_sources.parquet` (the columns of `SCHEMA`) into `folder`."""
+    table = pa.table({"entity_id": images.entity_ids, "source": images.sources}, schema=SCHEMA)
     write_parquet(folder / FILE_NAME, table, {FINGERPRINT_KEY: graph_fingerprint})

@@ -2,7 +2,8 @@
 
 A service under load may refuse with a well-formed answer (HTTP 200 with an `error` in it), which
 the store cannot tell from any other. Such an answer is forgotten and asked for again after a
-pause; what is refused to the end counts as unreachable, in this run alone.
+pause; what is refused to the end counts as unreachable, in this run alone. A question that is
+refused for what it asks is answered: it would be refused again, so it counts as not found.
 """
 
 import time
@@ -21,6 +22,10 @@ MAX_ANSWER_BYTES = 200_000_000
 _FIRST_PAUSE_SECONDS = 5.0
 """What MediaWiki asks of a client that it refused."""
 
+_PASSING_ERRORS = frozenset({"maxlag", "ratelimited", "readonly"})
+_INTERNAL_ERROR = "internal_api_error"
+"""Begins the codes of what went wrong inside MediaWiki."""
+
 Status = Literal["ok", "not_found", "unreachable"]
 
 
@@ -37,6 +42,11 @@ AsMap = BeforeValidator(lambda value: {} if value == [] else value)
 class _Error(Json):
     code: str
     info: str = ""
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same question may be answered later."""
+        return self.code in _PASSING_ERRORS or self.code.startswith(_INTERNAL_ERROR)
 
 
 class MediaWikiAnswer(Json):
@@ -79,7 +89,8 @@ class Answer(Generic[AnswerT]):
 
     Attributes:
         url: The question.
-        status: ok, not_found (the service says that there is no such page) or unreachable.
+        status: ok, not_found (the service says that there is no such page, or will not answer
+            such a question) or unreachable.
         reason: Why it is not ok, else "".
         fetched_at: When it was asked, ISO 8601; None where it never was.
         content: The answer where status is ok.
@@ -95,7 +106,7 @@ class Answer(Generic[AnswerT]):
 def ask(
     urls: Iterable[str], form: type[AnswerT], web: Web, label: str
 ) -> Iterator[Answer[AnswerT]]:
-    """Asks every question and yields the answers, refused ones last.
+    """Asks every question and yields the answers, those put off last.
 
     Args:
         urls: The questions.
@@ -121,33 +132,38 @@ def ask(
             mirror=web.mirror,
             label=label,
         )
-        refused = []
+        put_off = []
         for url in waiting:
-            answer, is_refused = _read(url, form, web.store)
-            if is_refused:
+            answer, is_passing = _read(url, form, web.store)
+            if is_passing:
                 web.store.forget(url)
-            if is_refused and attempt < web.params.attempts:
-                refused.append(url)
+            if is_passing and attempt < web.params.attempts:
+                put_off.append(url)
             else:
                 yield answer
-        waiting = refused
+        waiting = put_off
 
 
 def _read(url: str, form: type[AnswerT], store: WebStore) -> tuple[Answer[AnswerT], bool]:
-    """Reads what the store holds, and says whether it is an answer that is none."""
+    """Reads what the store holds, and says whether the service may answer otherwise later."""
     stored = store.get(url)
     if stored is None:
         return Answer(url, "unreachable", "not asked", None, None), False
     if stored.status != "ok" or stored.path is None:
-        status: Status = "not_found" if stored.status == "not_found" else "unreachable"
+        # MediaWiki says inside an answer what is missing; 404 for the API itself is a fault of it.
+        is_missing = stored.status == "not_found" and not issubclass(form, MediaWikiAnswer)
+        status: Status = "not_found" if is_missing else "unreachable"
         return Answer(url, status, stored.reason, stored.fetched_at, None), False
     try:
         content = form.model_validate_json(stored.path.read_bytes())
     except ValidationError as error:
         fault: Any = error.errors(include_input=False, include_url=False)[0]
         reason = f"the answer is not as expected: {fault['msg']}"
+        is_passing = fault["type"] == "json_invalid"
     else:
         if not isinstance(content, MediaWikiAnswer) or content.error is None:
             return Answer(url, "ok", "", stored.fetched_at, content), False
         reason = f"{content.error.code}: {content.error.info}"
-    return Answer(url, "unreachable", reason, stored.fetched_at, None), True
+        is_passing = content.error.is_passing
+    status = "unreachable" if is_passing else "not_found"
+    return Answer(url, status, reason, stored.fetched_at, None), is_passing

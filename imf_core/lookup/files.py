@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from imf_core.artifacts import RowWriter, parquet_rows, read_parquet_metadata
+from imf_core.data import image_sources
 from imf_core.data.graph import FINGERPRINT_KEY
-from imf_core.data.image_sources import FILE_NAME as IMAGE_SOURCES
 from imf_core.lookup.findings import Finding, Image
 from imf_core.lookup.identifiers import Identifier
 
@@ -29,7 +29,6 @@ _DESCRIPTIONS = pa.schema(
         ("licence", pa.string()),
     ]
 )
-_IMAGE_SOURCES = pa.schema([("entity_id", pa.int64()), ("source", pa.string())])
 _MANIFEST = pa.schema(
     [
         ("entity_id", pa.int64()),
@@ -119,11 +118,12 @@ class MediaFiles:
 
 @contextmanager
 def open_media_files(folder: Path, entities_path: Path) -> Iterator[MediaFiles]:
-    """Yields the files; they stand in `folder` when all went well."""
+    """Yields the files; they stand in `folder` when all went well, the manifest last."""
     metadata = {FINGERPRINT_KEY: read_parquet_metadata(entities_path).get(FINGERPRINT_KEY, "none")}
     with (
-        parquet_rows(folder / "descriptions.parquet", _DESCRIPTIONS, metadata) as descriptions,
-        parquet_rows(folder / IMAGE_SOURCES, _IMAGE_SOURCES, metadata) as images,
+        # What is opened first is finished last: a manifest stands for all three.
         parquet_rows(folder / "manifest.parquet", _MANIFEST, metadata) as manifest,
+        parquet_rows(folder / "descriptions.parquet", _DESCRIPTIONS, metadata) as descriptions,
+        parquet_rows(folder / image_sources.FILE_NAME, image_sources.SCHEMA, metadata) as images,
     ):
         yield MediaFiles(descriptions, images, manifest)

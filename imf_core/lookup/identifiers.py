@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from imf_core.data.formats import read_texts
+from imf_core.data.formats import read_lines
+from imf_core.errors import DataError
 
 WIKIDATA = "wikidata"
 
@@ -85,19 +86,31 @@ def read_identifier_map(path: Path) -> tuple[dict[str, Identifier], int]:
         is none. No file is an empty map.
 
     Raises:
-        DataError: If a line has no tab, or two lines give a label different identifiers.
+        DataError: If a line has no label or no tab, or two lines give a label, in whatever
+            spellings, different identifiers.
     """
     if not path.is_file():
         return {}, 0
-    found = {}
+    found: dict[str, tuple[Identifier, int]] = {}
     unknown = 0
-    for label, rest in read_texts(path).by_label.items():
+    for number, line in read_lines(path)[0]:
+        label, tab, rest = line.partition("\t")
+        if not tab or not label.strip():
+            raise DataError(
+                f"{path}, line {number}: expected a label and an item or URI separated by a tab, "
+                f"got {line[:80]!r}; mend the line"
+            )
         identifier = parse_identifier(rest.partition("\t")[0])
         if identifier is None:
             unknown += 1
-        else:
-            found[_plain(label)] = identifier
-    return found, unknown
+            continue
+        earlier, earlier_number = found.setdefault(_plain(label), (identifier, number))
+        if earlier != identifier:
+            raise DataError(
+                f"{path}, line {number}: {label!r} is given {identifier}, but line "
+                f"{earlier_number} gives it {earlier}; keep one of the two lines"
+            )
+    return {label: identifier for label, (identifier, _) in found.items()}, unknown
 
 
 def identify(label: str, known: Mapping[str, Identifier]) -> Identifier | None:

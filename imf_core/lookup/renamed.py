@@ -29,7 +29,7 @@ def look_up_renamed(
     unknown = [
         identifier
         for identifier, answer in answers.items()
-        if answer.status == "not_found" and identifier.site != WIKIDATA
+        if answer.status == "not_found" and not answer.is_refused and identifier.site != WIKIDATA
     ]
     titles = look_up_titles(unknown, web)
     items = look_up_items({each.item for each in titles.values() if each.item}, language, web)

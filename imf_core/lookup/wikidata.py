@@ -85,12 +85,22 @@ class Item:
 
 @dataclass(frozen=True)
 class ItemAnswer:
-    """What came of asking for an identifier: the item, or why there is none."""
+    """What came of asking for an identifier: the item, or why there is none.
+
+    Attributes:
+        status: not_found where there is no such item, or Wikidata refuses to look for it.
+        reason: Why it is not ok, else "".
+        fetched_at: When it was asked.
+        item: The item where status is ok.
+        is_refused: Whether Wikidata refuses such a question, of a Wikipedia that it does not
+            know for one.
+    """
 
     status: Status
     reason: str
     fetched_at: str | None
     item: Item | None
+    is_refused: bool = False
 
 
 def look_up_items(
@@ -117,8 +127,10 @@ def look_up_items(
             identifier = Identifier(site, name)
             entity = by_name.get(name)
             if answer.content is None:
-                # A missing item is said inside an answer; 404 for the API itself is a fault of it.
-                outcome = ItemAnswer("unreachable", answer.reason, answer.fetched_at, None)
+                is_refused = answer.status == "not_found"
+                outcome = ItemAnswer(
+                    answer.status, answer.reason, answer.fetched_at, None, is_refused
+                )
             elif entity is None or entity.id is None:
                 reason = f"Wikidata has no item {identifier}"
                 outcome = ItemAnswer("not_found", reason, answer.fetched_at, None)

@@ -127,9 +127,8 @@ def look_up_titles(articles: Collection[Identifier], web: Web) -> dict[Identifie
             # MediaWiki drops what stands after a #, which leaves another title than was meant.
             item = items.get(target) if target and "#" not in title else None
             if answer.content is None:
-                # A missing page is said inside an answer; 404 for the API itself is a fault of it.
                 reason = f"{article}: {answer.reason}"
-                outcome = TitleAnswer("unreachable", reason, answer.fetched_at, None)
+                outcome = TitleAnswer(answer.status, reason, answer.fetched_at, None)
             elif target is None:
                 reason = f"{article} is by now a section of another article"
                 outcome = TitleAnswer("not_found", reason, answer.fetched_at, None)

@@ -9,8 +9,8 @@ HOST = "commons.wikimedia.org"
 
 
 def test_an_image_is_asked_for_at_a_width() -> None:
-    assert image_url("A/B é?.jpg", 320) == (
-        "https://commons.wikimedia.org/wiki/Special:FilePath/A%2FB_%C3%A9%3F.jpg?width=320"
+    assert image_url("A/B é?.jpg", 330) == (
+        "https://commons.wikimedia.org/wiki/Special:FilePath/A%2FB_%C3%A9%3F.jpg?width=330"
     )
 
 

@@ -112,8 +112,27 @@ def test_no_map_is_an_empty_one(tmp_path: Path) -> None:
     assert read_identifier_map(tmp_path / "entity2wikidata.txt") == ({}, 0)
 
 
-def test_a_map_that_contradicts_itself_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("second", ["/m/0a", "m.0a", "<http://rdf.freebase.com/ns/m.0a>"])
+def test_a_map_that_contradicts_itself_is_an_error_in_whatever_spelling(
+    second: str, tmp_path: Path
+) -> None:
     path = tmp_path / "entity2wikidata.txt"
-    path.write_text("a\tQ1\na\tQ2\n")
-    with pytest.raises(DataError, match=r"entity2wikidata\.txt, line 2"):
+    path.write_text(f"/m/0a\tQ1\n\n{second}\tQ2\n")
+    message = r"entity2wikidata\.txt, line 3: .* is given Q2, but line 1 gives it Q1; keep one"
+    with pytest.raises(DataError, match=message):
+        read_identifier_map(path)
+
+
+@pytest.mark.parametrize("second", ["/m/0a", "m.0a"])
+def test_lines_of_a_map_that_say_the_same_otherwise_are_one(second: str, tmp_path: Path) -> None:
+    path = tmp_path / "entity2wikidata.txt"
+    path.write_text(f"/m/0a\tQ1\tone\n{second}\thttp://www.wikidata.org/entity/Q1\tanother\n")
+    assert read_identifier_map(path) == ({"/m/0a": Identifier("wikidata", "Q1")}, 0)
+
+
+@pytest.mark.parametrize("line", ["/m/0a Q1", "\tQ1"])
+def test_a_line_of_a_map_without_label_or_tab_is_an_error(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "entity2wikidata.txt"
+    path.write_text(f"m.0b\tQ2\n{line}\n")
+    with pytest.raises(DataError, match=r"entity2wikidata\.txt, line 2: expected a label and an"):
         read_identifier_map(path)

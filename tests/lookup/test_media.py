@@ -10,7 +10,7 @@ from wikimedia import Wikimedia, entity, statement
 from imf_core.artifacts import file_sha256, read_parquet, read_parquet_metadata
 from imf_core.config import MediaParams
 from imf_core.data.graph import FINGERPRINT_KEY, SPLITS, Graph, save_graph
-from imf_core.data.image_sources import ImageSources, save_image_sources
+from imf_core.data.image_sources import SCHEMA, ImageSources, save_image_sources
 from imf_core.errors import ConfigError
 from imf_core.lookup import media
 from imf_core.lookup.asking import Web
@@ -41,7 +41,7 @@ class Project:
     def look_up(
         self, web: Web, known: dict[str, Identifier] | None = None, **changes: object
     ) -> MediaSummary:
-        values = {"source": "wikidata", "language": "en", "image_width_pixels": 320, **changes}
+        values = {"source": "wikidata", "language": "en", "image_width_pixels": 330, **changes}
         return look_up_media(
             self.graph / "entities.parquet",
             self.graph / "image_sources.parquet",
@@ -86,7 +86,7 @@ def test_an_item_gives_text_name_image_and_credit(
             "licence": "CC0",
         }
     ]
-    source = f"{FILE_PATH}/Sky.jpg?width=320"
+    source = f"{FILE_PATH}/Sky.jpg?width=330"
     assert project.rows("image_sources") == [{"entity_id": 0, "source": source}]
     (row,) = project.rows("manifest")
     assert row.pop("fetched_at")
@@ -218,7 +218,7 @@ def test_the_image_of_an_article_is_used_where_the_item_has_none(
     project = make_project([(Q1, "1", ""), (Q2, "2", "")])
     project.look_up(web, source="wikipedia")
     assert [row["source"] for row in project.rows("image_sources")] == [
-        f"{FILE_PATH}/T.jpg?width=320",
+        f"{FILE_PATH}/T.jpg?width=330",
         f"{upload}/en/1/15/P.jpg",
     ]
     rows = project.rows("manifest")
@@ -319,5 +319,16 @@ def test_the_files_carry_the_fingerprint_of_the_graph(make_project: MakeProject)
 def test_the_list_of_images_has_the_form_of_the_graphs_own(make_project: MakeProject) -> None:
     project = make_project([(Q1, "1", "")], images=[0])
     write_unasked(project.graph / "entities.parquet", project.folder)
-    own = read_parquet(project.graph / "image_sources.parquet")
-    assert read_parquet(project.folder / "image_sources.parquet").schema == own.schema
+    for folder in (project.graph, project.folder):
+        assert read_parquet(folder / "image_sources.parquet").schema == SCHEMA
+
+
+@pytest.mark.parametrize("blocked", ["descriptions.parquet", "image_sources.parquet"])
+def test_there_is_no_manifest_where_another_file_could_not_be_finished(
+    blocked: str, make_project: MakeProject
+) -> None:
+    project = make_project([(Q1, "1", "")])
+    (project.folder / blocked).mkdir(parents=True)
+    with pytest.raises(OSError, match=blocked):
+        write_unasked(project.graph / "entities.parquet", project.folder)
+    assert not (project.folder / "manifest.parquet").exists()

@@ -15,7 +15,7 @@ OLD = Identifier("enwiki", "Kiev")
 
 
 def look_up(web: Web, *identifiers: Identifier) -> dict[Identifier, Finding]:
-    values = {"source": "wikidata", "language": "en", "image_width_pixels": 320}
+    values = {"source": "wikidata", "language": "en", "image_width_pixels": 330}
     needs = dict.fromkeys(identifiers or [OLD], Need(text=True, image=True))
     return find(needs, MediaParams.model_validate(values), web)
 
@@ -108,6 +108,25 @@ def test_titles_that_wikidata_knows_cost_no_further_question(world: Wikimedia, w
     look_up(web, Identifier("enwiki", "Kyiv"), Identifier("wikidata", "Q5"))
     assert world.questions(HOST) == []
     assert len(world.asked) == 2
+
+
+def test_a_wikipedia_that_wikidata_does_not_know_is_not_asked(world: Wikimedia, web: Web) -> None:
+    refusal = {"error": {"code": "badvalue", "info": "Unrecognized value for sites."}}
+    world.replies["www.wikidata.org"] = [(200, {}, refusal)]
+    article = Identifier("xxwiki", "A")
+    found = look_up(web, article)[article]
+    assert (found.status, found.reason) == ("not_found", "badvalue: Unrecognized value for sites.")
+    assert len(world.asked) == 1
+
+
+def test_titles_that_a_wikipedia_refuses_are_not_found_and_say_why(
+    world: Wikimedia, web: Web, pauses: list[float]
+) -> None:
+    refusal = {"error": {"code": "readapidenied", "info": "You need read permission."}}
+    world.replies[HOST] = [(200, {}, refusal)]
+    found = look_up(web)[OLD]
+    reason = "enwiki:Kiev: readapidenied: You need read permission."
+    assert (found.status, found.reason, pauses) == ("not_found", reason, [])
 
 
 def test_titles_left_over_are_asked_for_fifty_at_a_time_at_their_own_wikipedia(

@@ -137,6 +137,41 @@ def test_a_refusal_to_the_end_is_unreachable_and_is_asked_again_by_the_next_run(
     assert look_up_items([Q42], "en", make_web())[Q42].status == "ok"
 
 
+@pytest.mark.parametrize("code", ["ratelimited", "readonly", "internal_api_error_DBQueryError"])
+def test_a_passing_error_is_asked_again(
+    code: str, world: Wikimedia, web: Web, pauses: list[float]
+) -> None:
+    world.add(entity("Q42", "Adams"))
+    world.replies[HOST] = [(200, {}, {"error": {"code": code, "info": "Try again later."}})]
+    assert look_up_items([Q42], "en", web)[Q42].status == "ok"
+    assert pauses == [5.0]
+
+
+UNKNOWN_SITE = {"error": {"code": "badvalue", "info": "Unrecognized value for sites: xxwiki."}}
+
+
+def test_a_question_refused_for_what_it_asks_is_not_found_and_never_asked_again(
+    world: Wikimedia, make_web: Callable[..., Web], pauses: list[float]
+) -> None:
+    world.replies[HOST] = [(200, {}, UNKNOWN_SITE)]
+    article = Identifier("xxwiki", "A")
+    for _ in range(2):
+        answer = look_up_items([article], "en", make_web())[article]
+        assert (answer.status, answer.item, answer.is_refused) == ("not_found", None, True)
+        assert answer.reason == "badvalue: Unrecognized value for sites: xxwiki."
+    assert (len(world.asked), pauses) == (1, [])
+
+
+def test_an_answer_of_another_form_is_said_and_not_asked_for_again(
+    world: Wikimedia, web: Web, pauses: list[float]
+) -> None:
+    world.replies[HOST] = [(200, {}, {"entities": 3})]
+    answer = look_up_items([Q42], "en", web)[Q42]
+    assert answer.status == "not_found"
+    assert answer.reason.startswith("the answer is not as expected: Input should be")
+    assert (len(world.asked), pauses) == (1, [])
+
+
 def test_an_answer_that_is_no_json_is_unreachable(world: Wikimedia, web: Web) -> None:
     world.replies[HOST] = [(200, {}, b"<html>Sorry</html>")] * 3
     answer = look_up_items([Q42], "en", web)[Q42]
