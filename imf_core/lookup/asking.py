@@ -22,7 +22,7 @@ MAX_ANSWER_BYTES = 200_000_000
 _FIRST_PAUSE_SECONDS = 5.0
 """What MediaWiki asks of a client that it refused."""
 
-_PASSING_ERRORS = frozenset({"maxlag", "ratelimited", "readonly"})
+_PASSING_ERRORS = frozenset({"maxlag", "ratelimited", "readonly", "blocked", "autoblocked"})
 _INTERNAL_ERROR = "internal_api_error"
 """Begins the codes of what went wrong inside MediaWiki."""
 
