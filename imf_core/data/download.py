@@ -71,27 +71,27 @@ async def _fetch_all(
         with tqdm(total=len(sources), desc="source files", unit="file", disable=None) as bar:
 
             async def fetch(source: PinnedUrl) -> str | None:
-                fault = await _fetch(client, source, downloads, mirror)
+                fault = await _fetch(client, source, downloads)
                 bar.update()
                 return fault
 
             faults = await asyncio.gather(*map(fetch, sources))
     if any(faults):
-        raise DataError("; ".join(fault for fault in faults if fault))
+        where = f"the mirror {mirror}" if mirror else "their places"
+        raise DataError(
+            f"source files could not be had from {where}: "
+            + "; ".join(fault for fault in faults if fault)
+            + "; try again later, or set IMF_MIRROR to a directory or base URL that holds each "
+            "file at its URL without the scheme (unset, the original places are asked)"
+        )
 
 
-async def _fetch(
-    client: WebClient, source: PinnedUrl, downloads: Path, mirror: str | None
-) -> str | None:
+async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path) -> str | None:
     """Fetches and verifies a pinned file; returns what is wrong, None where it is now kept."""
     arrived = downloads / f"{source.digest}.unverified"
     fault = await client.fetch(source.url, arrived, max_bytes=MAX_BYTES, resume=True)
     if fault is not None:
-        where = f" from the mirror {mirror}" if mirror else ""
-        return (
-            f"{source.url} could not be fetched{where} ({fault.reason}); try again later, or set "
-            f"IMF_MIRROR to a directory or base URL that holds the file at {source.mirror_path}"
-        )
+        return f"{source.url} could not be fetched ({fault.reason})"
     found = _digest(arrived, source)
     if found == source.digest:
         arrived.replace(downloads / source.digest)
@@ -101,10 +101,8 @@ async def _fetch(
     kind = "SHA-256" if source.sha256 else "git blob SHA-1"
     size = "" if source.bytes is None else f"{source.bytes} bytes with "
     return (
-        f"{source.url} is not the pinned file: expected {size}{kind} {source.digest}, found "
-        f"{aside.stat().st_size} bytes with {kind} {found}, kept aside as {aside} and not used; "
-        "if a proxy or a broken copy is in the way, set IMF_MIRROR to a directory or base URL "
-        "with the right file"
+        f"{source.url} is not the pinned file (expected {size}{kind} {source.digest}, found "
+        f"{aside.stat().st_size} bytes with {kind} {found}, kept aside as {aside} and not used)"
     )
 
 

@@ -99,6 +99,10 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
         )
     texts = [name for name in _TEXT_FILES if (source / name).is_file()]
     for name in texts:
+        if not (source / name).resolve().is_relative_to(source.resolve()):
+            raise DataError(
+                f"{source / name} is a link that leads out of the folder; put the file itself there"
+            )
         # Read here for the faults, which then name the user's own file and not its copy.
         (read_label_triples if name in (TRAIN, VALID, TEST) else read_texts)(source / name)
         _copy(source / name, raw / name)

@@ -42,11 +42,6 @@ class PinnedUrl(Section):
             raise ValueError(f"needs sha256 or git_blob_sha1, not both: {self.url}")
         return self
 
-    @property
-    def mirror_path(self) -> str:
-        """The path below a mirror: the URL without its scheme."""
-        return self.url.split("://", 1)[1]
-
     @field_validator("url")
     @classmethod
     def _stays_below_a_mirror(cls, url: str) -> str:
@@ -154,10 +149,10 @@ def find_dataset(name: str) -> EmbeddedDataset | DownloadedDataset:
     """
     datasets = _registry()
     if name not in datasets:
-        near = difflib.get_close_matches(name, [*datasets, FOLDER, RDF], n=1)
+        near = set(difflib.get_close_matches(name, [*datasets, FOLDER, RDF], n=1)) - {name}
         raise ConfigError(
             f"dataset.name must be one of {', '.join(datasets)}, {FOLDER} or {RDF} (your own graph "
-            f"in dataset.path), got {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+            f"in dataset.path), got {name!r}" + (f"; did you mean {min(near)}?" if near else "")
         )
     return datasets[name]
 

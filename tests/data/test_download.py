@@ -173,7 +173,7 @@ def test_wrong_content_names_url_expected_found_and_remedy(
     (mirror_folder / "example.org/set/train.txt").write_bytes(b"other")
     found = hashlib.sha256(b"other").hexdigest()
     message = (
-        rf"https://example\.org/set/train\.txt .* expected 6 bytes with SHA-256 {source.sha256}, "
+        rf"https://example\.org/set/train\.txt .*expected 6 bytes with SHA-256 {source.sha256}, "
         rf"found 5 bytes with SHA-256 {found}, kept aside .*IMF_MIRROR"
     )
     with pytest.raises(DataError, match=message):
@@ -219,7 +219,7 @@ def test_all_missing_files_are_named_and_the_others_are_kept(
 def test_an_unreachable_server_is_an_error_with_a_remedy(
     source: SourceFile, download: Download
 ) -> None:
-    with pytest.raises(DataError, match=r"127\.0\.0\.1:9 \(no connection\).*set IMF_MIRROR"):
+    with pytest.raises(DataError, match=r"127\.0\.0\.1:9: .*\(no connection\).*set IMF_MIRROR"):
         download("http://127.0.0.1:9", files=[source])
 
 

@@ -111,6 +111,19 @@ def test_a_file_outside_of_all_allowed_folders_is_not_read(
     assert (tmp_path / "raw/image_index.tsv").read_text() == f"a\t{name}\n"
 
 
+@pytest.mark.parametrize("name", ["train.txt", "entity2desc.txt"])
+def test_a_text_file_that_leads_out_of_the_folder_is_refused(
+    make_folder: MakeFolder, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "secret").write_text("a\tr\tb\n")
+    source = make_folder({"entity2name.txt": "a\tA\n"})
+    (source / "train.txt").write_text("a\tr\tb\n")
+    (source / name).unlink(missing_ok=True)
+    (source / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(DataError, match=rf"{name} is a link that leads out of the folder"):
+        copy_folder(source, tmp_path / "raw", [])
+
+
 def test_an_image_entry_cannot_overwrite_a_text_file(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
