@@ -52,7 +52,10 @@ class FetchParams(Section):
     contact: str = Field(description="e-mail address or page of whoever runs this")
     requests_per_host: int = Field(ge=1, le=64, description="under way at once")
     attempts: int = Field(ge=1, le=20, description="for one file")
-    timeout_seconds: float = Field(gt=0.0, le=600.0, description="for one attempt, and one pause")
+    timeout_seconds: float = Field(gt=0.0, le=600.0, description="for one attempt")
+    longest_pause_seconds: float = Field(
+        gt=0.0, le=86_400.0, description="a host that asks for a longer one is given up"
+    )
     allowed_private_hosts: list[str] = Field(
         description="`host` or `host:port` on a private or loopback address that may be asked"
     )

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from imf_core.config import Section, validate
 from imf_core.errors import ConfigError
+from imf_core.web.urls import without_scheme
 
 FOLDER, RDF = "folder", "rdf"
 """Names of graphs of the user's own, which no set may bear."""
@@ -45,7 +46,7 @@ class PinnedUrl(Section):
     @property
     def mirror_path(self) -> str:
         """The path below a mirror: the URL without its scheme."""
-        return self.url.split("://", 1)[1]
+        return without_scheme(self.url)
 
     @field_validator("url")
     @classmethod

@@ -16,7 +16,10 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddressError(OSError):
-    """A connection to an address that is not public was refused."""
+    """A connection to an address that is not public was refused.
+
+    It names no address: a name may have several, and only equal errors come through as one.
+    """
 
 
 def is_public(address: str) -> bool:
@@ -42,7 +45,7 @@ def public_socket(address_info: tuple[Any, ...]) -> socket.socket:
     """
     family, kind, protocol, _, address = address_info
     if not is_public(address[0]):
-        raise PrivateAddressError(f"{address[0]} is not a public address")
+        raise PrivateAddressError("not a public address")
     return socket.socket(family, kind, protocol)
 
 

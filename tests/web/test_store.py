@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from imf_core.errors import DataError
-from imf_core.web.client import Fault
+from imf_core.web.faults import Fault
 from imf_core.web.store import WebStore
 
 URL = "http://example.org/a"
