@@ -12,6 +12,8 @@ from typing import Any
 
 from yarl import URL
 
+from imf_core.web.faults import Fault
+
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
@@ -47,6 +49,17 @@ def public_socket(address_info: tuple[Any, ...]) -> socket.socket:
     if not is_public(address[0]):
         raise PrivateAddressError("not a public address")
     return socket.socket(family, kind, protocol)
+
+
+def refused(url: URL) -> Fault:
+    """Makes the fault of a private address; that of a name may be another one tomorrow."""
+    try:
+        ip_address((url.host or "").split("%", 1)[0])
+        is_final = True
+    except ValueError:
+        is_final = False
+    reason = f"{url.host} is not a public address; fetch.allowed_private_hosts may name its host"
+    return Fault("refused", reason, is_final)
 
 
 def is_named(url: URL, allowed: Sequence[str]) -> bool:

@@ -9,8 +9,6 @@ import asyncio
 import shutil
 import ssl
 from asyncio import sleep
-from collections import Counter
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +17,7 @@ import aiohttp
 from yarl import URL
 
 from imf_core.config import FetchParams
-from imf_core.web.addresses import PrivateAddressError, is_named, public_socket
+from imf_core.web.addresses import PrivateAddressError, is_named, public_socket, refused
 from imf_core.web.body import finish, receive, size_of
 from imf_core.web.faults import Fault, FaultError, TransientError, too_long
 from imf_core.web.hosts import Host, HostGivenUpError, Hosts
@@ -42,7 +40,7 @@ class WebClient:
     """Fetches files; an async context manager.
 
     Attributes:
-        left: Why a host that had answered was given up -> files that were then not asked for.
+        left: URL that had no fair chance -> why its host, which had answered before, was given up.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class WebClient:
         """
         self._params = params
         self._mirror = make_mirror(mirror)
-        self.left: Counter[str] = Counter()
+        self.left: dict[str, str] = {}
         self._hosts = Hosts(
             params.requests_per_host,
             params.longest_pause_seconds,
@@ -125,7 +123,7 @@ class WebClient:
                 return error.fault
             except HostGivenUpError as error:
                 if error.had_answered and not failures:
-                    self.left[str(error)] += 1
+                    self.left[url] = str(error)
                 return Fault("unreachable", str(error), is_final=False)
             except TransientError as error:
                 got_on = resume and size_of(partial) >= before + PROGRESS_BYTES
@@ -143,7 +141,7 @@ class WebClient:
         parse(url)
         if isinstance(self._mirror, FolderMirror):
             return await _copy(self._mirror, url, partial, max_bytes)
-        place = parse(_place_in(self._mirror, url) if self._mirror else url)
+        place = parse(self._mirror.place_of(url) if self._mirror else url)
         for hop in range(MAX_REDIRECTS + 1):
             async with self._hosts.turn(f"{place.host}:{place.port}") as host:
                 try:
@@ -185,7 +183,7 @@ class WebClient:
                 return None
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, PrivateAddressError):
-                raise FaultError(_refused(url)) from error
+                raise FaultError(refused(url)) from error
             host.note_silence()
             # A host that answered before is waited for: the file itself is not to blame.
             is_of_file = not host.had_answered or isinstance(error, aiohttp.ClientSSLError)
@@ -219,6 +217,9 @@ class WebClient:
             pause = retry_after_seconds(response.headers.get("Retry-After"))
         if pause is not None:
             host.ask_to_pause(pause)
+            if pause > self._params.longest_pause_seconds:
+                reason += f", with a pause of {pause:.0f} s asked for"
+                raise FaultError(Fault("unreachable", reason, is_final=False))
         raise TransientError(reason, is_host_paused=pause is not None)
 
     def _is_named(self, url: URL) -> bool:
@@ -250,33 +251,12 @@ class WebClient:
 
 async def _copy(mirror: FolderMirror, url: str, partial: Path, max_bytes: int) -> None:
     """Copies the file that stands for `url` in a folder."""
-    try:
-        source = mirror.find(url)
-    except ValueError as error:
-        raise FaultError(Fault("refused", str(error), is_final=True)) from error
+    source = mirror.find(url)
     if source is None:
         raise FaultError(Fault("not_found", "not in the mirror folder", is_final=False))
     if source.stat().st_size > max_bytes:
         raise too_long(max_bytes)
     await asyncio.to_thread(shutil.copyfile, source, partial)
-
-
-def _place_in(mirror: UrlMirror, url: str) -> str:
-    """Returns where a mirror on the web holds `url`."""
-    try:
-        return mirror.place_of(url)
-    except ValueError as error:
-        raise FaultError(Fault("refused", str(error), is_final=True)) from error
-
-
-def _refused(url: URL) -> Fault:
-    """Words why a private address is not asked; that of a name may be another one tomorrow."""
-    reason = f"{url.host} is not a public address; fetch.allowed_private_hosts may name its host"
-    try:
-        ip_address((url.host or "").split("%", 1)[0])
-    except ValueError:
-        return Fault("refused", reason, is_final=False)
-    return Fault("refused", reason, is_final=True)
 
 
 def _word_no_connection(error: aiohttp.ClientConnectorError) -> str:

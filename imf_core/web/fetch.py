@@ -5,6 +5,7 @@ the store's rows. A run after a kill asks for nothing that the store already hol
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -55,8 +56,12 @@ def fetch_into(
     except BaseExceptionGroup as group:  # what failed first is what there is to say
         raise group.exceptions[0] from None
     if client.left:
-        told = "; ".join(f"{why}: {number} files left" for why, number in client.left.items())
-        raise NetworkError(f"{told}; `dvc repro` goes on where this run stopped")
+        counts = Counter(client.left.values())
+        told = "; ".join(f"{why}: {number} files left" for why, number in counts.items())
+        raise NetworkError(
+            f"{told}; run `dvc repro` later to go on where this run stopped, or take the addresses "
+            "out if the host is gone for good"
+        )
 
 
 def is_settled(stored: Stored | None, params: FetchParams, max_bytes: int) -> bool:
@@ -88,7 +93,7 @@ async def _fetch_all(
             fault = None if is_here else await client.fetch(url, target, max_bytes=max_bytes)
             if fault is None:
                 await asyncio.to_thread(store.put_file, url, target)
-            else:
+            elif url not in client.left:  # what was left is as good as not asked for
                 store.put_fault(url, fault, _terms(fault.status, params, max_bytes))
                 if is_new and fault.status == "unreachable" and not store.answered:
                     unheard.append(url)

@@ -77,18 +77,14 @@ class Host:
             self._pause(max(FIRST_PAUSE_SECONDS, silence))
 
     def ask_to_pause(self, seconds: float) -> None:
-        """Notes that it does not want to be asked for so long.
-
-        Raises:
-            HostGivenUpError: If that is longer than the parameters grant.
-        """
+        """Notes that it does not want to be asked for so long."""
         if seconds > self._longest_pause_seconds:
             self._given_up = (
                 "asks for a pause longer than fetch.longest_pause_seconds "
                 f"({self._longest_pause_seconds:g})"
             )
-            self.require_patience()
-        self._pause(seconds)
+        else:
+            self._pause(seconds)
 
     def require_patience(self) -> None:
         """Raises a `HostGivenUpError` if it is given up."""

@@ -26,7 +26,7 @@ class FolderMirror:
         """Returns the file that stands for `url`, None where there is none.
 
         Raises:
-            ValueError: If the URL's path leads out of the mirror.
+            FaultError: If the URL's path leads out of the mirror.
         """
         path = self._folder / below_mirror(url)
         try:
@@ -54,7 +54,7 @@ class UrlMirror:
         """Returns where the mirror holds `url`.
 
         Raises:
-            ValueError: If the URL's path leads out of the mirror.
+            FaultError: If the URL's path leads out of the mirror.
         """
         return f"{self.base}/{below_mirror(url)}"
 

@@ -66,9 +66,9 @@ def below_mirror(url: str) -> str:
     """Returns the path at which a mirror holds `url`.
 
     Raises:
-        ValueError: If the path leads out of the mirror, also once a server has decoded it.
+        FaultError: If the path leads out of the mirror, also once a server has decoded it.
     """
     path = without_scheme(url)
     if path.startswith("/") or ".." in re.split(r"[/\\?]", unquote(path)):
-        raise ValueError(f"{url} leads out of the mirror")
+        raise FaultError(Fault("refused", f"{url} leads out of the mirror", is_final=True))
     return path
