@@ -1,6 +1,10 @@
+import asyncio
+import errno
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from local_server import LocalServer
@@ -157,6 +161,37 @@ def test_what_was_fetched_before_a_kill_is_not_asked_for(serve: Serve, tmp_path:
         fetch_all(store, [f"{server.url}/a"])
         assert status(store, f"{server.url}/a") == "ok"
     assert server.asked == {}
+
+
+@pytest.mark.parametrize("starts_down", [True, False])
+def test_a_network_that_is_down_for_seconds_loses_nothing(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, starts_down: bool
+) -> None:
+    server = serve(**{f"a{number}": [(200, {}, b"bytes")] for number in range(400)})
+    now, sockets = 0.0, 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await asyncio.sleep(0)
+
+    def connect(address_info: tuple[Any, ...]) -> socket.socket:
+        nonlocal sockets
+        sockets += 1
+        if now < 3.0 and (starts_down or sockets > 4):
+            raise OSError(errno.ENETUNREACH, "the network is down")
+        return socket.socket(*address_info[:3])
+
+    monkeypatch.setattr(hosts, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(hosts, "sleep", sleep)
+    monkeypatch.setattr(hosts, "FIRST_PAUSE_SECONDS", 1.0)
+    monkeypatch.setattr(client, "public_socket", connect)
+    monkeypatch.setattr(client, "_IDLE_SECONDS", 0.0)  # a connection for every file
+    urls = [f"{server.url}/a{number}" for number in range(400)]
+    with WebStore(tmp_path) as store:
+        fetch_all(store, urls, attempts=4, allowed_private_hosts=[])
+        assert {status(store, url) for url in urls} == {"ok"}
+    assert now >= 3.0
 
 
 def test_dead_links_are_unreachable_where_others_answer(
