@@ -6,6 +6,7 @@ a default here: a missing key is as much an error as an unknown one.
 """
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,6 +18,7 @@ from imf_core.errors import ConfigError
 Modality = Literal["structure", "image", "text"]
 Device = Literal["auto", "cpu", "cuda"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 class Section(BaseModel):
@@ -55,10 +57,24 @@ class FetchParams(Section):
     contact: str = Field(description="e-mail address or page of whoever runs this")
     requests_per_host: int = Field(ge=1, le=64, description="under way at once")
     attempts: int = Field(ge=1, le=20, description="for one file")
-    timeout_seconds: float = Field(gt=0.0, le=600.0, description="for one attempt, and one pause")
+    timeout_seconds: float = Field(gt=0.0, le=600.0, description="for one attempt")
+    longest_pause_seconds: float = Field(
+        gt=0.0, le=86_400.0, description="a host that asks for a longer one is given up"
+    )
     allowed_private_hosts: list[str] = Field(
         description="`host` or `host:port` on a private or loopback address that may be asked"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> "FetchParams":
+        if not (self.contact.isascii() and self.contact.isprintable()):
+            raise ValueError(f"fetch.contact must be one line of ASCII, got {self.contact!r}")
+        for host in self.allowed_private_hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"fetch.allowed_private_hosts must list `host` or `host:port`, got {host!r}"
+                )
+        return self
 
 
 class MediaParams(Section):

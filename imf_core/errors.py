@@ -17,6 +17,10 @@ class DataError(ImfError):
     """An input file is missing, malformed or contradicts another one."""
 
 
+class NetworkError(ImfError):
+    """Nobody on the web answers, or a host that did has stopped."""
+
+
 class ModelUnavailableError(ImfError):
     """An encoder named in `params.yaml` cannot be loaded from where it was asked for."""
 

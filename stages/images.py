@@ -10,6 +10,9 @@ from imf_core.web.store import WebStore
 from stages.layout import GRAPH, IMAGES, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
+SETTLED = ("not_found", "refused", "not_an_image", "truncated")
+"""What the web may mend, but what is not asked for again."""
+
 
 def main() -> None:
     """Fetches, checks and re-encodes pictures and prints what became of them."""
@@ -29,8 +32,9 @@ def main() -> None:
     for status, count in summary.sources.items():
         if count:
             print(f"  {status}: {count}")
-    if summary.sources["not_found"]:
-        print(f"  what was not found is asked for again after {folder} is deleted")
+    settled = [status for status in SETTLED if summary.sources[status]]
+    if settled:
+        print(f"  to ask again for what is {', '.join(settled)}: delete {folder}")
     if summary.sources["unreachable"]:
         print("  to try the unreachable again: dvc repro --force --single-item images")
 

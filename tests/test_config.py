@@ -74,6 +74,22 @@ def test_a_value_of_another_type_is_named(
         load_changed(section, key, value)
 
 
+@pytest.mark.parametrize("host", ["http://127.0.0.1:8900", "127.0.0.0/8", "*", "a b", ""])
+def test_a_private_host_must_be_a_host(host: str, load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match="must list `host` or `host:port`, got"):
+        load_changed("fetch", "allowed_private_hosts", [host])
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1:8080", "[::1]:80", "media.intra.net"])
+def test_a_private_host_may_have_a_port(host: str, load_changed: LoadChanged) -> None:
+    assert load_changed("fetch", "allowed_private_hosts", [host]).fetch.allowed_private_hosts
+
+
+def test_a_contact_is_one_line(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"fetch\.contact must be one line of ASCII"):
+        load_changed("fetch", "contact", "a\r\nX-Evil: c")
+
+
 @pytest.mark.parametrize(
     ("section", "key", "value", "bound"),
     [

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from imf_core.artifacts import atomic_path, file_sha256, write_text
 from imf_core.data.formats import read_label_triples, read_lines, read_texts
-from imf_core.data.urls import is_url
 from imf_core.errors import DataError
+from imf_core.web.urls import is_url
 
 TRAIN, VALID, TEST = "train.txt", "valid.txt", "test.txt"
 ENTITY_NAMES, ENTITY_DESCRIPTIONS = "entity2name.txt", "entity2desc.txt"

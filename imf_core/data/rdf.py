@@ -28,8 +28,8 @@ from imf_core.data.folder import (
     write_image_index,
 )
 from imf_core.data.formats import name_from_title
-from imf_core.data.urls import is_url
 from imf_core.errors import DataError
+from imf_core.web.urls import is_url
 
 FORMATS = {".nt": RdfFormat.N_TRIPLES, ".ttl": RdfFormat.TURTLE}
 LANGUAGES = ("", "en")

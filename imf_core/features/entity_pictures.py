@@ -10,10 +10,10 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from imf_core.config import ImagesParams
-from imf_core.data.urls import is_url
 from imf_core.features.image_list import EntitySources
 from imf_core.media.images import RejectedImage, reencode_image
 from imf_core.web.store import Stored
+from imf_core.web.urls import is_url
 
 SOURCE_STATUSES = (
     "ok",

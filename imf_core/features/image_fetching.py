@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imf_core.config import FetchParams, ImagesParams
-from imf_core.data.urls import is_url
 from imf_core.features.entity_pictures import EntityPictures, read_pictures
 from imf_core.features.image_list import EntitySources, ImageList
 from imf_core.features.ordered import map_in_order
 from imf_core.web.fetch import fetch_into, is_settled
 from imf_core.web.store import Stored, WebStore
+from imf_core.web.urls import is_url
 
 Flags = NDArray[np.bool_]
 Item = tuple[EntitySources, list[Stored | None]]

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from imf_core.artifacts import read_parquet
 from imf_core.data.graph import require_fingerprint
 from imf_core.errors import DataError
+from imf_core.web.urls import WEB_PATTERN
 
 _ENTITIES_AT_ONCE = 4096
 
@@ -45,7 +46,7 @@ class ImageList:
         tables = [_read_list(path, num_entities, graph_fingerprint) for path in paths]
         table = pa.concat_tables(tables).combine_chunks()
         entity_ids = table["entity_id"].to_numpy()
-        is_url = pc.match_substring_regex(table["source"], "^https?://", ignore_case=True)
+        is_url = pc.match_substring_regex(table["source"], WEB_PATTERN, ignore_case=True)
         self.num_entities = num_entities
         self._counts = np.bincount(entity_ids, minlength=num_entities)
         self.has_url = np.zeros(num_entities, dtype=bool)

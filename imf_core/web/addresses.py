@@ -12,11 +12,16 @@ from typing import Any
 
 from yarl import URL
 
+from imf_core.web.faults import Fault
+
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddressError(OSError):
-    """A connection to an address that is not public was refused."""
+    """A connection to an address that is not public was refused.
+
+    It names no address: a name may have several, and only equal errors come through as one.
+    """
 
 
 def is_public(address: str) -> bool:
@@ -42,8 +47,19 @@ def public_socket(address_info: tuple[Any, ...]) -> socket.socket:
     """
     family, kind, protocol, _, address = address_info
     if not is_public(address[0]):
-        raise PrivateAddressError(f"{address[0]} is not a public address")
+        raise PrivateAddressError("not a public address")
     return socket.socket(family, kind, protocol)
+
+
+def refused(url: URL) -> Fault:
+    """Makes the fault of a private address; that of a name may be another one tomorrow."""
+    try:
+        ip_address((url.host or "").split("%", 1)[0])
+        is_final = True
+    except ValueError:
+        is_final = False
+    reason = f"{url.host} is not a public address; fetch.allowed_private_hosts may name its host"
+    return Fault("refused", reason, is_final)
 
 
 def is_named(url: URL, allowed: Sequence[str]) -> bool:

@@ -44,8 +44,12 @@ async def receive(
     # The length announced is that of the gzip, which says little of the file's.
     if gunzip is None and size + (response.content_length or 0) > max_bytes:
         raise too_long(max_bytes)
+    packed, most_packed = 0, max_bytes + max(max_bytes // 100, _BLOCK_BYTES)
     with partial.open("ab" if has_range else "wb") as file:
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
+            packed += len(block)
+            if gunzip and packed > most_packed:  # a gzip of next to nothing, over and over
+                raise too_long(max_bytes)
             for piece in gunzip.unpack(block) if gunzip else (block,):
                 size += len(piece)
                 if size > max_bytes:

@@ -6,7 +6,6 @@ compressed; the size limit holds for what is kept.
 """
 
 import asyncio
-import hashlib
 import shutil
 import ssl
 from asyncio import sleep
@@ -18,16 +17,16 @@ import aiohttp
 from yarl import URL
 
 from imf_core.config import FetchParams
-from imf_core.web.addresses import PrivateAddressError, is_named, public_socket
+from imf_core.web.addresses import PrivateAddressError, is_named, public_socket, refused
 from imf_core.web.body import finish, receive, size_of
 from imf_core.web.faults import Fault, FaultError, TransientError, too_long
-from imf_core.web.hosts import Host, HostGivenUpError, Hosts, retry_after_seconds
+from imf_core.web.hosts import Host, HostGivenUpError, Hosts
+from imf_core.web.manners import back_off_seconds, retry_after_seconds, user_agent
 from imf_core.web.mirror import FolderMirror, UrlMirror, make_mirror
-
-__all__ = ["Fault", "WebClient", "back_off_seconds", "user_agent"]
+from imf_core.web.names import NameResolver
+from imf_core.web.urls import join, parse, worded
 
 MAX_REDIRECTS = 5
-FIRST_PAUSE_SECONDS = 1.0
 PROGRESS_BYTES = 1 << 20
 """An attempt that brings a resumable file forward by so much is not counted."""
 
@@ -38,33 +37,40 @@ _TRY_LATER = frozenset({408, 425, 429})
 
 
 class WebClient:
-    """Fetches files; an async context manager."""
+    """Fetches files; an async context manager.
 
-    def __init__(self, params: FetchParams, mirror: str | None) -> None:
+    Attributes:
+        left: URL that had no fair chance -> why its host, which had answered before, was given up.
+    """
+
+    def __init__(
+        self, params: FetchParams, mirror: str | None, answered: set[str] | None = None
+    ) -> None:
         """Prepares to fetch; opens no connection.
 
         Args:
             params: Manners and bounds.
             mirror: Folder or base URL that holds every file at its URL without the scheme, asked
                 in place of the web. None: the web.
+            answered: Hosts that have answered in this run; those that do are added. None: none.
 
         Raises:
             ConfigError: If the mirror is neither a folder nor an http(s) URL.
         """
         self._params = params
         self._mirror = make_mirror(mirror)
-        self._hosts = Hosts(params.requests_per_host, params.timeout_seconds)
+        self.left: dict[str, str] = {}
+        self._hosts = Hosts(
+            params.requests_per_host,
+            params.longest_pause_seconds,
+            set() if answered is None else answered,
+        )
 
     async def __aenter__(self) -> Self:
         """Opens the sessions: one that reaches public addresses alone, one for named hosts."""
-        self._public = self._open_session(
-            aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_IDLE_SECONDS, socket_factory=public_socket
-            )
-        )
-        self._named = self._open_session(
-            aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS)
-        )
+        self._names = NameResolver()
+        self._public = self._open_session(public_socket)
+        self._named = self._open_session(None)
         return self
 
     async def __aexit__(
@@ -76,6 +82,7 @@ class WebClient:
         """Closes the connections."""
         await self._public.close()
         await self._named.close()
+        await self._names.close()
 
     async def fetch(
         self, url: str, target: Path, *, max_bytes: int, resume: bool = False
@@ -115,10 +122,13 @@ class WebClient:
             except FaultError as error:
                 return error.fault
             except HostGivenUpError as error:
+                if error.had_answered and not failures:
+                    self.left[url] = str(error)
                 return Fault("unreachable", str(error), is_final=False)
             except TransientError as error:
-                failures += not (resume and size_of(partial) >= before + PROGRESS_BYTES)
-                if failures == self._params.attempts:
+                got_on = resume and size_of(partial) >= before + PROGRESS_BYTES
+                failures += error.is_of_file and not got_on
+                if failures >= self._params.attempts:
                     return Fault("unreachable", str(error), is_final=False)
                 if not error.is_host_paused:
                     pause = back_off_seconds(url, failures)
@@ -128,22 +138,22 @@ class WebClient:
 
     async def _attempt(self, url: str, partial: Path, max_bytes: int, resume: bool) -> None:
         """Follows redirects to the file and reads it."""
-        _parse(url)
+        parse(url)
         if isinstance(self._mirror, FolderMirror):
             return await _copy(self._mirror, url, partial, max_bytes)
-        place = _parse(self._mirror.place_of(url) if self._mirror else url)
+        place = parse(self._mirror.place_of(url) if self._mirror else url)
         for hop in range(MAX_REDIRECTS + 1):
             async with self._hosts.turn(f"{place.host}:{place.port}") as host:
                 try:
                     redirect = await self._request(place, host, partial, max_bytes, resume)
                 except FaultError as error:
-                    raise FaultError(_worded(error.fault, place, hop)) from error
+                    raise FaultError(worded(error.fault, place, hop)) from error
             if redirect is None:
                 return None
             try:
-                place = _parse(redirect)
+                place = parse(redirect)
             except FaultError as error:
-                raise FaultError(_worded(error.fault, redirect, hop + 1)) from error
+                raise FaultError(worded(error.fault, redirect, hop + 1)) from error
         raise FaultError(
             Fault("unreachable", f"more than {MAX_REDIRECTS} redirects", is_final=False)
         )
@@ -164,7 +174,7 @@ class WebClient:
                 has_answered = True
                 host.note_answer()
                 if response.status in _REDIRECTS and "Location" in response.headers:
-                    return _join(url, response.headers["Location"])
+                    return join(url, response.headers["Location"])
                 if response.status == 416 and start:
                     finish(response, partial, start)
                     return None
@@ -173,14 +183,19 @@ class WebClient:
                 return None
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, PrivateAddressError):
-                reason = f"{error.os_error}; fetch.allowed_private_hosts may name its host"
-                raise FaultError(Fault("refused", reason, is_final=True)) from error
+                raise FaultError(refused(url)) from error
             host.note_silence()
-            raise TransientError(_word_no_connection(error)) from error
+            # A host that answered before is waited for: the file itself is not to blame.
+            is_of_file = not host.had_answered or isinstance(error, aiohttp.ClientSSLError)
+            raise TransientError(
+                _word_no_connection(error), is_host_paused=True, is_of_file=is_of_file
+            ) from error
         except TimeoutError as error:
+            if self._names.is_looking_up(url.host):
+                raise TransientError("the look-up of the host's name timed out") from error
             if not has_answered:
                 host.note_silence()
-            raise TransientError("timed out") from error
+            raise TransientError("timed out", is_host_paused=not has_answered) from error
         except ValueError as error:  # aiohttp's own, or a host that cannot be encoded
             raise FaultError(Fault("refused", "no valid URL", is_final=True)) from error
         except (aiohttp.ClientError, ConnectionError, ssl.SSLError) as error:
@@ -202,7 +217,7 @@ class WebClient:
             pause = retry_after_seconds(response.headers.get("Retry-After"))
         if pause is not None:
             host.ask_to_pause(pause)
-            if pause > self._params.timeout_seconds:
+            if pause > self._params.longest_pause_seconds:
                 reason += f", with a pause of {pause:.0f} s asked for"
                 raise FaultError(Fault("unreachable", reason, is_final=False))
         raise TransientError(reason, is_host_paused=pause is not None)
@@ -215,10 +230,17 @@ class WebClient:
                 return True
         return is_named(url, self._params.allowed_private_hosts)
 
-    def _open_session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    def _open_session(
+        self, socket_factory: aiohttp.SocketFactoryType | None
+    ) -> aiohttp.ClientSession:
         """Makes a session that keeps no cookies and heeds no environment."""
         return aiohttp.ClientSession(
-            connector=connector,
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                keepalive_timeout=_IDLE_SECONDS,
+                resolver=self._names,
+                socket_factory=socket_factory,
+            ),
             headers={"User-Agent": user_agent(self._params)},
             timeout=aiohttp.ClientTimeout(total=self._params.timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -227,63 +249,14 @@ class WebClient:
         )
 
 
-def user_agent(params: FetchParams) -> str:
-    """Says to every host who asks, and whom to write to."""
-    contact = f"; +{params.contact}" if params.contact else ""
-    return f"imf/0.1 (multimodal knowledge-graph completion{contact})"
-
-
-def back_off_seconds(url: str, failures: int) -> float:
-    """Returns the pause before another attempt: about 1, 2, 4, ... s, spread by the URL's hash."""
-    digest = hashlib.sha256(f"{failures} {url}".encode()).digest()
-    spread = 0.5 + int.from_bytes(digest[:4], "big") / 2**32
-    return float(FIRST_PAUSE_SECONDS * 2.0 ** (max(failures, 1) - 1) * spread)
-
-
 async def _copy(mirror: FolderMirror, url: str, partial: Path, max_bytes: int) -> None:
     """Copies the file that stands for `url` in a folder."""
-    try:
-        source = mirror.find(url)
-    except ValueError as error:
-        raise FaultError(Fault("refused", str(error), is_final=True)) from error
+    source = mirror.find(url)
     if source is None:
         raise FaultError(Fault("not_found", "not in the mirror folder", is_final=False))
     if source.stat().st_size > max_bytes:
         raise too_long(max_bytes)
     await asyncio.to_thread(shutil.copyfile, source, partial)
-
-
-def _parse(url: str) -> URL:
-    """Checks what can be seen of a URL before its host is looked up."""
-    try:
-        parsed = URL(url)
-        host, port = parsed.host, parsed.port
-    except ValueError:
-        host, port = None, None
-    if host is None or "://" not in url:
-        reason = "no valid URL"
-    elif parsed.scheme not in {"http", "https"} or port is None:
-        reason = "only http and https URLs are fetched"
-    elif parsed.user is not None or parsed.password is not None:
-        reason = "a URL with a user name or password is not fetched"
-    else:
-        return parsed
-    raise FaultError(Fault("refused", reason, is_final=True))
-
-
-def _join(url: URL, location: str) -> str:
-    """Returns where a Location header points to, seen from `url`."""
-    try:
-        return str(url.join(URL(location)))
-    except ValueError:
-        return location  # refused as no valid URL
-
-
-def _worded(fault: Fault, place: URL | str, hop: int) -> Fault:
-    """Adds where a redirect led to."""
-    if hop == 0:
-        return fault
-    return Fault(fault.status, f"redirected to {place}: {fault.reason}", fault.is_final)
 
 
 def _word_no_connection(error: aiohttp.ClientConnectorError) -> str:

@@ -31,11 +31,19 @@ class FaultError(Exception):
 
 
 class TransientError(Exception):
-    """Another attempt may help; the host itself may have said when."""
+    """Another attempt may help.
 
-    def __init__(self, reason: str, is_host_paused: bool = False) -> None:
+    Attributes:
+        is_host_paused: The host has a pause, which takes the place of the file's own.
+        is_of_file: It counts as one of the file's attempts.
+    """
+
+    def __init__(
+        self, reason: str, *, is_host_paused: bool = False, is_of_file: bool = True
+    ) -> None:
         super().__init__(reason)
         self.is_host_paused = is_host_paused
+        self.is_of_file = is_of_file
 
 
 def too_long(max_bytes: int) -> FaultError:

@@ -5,12 +5,14 @@ the store's rows. A run after a kill asks for nothing that the store already hol
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from tqdm import tqdm
 
 from imf_core.config import FetchParams
+from imf_core.errors import NetworkError
 from imf_core.web.client import WebClient
 from imf_core.web.store import Stored, WebStore
 
@@ -44,13 +46,22 @@ def fetch_into(
 
     Raises:
         ConfigError: If the mirror is neither a folder nor an http(s) URL.
+        NetworkError: If a host that had answered was given up, or none answers; what was fetched
+            is in the store.
         OSError: If the disk is full.
     """
-    client = WebClient(params, mirror)
+    client = WebClient(params, mirror, store.answered)
     try:
         asyncio.run(_fetch_all(store, iter(urls), client, params, max_bytes, label))
     except BaseExceptionGroup as group:  # what failed first is what there is to say
         raise group.exceptions[0] from None
+    if client.left:
+        counts = Counter(client.left.values())
+        told = "; ".join(f"{why}: {number} files left" for why, number in counts.items())
+        raise NetworkError(
+            f"{told}; run `dvc repro` later to go on where this run stopped, or take the addresses "
+            "out if the host is gone for good"
+        )
 
 
 def is_settled(stored: Stored | None, params: FetchParams, max_bytes: int) -> bool:
@@ -73,15 +84,19 @@ async def _fetch_all(
     """Keeps up to `LOOK_AHEAD` URLs under way."""
     places = asyncio.Semaphore(LOOK_AHEAD)
     under_way: set[str] = set()
+    unheard: list[str] = []
 
-    async def settle(url: str) -> None:
+    async def settle(url: str, is_new: bool) -> None:
         try:
             target = store.incoming(url)
-            fault = await client.fetch(url, target, max_bytes=max_bytes)
+            is_here = target.exists()  # fetched by a run that was killed before it could say so
+            fault = None if is_here else await client.fetch(url, target, max_bytes=max_bytes)
             if fault is None:
                 await asyncio.to_thread(store.put_file, url, target)
-            else:
+            elif url not in client.left:  # what was left is as good as not asked for
                 store.put_fault(url, fault, _terms(fault.status, params, max_bytes))
+                if is_new and fault.status == "unreachable" and not store.answered:
+                    unheard.append(url)
             bar.update()
         finally:
             under_way.discard(url)
@@ -92,11 +107,31 @@ async def _fetch_all(
             # The URLs may take work to find out, which must not hold up what is under way.
             while taken := await asyncio.to_thread(_take, urls):
                 for url in taken:
-                    if url in under_way or is_settled(store.get(url), params, max_bytes):
+                    stored = store.get(url)
+                    if url in under_way or is_settled(stored, params, max_bytes):
                         continue
                     await places.acquire()
+                    if len(unheard) >= LOOK_AHEAD:
+                        _require_network(store, unheard)
                     under_way.add(url)
-                    group.create_task(settle(url))
+                    group.create_task(settle(url, is_new=stored is None))
+    _require_network(store, unheard)
+
+
+def _require_network(store: WebStore, unheard: list[str]) -> None:
+    """Raises if no host answers, and leaves the URLs as if they had never been asked for.
+
+    Those that were unreachable in an earlier run too are not among them: where only dead links are
+    left, nobody answering is what there is to expect.
+    """
+    if unheard and not store.answered:
+        for url in unheard:
+            store.forget(url)
+        raise NetworkError(
+            f"no host on the web answers, not one of {len(unheard)} files could be had; "
+            "restore the connection and run `dvc repro` again, or set IMF_MIRROR (a proxy that the "
+            "environment names is not used), or take the addresses out if they are dead"
+        )
 
 
 def _take(urls: Iterator[str]) -> list[str]:

@@ -1,67 +1,116 @@
 """Whose turn it is: how many requests a host gets at once, and when it is left in peace.
 
-A host is a name with a port. A pause that it asks for holds for every request to it. One that did
-not answer several times in a row is left alone for the rest of the run.
+A host is a name with a port. A pause that it asks for holds for every request to it, and so does
+one that it is given because it is silent: as long as the silence has lasted. A host that is silent
+for minutes, or wants a longer pause than the parameters grant, is given up for this run.
 """
 
 import time
 from asyncio import Semaphore, sleep
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 REQUESTS_IN_ALL = 64
-SILENT_FAILURES = 8
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_SILENCE_SECONDS = 120.0
+"""A router or a tunnel is back in that time, and a dead link costs no more."""
 
 
 class HostGivenUpError(Exception):
-    """The host is not asked now, for the reason given."""
+    """The host is not asked any more in this run.
+
+    Attributes:
+        host: Its name and port.
+        had_answered: Whether it had answered before.
+    """
+
+    def __init__(self, host: str, reason: str, had_answered: bool) -> None:
+        super().__init__(f"{host} {reason}")
+        self.host = host
+        self.had_answered = had_answered
 
 
 class Host:
     """What is known of one host during one run."""
 
-    def __init__(self, requests_at_once: int) -> None:
+    def __init__(
+        self, name: str, requests_at_once: int, longest_pause_seconds: float, answered: set[str]
+    ) -> None:
         self.turns = Semaphore(requests_at_once)
         self.users = 0
-        self._silences = 0
+        self._name = name
+        self._longest_pause_seconds = longest_pause_seconds
+        self._answered = answered
         self._paused_until = float("-inf")
+        self._silent_since: float | None = None
+        self._given_up = ""
 
     @property
     def pause_seconds(self) -> float:
-        """What is left of the pause it asked for; 0 or less where it asked for none."""
+        """What is left of its pause; 0 or less where it has none."""
         return self._paused_until - time.monotonic()
 
     @property
-    def is_silent(self) -> bool:
-        """Whether it did not answer too many times in a row."""
-        return self._silences >= SILENT_FAILURES
+    def had_answered(self) -> bool:
+        """Whether it ever answered in this run."""
+        return self._name in self._answered
 
     @property
     def is_forgettable(self) -> bool:
         """Whether nothing is known of it that a later request would have to heed."""
-        return self.users == 0 and self._silences == 0 and self.pause_seconds <= 0
+        return self.users == 0 and not self._given_up and self.pause_seconds <= 0
 
     def note_answer(self) -> None:
         """Notes that it answered, whatever the answer."""
-        self._silences = 0
+        self._answered.add(self._name)
+        self._silent_since = None
 
     def note_silence(self) -> None:
         """Notes that there was no connection, or no answer in time."""
-        self._silences += 1
+        now = time.monotonic()
+        if self._silent_since is None:
+            self._silent_since = now
+        silence = now - self._silent_since
+        if silence >= LONGEST_SILENCE_SECONDS:
+            self._given_up = f"did not answer for {LONGEST_SILENCE_SECONDS:g} s"
+        else:
+            self._pause(max(FIRST_PAUSE_SECONDS, silence))
 
     def ask_to_pause(self, seconds: float) -> None:
         """Notes that it does not want to be asked for so long."""
+        if seconds > self._longest_pause_seconds:
+            self._given_up = (
+                "asks for a pause longer than fetch.longest_pause_seconds "
+                f"({self._longest_pause_seconds:g})"
+            )
+        else:
+            self._pause(seconds)
+
+    def require_patience(self) -> None:
+        """Raises a `HostGivenUpError` if it is given up."""
+        if self._given_up:
+            raise HostGivenUpError(self._name, self._given_up, self.had_answered)
+
+    def _pause(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
 
 class Hosts:
     """Gives every request its turn."""
 
-    def __init__(self, requests_per_host: int, longest_pause_seconds: float) -> None:
+    def __init__(
+        self, requests_per_host: int, longest_pause_seconds: float, answered: set[str]
+    ) -> None:
+        """Starts with no request under way.
+
+        Args:
+            requests_per_host: Under way at once.
+            longest_pause_seconds: A host that asks for a longer one is given up.
+            answered: Names of the hosts that answered in this run; those that do are added.
+        """
         self._requests_per_host = requests_per_host
         self._longest_pause_seconds = longest_pause_seconds
+        self._answered = answered
         self._in_all = Semaphore(REQUESTS_IN_ALL)
         self._hosts: dict[str, Host] = {}
 
@@ -76,16 +125,19 @@ class Hosts:
             The host, to be told how it went.
 
         Raises:
-            HostGivenUpError: If the host is silent, or wants a pause longer than is waited for.
+            HostGivenUpError: If the host is given up.
         """
-        host = self._hosts.setdefault(name, Host(self._requests_per_host))
+        host = self._host(name)
         host.users += 1
         try:
             async with host.turns:
                 while True:
-                    await self._wait_for(name, host)
+                    host.require_patience()
+                    if (pause := host.pause_seconds) > 0:
+                        await sleep(pause)
+                        continue
                     async with self._in_all:
-                        if host.pause_seconds > 0:  # asked for while this one waited
+                        if host.pause_seconds > 0:  # paused while this one waited
                             continue
                         yield host
                         return
@@ -94,31 +146,10 @@ class Hosts:
             if host.is_forgettable:  # a million hosts must not pile up
                 del self._hosts[name]
 
-    async def _wait_for(self, name: str, host: Host) -> None:
-        """Waits until a pause is over."""
-        while True:
-            if host.is_silent:
-                raise HostGivenUpError(f"{name} did not answer, left alone for this run")
-            seconds = host.pause_seconds
-            if seconds <= 0:
-                return
-            if seconds > self._longest_pause_seconds:
-                raise HostGivenUpError(
-                    f"{name} asks for a pause longer than {self._longest_pause_seconds:g} s"
-                )
-            await sleep(seconds)
-
-
-def retry_after_seconds(header: str | None) -> float | None:
-    """Reads a Retry-After header, seconds or a date; None where there is none to be understood."""
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    def _host(self, name: str) -> Host:
+        """Returns what is known of a host; a silence that nobody heard the end of is over."""
+        host = self._hosts.get(name)
+        if host is None or host.is_forgettable:
+            host = Host(name, self._requests_per_host, self._longest_pause_seconds, self._answered)
+            self._hosts[name] = host
+        return host

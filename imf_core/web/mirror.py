@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from imf_core.errors import ConfigError
+from imf_core.web.urls import below_mirror, is_url
 
 
 class FolderMirror:
@@ -25,12 +26,9 @@ class FolderMirror:
         """Returns the file that stands for `url`, None where there is none.
 
         Raises:
-            ValueError: If the URL's path leads out of the mirror.
+            FaultError: If the URL's path leads out of the mirror.
         """
-        relative = Path(without_scheme(url))
-        if relative.is_absolute() or ".." in relative.parts:
-            raise ValueError(f"{url} leads out of the mirror")
-        path = self._folder / relative
+        path = self._folder / below_mirror(url)
         try:
             return path if path.is_file() else None
         except OSError:  # a name too long for the file system
@@ -46,15 +44,19 @@ class UrlMirror:
         Raises:
             ConfigError: If `base` is no http(s) URL.
         """
-        if not base.lower().startswith(("http://", "https://")):
+        if not is_url(base):
             raise ConfigError(
                 f"the mirror {base} is neither a directory nor an http(s) URL; mend IMF_MIRROR"
             )
         self.base = base.rstrip("/")
 
     def place_of(self, url: str) -> str:
-        """Returns where the mirror holds `url`."""
-        return f"{self.base}/{without_scheme(url)}"
+        """Returns where the mirror holds `url`.
+
+        Raises:
+            FaultError: If the URL's path leads out of the mirror.
+        """
+        return f"{self.base}/{below_mirror(url)}"
 
 
 def make_mirror(mirror: str | None) -> FolderMirror | UrlMirror | None:
@@ -66,8 +68,3 @@ def make_mirror(mirror: str | None) -> FolderMirror | UrlMirror | None:
     if mirror is None:
         return None
     return UrlMirror(mirror) if "://" in mirror else FolderMirror(Path(mirror))
-
-
-def without_scheme(url: str) -> str:
-    """`https://host/a.png?width=3#top` -> `host/a.png?width=3`."""
-    return url.split("://", 1)[1].split("#", 1)[0]

@@ -59,7 +59,11 @@ class Stored:
 
 
 class WebStore:
-    """Holds outcomes and files; may be used by several threads. A context manager."""
+    """Holds outcomes and files; may be used by several threads. A context manager.
+
+    Attributes:
+        answered: Hosts, as `name:port`, that have answered since the store was opened.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Opens the store, making it where there is none.
@@ -75,6 +79,9 @@ class WebStore:
         self._lock = threading.Lock()
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
+        for stray in self._incoming.glob("*.partial"):  # of a killed run; these do not go on
+            stray.unlink()
+        self.answered: set[str] = set()
         index = folder / "index.sqlite"
         self._index = sqlite3.connect(
             index, timeout=60.0, isolation_level=None, check_same_thread=False

@@ -76,6 +76,7 @@ def download(tmp_path: Path) -> Download:
                 "requests_per_host": 4,
                 "attempts": 1,
                 "timeout_seconds": 5.0,
+                "longest_pause_seconds": 30.0,
                 "allowed_private_hosts": [],
                 **changes,
             }

@@ -91,6 +91,7 @@ class Workspace:
             requests_per_host=4,
             attempts=1,
             timeout_seconds=5.0,
+            longest_pause_seconds=30.0,
             allowed_private_hosts=[],
         )
         with WebStore(self.root / "web") as store:

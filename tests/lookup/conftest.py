@@ -36,6 +36,7 @@ def make_web(world: Wikimedia, tmp_path: Path, pauses: list[float]) -> Iterator[
             "requests_per_host": 4,
             "attempts": 3,
             "timeout_seconds": 15.0,
+            "longest_pause_seconds": 30.0,
             "allowed_private_hosts": [],
             **changes,
         }

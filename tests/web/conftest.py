@@ -6,12 +6,13 @@ from contextlib import ExitStack
 import pytest
 from local_server import LocalServer
 
-from imf_core.web import client
+from imf_core.web import hosts, manners
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(manners, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(hosts, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture

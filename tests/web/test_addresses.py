@@ -51,7 +51,7 @@ def test_any_other_address_may_not_be_asked(address: str) -> None:
 def test_a_socket_is_made_for_a_public_address_alone() -> None:
     stream = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
     public_socket((*stream, ("8.8.8.8", 80))).close()
-    with pytest.raises(PrivateAddressError, match=r"10\.0\.0\.1 is not a public address"):
+    with pytest.raises(PrivateAddressError, match="not a public address"):
         public_socket((*stream, ("10.0.0.1", 80)))
 
 

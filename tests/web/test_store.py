@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from imf_core.errors import DataError
-from imf_core.web.client import Fault
+from imf_core.web.faults import Fault
 from imf_core.web.store import WebStore
 
 URL = "http://example.org/a"
@@ -52,6 +52,15 @@ def test_equal_content_is_kept_once(tmp_path: Path) -> None:
             put(store, f"{URL}{number}", b"bytes")
     assert len([path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]) == 1
     assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_half_files_of_a_killed_run_are_removed_and_whole_ones_stay(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        whole = store.incoming(URL)
+        whole.write_bytes(b"bytes")
+        whole.with_name(f"{whole.name}.partial").write_bytes(b"byt")
+    with WebStore(tmp_path):
+        assert list((tmp_path / "incoming").iterdir()) == [whole]
 
 
 def test_a_fault_is_kept_with_its_terms_and_gives_way_to_a_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ def fetch_params(**changes: object) -> FetchParams:
         "requests_per_host": 4,
         "attempts": 3,
         "timeout_seconds": 5.0,
+        "longest_pause_seconds": 30.0,
         "allowed_private_hosts": ["127.0.0.1"],
         **changes,
     }

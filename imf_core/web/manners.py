@@ -1,0 +1,37 @@
+"""Good manners: who we say we are, and how long we wait before we ask again."""
+
+import hashlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from imf_core.config import FetchParams
+
+FIRST_PAUSE_SECONDS = 1.0
+
+
+def user_agent(params: FetchParams) -> str:
+    """Says to every host who asks, and whom to write to."""
+    contact = f"; +{params.contact}" if params.contact else ""
+    return f"imf/0.1 (multimodal knowledge-graph completion{contact})"
+
+
+def back_off_seconds(url: str, failures: int) -> float:
+    """Returns the pause before another attempt: about 1, 2, 4, ... s, spread by the URL's hash."""
+    digest = hashlib.sha256(f"{failures} {url}".encode()).digest()
+    spread = 0.5 + int.from_bytes(digest[:4], "big") / 2**32
+    return float(FIRST_PAUSE_SECONDS * 2.0 ** (max(failures, 1) - 1) * spread)
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Reads a Retry-After header, seconds or a date; None where there is none to be understood."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,61 @@
+"""Looks up the names of hosts, in threads of its own.
+
+A look-up cannot be broken off: that of a dead name holds its thread long after its request has
+timed out. With threads to spare, no healthy host waits behind dead ones.
+"""
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from imf_core.web.hosts import REQUESTS_IN_ALL
+
+_THREADS = 2 * REQUESTS_IN_ALL
+"""For the requests under way, and for as many look-ups that outlast theirs."""
+
+
+class NameResolver(AbstractResolver):
+    """Asks the system."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, "name")
+        self._under_way: set[str] = set()
+
+    def is_looking_up(self, host: str | None) -> bool:
+        """Whether the address of `host` is not known yet, so that it cannot have been asked."""
+        return host in self._under_way
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Returns every address of a host.
+
+        Raises:
+            OSError: If the name is not known.
+        """
+        ask = partial(
+            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        self._under_way.add(host)
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        finally:
+            self._under_way.discard(host)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Lets the threads go; a look-up under way ends when the system gives it up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
