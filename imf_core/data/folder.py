@@ -136,25 +136,27 @@ def read_image_index(path: Path) -> tuple[list[ImageLine], int]:
     """Reads an image index, in its order.
 
     Returns:
-        The lines, none where there is no index, and the number of blank lines skipped.
+        The lines, none where there is no index, and the number of lines skipped: blank ones and
+        those that name no image, as tables with gaps have them.
 
     Raises:
-        DataError: If a line has no entity label or no source, or the file is not UTF-8.
+        DataError: If a line has no entity label or no tab, or the file is not UTF-8.
     """
     if not path.is_file():
         return [], 0
     numbered, blank = read_lines(path)
     lines = []
     for number, line in numbered:
-        label, _, rest = line.partition("\t")
+        label, tab, rest = line.partition("\t")
         image, _, further = rest.partition("\t")
-        if not label.strip() or not image.strip():
+        if not label.strip() or not tab:
             raise DataError(
                 f"{path}, line {number}: expected an entity label and an image file or URL "
                 f"separated by a tab, got {line[:80]!r}; mend the line"
             )
-        lines.append(ImageLine(label, image.strip(), further))
-    return lines, blank
+        if image.strip():
+            lines.append(ImageLine(label, image.strip(), further))
+    return lines, blank + len(numbered) - len(lines)
 
 
 def write_image_index(path: Path, lines: list[ImageLine]) -> None:

@@ -37,7 +37,7 @@ class ImageIndexFaults:
     Attributes:
         unknown_entity: Lines whose label is in no fact.
         repeated: Lines that repeat an entity with the same source.
-        blank: Blank lines.
+        blank: Blank lines and lines without an image.
     """
 
     unknown_entity: int

@@ -150,7 +150,15 @@ def test_a_folder_without_facts_is_refused(make_folder: MakeFolder, tmp_path: Pa
         copy_folder(source, tmp_path / "raw", [])
 
 
-@pytest.mark.parametrize("line", ["a", "a\t", "\ta.png"])
+def test_lines_of_an_index_without_an_image_are_skipped_and_counted(
+    make_folder: MakeFolder,
+) -> None:
+    source = make_folder({"image_index.tsv": "a\t\nb\tb.png\n\na\t \tnote\n"})
+    lines, skipped = read_image_index(source / "image_index.tsv")
+    assert ([line.entity_label for line in lines], skipped) == (["b"], 3)
+
+
+@pytest.mark.parametrize("line", ["a", "\ta.png"])
 def test_a_malformed_index_line_is_named(make_folder: MakeFolder, line: str) -> None:
     source = make_folder({"image_index.tsv": f"a\ta.png\n{line}\n"})
     with pytest.raises(DataError, match=r"image_index\.tsv, line 2: expected an entity label"):
