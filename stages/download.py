@@ -43,6 +43,8 @@ def fill_from_folder(path: Path, raw: Path, image_folders: list[Path]) -> None:
     )
     if copied.missing_images:
         print(f"warning: {copied.missing_images} images of the index are missing")
+    if copied.empty_lines:
+        print(f"warning: {copied.empty_lines} lines of the index name no image")
     if copied.outside_images:
         print(
             f"warning: {copied.outside_images} images of the index lie outside {path} and were not "

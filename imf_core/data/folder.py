@@ -62,6 +62,7 @@ class FolderCopy:
         missing_images: Number of index lines whose file is not there.
         outside_images: Number of index lines whose file lies where images may not be read.
         urls: Number of index lines that name a URL, left to the images stage.
+        empty_lines: Number of index lines that name no image, not copied.
     """
 
     texts: list[str]
@@ -69,6 +70,7 @@ class FolderCopy:
     missing_images: int
     outside_images: int
     urls: int
+    empty_lines: int
 
 
 def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> FolderCopy:
@@ -108,7 +110,7 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
         _copy(source / name, raw / name)
     roots = [folder.resolve() for folder in (source, *image_folders)]
     images, missing, outside, lines = 0, 0, 0, []
-    index, _ = read_image_index(source / IMAGE_INDEX)
+    index, empty = read_image_index(source / IMAGE_INDEX)
     copied: set[str] = set()
     for line in tqdm(index, desc="images", unit="image", disable=None):
         if line.is_url:
@@ -129,7 +131,8 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
     if (source / IMAGE_INDEX).is_file():
         write_image_index(raw / IMAGE_INDEX, lines)
         texts.append(IMAGE_INDEX)
-    return FolderCopy(texts, images, missing, outside, sum(line.is_url for line in lines))
+    urls = sum(line.is_url for line in lines)
+    return FolderCopy(texts, images, missing, outside, urls, empty)
 
 
 def read_image_index(path: Path) -> tuple[list[ImageLine], int]:
