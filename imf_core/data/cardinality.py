@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imf_core.data.holdout import Facts, fact_keys
+from imf_core.data.holdout import Facts, drop_duplicates
 
 MANY = 1.5
 CLASSES = ("1-1", "1-n", "n-1", "n-n")
@@ -41,8 +41,7 @@ def find_cardinality(facts: Facts, num_entities: int, num_relations: int) -> Car
         num_entities: E.
         num_relations: R.
     """
-    _, first = np.unique(fact_keys(facts, num_entities, num_relations), return_index=True)
-    facts = facts[first]
+    facts = drop_duplicates(facts, num_entities, num_relations)
     sizes = np.bincount(facts[:, 1], minlength=num_relations)
     tails_per_head, heads_per_tail = (
         sizes / np.maximum(_count_distinct(facts, side, num_entities, num_relations), 1)

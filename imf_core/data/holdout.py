@@ -30,6 +30,12 @@ def fact_keys(facts: Facts, num_entities: int, num_relations: int) -> NDArray[np
     return keys
 
 
+def drop_duplicates(facts: Facts, num_entities: int, num_relations: int) -> Facts:
+    """Returns each fact once, in the order of first occurrence; shape: (N, 3) -> (M, 3)."""
+    _, first = np.unique(fact_keys(facts, num_entities, num_relations), return_index=True)
+    return facts[np.sort(first)]
+
+
 def hold_out(
     facts: Facts, wanted: int, num_entities: int, num_relations: int, seed: int, keep: Mask
 ) -> Mask:

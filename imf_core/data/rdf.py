@@ -114,6 +114,10 @@ class _Texts:
             self.others_length += len(said) * (said not in self.others)
             self.others.add(said)
 
+    def whole_name(self) -> str:
+        """Returns the name, "" where there is none."""
+        return self.name[2] if self.name else ""
+
     def whole_description(self) -> str:
         """Joins the description and everything else that is said."""
         parts = [self.description[2]] if self.description else []
@@ -164,13 +168,9 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfCounts:
                 "dump with relations between entities"
             )
     counts.images = len(images)
-    _write_texts(
-        raw / ENTITY_NAMES, entities, texts, lambda found: found.name[2] if found.name else ""
-    )
+    _write_texts(raw / ENTITY_NAMES, entities, texts, _Texts.whole_name)
     _write_texts(raw / ENTITY_DESCRIPTIONS, entities, texts, _Texts.whole_description)
-    _write_texts(
-        raw / RELATION_NAMES, relations, texts, lambda found: found.name[2] if found.name else ""
-    )
+    _write_texts(raw / RELATION_NAMES, relations, texts, _Texts.whole_name)
     if images:
         lines = [ImageLine(label, url, "") for label, url in sorted(images)]
         write_image_index(raw / IMAGE_INDEX, lines)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imf_core.data.holdout import Facts, Mask, fact_keys, pair_keys
+from imf_core.data.holdout import Facts, Mask, drop_duplicates, pair_keys
 
 MIN_OVERLAP = 0.8
 """Relations that share more than this of the pairs of each are redundant."""
@@ -51,8 +51,7 @@ def find_redundancy(facts: Facts, num_entities: int, num_relations: int) -> Redu
         num_entities: E.
         num_relations: R.
     """
-    _, first = np.unique(fact_keys(facts, num_entities, num_relations), return_index=True)
-    facts = facts[first]
+    facts = drop_duplicates(facts, num_entities, num_relations)
     is_loop = facts[:, 0] == facts[:, 2]
     sizes = np.bincount(facts[:, 1], minlength=num_relations)
     sizes_without_loops = np.bincount(facts[~is_loop, 1], minlength=num_relations)

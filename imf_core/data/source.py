@@ -66,17 +66,11 @@ def read_spaced_graph(raw: Path) -> SourceGraph:
     """
     files = {split: read_spaced_triples(raw / name) for split, name in _present(raw).items()}
     entities, relations = _sorted_labels(files)
-    for name, found in ((ENTITY_IDS, entities), (RELATION_IDS, relations)):
-        if (raw / name).is_file():
-            listed = read_label_ids(raw / name)
-            unknown = sorted(set(found) - set(listed))
-            if unknown:
-                raise DataError(
-                    f"{raw / name} gives no id to {len(unknown)} labels of the facts, the first of "
-                    f"them {unknown[0]!r}; the file does not fit them"
-                )
-            found[:] = listed
-    return _number(files, entities, relations)
+    return _number(
+        files,
+        _in_given_order(entities, raw / ENTITY_IDS),
+        _in_given_order(relations, raw / RELATION_IDS),
+    )
 
 
 def read_id_graph(raw: Path, columns: str) -> SourceGraph:
@@ -115,6 +109,20 @@ def _sorted_labels(files: dict[str, LabelTriples]) -> tuple[list[str], list[str]
     """Returns all labels of entities and of relations, sorted."""
     entities = {label for file in files.values() for label in (*file.heads, *file.tails)}
     return sorted(entities), sorted({label for file in files.values() for label in file.relations})
+
+
+def _in_given_order(labels: list[str], ids: Path) -> list[str]:
+    """Returns the labels of an id map, if there is one, after checking that it has all of these."""
+    if not ids.is_file():
+        return labels
+    listed = read_label_ids(ids)
+    unknown = sorted(set(labels) - set(listed))
+    if unknown:
+        raise DataError(
+            f"{ids} gives no id to {len(unknown)} labels of the facts, the first of them "
+            f"{unknown[0]!r}; the file does not fit them"
+        )
+    return listed
 
 
 def _number(

@@ -18,7 +18,7 @@ import numpy as np
 
 from imf_core.config import PrepareParams
 from imf_core.data.copies import find_copies
-from imf_core.data.holdout import Facts, fact_keys, hold_out
+from imf_core.data.holdout import Facts, drop_duplicates, fact_keys, hold_out
 from imf_core.data.leaks import is_among
 from imf_core.data.redundancy import Redundancy
 from imf_core.errors import DataError
@@ -81,8 +81,7 @@ def make_splits(
             fact of a test away that is to be cleaned.
     """
     facts = {
-        split: _drop_duplicates(lines, num_entities, num_relations)
-        for split, lines in found.items()
+        split: drop_duplicates(lines, num_entities, num_relations) for split, lines in found.items()
     }
     duplicates = {split: len(found[split]) - len(facts[split]) for split in found}
     wanted = _distinct_facts(facts, num_entities, num_relations)
@@ -166,12 +165,6 @@ def _hold_out(
             f"write a {split}.txt"
         )
     return {"train": train[~is_held], split: train[is_held]}
-
-
-def _drop_duplicates(lines: Facts, num_entities: int, num_relations: int) -> Facts:
-    """Returns each fact once, in the order of first lines."""
-    _, first = np.unique(fact_keys(lines, num_entities, num_relations), return_index=True)
-    return lines[np.sort(first)]
 
 
 def _distinct_facts(facts: Mapping[str, Facts], num_entities: int, num_relations: int) -> int:

@@ -11,7 +11,8 @@ class WeightAverage:
     """Follows a model at a distance: what it holds is what gets validated and kept.
 
     At a constant learning rate the weights end up moving about a good place; their average lies
-    nearer to it (Polyak and Juditsky, SIAM J. Control Optim. 1992, DOI 10.1137/0330046).
+    nearer to it (Polyak and Juditsky, SIAM J. Control Optim. 1992, DOI 10.1137/0330046). Not
+    torch's `AveragedModel`: that copies the frozen features, and again at every step.
 
     Args:
         model: Followed from where it is now.

@@ -1,9 +1,11 @@
 """What became of every URL: an index, and the files by their content.
 
-A folder of resumable work outside DVC's outs. A file is put in place first and indexed after, one
-row per commit, so that a killed run loses nothing that it had finished. Equal content is kept once.
+A folder of resumable work outside DVC's outs. A file waits in `incoming` until its row is there,
+one row per commit, so that a killed run loses nothing that it had finished. Equal content is kept
+once.
 """
 
+import errno
 import os
 import sqlite3
 import threading
@@ -12,7 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from imf_core.artifacts import file_sha256
 from imf_core.errors import DataError
@@ -82,19 +84,16 @@ class WebStore:
         for stray in self._incoming.glob("*.partial"):  # of a killed run; these do not go on
             stray.unlink()
         self.answered: set[str] = set()
-        index = folder / "index.sqlite"
         self._index = sqlite3.connect(
-            index, timeout=60.0, isolation_level=None, check_same_thread=False
+            folder / "index.sqlite", timeout=60.0, isolation_level=None, check_same_thread=False
         )
         try:
-            self._index.execute("PRAGMA journal_mode = WAL")
-            self._index.execute("PRAGMA synchronous = NORMAL")
-            self._index.execute(_SCHEMA)
-        except sqlite3.DatabaseError as error:
+            self._execute("PRAGMA journal_mode = WAL")
+            self._execute("PRAGMA synchronous = NORMAL")
+            self._execute(_SCHEMA)
+        except (DataError, OSError):
             self._index.close()
-            raise DataError(
-                f"{index} cannot be read ({error}); delete the folder {folder} to fetch anew"
-            ) from error
+            raise
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -111,15 +110,14 @@ class WebStore:
 
     def get(self, url: str) -> Stored | None:
         """Returns the last outcome of `url`; None before the first, or if its file is gone."""
-        with self._lock:
-            row = self._index.execute(
-                "SELECT status, reason, fetched_at, sha256, bytes, is_final, terms, run "
-                "FROM outcomes WHERE url = ?",
-                (url,),
-            ).fetchone()
-        if row is None:
+        rows = self._execute(
+            "SELECT status, reason, fetched_at, sha256, bytes, is_final, terms, run "
+            "FROM outcomes WHERE url = ?",
+            url,
+        )
+        if not rows:
             return None
-        status, reason, fetched_at, digest, size, is_final, terms, run = row
+        ((status, reason, fetched_at, digest, size, is_final, terms, run),) = rows
         path = None if digest is None else self._blob(digest)
         if path is not None and not (path.is_file() and path.stat().st_size == size):
             return None
@@ -132,12 +130,13 @@ class WebStore:
         return self._incoming / sha256(url.encode("utf-8")).hexdigest()
 
     def put_file(self, url: str, path: Path) -> None:
-        """Takes the file at `path` into the store as the content of `url`."""
+        """Takes the file at `path`, which `incoming` gave, in as the content of `url`."""
         digest, size = file_sha256(path), path.stat().st_size
         blob = self._blob(digest)
         blob.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(blob)
+        # In this order: after a kill in between the file is found where it came in.
         self._put(url, "ok", "", digest, size, is_final=True, terms="")
+        path.replace(blob)
 
     def put_fault(self, url: str, fault: Fault, terms: str) -> None:
         """Notes why there is no content of `url`, and the parameters that this depends on."""
@@ -145,8 +144,7 @@ class WebStore:
 
     def forget(self, url: str) -> None:
         """Drops the outcome of `url`, so that it is asked for again: what came was no answer."""
-        with self._lock:
-            self._index.execute("DELETE FROM outcomes WHERE url = ?", (url,))
+        self._execute("DELETE FROM outcomes WHERE url = ?", url)
 
     def _put(
         self,
@@ -160,10 +158,25 @@ class WebStore:
     ) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         row = (url, status, reason, now, digest, size, is_final, terms, self._run)
-        with self._lock:
-            self._index.execute(
-                "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row
-            )
+        self._execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *row)
+
+    def _execute(self, statement: str, *values: object) -> list[Any]:
+        """Runs one statement, a commit of its own, and returns its rows.
+
+        Raises:
+            OSError: If the disk is full.
+            DataError: If the index is damaged.
+        """
+        try:
+            with self._lock:
+                return self._index.execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, "the disk is full", str(self._folder)) from error
+            raise DataError(
+                f"{self._folder / 'index.sqlite'} cannot be used ({error}); delete the folder "
+                f"{self._folder} to fetch anew"
+            ) from error
 
     def _blob(self, digest: str) -> Path:
         return self._folder / "blobs" / digest[:2] / digest

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,29 @@ def test_a_damaged_index_is_an_error_that_says_what_to_delete(tmp_path: Path) ->
     (tmp_path / "index.sqlite").write_bytes(b"no database" * 1000)
     with pytest.raises(DataError, match=r"delete the folder .* to fetch anew"):
         WebStore(tmp_path)
+
+
+def test_a_full_disk_under_the_index_is_told_as_one(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        store._index.execute("PRAGMA max_page_count = 1")  # no page beyond those there are
+        fault = Fault("unreachable", "x" * 100_000, is_final=False)
+        with pytest.raises(OSError, match="the disk is full") as caught:
+            store.put_fault(URL, fault, "")
+        assert caught.value.errno == errno.ENOSPC
+        assert store.get(URL) is None
+
+
+def test_a_file_is_indexed_before_it_leaves_where_it_came_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with WebStore(tmp_path) as store:
+        monkeypatch.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            put(store, URL, b"bytes")
+        monkeypatch.undo()
+    with WebStore(tmp_path) as store:
+        assert store.get(URL) is None
+        assert store.incoming(URL).read_bytes() == b"bytes"
