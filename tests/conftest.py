@@ -1,10 +1,11 @@
-"""The tiny graph of `tiny_world` as fixtures, and models trained on it."""
+"""The tiny graph of `tiny_world` as fixtures, models trained on it, and a finished workspace."""
 
 from collections.abc import Callable, Mapping
 
 import pytest
 import torch
 from tiny_world import small_params, tiny_graph, tiny_tables
+from workspace import Workspace, make_workspace
 
 from imf_core.config import Params
 from imf_core.data.graph import Graph
@@ -54,3 +55,13 @@ def trained() -> IMF:
     model = build_model(graph, tiny_tables(), params.model, params.fusion)
     Trainer(model, graph, params.train, params.fusion, params.decision).fit()
     return model
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace in which `dvc repro` has run once; tests leave it as it was."""
+    workspace = make_workspace(tmp_path_factory.mktemp("project"))
+    workspace.dvc("repro")
+    workspace.run("git", "add", "-A")
+    workspace.run("git", "commit", "-qm", "first run")
+    return workspace

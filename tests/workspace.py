@@ -8,8 +8,17 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
-COPIED = ("imf_core", "stages", "examples", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore")
+ROOT = Path(__file__).parents[1]
+COPIED = (
+    "imf_core",
+    "stages",
+    "flows",
+    "examples",
+    "dvc.yaml",
+    "params.yaml",
+    ".gitignore",
+    ".dvcignore",
+)
 SMALL = {
     "dataset": {"name": "folder"},
     "model": {"modalities": ["structure", "image", "text"], "dim": 16, "hidden_dim": 16},

@@ -1,0 +1,50 @@
+"""The pipeline's DAG as DVC reads it: `dvc.yaml` is its only description."""
+
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from flows.faults import FlowError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of `dvc.yaml`.
+
+    Attributes:
+        name: Its name.
+        needs: Names of the stages whose outs it reads, sorted.
+        outs: Paths of its outs relative to the project's root, metrics and plots among them.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    outs: tuple[str, ...]
+
+
+def read_dag(root: Path) -> list[Stage]:
+    """Reads the stages of the DVC project at `root`, each after those that it needs.
+
+    Raises:
+        FlowError: If there is no DVC project, or DVC refuses its dvc.yaml or params.yaml.
+    """
+    try:
+        with Repo(str(root)) as repo:
+            graph = repo.index.graph  # an edge leads from a stage to one that it needs
+            stages = [
+                Stage(
+                    str(stage.name),
+                    tuple(sorted(str(needed.name) for needed in graph.successors(stage))),
+                    tuple(out.def_path for out in stage.outs),
+                )
+                for stage in graph
+            ]
+    except DvcException as error:
+        raise FlowError(f"DVC cannot read the pipeline in {root}: {error}") from error
+
+    by_name = {stage.name: stage for stage in sorted(stages, key=lambda stage: stage.name)}
+    order = TopologicalSorter({name: stage.needs for name, stage in by_name.items()})
+    return [by_name[name] for name in order.static_order()]

@@ -1,0 +1,67 @@
+"""What the lines that a stage and DVC print mean."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_BAR = re.compile(r"\[\d+:\d\d(:\d\d)?[<,]")
+_PERCENT = re.compile(r"(?:(?P<label>[^|]*?):? +)?(?P<percent>\d{1,3})%\|")
+_CHATTER = re.compile(
+    r"To track the changes with git|git add |To enable auto staging|dvc config core.autostage|"
+    r"Use `dvc push`|(Generating|Updating) lock file|Data and pipelines are up to date|"
+    r"Building workspace index"
+)
+_OWN_ERROR = "error: "
+_DVC_ERROR = "ERROR: "
+_PASSING = re.compile(r"exited with 75\b")
+"""EX_TEMPFAIL, with which `stages.runner` ends on a fault of the network."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A progress bar as tqdm has drawn it.
+
+    Attributes:
+        label: What is counted, "" where the bar has none.
+        percent: From 0 to 100.
+    """
+
+    label: str
+    percent: int
+
+
+def is_bar(line: str) -> bool:
+    """Says whether a line is a bar's, drawn over and over."""
+    return bool(_BAR.search(line))
+
+
+def read_bar(line: str) -> Bar | None:
+    """Reads a bar; None where the line is no bar or one whose end is not known."""
+    found = _PERCENT.match(line.strip()) if is_bar(line) else None
+    return Bar((found["label"] or "").strip(), min(int(found["percent"]), 100)) if found else None
+
+
+def is_chatter(line: str) -> bool:
+    """Says whether a line of DVC's is of no use to who reads a stage's log."""
+    return bool(_CHATTER.search(line))
+
+
+def failure_message(lines: Sequence[str]) -> str:
+    """Finds in the output of a failed stage what went wrong.
+
+    It is the message that the stage has printed for its user; where it has printed none, the last
+    line of its traceback; where it never began, what DVC says.
+    """
+    told = [index for index, line in enumerate(lines) if line.startswith(_OWN_ERROR)]
+    by_dvc = [index for index, line in enumerate(lines) if line.startswith(_DVC_ERROR)]
+    end = next((index for index in by_dvc if not told or index > told[-1]), len(lines))
+    if told:
+        return "\n".join(lines[told[-1] : end]).removeprefix(_OWN_ERROR)
+    if any(line.startswith("Traceback ") for line in lines[:end]):
+        return lines[end - 1]
+    return "\n".join(line.removeprefix(_DVC_ERROR) for line in lines[end:]) or "no output"
+
+
+def is_passing(lines: Sequence[str]) -> bool:
+    """Says whether the stage has failed for a reason that passes, as it told by its status."""
+    return any(_PASSING.search(line) for line in lines if line.startswith(_DVC_ERROR))

@@ -1,0 +1,26 @@
+"""Flow `pipeline`: brings the workspace up to date, one task per stage of dvc.yaml."""
+
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
+
+from flows.children import Children
+from flows.dag import read_dag
+from flows.stage_tasks import run_stages
+from flows.workspace import locked_workspace
+
+
+@flow(name="pipeline", persist_result=False)
+def pipeline(force: list[str] | None = None) -> None:
+    """Brings every stage up to date. What has not changed does not run.
+
+    Args:
+        force: Stages that run although nothing has changed.
+    """
+    logger = get_run_logger()
+    with (
+        locked_workspace(f"pipeline {flow_run.name}", logger.info) as lock,
+        Children([lock]) as children,
+    ):
+        run_stages(read_dag(Path.cwd()), children, force or [])

@@ -1,0 +1,109 @@
+"""Stages of the DAG as Prefect tasks: what a person sees of them in the UI."""
+
+import time
+from collections.abc import Sequence
+from typing import cast
+from uuid import UUID
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.states import Completed
+
+from flows.children import Children
+from flows.dag import Stage
+from flows.faults import FlowError, StageError
+from flows.output import Bar
+from flows.stage import reproduce
+
+RETRY_DELAYS_SECONDS = [30.0, 120.0, 600.0]
+"""Before each further try of a stage that the network failed."""
+
+_SECONDS_BETWEEN_UPDATES = 1.0
+
+
+class ProgressShown:
+    """The progress bar of a stage on its page, made when there is something to show."""
+
+    def __init__(self, stage: str) -> None:
+        """Shows nothing yet."""
+        self._key = f"progress-{stage.replace('_', '-')}"
+        self._artifact: UUID | None = None
+        self._last = 0.0
+
+    def show(self, bar: Bar) -> None:
+        """Draws the bar, at most once in a while; one that is full always."""
+        now = time.monotonic()
+        if now - self._last < _SECONDS_BETWEEN_UPDATES and bar.percent < 100:
+            return
+        self._last = now
+        if self._artifact is None:
+            made = create_progress_artifact(
+                progress=bar.percent, key=self._key, description=bar.label or None
+            )
+            self._artifact = cast(UUID, made)  # a coroutine in asynchronous code alone
+        else:
+            update_progress_artifact(
+                self._artifact, progress=bar.percent, description=bar.label or None
+            )
+
+
+def _is_passing(_task: object, _run: object, state: State) -> bool:
+    """Says whether a stage has failed for a reason that passes."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StageError) and error.is_passing
+
+
+@task(
+    name="stage",
+    task_run_name="{stage}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    retry_condition_fn=_is_passing,
+)
+def run_stage(stage: str, children: Children, is_forced: bool) -> State:
+    """Brings one stage up to date.
+
+    Returns:
+        A state named Completed, Cached or Restored, with the hashes of the outs as message.
+    """
+    finished = reproduce(children, stage, is_forced, get_run_logger(), ProgressShown(stage).show)
+    return Completed(name=finished.outcome, message=finished.describe())
+
+
+def run_stages(stages: Sequence[Stage], children: Children, forced: Sequence[str]) -> list[State]:
+    """Runs stages of the DAG as tasks, each after those that it needs, independent ones together.
+
+    Args:
+        stages: In an order in which each comes after those that it needs.
+        children: The flow run's processes.
+        forced: Names of stages that run although nothing has changed.
+
+    Returns:
+        The state of each stage.
+
+    Raises:
+        FlowError: If `forced` names what is no stage; or the first fault of a stage, after all
+            that did not need it have ended.
+    """
+    names = [stage.name for stage in stages]
+    if unknown := sorted(set(forced) - set(names)):
+        raise FlowError(f"force names no stage: {', '.join(unknown)}; dvc.yaml has {names}")
+    futures: dict[str, PrefectFuture[State]] = {}
+    for stage in stages:
+        upstream = [futures[name] for name in stage.needs]
+        futures[stage.name] = run_stage.submit(
+            stage.name, children, stage.name in forced, return_state=False, wait_for=upstream
+        )
+    states = []
+    for future in futures.values():
+        future.wait()
+        states.append(future.state)
+    for state in states:
+        if state.is_failed():
+            state.result()
+    return states

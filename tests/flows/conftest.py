@@ -1,0 +1,40 @@
+"""A Prefect server for all flow tests, and workspaces in which flows may do what they like."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+from workspace import Workspace, make_workspace
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A real server on a database of its own."""
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The working folder is a workspace in which nothing has run."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return _enter(make_workspace(folder), monkeypatch)
+
+
+@pytest.fixture
+def copied(finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The working folder is a copy of the finished workspace, git and DVC's cache included."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return _enter(Workspace(folder), monkeypatch)
+
+
+def _enter(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Makes it the working folder of this process, with its environment."""
+    monkeypatch.chdir(workspace.folder)
+    for name, value in workspace.environment.items():
+        monkeypatch.setenv(name, value)
+    return workspace

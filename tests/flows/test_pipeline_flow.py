@@ -1,0 +1,85 @@
+"""The pipeline flow with the real DVC and a real server on a tiny graph."""
+
+from uuid import UUID
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State
+from workspace import Workspace
+
+from flows.dag import read_dag
+from flows.pipeline import pipeline
+
+# Prefect's server and the libraries below it warn of their own deprecations.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("prefect_server"),
+]
+
+
+def task_states(state: State) -> dict[str, State]:
+    """Returns the final state of each stage of a flow run."""
+    run = UUID(str(state.state_details.flow_run_id))
+    with get_client(sync_client=True) as client:
+        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+    return {task.name: task.state for task in tasks if task.state is not None}
+
+
+def outcomes(state: State) -> set[str]:
+    return {task.name for task in task_states(state).values()}
+
+
+def test_stages_run_once_are_cached_then_and_restored_when_a_parameter_comes_back(
+    fresh: Workspace,
+) -> None:
+    first = pipeline(return_state=True)
+    assert outcomes(first) == {"Completed"}
+    assert set(task_states(first)) == {stage.name for stage in read_dag(fresh.folder)}
+    second = pipeline(return_state=True)
+    assert outcomes(second) == {"Cached"}
+    fresh.set_params({"fusion": {"rank": 4}})
+    changed = task_states(pipeline(return_state=True))
+    fresh.set_params({"fusion": {"rank": 3}})
+    back = task_states(pipeline(return_state=True))
+    for name, state in changed.items():
+        learned = name in {"train", "evaluate", "predict"}
+        assert state.name == ("Completed" if learned else "Cached")
+        assert back[name].name == ("Restored" if learned else "Cached")
+
+
+def test_the_message_of_a_stage_is_its_outs_hashes(copied: Workspace) -> None:
+    states = task_states(pipeline(return_state=True))
+    lock = yaml.safe_load((copied.folder / "dvc.lock").read_text())
+    (out,) = lock["stages"]["predict"]["outs"]
+    assert states["predict"].message == f"results/predictions.parquet {out['md5'][:8]}"
+
+
+def test_a_failing_stage_fails_the_flow_with_its_own_message(copied: Workspace) -> None:
+    copied.set_params({"fusion": {"rank": 0}})
+    state = pipeline(return_state=True)
+    assert state.is_failed()
+    assert "params.yaml: fusion.rank must be greater than or equal to 1, got 0" in str(
+        state.message
+    )
+
+
+def test_what_a_failed_stage_does_not_need_still_ends(copied: Workspace) -> None:
+    copied.set_params({"image_features": {"model": "/nowhere"}, "text_features": {"dim": 12}})
+    states = task_states(pipeline(return_state=True))
+    assert states["text_features"].name == "Completed"
+    assert states["image_features"].is_failed()
+    assert not states["train"].is_final()
+
+
+def test_a_stage_can_be_forced(copied: Workspace) -> None:
+    states = task_states(pipeline(force=["predict"], return_state=True))
+    assert states.pop("predict").name == "Completed"
+    assert {state.name for state in states.values()} == {"Cached"}
+
+
+def test_a_forced_stage_that_does_not_exist_is_named(copied: Workspace) -> None:
+    state = pipeline(force=["trian"], return_state=True)
+    assert "force names no stage: trian" in str(state.message)
