@@ -43,7 +43,9 @@ def read_dag(root: Path) -> list[Stage]:
                 for stage in graph
             ]
     except DvcException as error:
-        raise FlowError(f"DVC cannot read the pipeline in {root}: {error}") from error
+        raise FlowError(
+            f"DVC cannot read the pipeline in {root}: {error}; run `dvc status` there to see where"
+        ) from error
 
     by_name = {stage.name: stage for stage in sorted(stages, key=lambda stage: stage.name)}
     order = TopologicalSorter({name: stage.needs for name, stage in by_name.items()})
