@@ -62,5 +62,5 @@ def test_a_folder_that_is_no_project_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_description_that_dvc_refuses_is_an_error_that_says_why(copied: Workspace) -> None:
     (copied.folder / "dvc.yaml").write_text("stages:\n  train:\n    deps: [x]\n")
-    with pytest.raises(FlowError, match="dvc.yaml' validation failed.*`dvc status`"):
+    with pytest.raises(FlowError, match=r"dvc.yaml' validation failed.*`dvc status`"):
         read_dag(copied.folder)
