@@ -66,7 +66,3 @@ def failure_message(lines: Sequence[str]) -> str:
 def is_passing(lines: Sequence[str]) -> bool:
     """Says whether the stage has failed for a reason that passes, as it told by its status."""
     return any(_PASSING.search(line) for line in lines if line.startswith(_DVC_ERROR))
-
-
-def ignore_bars(bar: Bar) -> None:
-    """Takes a bar and shows nothing."""

@@ -5,6 +5,7 @@ quotes, which the stages' YAML reads as a string and as true.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -23,11 +24,16 @@ def write_values(text: str, changes: Mapping[str, Any]) -> str:
         FlowError: If a value cannot be written so that it reads the same.
     """
     expected = yaml.safe_load(text)
-    spans = _find_values(text)
-    for key in sorted(changes, key=lambda key: spans[key], reverse=True):
-        start, end = spans[key]
-        space = "" if text[start - 1].isspace() else " "
-        text = text[:start] + space + _word(changes[key]) + text[end:]
+    places = _find_places(text)
+    for key in sorted(changes, key=lambda key: places[key].start, reverse=True):
+        place = places[key]
+        text = (
+            text[: place.start]
+            + place.before
+            + _word(changes[key])
+            + place.after
+            + text[place.end :]
+        )
         section, name = key.split(".")
         expected[section][name] = changes[key]
     if _read(text) != expected:
@@ -35,15 +41,36 @@ def write_values(text: str, changes: Mapping[str, Any]) -> str:
     return text
 
 
-def _find_values(text: str) -> dict[str, tuple[int, int]]:
-    """Finds where the value of each `section.key` begins and ends."""
+@dataclass(frozen=True)
+class _Place:
+    """Where a value stands, from `start` to `end`, and what stays around another in its place."""
+
+    start: int
+    end: int
+    before: str
+    after: str
+
+
+def _find_places(text: str) -> dict[str, _Place]:
+    """Finds where the value of each `section.key` stands."""
     root = yaml.compose(text, yaml.SafeLoader)
     assert root is not None  # it has been read before
     return {
-        f"{section.value}.{key.value}": (value.start_mark.index, _end(value))
+        f"{section.value}.{key.value}": _find_place(text, key, value)
         for section, keys in root.value
         for key, value in keys.value
     }
+
+
+def _find_place(text: str, key: yaml.Node, value: yaml.Node) -> _Place:
+    """Finds where one value stands."""
+    start = int(value.start_mark.index)
+    if value.start_mark.line == key.end_mark.line:
+        return _Place(start, _end(value), "" if text[start - 1].isspace() else " ", "")
+    # A block of lines below the key, whose own line may end in a comment.
+    colon = text.index(":", key.end_mark.index)
+    rest_of_line = text[colon + 1 : text.index("\n", colon)]
+    return _Place(colon + 1, _end(value), " ", rest_of_line)
 
 
 def _end(node: yaml.Node) -> int:

@@ -6,11 +6,9 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.children import Children
-from flows.command import run_dvc
 from flows.dag import read_dag
 from flows.faults import FlowError
 from flows.git import Experiment, git, list_experiments, read_head
-from flows.output import ignore_bars
 from flows.stage import LOCK_FILE
 from flows.stage_tasks import run_stages
 from flows.workspace import locked_workspace
@@ -32,8 +30,8 @@ def promote(experiment: str) -> None:
     ):
         chosen = find_experiment(experiment)
         check_nothing_is_lost(chosen)
-        apply = ["exp", "apply", chosen.commit]
-        run_dvc(children, f"promote {chosen.name}", apply, (), {}, logger, ignore_bars)
+        # `dvc exp apply` would detach HEAD on the way, and fails where not all stages have run.
+        git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
         run_stages(read_dag(Path.cwd()), children, ())
         logger.info("to keep it: `git commit --all --message %s`", chosen.name)
 
@@ -64,9 +62,9 @@ def find_experiment(name: str) -> Experiment:
 def check_nothing_is_lost(chosen: Experiment) -> None:
     """Checks that no file would be overwritten whose content is nowhere else.
 
-    `dvc exp apply` puts the experiment's files in the place of those that stand there. A state is
-    somewhere else if it is committed or if an experiment has just this one (one that was promoted
-    before, say). The file dvc.lock is left out: a run makes it anew.
+    The experiment's files take the place of those that stand there. A state is somewhere else if it
+    is committed or if an experiment has just this one (one that was promoted before, say). The file
+    dvc.lock is left out: a run makes it anew.
 
     Raises:
         FlowError: If something would be lost.

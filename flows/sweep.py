@@ -131,6 +131,7 @@ def _run_trials(
         if not under_way:
             return
         future = next(as_completed(list(under_way)))
+        future.wait()  # until its final state is known here
         _settle(study, under_way.pop(future), future.state)
 
 
