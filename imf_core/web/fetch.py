@@ -59,8 +59,8 @@ def fetch_into(
         counts = Counter(client.left.values())
         told = "; ".join(f"{why}: {number} files left" for why, number in counts.items())
         raise NetworkError(
-            f"{told}; run `dvc repro` later to go on where this run stopped, or take the addresses "
-            "out if the host is gone for good"
+            f"{told}; the next run goes on where this one stopped; if the host is gone for good, "
+            "take the addresses out"
         )
 
 
@@ -129,8 +129,8 @@ def _require_network(store: WebStore, unheard: list[str]) -> None:
             store.forget(url)
         raise NetworkError(
             f"no host on the web answers, not one of {len(unheard)} files could be had; "
-            "restore the connection and run `dvc repro` again, or set IMF_MIRROR (a proxy that the "
-            "environment names is not used), or take the addresses out if they are dead"
+            "the next run asks again; restore the connection before, or set IMF_MIRROR (a proxy "
+            "that the environment names is not used), or take the addresses out if they are dead"
         )
 
 
