@@ -21,6 +21,8 @@ Outcome = Literal["Completed", "Cached", "Restored"]
 
 SHOWN_DIGITS = 8
 
+_WARNING = "warning: "
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -29,10 +31,12 @@ class Finished:
     Attributes:
         outcome: How its outs came about.
         hashes: MD5 of each out by its path, as in dvc.lock.
+        warnings: What it warned of in this run.
     """
 
     outcome: Outcome
     hashes: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Returns the outs with the first digits of their hashes, on one line."""
@@ -77,7 +81,8 @@ def reproduce(
         raise StoppedError(f"{stage} was stopped; its outs are those of the run before")
     if status:
         raise StageError(f"{stage}: {failure_message(said)}", is_passing(said))
-    return Finished(_outcome(stage, said), read_hashes(stage))
+    warnings = tuple(f"{stage}: {line[len(_WARNING) :]}" for line in said if _is_warning(line))
+    return Finished(_outcome(stage, said), read_hashes(stage), warnings)
 
 
 def read_hashes(stage: str) -> dict[str, str]:
@@ -101,4 +106,8 @@ def _level(line: str) -> int:
     """Returns the level at which a line of a stage's output is logged."""
     if line.lower().startswith("error: "):
         return logging.ERROR
-    return logging.WARNING if line.lower().startswith("warning: ") else logging.INFO
+    return logging.WARNING if _is_warning(line) else logging.INFO
+
+
+def _is_warning(line: str) -> bool:
+    return line.lower().startswith(_WARNING)
