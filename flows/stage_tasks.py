@@ -74,10 +74,11 @@ def run_stage(stage: str, children: Children, is_forced: bool) -> State:
     """Brings one stage up to date.
 
     Returns:
-        A state named Completed, Cached or Restored, with the hashes of the outs as message.
+        A state named Completed, Cached or Restored, with the hashes of the outs as message and the
+        `Finished` as result.
     """
     finished = reproduce(children, stage, is_forced, get_run_logger(), ProgressShown(stage).show)
-    return Completed(name=finished.outcome, message=finished.describe())
+    return Completed(name=finished.outcome, message=finished.describe(), data=finished)
 
 
 def run_stages(stages: Sequence[Stage], children: Children, forced: Sequence[str]) -> list[State]:
