@@ -10,11 +10,12 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
-from prefect.states import Completed
+from prefect.runtime import task_run
+from prefect.states import Cancelled, Completed
 
 from flows.children import Children
 from flows.dag import Stage
-from flows.faults import FlowError, StageError
+from flows.faults import FlowError, StageError, StoppedError
 from flows.output import Bar
 from flows.stage import reproduce
 
@@ -62,16 +63,26 @@ def _is_passing(_task: object, _run: object, state: State) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_SECONDS),
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=_is_passing,
 )
 def run_stage(stage: str, children: Children, is_forced: bool) -> State:
     """Brings one stage up to date.
 
+    A further try begins with the pause before it: Prefect's own delay cannot be interrupted.
+
     Returns:
-        A state named Completed, Cached or Restored, with the hashes of the outs as message.
+        A state named Completed, Cached or Restored, with the hashes of the outs as message; or
+        Cancelled where the flow run was stopped meanwhile.
     """
-    finished = reproduce(children, stage, is_forced, get_run_logger(), ProgressShown(stage).show)
+    logger = get_run_logger()
+    try:
+        if earlier_tries := task_run.run_count - 1:
+            delay_seconds = RETRY_DELAYS_SECONDS[earlier_tries - 1]
+            logger.info("the network failed; trying again in %g s", delay_seconds)
+            children.pause(delay_seconds)
+        finished = reproduce(children, stage, is_forced, logger, ProgressShown(stage).show)
+    except StoppedError as error:
+        return Cancelled(message=str(error))
     return Completed(name=finished.outcome, message=finished.describe())
 
 
