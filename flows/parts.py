@@ -40,8 +40,8 @@ class Part:
         return f"{self._name} ended with status {self._child.wait()}; {self._log} ends with:{last}"
 
     def _follow(self) -> None:
-        with self._log.open("w", encoding="utf-8") as log:
-            for line in self._child.lines():
+        with self._child as child, self._log.open("w", encoding="utf-8") as log:
+            for line in child.lines():
                 self._last.append(line)
                 print(line, file=log, flush=True)
         self._ended.put(self)

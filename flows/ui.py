@@ -155,6 +155,7 @@ def set_environment(port: int) -> None:
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
         "COLUMNS": "200",  # or lines of the logs would be broken
         "no_proxy": ",".join(filter(None, [no_proxy, HOST])),
     }
