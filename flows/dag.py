@@ -1,11 +1,13 @@
 """The pipeline's DAG as DVC reads it: `dvc.yaml` is its only description."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.stage import PipelineStage
 
 from flows.faults import FlowError
 
@@ -37,14 +39,36 @@ def read_dag(root: Path) -> list[Stage]:
             stages = [
                 Stage(
                     str(stage.name),
-                    tuple(sorted(str(needed.name) for needed in graph.successors(stage))),
+                    tuple(sorted(str(needed.name) for needed in graph[stage] if _is_run(needed))),
                     tuple(out.def_path for out in stage.outs),
                 )
                 for stage in graph
+                if _is_run(stage)
             ]
     except DvcException as error:
-        raise FlowError(f"DVC cannot read the pipeline in {root}: {error}") from error
+        raise FlowError(
+            f"DVC cannot read the pipeline in {root}: {error}; run `dvc status` there to see where"
+        ) from error
 
     by_name = {stage.name: stage for stage in sorted(stages, key=lambda stage: stage.name)}
     order = TopologicalSorter({name: stage.needs for name, stage in by_name.items()})
     return [by_name[name] for name in order.static_order()]
+
+
+def _is_run(stage: object) -> bool:
+    """Says whether a node of DVC's graph is a stage, not data under `dvc add`."""
+    return isinstance(stage, PipelineStage)
+
+
+def needed_by(name: str, stages: Sequence[Stage]) -> set[str]:
+    """Returns the names of a stage and of all that must have run before it.
+
+    Args:
+        name: Of the stage.
+        stages: Each after those that it needs.
+    """
+    names = {name}
+    for stage in reversed(stages):
+        if stage.name in names:
+            names.update(stage.needs)
+    return names

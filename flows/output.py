@@ -9,7 +9,8 @@ _PERCENT = re.compile(r"(?:(?P<label>[^|]*?):? +)?(?P<percent>\d{1,3})%\|")
 _CHATTER = re.compile(
     r"To track the changes with git|git add |To enable auto staging|dvc config core.autostage|"
     r"Use `dvc push`|(Generating|Updating) lock file|Data and pipelines are up to date|"
-    r"Building workspace index|in RWLock-file .* had been killed"
+    r"Building workspace index|Ran experiment|Experiment results have been applied|"
+    r"To apply the results of an experiment|dvc exp apply|in RWLock-file .* had been killed"
 )
 _OWN_ERROR = "error: "
 _DVC_ERROR = "ERROR: "

@@ -1,19 +1,16 @@
 """One stage, run by DVC: what became of it, with the hashes of its outs."""
 
-import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
 from flows.children import Children
-from flows.faults import StageError, StoppedError
-from flows.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar
+from flows.command import DVC, Logger, run_dvc
+from flows.output import Bar
 
-DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 LOCK_FILE = Path("dvc.lock")
 
 Outcome = Literal["Completed", "Cached", "Restored"]
@@ -43,7 +40,7 @@ def reproduce(
     children: Children,
     stage: str,
     is_forced: bool,
-    logger: "logging.Logger | logging.LoggerAdapter[Any]",
+    logger: Logger,
     show: Callable[[Bar], None],
 ) -> Finished:
     """Has DVC bring one stage up to date; the stages before it must be.
@@ -60,23 +57,9 @@ def reproduce(
         StoppedError: If the flow run was stopped meanwhile. Its outs are then those of the run
             before, so that nothing half-written stays in place.
     """
-    command = [*DVC, "repro", "--single-item", *["--force"] * is_forced, stage]
-    said: list[str] = []
+    command = ["repro", "--single-item", *["--force"] * is_forced, stage]
     restore = [*DVC, "checkout", "--force", stage]
-    with children.start(command, restore, {"DVC_NO_ANALYTICS": "1"}) as child:
-        for line in child.lines():
-            if is_bar(line):
-                if bar := read_bar(line):
-                    show(bar)
-                continue
-            said.append(line)
-            if not is_chatter(line):
-                logger.log(_level(line), "%s", line)
-        status = child.wait()
-    if child.was_stopped:
-        raise StoppedError(f"{stage} was stopped; its outs are those of the run before")
-    if status:
-        raise StageError(f"{stage}: {failure_message(said)}", is_passing(said))
+    said = run_dvc(children, stage, command, restore, {}, logger, show)
     return Finished(_outcome(stage, said), read_hashes(stage))
 
 
@@ -95,10 +78,3 @@ def _outcome(stage: str, said: list[str]) -> Outcome:
     if any(line.startswith(f"Stage '{stage}' didn't change") for line in said):
         return "Cached"
     return "Completed"
-
-
-def _level(line: str) -> int:
-    """Returns the level at which a line of a stage's output is logged."""
-    if line.lower().startswith("error: "):
-        return logging.ERROR
-    return logging.WARNING if line.lower().startswith("warning: ") else logging.INFO

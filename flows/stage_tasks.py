@@ -1,5 +1,6 @@
 """Stages of the DAG as Prefect tasks: what a person sees of them in the UI."""
 
+import re
 import time
 from collections.abc import Sequence
 from typing import cast
@@ -26,11 +27,15 @@ _SECONDS_BETWEEN_UPDATES = 1.0
 
 
 class ProgressShown:
-    """The progress bar of a stage on its page, made when there is something to show."""
+    """The progress bar of a task on its page, made when there is something to show."""
 
-    def __init__(self, stage: str) -> None:
-        """Shows nothing yet."""
-        self._key = f"progress-{stage.replace('_', '-')}"
+    def __init__(self, name: str) -> None:
+        """Shows nothing yet.
+
+        Args:
+            name: Of what the bar is.
+        """
+        self._key = f"progress-{re.sub('[^a-z0-9]+', '-', name.lower())}"
         self._artifact: UUID | None = None
         self._last = 0.0
 
@@ -51,8 +56,8 @@ class ProgressShown:
             )
 
 
-def _is_passing(_task: object, _run: object, state: State) -> bool:
-    """Says whether a stage has failed for a reason that passes."""
+def has_passing_fault(_task: object, _run: object, state: State) -> bool:
+    """Says whether a task has failed for a reason that passes."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, StageError) and error.is_passing
 
@@ -63,7 +68,7 @@ def _is_passing(_task: object, _run: object, state: State) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_SECONDS),
-    retry_condition_fn=_is_passing,
+    retry_condition_fn=has_passing_fault,
 )
 def run_stage(stage: str, children: Children, is_forced: bool) -> State:
     """Brings one stage up to date.

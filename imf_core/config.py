@@ -18,13 +18,43 @@ from imf_core.errors import ConfigError
 Modality = Literal["structure", "image", "text"]
 Device = Literal["auto", "cpu", "cuda"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+DEVICE = "auto: CUDA where there is one"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+
+
+_BOUNDS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "minItems": "at least {} of them",
+    "maxItems": "at most {} of them",
+}
+"""How a form words the bounds of a JSON schema, which it checks but does not show."""
+
+
+def _tell_bounds(schema: dict[str, Any]) -> None:
+    """Makes of a section's JSON schema what a form shows: keys as titles, bounds in words."""
+    for key, field in schema["properties"].items():
+        bounds = [
+            words.format(f"{field[name]:g}") for name, words in _BOUNDS.items() if name in field
+        ]
+        field["title"] = key
+        field["description"] = "; ".join(
+            part for part in (field.get("description"), ", ".join(bounds)) if part
+        )
 
 
 class Section(BaseModel):
     """Base of all sections: frozen, no unknown keys, no silent conversion of strings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        json_schema_extra=_tell_bounds,
+    )
 
 
 class DatasetParams(Section):
@@ -113,8 +143,8 @@ class ImageFeaturesParams(Section):
     model: str = Field(min_length=1, description="`builtin:colour-pca`, hub id or directory")
     revision: str | None = Field(description="commit of a hub model; null for the others")
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
-    batch_size: int = Field(ge=1, le=4096)
-    device: Device
+    batch_size: int = Field(ge=1, le=4096, description="images encoded at once")
+    device: Device = Field(description=DEVICE)
 
 
 class TextFeaturesParams(Section):
@@ -126,14 +156,16 @@ class TextFeaturesParams(Section):
     pooling: Literal["mean", "cls"] = Field(description="of token states (transformers only)")
     max_tokens: int = Field(ge=8, le=8192, description="longer texts are cut (transformers only)")
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
-    batch_size: int = Field(ge=1, le=4096)
-    device: Device
+    batch_size: int = Field(ge=1, le=4096, description="texts encoded at once")
+    device: Device = Field(description=DEVICE)
 
 
 class ModelParams(Section):
     """The heads: one per modality, plus the fused one."""
 
-    modalities: list[Modality] = Field(min_length=1, max_length=3)
+    modalities: list[Modality] = Field(
+        min_length=1, max_length=3, description="any of structure, image, text"
+    )
     dim: int = Field(ge=2, le=4096, description="D, size of every entity embedding; even")
     context: Literal["block-diagonal", "dense"] = Field(
         description="form of the relation's context"
@@ -156,16 +188,20 @@ class FusionParams(Section):
     """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
 
     rank: int = Field(ge=1, le=1024, description="number of rank-one terms summed")
-    dropout: Fraction
+    dropout: Fraction = Field(description="on the inputs of the pooling")
     detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
     contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")
-    contrastive_temperature: float = Field(gt=0.0, le=10.0)
+    contrastive_temperature: float = Field(
+        gt=0.0, le=10.0, description="lower: pairs that are hard to tell apart count more"
+    )
 
 
 class DecisionParams(Section):
     """Stage two of the fusion: learned weights of the heads' predictions."""
 
-    weights: Literal["global", "per-relation"]
+    weights: Literal["global", "per-relation"] = Field(
+        description="one set for all relations, or one for each"
+    )
     shrinkage: float = Field(
         ge=0.0,
         description="held-out queries' worth of pull of a relation towards the global weights",
@@ -175,9 +211,11 @@ class DecisionParams(Section):
 class TrainParams(Section):
     """Optimisation and selection."""
 
-    seed: int = Field(ge=0, lt=2**63)
+    seed: int = Field(ge=0, lt=2**63, description="of initial weights, batches and dropout")
     epochs: int = Field(ge=1, description="at most; early stopping may end sooner")
-    loss: Literal["cross-entropy", "binary-cross-entropy"]
+    loss: Literal["cross-entropy", "binary-cross-entropy"] = Field(
+        description="the paper's is the binary one"
+    )
     label_smoothing: Fraction = Field(description="of the binary cross-entropy")
     batch_size: int = Field(ge=1, description="(head, relation) query rows per step")
     positives_per_row: int = Field(ge=1, description="more answers: more rows (softmax only)")
@@ -189,7 +227,7 @@ class TrainParams(Section):
     encoder_n3: float = Field(ge=0.0, description="the same for the other heads")
     validate_every: int = Field(ge=1, description="epochs between validations")
     patience: int = Field(ge=1, description="validations without gain before stopping")
-    device: Device
+    device: Device = Field(description=DEVICE)
     precision: Literal["float32", "bfloat16"] = Field(description="bfloat16 is used on CUDA only")
 
 
@@ -197,7 +235,7 @@ class EvaluateParams(Section):
     """Ranking."""
 
     batch_size: int = Field(ge=1, description="queries scored at once")
-    device: Device
+    device: Device = Field(description=DEVICE)
 
 
 class PredictParams(Section):
@@ -209,7 +247,7 @@ class PredictParams(Section):
         ge=0.0, le=1.0, description="ask a relation only of entities that plausibly have it"
     )
     max_queries: int = Field(ge=1, description="the most plausible queries are asked first")
-    device: Device
+    device: Device = Field(description=DEVICE)
 
 
 class Params(Section):

@@ -1,0 +1,67 @@
+"""One command of DVC's on a leash: its lines in the log, its bars shown, its failure in words."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flows.children import Children
+from flows.faults import StageError, StoppedError
+from flows.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar
+
+DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
+
+Logger = logging.Logger | logging.LoggerAdapter[Any]
+
+
+def run_dvc(
+    children: Children,
+    name: str,
+    arguments: Sequence[str],
+    after_stop: Sequence[str],
+    environment: Mapping[str, str],
+    logger: Logger,
+    show: Callable[[Bar], None],
+) -> list[str]:
+    """Runs a command of DVC's to its end.
+
+    Args:
+        children: The flow run's processes.
+        name: What is run, for messages.
+        arguments: Of DVC.
+        after_stop: A command that cleans up if this one was stopped.
+        environment: Variables set for it beside those of this process.
+        logger: Takes the lines as they come.
+        show: Takes the state of the progress bars.
+
+    Returns:
+        The lines that it wrote, bars left out.
+
+    Raises:
+        StageError: If it failed, with the failed stage's own message.
+        StoppedError: If the flow run was stopped meanwhile.
+    """
+    said: list[str] = []
+    variables = {"DVC_NO_ANALYTICS": "1", **environment}
+    with children.start([*DVC, *arguments], after_stop, variables) as child:
+        for line in child.lines():
+            if is_bar(line):
+                if bar := read_bar(line):
+                    show(bar)
+                continue
+            said.append(line)
+            if not is_chatter(line):
+                logger.log(_level(line), "%s", line)
+        status = child.wait()
+    if child.was_stopped:
+        raise StoppedError(f"{name} was stopped")
+    if status:
+        raise StageError(f"{name}: {failure_message(said)}", is_passing(said))
+    return said
+
+
+def _level(line: str) -> int:
+    """Returns the level at which a line of a stage's output is logged."""
+    if line.lower().startswith("error: "):
+        return logging.ERROR
+    return logging.WARNING if line.lower().startswith("warning: ") else logging.INFO

@@ -1,0 +1,121 @@
+"""An experiment beside the run it stems from, as a short page."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flows.command import DVC
+from flows.faults import FlowError
+from flows.form import PARAMS_FILE
+
+_METRICS_FILE = "results/evaluation/metrics.json"
+_SHOWN = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
+_SPLITS = ("test", "valid")
+_LONGEST_VALUE = 60
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Metrics and parameters of an experiment and of what it is measured against.
+
+    Attributes:
+        baseline: What the baseline is, in words; None where none has metrics.
+        old_metrics: Metrics of the baseline, by `split.metric`.
+        new_metrics: Those of the experiment.
+        changes: Value of the baseline and of the experiment by `section.key`, where they differ.
+    """
+
+    baseline: str | None
+    old_metrics: Values
+    new_metrics: Values
+    changes: Mapping[str, tuple[Any, Any]]
+
+
+def compare(commit: str) -> Comparison:
+    """Compares an experiment with the last committed run, or, where none is, the workspace's.
+
+    Args:
+        commit: Of the experiment.
+
+    Raises:
+        FlowError: If DVC cannot read one of the two.
+    """
+    from_head = _diff("HEAD", commit)
+    old, new = _metrics(from_head, "old"), _metrics(from_head, "new")
+    if old:
+        return Comparison("the last committed run", old, new, _changes(from_head, "old", "new"))
+    # DVC compares with the workspace only the other way round.
+    from_workspace = _diff(commit)
+    if old := _metrics(from_workspace, "new"):
+        changes = _changes(from_workspace, "new", "old")
+        return Comparison("the workspace's run, which is not committed", old, new, changes)
+    return Comparison(None, {}, new, _changes(from_head, "old", "new"))
+
+
+def write_page(name: str, comparison: Comparison) -> str:
+    """Writes the page in Markdown."""
+    title = f"# {name}\n\n"
+    if comparison.baseline is None:
+        told = "Nothing to compare with: neither HEAD nor the workspace has metrics.\n\n"
+        head = "| | experiment |\n|---|---:|\n"
+    else:
+        told = f"Beside {comparison.baseline}, filtered ranking in per cent.\n\n"
+        head = "| | baseline | experiment | change |\n|---|---:|---:|---:|\n"
+    rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in _SHOWN]
+    return title + told + head + "".join(rows) + "\n" + _write_changes(comparison.changes)
+
+
+def _diff(*revisions: str) -> Any:
+    """Asks DVC for metrics and parameters of two revisions, the workspace for the second."""
+    command = [*DVC, "exp", "diff", "--json", "--all", *revisions]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise FlowError(f"dvc exp diff {' '.join(revisions)}: {result.stderr.strip()}")
+    return json.loads(result.stdout)
+
+
+def _metrics(diff: Any, side: str) -> dict[str, float]:
+    """Reads the metrics of one side; empty where it has none."""
+    metrics = diff.get("metrics", {}).get(_METRICS_FILE, {})
+    return {key: values[side] for key, values in metrics.items() if values.get(side) is not None}
+
+
+def _changes(diff: Any, old: str, new: str) -> dict[str, tuple[Any, Any]]:
+    """Reads the parameters that differ."""
+    params = diff.get("params", {}).get(str(PARAMS_FILE), {})
+    pairs = {key: (values.get(old), values.get(new)) for key, values in sorted(params.items())}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _metric_row(comparison: Comparison, split: str, metric: str) -> str:
+    """Writes one metric, in per cent."""
+    key = f"{split}.{metric}"
+    new = comparison.new_metrics.get(key)
+    cells = [_percent(new)]
+    if comparison.baseline is not None:
+        old = comparison.old_metrics.get(key)
+        change = "" if old is None or new is None else f"{100 * (new - old):+.1f}"
+        cells = [_percent(old), _percent(new), change]
+    return f"| {split} {_SHOWN[metric]} | {' | '.join(cells)} |\n"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def _write_changes(changes: Mapping[str, tuple[Any, Any]]) -> str:
+    """Writes the parameters that differ as a table."""
+    if not changes:
+        return "The parameters are the same.\n"
+    rows = [f"| {key} | {_cell(old)} | {_cell(new)} |\n" for key, (old, new) in changes.items()]
+    return "| parameter | baseline | experiment |\n|---|---|---|\n" + "".join(rows)
+
+
+def _cell(value: Any) -> str:
+    """Writes a value into a cell of a table."""
+    text = json.dumps(value, ensure_ascii=False).replace("|", "\\|")
+    return f"`{text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + '…'}`"

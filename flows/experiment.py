@@ -1,0 +1,106 @@
+"""Flow `experiment`: tries other values of the parameters beside the workspace, and compares."""
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
+
+from flows.children import Children
+from flows.comparison import compare, write_page
+from flows.experiment_tasks import name_this_run, run_as_task
+from flows.form import read_values
+from flows.git import list_experiments
+from flows.names import check_name, derive_name, reserved_name, with_counter
+from flows.reach import check_reach
+from flows.run_experiment import find_changes
+from imf_core.config import (
+    DatasetParams,
+    DecisionParams,
+    EvaluateParams,
+    FetchParams,
+    FusionParams,
+    ImageFeaturesParams,
+    ImagesParams,
+    MediaParams,
+    ModelParams,
+    Params,
+    PredictParams,
+    PrepareParams,
+    TextFeaturesParams,
+    TrainParams,
+)
+
+
+@flow(name="experiment", persist_result=False)
+def experiment(
+    model: ModelParams,
+    fusion: FusionParams,
+    decision: DecisionParams,
+    train: TrainParams,
+    image_features: ImageFeaturesParams,
+    text_features: TextFeaturesParams,
+    images: ImagesParams,
+    media: MediaParams,
+    prepare: PrepareParams,
+    dataset: DatasetParams,
+    fetch: FetchParams,
+    evaluate: EvaluateParams,
+    predict: PredictParams,
+    name: str | None = None,
+) -> str:
+    """Runs the whole pipeline with these values and compares it with the last committed run.
+
+    The workspace stays as it is and may be at work meanwhile; code that is not committed takes
+    part. Where no value differs from params.yaml, this is a run of the workspace as it stands: its
+    code may have changed, and then that is the experiment.
+
+    Args:
+        model: The heads.
+        fusion: Stage one of the fusion.
+        decision: Stage two of the fusion.
+        train: Optimisation and selection.
+        image_features: The image encoder.
+        text_features: The text encoder.
+        images: Which images are kept.
+        media: What is looked up.
+        prepare: How facts become train, valid and test.
+        dataset: Which graph.
+        fetch: Manners of requests to the web.
+        evaluate: Ranking.
+        predict: New facts.
+        name: Of the experiment; made of what changes where it is left out.
+
+    Returns:
+        The experiment's name.
+    """
+    logger = get_run_logger()
+    params = Params(
+        dataset=dataset,
+        prepare=prepare,
+        fetch=fetch,
+        media=media,
+        images=images,
+        image_features=image_features,
+        text_features=text_features,
+        model=model,
+        fusion=fusion,
+        decision=decision,
+        train=train,
+        evaluate=evaluate,
+        predict=predict,
+    )
+    values = params.model_dump()
+    check_reach(values)
+    changes = find_changes(values, read_values())
+    if name is not None:
+        check_name(name)
+    names = with_counter(derive_name(changes)) if name is None else [name]
+    with reserved_name(names) as reserved, Children([reserved.lock]) as children:
+        name_this_run(reserved.name)
+        for key, value in changes.items():
+            logger.info("%s: %s", key, value)
+        if not changes:
+            logger.info("no value differs from params.yaml: the workspace as it stands")
+        run_as_task(reserved.name, changes, None, reserved.folder / "copy", {}, children)
+        (made,) = (other for other in list_experiments() if other.name == reserved.name)
+        create_markdown_artifact(write_page(made.name, compare(made.commit)), key="experiment")
+        logger.info("to have it in the workspace, run the flow `promote` with %s", reserved.name)
+        return reserved.name

@@ -1,0 +1,44 @@
+"""The values of params.yaml as a form of the sections of `Params`: what it is filled in with."""
+
+from pathlib import Path
+from typing import Any
+
+from flows.faults import FlowError
+from imf_core.config import Params, load_params, validate
+from imf_core.errors import ConfigError
+
+PARAMS_FILE = Path("params.yaml")
+
+
+def read_values(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """Reads the present values of all parameters, checked.
+
+    Returns:
+        The keys and values of each section, by the section's name.
+
+    Raises:
+        FlowError: If a key is unknown or missing, or a value out of its bounds.
+    """
+    try:
+        return load_params(path).model_dump()
+    except ConfigError as error:
+        raise FlowError(str(error)) from error
+
+
+def check_values(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Checks the values of all parameters.
+
+    Args:
+        values: The keys and values of each section, by the section's name.
+        source: Where they come from, for the message.
+
+    Returns:
+        The values as the stages would read them.
+
+    Raises:
+        FlowError: If a key is unknown or missing, or a value out of its bounds.
+    """
+    try:
+        return validate(Params, values, source).model_dump()
+    except ConfigError as error:
+        raise FlowError(str(error)) from error

@@ -1,0 +1,70 @@
+"""Files among the parameters that a copy of the workspace would lack."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo
+
+from flows.faults import FlowError
+from flows.git import git
+
+_MODELS = ("image_features", "text_features")
+
+
+def check_reach(values: Mapping[str, Any]) -> None:
+    """Checks that an experiment will find every file and folder that its values name.
+
+    It runs in a copy of the workspace in which stands what git or DVC tracks.
+
+    Args:
+        values: The keys and values of each section, by the section's name.
+
+    Raises:
+        FlowError: If a relative path leads out of the project, or to a file that is not tracked
+            or that has changed since DVC saw it.
+    """
+    with Repo() as repo:
+        for key, path in _relative_paths(values):
+            _check_path(repo, key, path)
+
+
+def _relative_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the paths that are relative, each with its key."""
+    found = [("dataset.path", values["dataset"]["path"])]
+    found += [("dataset.image_folders", path) for path in values["dataset"]["image_folders"]]
+    for section in _MODELS:
+        if ready := values[section]["precomputed"]:
+            found.append((f"{section}.precomputed.path", ready["path"]))
+        elif Path(values[section]["model"]).exists():  # else a built-in one or one of the hub
+            found.append((f"{section}.model", values[section]["model"]))
+    return ((key, path) for key, path in found if not Path(path).is_absolute())
+
+
+def _check_path(repo: Repo, key: str, path: str) -> None:
+    """Checks one relative path."""
+    if os.path.normpath(path).startswith(".."):
+        raise FlowError(
+            f"{key} leads out of the project: {path}; an experiment runs in a copy elsewhere, so "
+            f"give it as an absolute path: {Path(path).resolve()}"
+        )
+    if not Path(path).exists():
+        raise FlowError(f"{key} names a file that does not exist: {path}")
+    target = Path(path).absolute()
+    outs = [out for out in repo.index.outs if target.is_relative_to(out.fs_path)]
+    if outs:
+        if changed := [out.def_path for out in outs if out.status()]:
+            raise FlowError(
+                f"{key} names {path}, which has changed since DVC saw it; run `dvc add "
+                f"{changed[0]}`"
+            )
+        return
+    untracked = git("ls-files", "--others", "--", path).splitlines()
+    if untracked:
+        raise FlowError(
+            f"{key} names {path}, of which git does not track {untracked[0]}"
+            f"{f' and {len(untracked) - 1} more' if len(untracked) > 1 else ''}, so that an "
+            f"experiment, which runs in a copy, would not find it; run `git add --intent-to-add "
+            f"--force {path}`, or give the absolute path of a place outside the project"
+        )

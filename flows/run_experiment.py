@@ -1,0 +1,92 @@
+"""One experiment: a copy of the workspace with other values, run by DVC and brought home."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from flows.children import Children
+from flows.command import Logger, run_dvc
+from flows.dag import needed_by, read_dag
+from flows.form import PARAMS_FILE
+from flows.git import git, list_experiments
+from flows.output import Bar
+from flows.params_file import write_values
+from flows.snapshot import keep_locked, taken_snapshot
+from flows.state import VARIABLE, state_folder
+
+METRICS_FILE = Path("results/training/metrics.json")
+
+_REMOVE = [sys.executable, "-c", "import shutil, sys; shutil.rmtree(sys.argv[1], True)"]
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of all sections by `section.key`."""
+    return {
+        f"{section}.{key}": value for section, keys in values.items() for key, value in keys.items()
+    }
+
+
+def find_changes(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values that differ from those of `base`, by `section.key`."""
+    before = flatten(base)
+    return {key: value for key, value in flatten(values).items() if value != before[key]}
+
+
+def apply_changes(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `base` with other values, given by `section.key`, which need not be known."""
+    values = {section: dict(keys) for section, keys in base.items()}
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        values.setdefault(section, {})[name] = value
+    return values
+
+
+def run_experiment(
+    name: str,
+    changes: Mapping[str, Any],
+    target: str | None,
+    folder: Path,
+    environment: Mapping[str, str],
+    children: Children,
+    logger: Logger,
+    show: Callable[[Bar], None],
+) -> dict[str, Any]:
+    """Runs the pipeline with other values, beside whatever runs in the workspace.
+
+    An experiment of this name that there was is replaced. The workspace stays as it is.
+
+    Args:
+        name: Of the experiment.
+        changes: New values by `section.key`.
+        target: The last stage that runs; None for all.
+        folder: Where the copy of the workspace stands meanwhile; must not exist.
+        environment: Variables set for the stages beside those of this process.
+        children: The flow run's processes.
+        logger: Takes the stages' lines as they come.
+        show: Takes the state of their progress bars.
+
+    Returns:
+        The metrics of training.
+
+    Raises:
+        StageError: If a stage has failed.
+        StoppedError: If the flow run was stopped meanwhile.
+        FlowError: If the workspace cannot be copied or a value cannot be written.
+    """
+    with taken_snapshot(folder):
+        params = folder / PARAMS_FILE
+        text = write_values(params.read_text(encoding="utf-8"), changes)
+        params.write_text(text, encoding="utf-8")
+        command = ["--cd", str(folder), "exp", "run", "--name", name]
+        if target is not None:
+            keep_locked(folder, needed_by(target, read_dag(Path.cwd())))
+            command.append(target)
+        variables = {VARIABLE: str(state_folder()), **environment}
+        remove = [*_REMOVE, str(folder)]
+        run_dvc(children, name, command, remove, variables, logger, show)
+        for experiment in list_experiments(folder):
+            git("fetch", "--quiet", str(folder), f"+{experiment.ref}:{experiment.ref}")
+        metrics = (folder / METRICS_FILE).read_text(encoding="utf-8")
+    return cast(dict[str, Any], json.loads(metrics))

@@ -1,0 +1,159 @@
+"""What a sweep tries: the values of each key, checked before anything starts."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from flows.faults import FlowError
+from flows.form import check_values
+from flows.run_experiment import apply_changes
+from imf_core.config import Params
+
+_NOT_SWEPT = {
+    "dataset": "it changes the facts that trials are selected by",
+    "prepare": "it changes the facts that trials are selected by",
+    "evaluate": "it comes after training, where a trial ends",
+    "predict": "it comes after training, where a trial ends",
+}
+
+
+class Choice(BaseModel):
+    """A key that takes one of some values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(title="key", description="`section.key` of params.yaml")
+    values: list[JsonValue] = Field(title="values", min_length=1, description="those tried")
+
+
+class Range(BaseModel):
+    """A key that takes a number between two others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(title="key", description="`section.key` of params.yaml")
+    low: int | float = Field(title="low", description="smallest value")
+    high: int | float = Field(title="high", description="largest value")
+    log: bool = Field(False, title="log", description="as likely between 1 and 10 as 10 and 100")
+    step: int | float | None = Field(
+        None, title="step", description="between values; grid needs one for a key that is no int"
+    )
+
+
+Space = Sequence[Choice | Range]
+
+
+def check_space(space: Space, base: Mapping[str, Any]) -> None:
+    """Checks every value that may be tried, each beside the present values of all other keys.
+
+    Raises:
+        FlowError: If a key is unknown, given twice or of no use in a sweep, or a value is of the
+            wrong type or out of its bounds.
+    """
+    if not space:
+        raise FlowError("space is empty; give at least one key with its values")
+    keys = [dimension.key for dimension in space]
+    if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+        raise FlowError(f"space gives {', '.join(repeated)} more than once")
+    for dimension in space:
+        section = dimension.key.partition(".")[0]
+        if section in _NOT_SWEPT:
+            raise FlowError(f"space: {dimension.key} cannot be swept: {_NOT_SWEPT[section]}")
+        candidates = dimension.values if isinstance(dimension, Choice) else _ends(dimension)
+        for value in candidates:
+            check_values(apply_changes(base, {dimension.key: value}), "space")
+        if isinstance(dimension, Range):
+            _check_range(dimension)
+
+
+def make_distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Returns the space as Optuna takes it; choices as JSON, since it takes no lists."""
+    return {dimension.key: _distribution(dimension) for dimension in space}
+
+
+def list_grid(space: Space) -> dict[str, list[Any]]:
+    """Returns all values of each key, as Optuna takes them.
+
+    Raises:
+        FlowError: If a range has no step and so no end of values.
+    """
+    return {dimension.key: _all_values(dimension) for dimension in space}
+
+
+def count_grid(space: Space) -> int:
+    """Returns how many combinations of all values there are."""
+    return len(list(itertools.product(*list_grid(space).values())))
+
+
+def read_values_of(space: Space, suggested: Mapping[str, Any]) -> dict[str, Any]:
+    """Turns what Optuna suggests into values, by `section.key`."""
+    return {
+        dimension.key: json.loads(suggested[dimension.key])
+        if isinstance(dimension, Choice)
+        else suggested[dimension.key]
+        for dimension in space
+    }
+
+
+def _distribution(dimension: Choice | Range) -> BaseDistribution:
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution([json.dumps(value) for value in dimension.values])
+    low, high = dimension.low, dimension.high
+    if _type_of(dimension.key) == "int":
+        return IntDistribution(int(low), int(high), dimension.log, int(dimension.step or 1))
+    return FloatDistribution(low, high, dimension.log, dimension.step)
+
+
+def _all_values(dimension: Choice | Range) -> list[Any]:
+    """Lists the values of one key."""
+    if isinstance(dimension, Choice):
+        return [json.dumps(value) for value in dimension.values]
+    step = dimension.step or (1 if _type_of(dimension.key) == "int" else None)
+    if step is None:
+        raise FlowError(
+            f"space: {dimension.key} has no step, so a grid of it has no end; give a step or a "
+            "list of values, or take another sampler"
+        )
+    steps = int((dimension.high - dimension.low) / step + 1e-9)
+    values = [dimension.low + number * step for number in range(steps + 1)]
+    return values if isinstance(values[-1], int) else [round(value, 12) for value in values]
+
+
+def _ends(dimension: Range) -> list[int | float]:
+    return [dimension.low, dimension.high]
+
+
+def _check_range(dimension: Range) -> None:
+    """Checks what bounds of the parameter do not tell."""
+    key, low, high, step = dimension.key, dimension.low, dimension.high, dimension.step
+    kind = _type_of(key)
+    if kind == "other":
+        raise FlowError(f"space: {key} is no number; list its values instead of a range")
+    if low > high:
+        raise FlowError(f"space: low of {key} must be at most its high {high}, got {low}")
+    if dimension.log and low <= 0:
+        raise FlowError(f"space: low of {key} must be above 0 where log is true, got {low}")
+    if dimension.log and step is not None:
+        raise FlowError(f"space: {key} takes a step or log, not both")
+    if step is not None and (step <= 0 or (kind == "int" and not isinstance(step, int))):
+        above = "an int of at least 1" if kind == "int" else "above 0"
+        raise FlowError(f"space: step of {key} must be {above}, got {step}")
+
+
+def _type_of(key: str) -> Literal["int", "float", "other"]:
+    """Returns of what type the values of a known key are."""
+    section, name = key.split(".")
+    model = cast(type[BaseModel], Params.model_fields[section].annotation)
+    kind = model.model_fields[name].annotation
+    if kind is int:
+        return "int"
+    return "float" if kind is float else "other"

@@ -1,0 +1,143 @@
+"""The book that a sweep keeps: which values were tried, with what result, to go on with later.
+
+It is Optuna's own, in SQLite, which a kill at any moment leaves whole. The samplers keep nothing of
+their own: each trial is drawn by a sampler seeded with the sweep's seed and the trial's number, so
+that a sweep that was interrupted goes on as it would have.
+"""
+
+import json
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from flows.faults import FlowError
+from flows.space import Space, list_grid, make_distributions, read_values_of
+
+SamplerName = Literal["grid", "random", "tpe"]
+State = Literal["running", "completed", "failed"]
+
+_STATES: dict[TrialState, State] = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "completed",
+    TrialState.FAIL: "failed",
+}
+_PLAN = "plan"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One combination of values.
+
+    Attributes:
+        number: From 0.
+        changes: Values by `section.key`.
+        state: Whether it has ended, and how.
+        valid_mrr: What it is selected by; None where it has not completed.
+        fault: Why it failed, else "".
+    """
+
+    number: int
+    changes: dict[str, Any]
+    state: State
+    valid_mrr: float | None
+    fault: str
+
+
+class Study:
+    """All trials of one sweep, kept in a file."""
+
+    def __init__(self, folder: Path, space: Space, sampler: SamplerName, seed: int) -> None:
+        """Opens the book of a sweep, or begins it.
+
+        Args:
+            folder: Where it lies.
+            space: What may be tried; checked.
+            sampler: How values are chosen.
+            seed: Of the sampler.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(logging.WARNING)
+        self._storage = RDBStorage(f"sqlite:///{folder.absolute() / 'study.db'}")
+        self._space, self._sampler, self._seed = space, sampler, seed
+        self._study = optuna.create_study(
+            storage=self._storage, study_name="sweep", direction="maximize", load_if_exists=True
+        )
+
+    def check_plan(self, plan: Mapping[str, Any]) -> None:
+        """Writes down what the sweep is, or checks that it is the same as before.
+
+        Args:
+            plan: What makes trials comparable, by name.
+
+        Raises:
+            FlowError: If it began with another plan.
+        """
+        now = json.loads(json.dumps(plan))
+        before = self._study.user_attrs.setdefault(_PLAN, now)
+        for name, value in now.items():
+            if before[name] != value:
+                raise FlowError(
+                    f"this sweep began with another {name}: {_differences(before[name], value)}; "
+                    "go on with the old one, or give the sweep another name"
+                )
+        self._study.set_user_attr(_PLAN, now)
+
+    def ask(self) -> Trial:
+        """Begins a new trial."""
+        drawn = optuna.load_study(
+            storage=self._storage, study_name="sweep", sampler=self._make_sampler()
+        ).ask(make_distributions(self._space))
+        return self._read(self._study.trials[drawn.number])
+
+    def tell(self, number: int, valid_mrr: float) -> None:
+        """Writes down the result of a trial."""
+        self._study.tell(number, valid_mrr)
+
+    def fail(self, number: int, fault: str) -> None:
+        """Writes down that a trial has failed, and why."""
+        self._study.set_user_attr(f"fault {number}", fault)
+        self._study.tell(number, state=TrialState.FAIL)
+
+    def list_trials(self) -> list[Trial]:
+        """Lists all trials by number. One that was killed before it had all its values fails."""
+        for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
+            if len(trial.params) < len(self._space):
+                self.fail(trial.number, "killed before it began")
+        return [self._read(trial) for trial in self._study.trials]
+
+    def _read(self, trial: optuna.trial.FrozenTrial) -> Trial:
+        """Reads a trial of Optuna's."""
+        return Trial(
+            trial.number,
+            read_values_of(self._space, trial.params),
+            _STATES[trial.state],
+            trial.value,
+            self._study.user_attrs.get(f"fault {trial.number}", ""),
+        )
+
+    def _make_sampler(self) -> BaseSampler:
+        """Makes the sampler of the next trial."""
+        if self._sampler == "grid":
+            return GridSampler(list_grid(self._space), seed=self._seed)  # its order, fixed
+        number = len(self._study.trials)
+        seed = random.Random(f"{self._seed} {number}").getrandbits(32)
+        return RandomSampler(seed) if self._sampler == "random" else TPESampler(seed=seed)
+
+
+def _differences(before: Any, now: Any) -> str:
+    """Says in what two values differ, key by key where they are sections."""
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return f"{json.dumps(before)}, now {json.dumps(now)}"
+    return ", ".join(
+        f"{key} {json.dumps(before.get(key))}, now {json.dumps(value)}"
+        for key, value in now.items()
+        if before.get(key) != value
+    )

@@ -1,0 +1,36 @@
+"""The table of a sweep's trials."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from prefect.artifacts import create_table_artifact
+
+from flows.study import Trial
+
+
+def find_best(trials: Sequence[Trial]) -> Trial | None:
+    """Returns the trial with the highest MRR on valid, the first of equal ones."""
+    completed = [trial for trial in trials if trial.valid_mrr is not None]
+    return max(completed, key=lambda trial: trial.valid_mrr or 0.0, default=None)
+
+
+def make_rows(sweep: str, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Returns a row for each trial."""
+    best = find_best(trials)
+    return [
+        {
+            "experiment": f"{sweep}-{trial.number}",
+            **trial.changes,
+            "valid MRR %": "" if trial.valid_mrr is None else f"{100 * trial.valid_mrr:.2f}",
+            "state": f"{trial.state}, best" if trial is best else trial.state,
+            "message": trial.fault,
+        }
+        for trial in trials
+    ]
+
+
+def show_table(sweep: str, trials: Sequence[Trial]) -> None:
+    """Shows the trials as they stand now."""
+    key = f"sweep-{re.sub('[^a-z0-9]+', '-', sweep.lower())}"
+    create_table_artifact(table=make_rows(sweep, trials), key=key)

@@ -1,0 +1,67 @@
+"""What stages and DVC print is understood."""
+
+import io
+
+import pytest
+from tqdm import tqdm
+
+from flows.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar
+
+DVC_SAYS = "ERROR: failed to reproduce 'train': failed to run: python -m stages.train, exited with"
+
+
+def drawn(**options: object) -> str:
+    file = io.StringIO()
+    with tqdm(file=file, ncols=100, **options) as bar:  # type: ignore[call-overload]
+        bar.update(30)
+        return str(bar)
+
+
+def test_a_bar_has_a_label_and_a_percentage() -> None:
+    assert read_bar(drawn(total=40, desc="train")) == Bar("train", 75)
+
+
+def test_a_bar_without_a_label_is_read_too() -> None:
+    assert read_bar(drawn(total=40)) == Bar("", 75)
+
+
+def test_a_bar_whose_end_is_not_known_is_a_bar_that_cannot_be_read() -> None:
+    line = drawn(desc="images", unit="file")
+    assert is_bar(line)
+    assert read_bar(line) is None
+
+
+def test_a_sentence_with_a_percentage_is_no_bar() -> None:
+    assert not is_bar("100% of entities have a text")
+
+
+def test_the_message_of_a_stage_is_found_whole() -> None:
+    lines = [
+        "Running stage 'train':",
+        "error: params.yaml: fusion.rank must be at least 1, got 0",
+        "params.yaml: unknown key fusion.rnk",
+        f"{DVC_SAYS} 1",
+    ]
+    assert failure_message(lines) == (
+        "params.yaml: fusion.rank must be at least 1, got 0\nparams.yaml: unknown key fusion.rnk"
+    )
+
+
+def test_a_bug_is_told_by_the_last_line_of_its_traceback() -> None:
+    lines = ["Traceback (most recent call last):", "  File x", "KeyError: 'a'", f"{DVC_SAYS} 1"]
+    assert failure_message(lines) == "KeyError: 'a'"
+
+
+def test_where_the_stage_never_began_dvc_says_why() -> None:
+    lines = ["ERROR: failed to reproduce 'download': missing data 'source': my-graph"]
+    assert failure_message(lines).endswith("missing data 'source': my-graph")
+
+
+@pytest.mark.parametrize(("status", "passes"), [(1, False), (75, True), (175, False)])
+def test_a_fault_passes_if_the_stage_says_so_by_its_status(status: int, passes: bool) -> None:
+    assert is_passing([f"{DVC_SAYS} {status}"]) is passes
+
+
+def test_what_dvc_tells_a_person_at_a_terminal_is_chatter() -> None:
+    assert is_chatter("\tgit add dvc.lock")
+    assert not is_chatter("training on cpu, 373 rows, 4 epochs")
