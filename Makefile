@@ -1,4 +1,4 @@
-# The two commands: `make run` and `make test`. Both need Python 3.11+, git and make, nothing else.
+# The commands: `make run`, `make ui` and `make test`. All need Python 3.11+, git and make, nothing else.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,11 +12,16 @@ CUDA_PACKAGES := cuda-bindings cuda-pathfinder cuda-toolkit triton nvidia-cublas
 	nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
 	nvidia-nvshmem-cu13 nvidia-nvtx
 
-.PHONY: run test lint install lock format clean
+PORT ?= 4200
+
+.PHONY: run ui test lint install lock format clean
 
 run: install  ## install, run the pipeline, print the metrics
 	$(BIN)/python -m dvc repro
 	$(BIN)/python -m stages.show
+
+ui: install  ## Prefect's UI with all flows, until Ctrl-C; another port: make ui PORT=4300
+	@$(BIN)/python -m flows.ui --port $(PORT)
 
 test: install lint  ## lint, types and tests
 	$(BIN)/python -m pytest

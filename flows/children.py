@@ -16,7 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from flows.faults import StoppedError
+from flows.parent import end_with_parent
+
 _LEASH = [sys.executable, "-m", "flows.leash"]
+_LAUNCHED = "PREFECT__FLOW_RUN_ID"
+"""Set by a worker for the processes that it launches."""
+
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -108,7 +114,10 @@ class Child:
 
 
 class Children:
-    """All processes of one flow run. A context manager: an error in its body stops them."""
+    """All processes of one flow run. A context manager: an error in its body stops them.
+
+    Where a worker has launched the flow run, the worker's end is such an error.
+    """
 
     def __init__(self, held_files: Sequence[int] = ()) -> None:
         """Makes an empty set.
@@ -120,10 +129,12 @@ class Children:
         self._held_files = held_files
         self._running: list[Child] = []
         self._lock = threading.Lock()
-        self._is_stopping = False
+        self._is_stopping = threading.Event()
 
     def __enter__(self) -> Self:
         """Returns itself."""
+        if _LAUNCHED in os.environ:
+            end_with_parent()
         return self
 
     def __exit__(
@@ -136,7 +147,7 @@ class Children:
         if error is None:
             return
         with self._lock:
-            self._is_stopping = True
+            self._is_stopping.set()
             running = list(self._running)
         for child in running:
             child.stop()
@@ -157,11 +168,19 @@ class Children:
             environment: Variables set for it beside those of this process.
 
         Raises:
-            InterruptedError: If the flow run is being stopped.
+            StoppedError: If the flow run is being stopped.
         """
         with self._lock:
-            if self._is_stopping:
-                raise InterruptedError("the flow run is being stopped")
+            self.pause(0)
             child = Child(command, after_stop, environment or {}, self._held_files)
             self._running.append(child)
         return child
+
+    def pause(self, seconds: float) -> None:
+        """Waits, but not longer than the flow run goes on.
+
+        Raises:
+            StoppedError: If the flow run is being stopped.
+        """
+        if self._is_stopping.wait(seconds):
+            raise StoppedError("the flow run is being stopped")

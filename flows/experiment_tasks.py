@@ -7,11 +7,14 @@ from uuid import UUID
 
 from prefect import get_client, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
+from flows.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
 from flows.children import Children
+from flows.progress import ProgressShown
 from flows.run_experiment import run_experiment
-from flows.stage_tasks import RETRY_DELAYS_SECONDS, ProgressShown, has_passing_fault
 
 
 @task(
@@ -20,7 +23,6 @@ from flows.stage_tasks import RETRY_DELAYS_SECONDS, ProgressShown, has_passing_f
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_SECONDS),
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=has_passing_fault,
 )
 def run_as_task(
@@ -30,12 +32,22 @@ def run_as_task(
     folder: Path,
     environment: Mapping[str, str],
     children: Children,
-) -> dict[str, Any]:
-    """Runs one experiment; see `run_experiment`."""
-    show = ProgressShown(name).show
-    return run_experiment(
-        name, changes, target, folder, environment, children, get_run_logger(), show
-    )
+) -> State:
+    """Runs one experiment; see `run_experiment`.
+
+    Returns:
+        Completed, with the metrics of training as result; or Cancelled where the flow run was
+        stopped meanwhile.
+    """
+
+    def run() -> State:
+        show = ProgressShown(name).show
+        logger = get_run_logger()
+        return Completed(
+            data=run_experiment(name, changes, target, folder, environment, children, logger, show)
+        )
+
+    return attempt(run, children)
 
 
 def name_this_run(name: str) -> None:

@@ -10,7 +10,7 @@ _CHATTER = re.compile(
     r"To track the changes with git|git add |To enable auto staging|dvc config core.autostage|"
     r"Use `dvc push`|(Generating|Updating) lock file|Data and pipelines are up to date|"
     r"Building workspace index|Ran experiment|Experiment results have been applied|"
-    r"To apply the results of an experiment|dvc exp apply"
+    r"To apply the results of an experiment|dvc exp apply|in RWLock-file .* had been killed"
 )
 _OWN_WARNING = "warning: "
 _OWN_ERROR = "error: "

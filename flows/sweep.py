@@ -116,7 +116,7 @@ def _run_trials(
     """Runs trials until there are as many as are wanted, `at_once` at any time."""
     to_come = _next_trials(study, trials)
     environment = _share_cores(at_once)
-    under_way: dict[PrefectFuture[dict[str, Any]], Trial] = {}
+    under_way: dict[PrefectFuture[State], Trial] = {}
     while True:
         while len(under_way) < at_once and (trial := next(to_come, None)):
             if fault := _find_fault(trial, base):

@@ -16,6 +16,7 @@ COPIED = (
     "examples",
     "dvc.yaml",
     "params.yaml",
+    "prefect.yaml",
     ".gitignore",
     ".dvcignore",
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from prefect.testing.utilities import prefect_test_harness
+from running_ui import RunningUI
 from workspace import Workspace, make_workspace
 
 
@@ -14,6 +15,26 @@ def prefect_server() -> Iterator[None]:
     """A real server on a database of its own."""
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(scope="session")
+def ui(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUI]:
+    """`make ui` in a copy of the finished workspace, shared; tests leave it as they found it."""
+    folder = tmp_path_factory.mktemp("ui") / "project"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    running = RunningUI(Workspace(folder))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def long_training(ui: RunningUI) -> Iterator[RunningUI]:
+    """The same, in which the stage `train` takes longer than any test."""
+    params = ui.workspace.folder / "params.yaml"
+    before = params.read_bytes()
+    ui.workspace.set_params({"train": {"epochs": 1_000_000, "patience": 1_000_000}})
+    yield ui
+    params.write_bytes(before)
 
 
 @pytest.fixture

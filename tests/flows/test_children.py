@@ -14,6 +14,7 @@ import pytest
 from workspace import ROOT
 
 from flows.children import Children
+from flows.faults import StoppedError
 
 # A shell that starts two more processes and says who they are; one of them ignores SIGTERM.
 FAMILY = """
@@ -100,7 +101,7 @@ def test_nothing_is_started_while_the_flow_is_being_stopped() -> None:
     children = Children()
     with suppress(KeyboardInterrupt), children:
         raise KeyboardInterrupt
-    with pytest.raises(InterruptedError):
+    with pytest.raises(StoppedError):
         children.start(["true"])
 
 

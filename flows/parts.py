@@ -1,0 +1,93 @@
+"""The processes of which `make ui` consists, each with a log; none goes on without the others."""
+
+import queue
+import threading
+from collections import deque
+from pathlib import Path
+
+from flows.children import Child, Children
+from flows.faults import FlowError
+
+_LAST_LINES = 15
+
+
+class Part:
+    """A process whose output goes to a file."""
+
+    def __init__(
+        self, name: str, child: Child, log: Path, ended: "queue.SimpleQueue[Part]"
+    ) -> None:
+        """Follows `child`, and puts itself into `ended` at its end."""
+        self._name = name
+        self._child = child
+        self._log = log
+        self._ended = ended
+        self._last = deque[str](maxlen=_LAST_LINES)
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def has_failed(self) -> bool:
+        """Says whether it ended with an error; waits for its end."""
+        return self._child.wait() != 0
+
+    def stop(self) -> None:
+        """Has the process end, and waits until it has."""
+        self._child.stop()
+        self._child.wait()
+
+    def describe_end(self) -> str:
+        """Says that it has ended, with its last lines."""
+        last = "".join(f"\n  {line}" for line in self._last)
+        return f"{self._name} ended with status {self._child.wait()}; {self._log} ends with:{last}"
+
+    def _follow(self) -> None:
+        with self._child as child, self._log.open("w", encoding="utf-8") as log:
+            for line in child.lines():
+                self._last.append(line)
+                print(line, file=log, flush=True)
+        self._ended.put(self)
+
+
+class Parts:
+    """Processes started one after another."""
+
+    def __init__(self, children: Children, logs: Path) -> None:
+        """Has none yet; `logs` is the folder of the log files."""
+        self._children = children
+        self._logs = logs
+        self._running: list[Part] = []
+        self._ended: queue.SimpleQueue[Part] = queue.SimpleQueue()
+
+    def start(self, name: str, command: list[str]) -> None:
+        """Starts one that is to run until everything is stopped."""
+        self._running.append(self._follow(name, command))
+
+    def run(self, name: str, command: list[str]) -> None:
+        """Runs one to its end.
+
+        Raises:
+            FlowError: If it fails, or another ends before it does.
+        """
+        part = self._follow(name, command)
+        ended = self._ended.get()
+        if ended is not part or part.has_failed():
+            raise FlowError(ended.describe_end())
+
+    def watch(self, seconds: float | None = None) -> None:
+        """Waits for the end of one that should go on, at most so long.
+
+        Raises:
+            FlowError: If one has ended.
+        """
+        try:
+            ended = self._ended.get(timeout=seconds)
+        except queue.Empty:
+            return
+        raise FlowError(ended.describe_end())
+
+    def stop(self) -> None:
+        """Stops all, the last first: what a worker has to say, its server still hears."""
+        for part in reversed(self._running):
+            part.stop()
+
+    def _follow(self, name: str, command: list[str]) -> Part:
+        return Part(name, self._children.start(command), self._logs / f"{name}.log", self._ended)

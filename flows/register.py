@@ -1,0 +1,66 @@
+"""Registers the deployments of prefect.yaml: `python -m flows.register`, from the project's root.
+
+What it does beyond `prefect deploy --all`: it makes the work pools where there are none, and keeps
+the schedules as they stand in the UI.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.workers.process import ProcessWorker
+
+from flows.schedules import read_schedules, wait_for_due_runs
+
+DESCRIPTION = Path("prefect.yaml")
+REGISTERED = Path(".imf/prefect/prefect.yaml")
+"""What is given to Prefect: the description with the schedules that the server has."""
+
+
+def main() -> None:
+    """Registers all deployments with the server that the environment names."""
+    description = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
+    deployments = description["deployments"]
+    with get_client(sync_client=True) as client:
+        make_pools(client, {deployment["work_pool"]["name"] for deployment in deployments})
+        keep_schedules(deployments, read_schedules(client))
+        REGISTERED.parent.mkdir(parents=True, exist_ok=True)
+        REGISTERED.write_text(yaml.safe_dump(description), encoding="utf-8")
+        wait_for_due_runs(client)
+    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    deploy = [*prefect, "deploy", "--all", "--prefect-file", str(REGISTERED)]
+    sys.exit(subprocess.run(deploy, check=False).returncode)
+
+
+def make_pools(client: SyncPrefectClient, names: set[str]) -> None:
+    """Makes the work pools that do not exist, for runs as processes of the worker's machine."""
+    template = ProcessWorker.get_default_base_job_template()
+    for name in sorted(names):
+        pool = WorkPoolCreate(name=name, type="process", base_job_template=template)
+        try:
+            client.create_work_pool(pool)
+        except ObjectAlreadyExists:
+            continue
+
+
+def keep_schedules(
+    deployments: list[dict[str, Any]], registered: dict[str, list[dict[str, Any]]]
+) -> None:
+    """Puts the schedules that a server has in place of those in a description.
+
+    Args:
+        deployments: As in prefect.yaml; changed in place.
+        registered: The schedules of those that the server knows, by name.
+    """
+    for deployment in deployments:
+        if deployment["name"] in registered:
+            deployment["schedules"] = registered[deployment["name"]]
+
+
+if __name__ == "__main__":
+    main()

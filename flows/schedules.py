@@ -1,0 +1,52 @@
+"""The schedules that a server has: `prefect deploy` would set them back to those of prefect.yaml.
+
+Whether and when a deployment runs by itself is switched in the UI; prefect.yaml says how a
+deployment begins, and nothing about one that is registered already.
+"""
+
+import time
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import DeploymentSchedule, StateType
+
+_SOON_SECONDS = 15.0
+
+
+def read_schedules(client: SyncPrefectClient) -> dict[str, list[dict[str, Any]]]:
+    """Reads the schedules of each deployment by its name, in the form of prefect.yaml."""
+    return {
+        deployment.name: [
+            _describe(schedule, number)
+            for number, schedule in enumerate(deployment.schedules or [], start=1)
+        ]
+        for deployment in client.read_deployments()
+    }
+
+
+def wait_for_due_runs(client: SyncPrefectClient) -> None:
+    """Lets the next seconds pass if a run is due in them.
+
+    Registering a deployment deletes the runs that its schedules have planned, for them to be
+    planned anew a few seconds later. One that is due between would be lost; one that is late stays.
+    """
+    scheduled = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=scheduled))
+    times = [run.next_scheduled_start_time for run in runs]
+    waits_seconds = [moment.timestamp() - time.time() for moment in times if moment is not None]
+    time.sleep(max((wait for wait in waits_seconds if 0 < wait < _SOON_SECONDS), default=0))
+
+
+def _describe(schedule: DeploymentSchedule, number: int) -> dict[str, Any]:
+    """Returns one schedule as prefect.yaml would have it, with a slug, by which it is known."""
+    return {
+        **schedule.schedule.model_dump(mode="json", exclude_none=True),
+        "active": schedule.active,
+        "slug": schedule.slug or f"kept-{number}",
+        "parameters": schedule.parameters,
+    }

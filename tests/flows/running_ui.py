@@ -1,0 +1,134 @@
+"""`make ui` in a workspace, and what a person does in it, by the server's API."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+import psutil
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.states import Cancelling
+from workspace import Workspace
+
+ResultT = TypeVar("ResultT")
+
+
+def wait_until(look: Callable[[], ResultT]) -> ResultT:
+    """Waits until something is there; the test's own timeout is the bound."""
+    while not (seen := look()):
+        time.sleep(0.1)
+    return seen
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RunningUI:
+    """`python -m flows.ui` in a workspace, with its server, worker and runs."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = SyncPrefectClient(f"{self.url}/api")
+        self.client.__enter__()
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "flows.ui", "--port", str(self.port)]
+        self._process = subprocess.Popen(
+            command, cwd=self.workspace.folder, env=self.workspace.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        said = []
+        for line in self._process.stdout:
+            said.append(line)
+            if "Ctrl-C" in line:
+                return
+        raise AssertionError("".join(said))
+
+    def end(self, number: signal.Signals) -> int:
+        """Sends a signal to the process that a person has started, and to no other."""
+        self._process.send_signal(number)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return self._process.wait()
+
+    def close(self) -> None:
+        self.end(signal.SIGTERM)
+        self.client.__exit__(None, None, None)
+
+    def processes(self) -> list[psutil.Process]:
+        """Lists what runs in the workspace, of whatever kind."""
+        folder = str(self.workspace.folder.resolve())
+        return [process for process in psutil.process_iter() if _works_in(folder, process)]
+
+    def stage_processes(self) -> list[psutil.Process]:
+        return [process for process in self.processes() if _has(process, "stages.", "dvc")]
+
+    def flow_run_process(self) -> psutil.Process:
+        (process,) = [process for process in self.processes() if _has(process, "prefect.engine")]
+        return process
+
+    def deployment(self, name: str) -> DeploymentResponse:
+        return self.client.read_deployment_by_name(f"{name}/{name}")
+
+    def trigger(self, name: str) -> UUID:
+        return self.client.create_flow_run_from_deployment(self.deployment(name).id).id
+
+    def state(self, run: UUID) -> State:
+        state = self.client.read_flow_run(run).state
+        assert state is not None
+        return state
+
+    def final_state(self, run: UUID) -> State:
+        wait_until(lambda: self.state(run).is_final())
+        return self.state(run)
+
+    def task_states(self, run: UUID) -> dict[str, State]:
+        filter_ = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+        tasks = self.client.read_task_runs(flow_run_filter=filter_)
+        return {task.name: task.state for task in tasks if task.state is not None}
+
+    def wait_for_task(self, run: UUID, task: str, state: str) -> None:
+        """Waits for a task run to be in a state, or the flow run to end without it."""
+
+        def look() -> bool:
+            states = self.task_states(run)
+            return (task in states and states[task].name == state) or self.state(run).is_final()
+
+        wait_until(look)
+        assert self.task_states(run)[task].name == state
+
+    def cancel(self, run: UUID) -> None:
+        """Does what the button `Cancel` does."""
+        self.client.set_flow_run_state(run, Cancelling())
+
+    def log(self, name: str) -> str:
+        return (self.workspace.folder / ".imf/prefect" / f"{name}.log").read_text()
+
+
+def _works_in(folder: str, process: psutil.Process) -> bool:
+    try:
+        return process.cwd() == folder and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _has(process: psutil.Process, *words: str) -> bool:
+    try:
+        line = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    return any(word in line for word in words)

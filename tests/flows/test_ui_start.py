@@ -1,0 +1,79 @@
+"""`make ui`: what it registers, what it refuses, and that runs follow one another."""
+
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+import yaml
+from running_ui import RunningUI
+
+from flows.faults import FlowError
+from flows.register import keep_schedules
+from flows.schedules import read_schedules
+from flows.ui import HOST, check_port
+
+slow = pytest.mark.slow
+
+# Prefect and the libraries below it warn of their own deprecations.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@slow
+def test_the_form_of_an_experiment_begins_with_the_values_of_params_yaml(ui: RunningUI) -> None:
+    params = yaml.safe_load((ui.workspace.folder / "params.yaml").read_text())
+    assert ui.deployment("experiment").parameters == params
+
+
+@slow
+def test_two_runs_of_the_workspace_triggered_at_once_follow_one_another(ui: RunningUI) -> None:
+    runs = [ui.trigger("pipeline"), ui.trigger("pipeline")]
+    assert [ui.final_state(run).name for run in runs] == ["Completed", "Completed"]
+    assert {state.name for run in runs for state in ui.task_states(run).values()} == {"Cached"}
+    first, second = sorted(map(ui.client.read_flow_run, runs), key=lambda run: run.start_time)
+    assert second.start_time >= first.end_time
+
+
+@slow
+def test_a_second_make_ui_in_the_folder_is_refused(ui: RunningUI) -> None:
+    second = ui.workspace.run(sys.executable, "-m", "flows.ui", check=False)
+    assert second.returncode == 1
+    assert "`make ui` runs in this folder already, as process" in second.stderr
+
+
+@slow
+def test_schedules_are_read_in_the_form_of_prefect_yaml(ui: RunningUI) -> None:
+    described = yaml.safe_load((ui.workspace.folder / "prefect.yaml").read_text())["deployments"]
+    (schedule,) = next(each for each in described if each["name"] == "refresh")["schedules"]
+    (read,) = read_schedules(ui.client)["refresh"]
+    assert read == {**schedule, "day_or": True, "parameters": {}}
+
+
+def test_registered_schedules_replace_the_described_ones_and_new_deployments_keep_theirs() -> None:
+    old, new, kept = {"slug": "old"}, {"slug": "new"}, {"slug": "kept"}
+    deployments = [{"name": "known", "schedules": [old]}, {"name": "added", "schedules": [new]}]
+    keep_schedules(deployments, {"known": [kept]})
+    assert [deployment["schedules"] for deployment in deployments] == [[kept], [new]]
+
+
+def test_a_taken_port_is_named_with_a_remedy() -> None:
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(FlowError, match=f"port {port} .* make ui PORT={port + 1}"):
+            check_port(port)
+
+
+def test_a_server_that_the_environment_names_is_not_used_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {"API_URL": "https://theirs/api", "API_KEY": "theirs"}.items():
+        monkeypatch.setenv(f"PREFECT_{name}", value)
+    code = "import os, flows.ui as ui; ui.set_environment(4300); print(os.environ)"
+    told = subprocess.check_output([sys.executable, "-c", code], text=True)
+    said, environment = told.split("\n", maxsplit=1)
+    assert said.startswith("PREFECT_API_URL=https://theirs/api is not used")
+    assert "theirs" not in environment
+    assert re.search("'PREFECT_API_URL': 'http://127.0.0.1:4300/api'", environment)
