@@ -130,5 +130,5 @@ def test_a_trial_that_fails_counts_as_one_and_the_sweep_goes_on(copied: Workspac
     table = newest_artifact("sweep-f")
     assert table.count('"failed"') == 1
     assert "/nowhere" in table
-    assert [made.name for made in list_experiments()] == ["f-1"]
+    assert len(list_experiments()) == 1
     assert not list(RUNNING.glob("*/"))
