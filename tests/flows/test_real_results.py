@@ -1,12 +1,13 @@
 """What flows show of a run is what the stages have written."""
 
 import pytest
+from prefect.exceptions import ParameterTypeError
 from workspace import Workspace
 
 from flows.audit_table import audit
 from flows.metrics_table import metrics_table
 from flows.predictions_table import predictions_table
-from flows.refresh import _has_asked
+from flows.refresh import _has_asked, refresh
 from flows.refresh_report import report, take_situation
 from imf_core.artifacts import read_json
 
@@ -40,3 +41,9 @@ def test_a_run_is_compared_with_itself_or_with_nothing(
 def test_a_run_without_the_web_forces_no_stage_of_it(finished: Workspace) -> None:
     for path in ("data/media/manifest.parquet", "data/images/sources.parquet", "nowhere.parquet"):
         assert not _has_asked(finished.folder / path)
+
+
+@pytest.mark.parametrize("days", [0, 3651, "often"])
+def test_a_number_of_days_out_of_bounds_is_refused(days: object) -> None:
+    with pytest.raises(ParameterTypeError, match="stale_after_days"):
+        refresh.validate_parameters({"stale_after_days": days})
