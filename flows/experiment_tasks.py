@@ -11,7 +11,12 @@ from prefect.runtime import flow_run
 
 from flows.children import Children
 from flows.run_experiment import run_experiment
-from flows.stage_tasks import RETRY_DELAYS_SECONDS, ProgressShown, has_passing_fault
+from flows.stage_tasks import (
+    RETRY_DELAYS_SECONDS,
+    ProgressShown,
+    has_passing_fault,
+    pause_before_retry,
+)
 
 
 @task(
@@ -20,7 +25,6 @@ from flows.stage_tasks import RETRY_DELAYS_SECONDS, ProgressShown, has_passing_f
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_SECONDS),
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=has_passing_fault,
 )
 def run_as_task(
@@ -33,6 +37,7 @@ def run_as_task(
 ) -> dict[str, Any]:
     """Runs one experiment; see `run_experiment`."""
     show = ProgressShown(name).show
+    pause_before_retry(children)
     return run_experiment(
         name, changes, target, folder, environment, children, get_run_logger(), show
     )

@@ -62,6 +62,19 @@ def has_passing_fault(_task: object, _run: object, state: State) -> bool:
     return isinstance(error, StageError) and error.is_passing
 
 
+def pause_before_retry(children: Children) -> None:
+    """Waits where the task that calls it has failed before; Prefect's delay cannot be interrupted.
+
+    Raises:
+        StoppedError: If the flow run is being stopped.
+    """
+    earlier_tries = task_run.run_count - 1
+    if earlier_tries > 0:
+        delay_seconds = RETRY_DELAYS_SECONDS[earlier_tries - 1]
+        get_run_logger().info("the network failed; trying again in %g s", delay_seconds)
+        children.pause(delay_seconds)
+
+
 @task(
     name="stage",
     task_run_name="{stage}",
@@ -73,19 +86,14 @@ def has_passing_fault(_task: object, _run: object, state: State) -> bool:
 def run_stage(stage: str, children: Children, is_forced: bool) -> State:
     """Brings one stage up to date.
 
-    A further try begins with the pause before it: Prefect's own delay cannot be interrupted.
-
     Returns:
         A state named Completed, Cached or Restored, with the hashes of the outs as message; or
         Cancelled where the flow run was stopped meanwhile.
     """
-    logger = get_run_logger()
+    show = ProgressShown(stage).show
     try:
-        if earlier_tries := task_run.run_count - 1:
-            delay_seconds = RETRY_DELAYS_SECONDS[earlier_tries - 1]
-            logger.info("the network failed; trying again in %g s", delay_seconds)
-            children.pause(delay_seconds)
-        finished = reproduce(children, stage, is_forced, logger, ProgressShown(stage).show)
+        pause_before_retry(children)
+        finished = reproduce(children, stage, is_forced, get_run_logger(), show)
     except StoppedError as error:
         return Cancelled(message=str(error))
     return Completed(name=finished.outcome, message=finished.describe())
