@@ -35,7 +35,7 @@ def attempt(work: Callable[[], State], children: Children) -> State:
         The state that the work returns; Cancelled where the flow run was stopped meanwhile.
     """
     try:
-        if earlier_tries := task_run.run_count - 1:
+        if (earlier_tries := task_run.run_count - 1) > 0:
             delay_seconds = RETRY_DELAYS_SECONDS[earlier_tries - 1]
             get_run_logger().info("the network failed; trying again in %g s", delay_seconds)
             children.pause(delay_seconds)

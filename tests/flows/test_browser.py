@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 from running_ui import RunningUI
 
 CHROMIUM = next(
@@ -28,7 +28,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MILLISECONDS = 300_000
+LONG_MILLISECONDS = 300_000
 
 # Prefect and the libraries below it warn of their own deprecations.
 pytestmark = [
@@ -56,13 +56,40 @@ def shots(tmp_path: Path) -> Path:
     return folder
 
 
-def open_form(page: Page, ui: RunningUI) -> None:
+def open_form(page: Page, ui: RunningUI) -> Locator:
+    """Opens the form of an experiment and returns the field of `fusion.rank`."""
     page.goto(f"/deployments/deployment/{ui.deployment('experiment').id}/run")
-    expect(page.get_by_role("button", name="Submit")).to_be_visible()
+    named = "//span[text()='Rank']/ancestor::div[.//input[@type='number']][1]//input"
+    return page.locator(named).first
 
 
-def test_probe(ui: RunningUI, page: Page, shots: Path) -> None:
-    open_form(page, ui)
+def test_an_experiment_is_entered_watched_and_its_result_is_read(
+    ui: RunningUI, page: Page, shots: Path
+) -> None:
+    rank = open_form(page, ui)
+    expect(rank).to_have_value("3")
+    rank.fill("64")
+    page.screenshot(path=shots / "form.png")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/runs/flow-run/**")
+    run = UUID(page.url.rsplit("/", maxsplit=1)[1].split("?")[0])
+    assert ui.client.read_flow_run(run).parameters["fusion"]["rank"] == 64
+    ui.final_state(run)
+    expect(page.get_by_text("Completed").first).to_be_visible(timeout=LONG_MILLISECONDS)
     page.wait_for_timeout(3000)
-    page.screenshot(path=shots / "form.png", full_page=True)
-    (shots / "form.html").write_text(page.content())
+    page.screenshot(path=shots / "run.png")
+    page.get_by_role("tab", name="Artifacts").click()
+    page.wait_for_timeout(3000)
+    page.screenshot(path=shots / "artifacts.png")
+    (shots / "artifacts.html").write_text(page.content())
+
+
+def test_a_value_out_of_bounds_is_refused_in_the_form(
+    ui: RunningUI, page: Page, shots: Path
+) -> None:
+    rank = open_form(page, ui)
+    rank.fill("0")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_timeout(4000)
+    page.screenshot(path=shots / "refused.png")
+    (shots / "refused.html").write_text(page.content())
