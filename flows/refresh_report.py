@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flows.graph_changes import compare, describe_changes
 from flows.graph_snapshot import Snapshot, take_snapshot
 from flows.markdown import escape
 from flows.metrics_table import metrics_table
-from imf_core.artifacts import read_json
-
-METRICS = Path("results/evaluation/metrics.json")
+from flows.results_page import read_metrics
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ def take_situation() -> Situation:
     Raises:
         DataError: If a file is damaged.
     """
-    return Situation(take_snapshot(), read_json(METRICS) if METRICS.exists() else None)
+    return Situation(take_snapshot(), read_metrics())
 
 
 def report(before: Situation, after: Situation, warnings: Sequence[str]) -> str:

@@ -73,11 +73,13 @@ def test_a_stage_is_tried_again_once_its_host_is_back(
         server.__enter__()
         return condition(task, run, state)
 
-    hurried = stage_tasks.run_stage.with_options(retry_delay_seconds=0, retry_condition_fn=bring_up)
-    monkeypatch.setattr(stage_tasks, "run_stage", hurried)
+    watched = stage_tasks.run_stage.with_options(retry_condition_fn=bring_up)
+    monkeypatch.setattr(stage_tasks, "run_stage", watched)
+    monkeypatch.setattr("flows.attempts.RETRY_DELAYS_SECONDS", [0.0])
     # What follows has nothing to do with it.
     first = [stage for stage in read_dag(fresh.folder) if stage.name == "download"]
     monkeypatch.setattr("flows.pipeline.read_dag", lambda _: first)
+    monkeypatch.setattr("flows.pipeline.show_results", lambda _: None)
     download_from(fresh, f"http://127.0.0.1:{unused}/facts")
     try:
         state = pipeline(return_state=True)
