@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.children import Children
 from flows.faults import StageError, StoppedError
-from flows.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar
+from flows.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar, warning_in
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
@@ -64,4 +64,4 @@ def _level(line: str) -> int:
     """Returns the level at which a line of a stage's output is logged."""
     if line.lower().startswith("error: "):
         return logging.ERROR
-    return logging.WARNING if line.lower().startswith("warning: ") else logging.INFO
+    return logging.WARNING if warning_in(line) else logging.INFO

@@ -7,16 +7,14 @@ from uuid import UUID
 
 from prefect import get_client, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
+from flows.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
 from flows.children import Children
+from flows.progress import ProgressShown
 from flows.run_experiment import run_experiment
-from flows.stage_tasks import (
-    RETRY_DELAYS_SECONDS,
-    ProgressShown,
-    has_passing_fault,
-    pause_before_retry,
-)
 
 
 @task(
@@ -34,13 +32,22 @@ def run_as_task(
     folder: Path,
     environment: Mapping[str, str],
     children: Children,
-) -> dict[str, Any]:
-    """Runs one experiment; see `run_experiment`."""
-    show = ProgressShown(name).show
-    pause_before_retry(children)
-    return run_experiment(
-        name, changes, target, folder, environment, children, get_run_logger(), show
-    )
+) -> State:
+    """Runs one experiment; see `run_experiment`.
+
+    Returns:
+        Completed, with the metrics of training as result; or Cancelled where the flow run was
+        stopped meanwhile.
+    """
+
+    def run() -> State:
+        show = ProgressShown(name).show
+        logger = get_run_logger()
+        return Completed(
+            data=run_experiment(name, changes, target, folder, environment, children, logger, show)
+        )
+
+    return attempt(run, children)
 
 
 def name_this_run(name: str) -> None:

@@ -12,6 +12,7 @@ _CHATTER = re.compile(
     r"Building workspace index|Ran experiment|Experiment results have been applied|"
     r"To apply the results of an experiment|dvc exp apply|in RWLock-file .* had been killed"
 )
+_OWN_WARNING = "warning: "
 _OWN_ERROR = "error: "
 _DVC_ERROR = "ERROR: "
 _PASSING = re.compile(r"exited with 75\b")
@@ -45,6 +46,12 @@ def read_bar(line: str) -> Bar | None:
 def is_chatter(line: str) -> bool:
     """Says whether a line of DVC's is of no use to who reads a stage's log."""
     return bool(_CHATTER.search(line))
+
+
+def warning_in(line: str) -> str:
+    """Returns what a line warns of, "" where it is no warning."""
+    is_warning = line.lower().startswith(_OWN_WARNING)
+    return line[len(_OWN_WARNING) :] if is_warning else ""
 
 
 def failure_message(lines: Sequence[str]) -> str:

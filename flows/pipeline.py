@@ -7,6 +7,7 @@ from prefect.runtime import flow_run
 
 from flows.children import Children
 from flows.dag import read_dag
+from flows.results_page import read_metrics, show_results
 from flows.stage_tasks import run_stages
 from flows.workspace import locked_workspace
 
@@ -23,4 +24,6 @@ def pipeline(force: list[str] | None = None) -> None:
         locked_workspace(f"pipeline {flow_run.name}", logger.info) as lock,
         Children([lock]) as children,
     ):
+        before = read_metrics()
         run_stages(read_dag(Path.cwd()), children, force or [])
+        show_results(before)

@@ -9,6 +9,7 @@ from flows.children import Children
 from flows.dag import read_dag
 from flows.faults import FlowError
 from flows.git import Experiment, git, list_experiments, read_head
+from flows.results_page import read_metrics, show_results
 from flows.stage import LOCK_FILE
 from flows.stage_tasks import run_stages
 from flows.workspace import locked_workspace
@@ -31,8 +32,10 @@ def promote(experiment: str) -> None:
         chosen = find_experiment(experiment)
         check_nothing_is_lost(chosen)
         # `dvc exp apply` would detach HEAD on the way, and fails where not all stages have run.
+        before = read_metrics()
         git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
         run_stages(read_dag(Path.cwd()), children, ())
+        show_results(before)
         logger.info("to keep it: `git commit --all --message %s`", chosen.name)
 
 

@@ -41,10 +41,10 @@ class Range(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str = Field(title="key", description="`section.key` of params.yaml")
-    low: int | float = Field(title="low", description="smallest value")
-    high: int | float = Field(title="high", description="largest value")
+    low: float = Field(title="low", description="smallest value")
+    high: float = Field(title="high", description="largest value")
     log: bool = Field(False, title="log", description="as likely between 1 and 10 as 10 and 100")
-    step: int | float | None = Field(
+    step: float | None = Field(
         None, title="step", description="between values; grid needs one for a key that is no int"
     )
 
@@ -68,7 +68,11 @@ def check_space(space: Space, base: Mapping[str, Any]) -> None:
         section = dimension.key.partition(".")[0]
         if section in _NOT_SWEPT:
             raise FlowError(f"space: {dimension.key} cannot be swept: {_NOT_SWEPT[section]}")
-        candidates = dimension.values if isinstance(dimension, Choice) else _ends(dimension)
+        candidates = (
+            dimension.values
+            if isinstance(dimension, Choice)
+            else [_number(dimension.key, end) for end in (dimension.low, dimension.high)]
+        )
         for value in candidates:
             check_values(apply_changes(base, {dimension.key: value}), "space")
         if isinstance(dimension, Range):
@@ -117,19 +121,20 @@ def _all_values(dimension: Choice | Range) -> list[Any]:
     """Lists the values of one key."""
     if isinstance(dimension, Choice):
         return [json.dumps(value) for value in dimension.values]
-    step = dimension.step or (1 if _type_of(dimension.key) == "int" else None)
+    step = dimension.step or (1.0 if _type_of(dimension.key) == "int" else None)
     if step is None:
         raise FlowError(
             f"space: {dimension.key} has no step, so a grid of it has no end; give a step or a "
             "list of values, or take another sampler"
         )
     steps = int((dimension.high - dimension.low) / step + 1e-9)
-    values = [dimension.low + number * step for number in range(steps + 1)]
-    return values if isinstance(values[-1], int) else [round(value, 12) for value in values]
+    values = [round(dimension.low + number * step, 12) for number in range(steps + 1)]
+    return [_number(dimension.key, value) for value in values]
 
 
-def _ends(dimension: Range) -> list[int | float]:
-    return [dimension.low, dimension.high]
+def _number(key: str, number: float) -> float:
+    """Turns a number of a form into an int where the key takes one."""
+    return int(number) if _type_of(key) == "int" and number.is_integer() else number
 
 
 def _check_range(dimension: Range) -> None:
@@ -144,16 +149,16 @@ def _check_range(dimension: Range) -> None:
         raise FlowError(f"space: low of {key} must be above 0 where log is true, got {low}")
     if dimension.log and step is not None:
         raise FlowError(f"space: {key} takes a step or log, not both")
-    if step is not None and (step <= 0 or (kind == "int" and not isinstance(step, int))):
+    if step is not None and (step <= 0 or (kind == "int" and not step.is_integer())):
         above = "an int of at least 1" if kind == "int" else "above 0"
         raise FlowError(f"space: step of {key} must be {above}, got {step}")
 
 
 def _type_of(key: str) -> Literal["int", "float", "other"]:
-    """Returns of what type the values of a known key are."""
-    section, name = key.split(".")
-    model = cast(type[BaseModel], Params.model_fields[section].annotation)
-    kind = model.model_fields[name].annotation
-    if kind is int:
-        return "int"
-    return "float" if kind is float else "other"
+    """Returns of what type the values of a key are."""
+    section, _, name = key.partition(".")
+    known = Params.model_fields.get(section)
+    field = cast(type[BaseModel], known.annotation).model_fields.get(name) if known else None
+    if field is not None and field.annotation in (int, float):
+        return "int" if field.annotation is int else "float"
+    return "other"

@@ -9,7 +9,7 @@ import yaml
 
 from flows.children import Children
 from flows.command import DVC, Logger, run_dvc
-from flows.output import Bar
+from flows.output import Bar, warning_in
 
 LOCK_FILE = Path("dvc.lock")
 
@@ -26,10 +26,12 @@ class Finished:
     Attributes:
         outcome: How its outs came about.
         hashes: MD5 of each out by its path, as in dvc.lock.
+        warnings: What it warned of in this run.
     """
 
     outcome: Outcome
     hashes: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Returns the outs with the first digits of their hashes, on one line."""
@@ -60,7 +62,8 @@ def reproduce(
     command = ["repro", "--single-item", *["--force"] * is_forced, stage]
     restore = [*DVC, "checkout", "--force", stage]
     said = run_dvc(children, stage, command, restore, {}, logger, show)
-    return Finished(_outcome(stage, said), read_hashes(stage))
+    warnings = tuple(f"{stage}: {told}" for told in map(warning_in, said) if told)
+    return Finished(_outcome(stage, said), read_hashes(stage), warnings)
 
 
 def read_hashes(stage: str) -> dict[str, str]:

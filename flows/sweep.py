@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed
@@ -21,7 +21,7 @@ from flows.run_experiment import apply_changes, flatten
 from flows.space import Choice, Range, Space, check_space, count_grid
 from flows.state import state_folder
 from flows.study import SamplerName, Study, Trial
-from flows.sweep_table import find_best, show_table
+from flows.sweep_table import describe, find_best, show_table
 
 TARGET = "train"
 SELECTED_BY = "valid_mrr"
@@ -56,7 +56,6 @@ def sweep(
         seed: Of the sampler. The values drawn depend on it alone for grid and random; for tpe on
             the results known by then as well, so that they repeat with at_once 1.
     """
-    logger = get_run_logger()
     check_name(name)
     base = read_values()
     check_space(space, base)
@@ -72,9 +71,9 @@ def sweep(
         best = find_best(study.list_trials())
         if best is None:
             raise FlowError(f"no trial of {name} has completed; the table says why")
-        told = f"best on valid: {name}-{best.number}, MRR {best.valid_mrr:.4f}, {best.changes}"
-        logger.info("%s; to have it in the workspace, run the flow `promote` with its name", told)
-        return Completed(message=told)
+        winner = f"{name}-{best.number}"
+        told = f"{winner} is the best on valid: MRR {best.valid_mrr:.4f} with {describe(best)}"
+        return Completed(message=f"{told}; run the flow `promote` with {winner} to have it")
 
 
 def _plan(space: Space, sampler: str, seed: int, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +115,7 @@ def _run_trials(
     """Runs trials until there are as many as are wanted, `at_once` at any time."""
     to_come = _next_trials(study, trials)
     environment = _share_cores(at_once)
-    under_way: dict[PrefectFuture[dict[str, Any]], Trial] = {}
+    under_way: dict[PrefectFuture[State], Trial] = {}
     while True:
         while len(under_way) < at_once and (trial := next(to_come, None)):
             if fault := _find_fault(trial, base):

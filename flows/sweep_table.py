@@ -21,13 +21,23 @@ def make_rows(sweep: str, trials: Sequence[Trial]) -> list[dict[str, Any]]:
     return [
         {
             "experiment": f"{sweep}-{trial.number}",
-            **trial.changes,
+            **{key: _shorten(value) for key, value in trial.changes.items()},
             "valid MRR %": "" if trial.valid_mrr is None else f"{100 * trial.valid_mrr:.2f}",
             "state": f"{trial.state}, best" if trial is best else trial.state,
             "message": trial.fault,
         }
         for trial in trials
     ]
+
+
+def describe(trial: Trial) -> str:
+    """Says a trial's values on one line."""
+    return ", ".join(f"{key} {_shorten(value)}" for key, value in trial.changes.items())
+
+
+def _shorten(value: object) -> object:
+    """Leaves out digits that nobody reads."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def show_table(sweep: str, trials: Sequence[Trial]) -> None:

@@ -27,8 +27,6 @@ _BOUNDS = {
     "exclusiveMinimum": "above {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
-    "minItems": "at least {} of them",
-    "maxItems": "at most {} of them",
 }
 """How a form words the bounds of a JSON schema, which it checks but does not show."""
 
@@ -37,12 +35,19 @@ def _tell_bounds(schema: dict[str, Any]) -> None:
     """Makes of a section's JSON schema what a form shows: keys as titles, bounds in words."""
     for key, field in schema["properties"].items():
         bounds = [
-            words.format(f"{field[name]:g}") for name, words in _BOUNDS.items() if name in field
+            words.format(_word_number(field[name]))
+            for name, words in _BOUNDS.items()
+            if name in field
         ]
+        parts = [field.get("description"), ", ".join(bounds)]
         field["title"] = key
-        field["description"] = "; ".join(
-            part for part in (field.get("description"), ", ".join(bounds)) if part
-        )
+        field["description"] = "; ".join(part for part in parts if part)
+
+
+def _word_number(number: float) -> str:
+    """Writes a bound: 1024, 0.4, 2^62."""
+    is_power = isinstance(number, int) and number > 2**31 and number.bit_count() == 1
+    return f"2^{int(number).bit_length() - 1}" if is_power else f"{number:.12g}"
 
 
 class Section(BaseModel):
@@ -164,7 +169,7 @@ class ModelParams(Section):
     """The heads: one per modality, plus the fused one."""
 
     modalities: list[Modality] = Field(
-        min_length=1, max_length=3, description="any of structure, image, text"
+        min_length=1, max_length=3, description="one or more of structure, image, text"
     )
     dim: int = Field(ge=2, le=4096, description="D, size of every entity embedding; even")
     context: Literal["block-diagonal", "dense"] = Field(

@@ -10,15 +10,14 @@ from imf_core.web.store import WebStore
 from stages.layout import GRAPH, IMAGES, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
-SETTLED = ("not_found", "refused", "not_an_image", "truncated")
-"""What the web may mend, but what is not asked for again."""
+SETTLED = ("not_found", "refused", "empty", "not_an_image", "truncated")
+"""What the web may mend, but what is not asked for again until `stages.forget` has it so."""
 
 
 def main() -> None:
     """Fetches, checks and re-encodes pictures and prints what became of them."""
     params = load_params(PARAMS)
-    folder = state_folder() / "web"
-    with WebStore(folder) as store:
+    with WebStore(state_folder() / "web") as store:
         fetcher = ImageFetcher(store, RAW, params.images, params.fetch, mirror())
         summary = write_image_shards(
             [GRAPH / "image_sources.parquet", MEDIA / "image_sources.parquet"],
@@ -34,9 +33,14 @@ def main() -> None:
             print(f"  {status}: {count}")
     settled = [status for status in SETTLED if summary.sources[status]]
     if settled:
-        print(f"  to ask again for what is {', '.join(settled)}: delete {folder}")
+        print(
+            f"  to ask again for what is {', '.join(settled)}: python -m stages.forget --failed, "
+            "then dvc repro --force --single-item images"
+        )
     if summary.sources["unreachable"]:
         print("  to try the unreachable again: dvc repro --force --single-item images")
+    if store.warning:
+        print(store.warning)
 
 
 if __name__ == "__main__":

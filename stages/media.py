@@ -35,6 +35,8 @@ def main() -> None:
             MEDIA,
         )
     _print(summary)
+    if store.warning:
+        print(store.warning)
 
 
 def _print(summary: MediaSummary) -> None:

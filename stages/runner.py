@@ -6,26 +6,30 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from imf_core.errors import ImfError
+from imf_core.errors import ImfError, NetworkError
 
 STATE_VARIABLE = "IMF_STATE"
 MIRROR_VARIABLE = "IMF_MIRROR"
 
+EX_TEMPFAIL = 75
+"""The exit status of sysexits.h for what may go well later; `os` has it on Unix alone."""
+
 
 def run_stage(stage: Callable[[], None]) -> None:
-    """Runs a stage and ends the process with status 1 and a plain message on a user's error.
+    """Runs a stage and ends the process with a plain message on a user's error.
 
     Args:
         stage: The stage's `main`.
 
     Raises:
-        SystemExit: With status 1 on an `ImfError` or a full disk.
+        SystemExit: With status 75 on a `NetworkError`, which whoever runs the stage may try
+            again later; with 1 on any other `ImfError` or a full disk.
     """
     try:
         stage()
     except ImfError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(EX_TEMPFAIL if isinstance(error, NetworkError) else 1)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise

@@ -216,3 +216,22 @@ def test_a_missing_file_is_named_with_a_remedy(is_folder: bool, tmp_path: Path) 
     message = r"params\.yaml is not a file; run from the project's root"
     with pytest.raises(ConfigError, match=message):
         load_params(path)
+
+
+@pytest.mark.parametrize("section", VALUES)
+def test_a_form_of_a_section_says_what_every_field_is_and_within_which_bounds(section: str) -> None:
+    schema = Params.model_json_schema()
+    name = schema["properties"][section]["$ref"].rpartition("/")[2]
+    fields = schema["$defs"][name]["properties"]
+    for key, field in fields.items():
+        assert field["title"] == key
+        assert field["description"]
+        assert ("minimum" in field) == ("at least" in field["description"])
+        assert ("exclusiveMaximum" in field) == ("below" in field["description"])
+
+
+def test_a_form_words_bounds_after_the_description() -> None:
+    schema = Params.model_json_schema()["$defs"]
+    rank = schema["FusionParams"]["properties"]["rank"]["description"]
+    assert rank == "number of rank-one terms summed; at least 1, at most 1024"
+    assert schema["PrepareParams"]["properties"]["seed"]["description"].endswith("below 2^62")

@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import tarfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,11 +19,24 @@ from tqdm import tqdm
 from imf_core.artifacts import atomic_path, file_sha256
 from imf_core.config import FetchParams
 from imf_core.data.registry import DownloadedDataset, PinnedUrl, SourceArchive, SourceFile
-from imf_core.errors import DataError
+from imf_core.errors import DataError, NetworkError
 from imf_core.web.client import WebClient
 
 MAX_BYTES = 1 << 30
 """Limit of a source file. Not its pinned size: of a longer one the hash is to be told."""
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """Why a file is not here.
+
+    Attributes:
+        told: For people.
+        is_passing: Whether the network was at fault, so that trying again later may help.
+    """
+
+    told: str
+    is_passing: bool
 
 
 def download_dataset(
@@ -39,8 +53,9 @@ def download_dataset(
             instead of the original places; None asks those.
 
     Raises:
-        DataError: If a file cannot be had or is not the pinned one; all faults are listed, and
-            what could be had is kept.
+        NetworkError: If files cannot be had because the network or a host is at fault, and for
+            no other reason; all faults are listed, and what could be had is kept.
+        DataError: If a file is not where it is said to be, or is not the pinned one; likewise.
         ConfigError: If the mirror is neither a directory nor an http(s) URL.
     """
     sources: list[SourceFile | SourceArchive] = [*dataset.files, *dataset.archives]
@@ -70,28 +85,30 @@ async def _fetch_all(
     async with WebClient(params, mirror) as client:
         with tqdm(total=len(sources), desc="source files", unit="file", disable=None) as bar:
 
-            async def fetch(source: PinnedUrl) -> str | None:
-                fault = await _fetch(client, source, downloads)
+            async def fetch(source: PinnedUrl) -> _Missing | None:
+                missing = await _fetch(client, source, downloads)
                 bar.update()
-                return fault
+                return missing
 
-            faults = await asyncio.gather(*map(fetch, sources))
-    if any(faults):
+            found = await asyncio.gather(*map(fetch, sources))
+    if missing := [each for each in found if each]:
         where = f"the mirror {mirror}" if mirror else "their places"
-        raise DataError(
+        kind = NetworkError if all(each.is_passing for each in missing) else DataError
+        raise kind(
             f"source files could not be had from {where}: "
-            + "; ".join(fault for fault in faults if fault)
+            + "; ".join(each.told for each in missing)
             + "; try again later, or set IMF_MIRROR to a directory or base URL that holds each "
             "file at its URL without the scheme (unset, the original places are asked)"
         )
 
 
-async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path) -> str | None:
+async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path) -> _Missing | None:
     """Fetches and verifies a pinned file; returns what is wrong, None where it is now kept."""
     arrived = downloads / f"{source.digest}.unverified"
     fault = await client.fetch(source.url, arrived, max_bytes=MAX_BYTES, resume=True)
     if fault is not None:
-        return f"{source.url} could not be fetched ({fault.reason})"
+        told = f"{source.url} could not be fetched ({fault.reason})"
+        return _Missing(told, fault.status == "unreachable")
     found = _digest(arrived, source)
     if found == source.digest:
         arrived.replace(downloads / source.digest)
@@ -100,10 +117,11 @@ async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path) -> str |
     arrived.replace(aside)
     kind = "SHA-256" if source.sha256 else "git blob SHA-1"
     size = "" if source.bytes is None else f"{source.bytes} bytes with "
-    return (
+    told = (
         f"{source.url} is not the pinned file (expected {size}{kind} {source.digest}, found "
         f"{aside.stat().st_size} bytes with {kind} {found}, kept aside as {aside} and not used)"
     )
+    return _Missing(told, is_passing=False)
 
 
 def _digest(path: Path, source: PinnedUrl) -> str:

@@ -1,7 +1,8 @@
 """Fetches the pictures on the web that the entities need, and no more.
 
 In: the list of sources. Out: outcomes in the web store. Each entity's first sources are fetched;
-those that turn out to be no good picture are replaced by its next ones, in further rounds.
+those that turn out to be no good picture are replaced by its next ones, in further rounds. What
+comes in the place of an earlier picture and is none itself is not taken.
 """
 
 import os
@@ -15,6 +16,7 @@ from imf_core.config import FetchParams, ImagesParams
 from imf_core.features.entity_pictures import EntityPictures, read_pictures
 from imf_core.features.image_list import EntitySources, ImageList
 from imf_core.features.ordered import map_in_order
+from imf_core.media.images import NO_PICTURE
 from imf_core.web.fetch import fetch_into, is_settled
 from imf_core.web.store import Stored, WebStore
 from imf_core.web.urls import is_url
@@ -106,7 +108,17 @@ class ImageFetcher:
         """Returns the outcome of a URL that is not to be asked for again."""
         stored = self._store.get(source) if is_url(source) else None
         is_known = is_settled(stored, self._fetch_params, self._params.max_source_bytes)
+        if stored and is_known and stored.is_replacement and self._is_no_picture(source, stored):
+            if self._store.earlier(source):
+                self._store.put_back(source, "what came is no picture")
+            return self._store.get(source)
         return stored if is_known else None
+
+    def _is_no_picture(self, source: str, stored: Stored) -> bool:
+        """Whether what came is no picture at all: a page that says so, or half a file."""
+        alone = EntitySources(0, [source])
+        (fate,) = self._read((alone, [stored])).fates
+        return fate.status in NO_PICTURE
 
     def _read(self, item: Item) -> EntityPictures:
         entity, outcomes = item

@@ -2,7 +2,8 @@
 
 A service under load may refuse with a well-formed answer (HTTP 200 with an `error` in it), which
 the store cannot tell from any other. Such an answer is forgotten and asked for again after a
-pause; what is refused to the end counts as unreachable, in this run alone. A question that is
+pause; what is refused to the end counts as unreachable, in this run alone, unless an earlier answer
+was set aside, which then holds. A question that is
 refused for what it asks is answered: it would be refused again, so it counts as not found.
 """
 
@@ -139,6 +140,9 @@ def ask(
                 web.store.forget(url)
             if is_passing and attempt < web.params.attempts:
                 put_off.append(url)
+            elif is_passing and web.store.earlier(url):
+                web.store.put_back(url, answer.reason)
+                yield _read(url, form, web.store)[0]
             else:
                 yield answer
         waiting = put_off

@@ -24,6 +24,9 @@ Fault = Literal[
     "truncated",
 ]
 
+NO_PICTURE = frozenset({"empty", "not_an_image", "truncated"})
+"""Faults of what the bytes are, whatever the limits."""
+
 JPEG_QUALITY = 90
 MAX_DRAWN_COLOURS = 256
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from imf_core.config import FetchParams
 from imf_core.errors import NetworkError
 from imf_core.web.client import WebClient
+from imf_core.web.faults import Fault
 from imf_core.web.store import Stored, WebStore
 
 LOOK_AHEAD = 1024
@@ -33,8 +34,9 @@ def fetch_into(
 ) -> None:
     """Runs an event loop until every URL has an outcome in the store.
 
-    Asked for is what the store does not hold, and what failed in an earlier run for a reason that
-    may have passed or that the parameters have changed.
+    Asked for is what the store does not hold or has set aside, and what failed in an earlier run
+    for a reason that may have passed or that the parameters have changed. What was set aside is put
+    back where asking again brings nothing.
 
     Args:
         store: What was fetched before, and will be after.
@@ -46,8 +48,8 @@ def fetch_into(
 
     Raises:
         ConfigError: If the mirror is neither a folder nor an http(s) URL.
-        NetworkError: If a host that had answered was given up, or none answers; what was fetched
-            is in the store.
+        NetworkError: If a host that had answered was given up, or none answers, and something is
+            left of which nothing is known from before; what was fetched is in the store.
         OSError: If the disk is full.
     """
     client = WebClient(params, mirror, store.answered)
@@ -59,8 +61,8 @@ def fetch_into(
         counts = Counter(client.left.values())
         told = "; ".join(f"{why}: {number} files left" for why, number in counts.items())
         raise NetworkError(
-            f"{told}; run `dvc repro` later to go on where this run stopped, or take the addresses "
-            "out if the host is gone for good"
+            f"{told}; the next run goes on where this one stopped; if the host is gone for good, "
+            "take the addresses out"
         )
 
 
@@ -93,6 +95,9 @@ async def _fetch_all(
             fault = None if is_here else await client.fetch(url, target, max_bytes=max_bytes)
             if fault is None:
                 await asyncio.to_thread(store.put_file, url, target)
+            elif _still_holds(store.earlier(url), fault):
+                store.put_back(url, fault.reason)
+                client.left.pop(url, None)
             elif url not in client.left:  # what was left is as good as not asked for
                 store.put_fault(url, fault, _terms(fault.status, params, max_bytes))
                 if is_new and fault.status == "unreachable" and not store.answered:
@@ -118,6 +123,16 @@ async def _fetch_all(
     _require_network(store, unheard)
 
 
+def _still_holds(earlier: Stored | None, fault: Fault) -> bool:
+    """Says whether what was known before outweighs a fault met in asking again.
+
+    Content gives way to content, and to the word of its host that it is gone, alone.
+    """
+    if earlier is None:
+        return False
+    return not fault.is_final or (earlier.status == "ok" and fault.status != "not_found")
+
+
 def _require_network(store: WebStore, unheard: list[str]) -> None:
     """Raises if no host answers, and leaves the URLs as if they had never been asked for.
 
@@ -129,8 +144,8 @@ def _require_network(store: WebStore, unheard: list[str]) -> None:
             store.forget(url)
         raise NetworkError(
             f"no host on the web answers, not one of {len(unheard)} files could be had; "
-            "restore the connection and run `dvc repro` again, or set IMF_MIRROR (a proxy that the "
-            "environment names is not used), or take the addresses out if they are dead"
+            "the next run asks again; restore the connection before, or set IMF_MIRROR (a proxy "
+            "that the environment names is not used), or take the addresses out if they are dead"
         )
 
 

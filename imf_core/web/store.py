@@ -3,12 +3,14 @@
 A folder of resumable work outside DVC's outs. A file waits in `incoming` until its row is there,
 one row per commit, so that a killed run loses nothing that it had finished. Equal content is kept
 once.
+
+An outcome may be set aside, to be asked for again. It is put back where asking brings nothing, so
+that nothing is lost to a network that is down or a host that has a bad day.
 """
 
-import errno
 import os
-import sqlite3
-import threading
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -17,22 +19,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from imf_core.artifacts import file_sha256
-from imf_core.errors import DataError
 from imf_core.web.faults import Fault
+from imf_core.web.index import COLUMNS, Index
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS outcomes (
-    url TEXT PRIMARY KEY,
-    status TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    fetched_at TEXT NOT NULL,
-    sha256 TEXT,
-    bytes INTEGER,
-    is_final INTEGER NOT NULL,
-    terms TEXT NOT NULL,
-    run TEXT NOT NULL
-) WITHOUT ROWID
-"""
+_READ = (
+    "SELECT known.status, known.reason, known.fetched_at, known.sha256, known.bytes, "
+    "known.is_final, known.terms, known.run, earlier.sha256 "
+    "FROM {table} AS known LEFT JOIN earlier USING (url) WHERE url = ?"
+)
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -42,12 +37,14 @@ class Stored:
     Attributes:
         status: "ok", or that of the `Fault`.
         reason: Of the fault, "" where there is none.
-        fetched_at: UTC in ISO 8601, to the second.
+        fetched_at: When this outcome first came, UTC in ISO 8601, to the second. To be told the
+            same again leaves it.
         path: The content; None unless ok.
         sha256: Of the content; None unless ok.
         is_final: Whether the fault is one that asking again under the same terms will not mend.
         terms: The parameters that the fault depends on.
         is_of_this_run: Whether it came about since the store was opened.
+        is_replacement: Whether it is content that came in the place of other content.
     """
 
     status: str
@@ -58,6 +55,7 @@ class Stored:
     is_final: bool
     terms: str
     is_of_this_run: bool
+    is_replacement: bool
 
 
 class WebStore:
@@ -65,6 +63,7 @@ class WebStore:
 
     Attributes:
         answered: Hosts, as `name:port`, that have answered since the store was opened.
+        asked_in_vain: Reason -> number of outcomes put back for it since the store was opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,22 +77,13 @@ class WebStore:
         """
         self._folder = folder
         self._run = os.urandom(8).hex()
-        self._lock = threading.Lock()
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
         for stray in self._incoming.glob("*.partial"):  # of a killed run; these do not go on
             stray.unlink()
         self.answered: set[str] = set()
-        self._index = sqlite3.connect(
-            folder / "index.sqlite", timeout=60.0, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._execute("PRAGMA journal_mode = WAL")
-            self._execute("PRAGMA synchronous = NORMAL")
-            self._execute(_SCHEMA)
-        except (DataError, OSError):
-            self._index.close()
-            raise
+        self.asked_in_vain: Counter[str] = Counter()
+        self._index = Index(folder / "index.sqlite")
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -109,21 +99,15 @@ class WebStore:
         self._index.close()
 
     def get(self, url: str) -> Stored | None:
-        """Returns the last outcome of `url`; None before the first, or if its file is gone."""
-        rows = self._execute(
-            "SELECT status, reason, fetched_at, sha256, bytes, is_final, terms, run "
-            "FROM outcomes WHERE url = ?",
-            url,
-        )
-        if not rows:
-            return None
-        ((status, reason, fetched_at, digest, size, is_final, terms, run),) = rows
-        path = None if digest is None else self._blob(digest)
-        if path is not None and not (path.is_file() and path.stat().st_size == size):
-            return None
-        return Stored(
-            status, reason, fetched_at, path, digest, bool(is_final), terms, run == self._run
-        )
+        """Returns the last outcome of `url`.
+
+        It is None before the first, while it is set aside, or if its file is gone.
+        """
+        return self._stored(self._index.execute(_READ.format(table="outcomes"), url))
+
+    def earlier(self, url: str) -> Stored | None:
+        """Returns the outcome of `url` that was last set aside, None where there is none."""
+        return self._stored(self._index.execute(_READ.format(table="earlier"), url))
 
     def incoming(self, url: str) -> Path:
         """Returns where the content of `url` is to be written before it is put in."""
@@ -142,9 +126,57 @@ class WebStore:
         """Notes why there is no content of `url`, and the parameters that this depends on."""
         self._put(url, fault.status, fault.reason, None, None, fault.is_final, terms)
 
+    def put_back(self, url: str, reason: str) -> None:
+        """Lets the earlier outcome of `url` hold again, as old as it was.
+
+        Args:
+            url: Was set aside.
+            reason: Why asking again brought nothing.
+        """
+        columns = COLUMNS.replace("run", "?")
+        self._index.execute(
+            f"INSERT OR REPLACE INTO outcomes SELECT {columns} FROM earlier WHERE url = ?",
+            self._run,
+            url,
+        )
+        self.asked_in_vain[reason] += 1
+
+    @property
+    def warning(self) -> str:
+        """What whoever runs a stage should know of what was put back, "" where nothing was."""
+        told = ", ".join(f"{why}: {count}" for why, count in self.asked_in_vain.most_common(3))
+        return told and (
+            f"warning: {self.asked_in_vain.total()} files or answers were asked for again in vain, "
+            f"what was known of them before still holds ({told})"
+        )
+
     def forget(self, url: str) -> None:
         """Drops the outcome of `url`, so that it is asked for again: what came was no answer."""
-        self._execute("DELETE FROM outcomes WHERE url = ?", url)
+        self._index.execute("DELETE FROM outcomes WHERE url = ?", url)
+
+    def set_aside(self, urls: Iterable[str]) -> int:
+        """Has the next run that needs them ask for `urls` again, and returns how many it knew."""
+        return sum(self._set_aside("url = ?", url) for url in urls)
+
+    def set_aside_failed(self) -> int:
+        """Has asked again for what has failed for good, and returns how much that is.
+
+        What has failed for a reason that may pass is asked for again in any case.
+        """
+        return self._set_aside("status != 'ok'")
+
+    def set_aside_older_than(self, moment: datetime) -> int:
+        """Has asked again for what was last asked for before, and returns how much that is."""
+        before = moment.astimezone(UTC).strftime(_TIME)
+        return self._set_aside("coalesce(asked_at, fetched_at) < ?", before)
+
+    def _set_aside(self, condition: str, *values: object) -> int:
+        """Moves outcomes, copying before deleting: a kill in between loses nothing."""
+        some = f"FROM outcomes WHERE is_final AND {condition}"
+        ((count,),) = self._index.execute(f"SELECT count(*) {some}", *values)
+        self._index.execute(f"INSERT OR REPLACE INTO earlier SELECT {COLUMNS} {some}", *values)
+        self._index.execute(f"DELETE {some}", *values)
+        return int(count)
 
     def _put(
         self,
@@ -156,27 +188,38 @@ class WebStore:
         is_final: bool,
         terms: str,
     ) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        row = (url, status, reason, now, digest, size, is_final, terms, self._run)
-        self._execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *row)
+        now = datetime.now(UTC).strftime(_TIME)
+        told = (url, status, reason, digest)
+        is_same = "WHERE url = ?1 AND status = ?2 AND reason = ?3 AND sha256 IS ?4"
+        before = self._index.execute(
+            f"SELECT fetched_at FROM outcomes {is_same} "
+            f"UNION ALL SELECT fetched_at FROM earlier {is_same}",
+            *told,
+        )
+        since = before[0][0] if before else now
+        row = (url, status, reason, since, digest, size, is_final, terms, self._run, now)
+        places = ", ".join("?" * len(row))
+        self._index.execute(f"INSERT OR REPLACE INTO outcomes ({COLUMNS}) VALUES ({places})", *row)
 
-    def _execute(self, statement: str, *values: object) -> list[Any]:
-        """Runs one statement, a commit of its own, and returns its rows.
-
-        Raises:
-            OSError: If the disk is full.
-            DataError: If the index is damaged.
-        """
-        try:
-            with self._lock:
-                return self._index.execute(statement, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise OSError(errno.ENOSPC, "the disk is full", str(self._folder)) from error
-            raise DataError(
-                f"{self._folder / 'index.sqlite'} cannot be used ({error}); delete the folder "
-                f"{self._folder} to fetch anew"
-            ) from error
+    def _stored(self, rows: list[Any]) -> Stored | None:
+        """Reads a row, if there is one; content that is gone or cut short is none."""
+        if not rows:
+            return None
+        ((status, reason, fetched_at, digest, size, is_final, terms, run, replaced),) = rows
+        path = None if digest is None else self._blob(digest)
+        if path is not None and not (path.is_file() and path.stat().st_size == size):
+            return None
+        return Stored(
+            status,
+            reason,
+            fetched_at,
+            path,
+            digest,
+            bool(is_final),
+            terms,
+            is_of_this_run=run == self._run,
+            is_replacement=None not in (digest, replaced) and digest != replaced,
+        )
 
     def _blob(self, digest: str) -> Path:
         return self._folder / "blobs" / digest[:2] / digest

@@ -20,7 +20,7 @@ from imf_core.data.registry import (
     SourceArchive,
     SourceFile,
 )
-from imf_core.errors import DataError
+from imf_core.errors import DataError, NetworkError
 
 CONTENT = b"a\tr\tb\n"
 
@@ -220,8 +220,20 @@ def test_all_missing_files_are_named_and_the_others_are_kept(
 def test_an_unreachable_server_is_an_error_with_a_remedy(
     source: SourceFile, download: Download
 ) -> None:
-    with pytest.raises(DataError, match=r"127\.0\.0\.1:9: .*\(no connection\).*set IMF_MIRROR"):
+    told = r"127\.0\.0\.1:9: .*\(no connection\); try again later, or set IMF_MIRROR"
+    with pytest.raises(NetworkError, match=told):
         download("http://127.0.0.1:9", files=[source])
+
+
+def test_a_fault_that_does_not_pass_is_one_of_the_data_though_others_pass(
+    download: Download, server: str
+) -> None:
+    urls = ("http://127.0.0.1:9/train.txt", f"{server}/valid.txt")
+    sources = [
+        SourceFile.model_validate({**pinned(url, CONTENT), "save_as": url[-9:]}) for url in urls
+    ]
+    with pytest.raises(DataError, match=r"\(no connection\); .*valid\.txt .*\(HTTP 404\)"):
+        download(None, files=sources, allowed_private_hosts=["127.0.0.1"])
 
 
 def archive_of(files: dict[str, bytes]) -> bytes:

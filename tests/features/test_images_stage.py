@@ -27,7 +27,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return made
 
 
-def test_what_the_web_may_mend_is_told_with_the_folder_to_delete(
+def test_what_the_web_may_mend_is_told_with_the_command_that_has_it_asked_again(
     place: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, text, half = (f"{WEB}/{name}" for name in ("good.png", "text.png", "half.png"))
@@ -36,16 +36,16 @@ def test_what_the_web_may_mend_is_told_with_the_folder_to_delete(
     place.put_on_web(half, picture(0, (200, 200))[:-200])
     place.list_sources([(0, good), (1, text), (2, half), (3, f"{WEB}/%2e%2e/a.png")])
     images.main()
-    told = "to ask again for what is refused, not_an_image, truncated: delete .imf/web"
+    told = "to ask again for what is refused, not_an_image, truncated: python -m stages.forget"
     assert told in capsys.readouterr().out
 
 
-def test_nothing_is_to_be_deleted_where_all_is_well(
+def test_nothing_is_to_be_forgotten_where_all_is_well(
     place: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.list_sources([(0, place.put_on_web(f"{WEB}/a.png", picture(0)))])
     images.main()
-    assert "delete" not in capsys.readouterr().out
+    assert "forget" not in capsys.readouterr().out
 
 
 def test_the_stage_fails_where_nobody_answers(

@@ -1,11 +1,17 @@
 """The pipeline flow with the real DVC and a real server on a tiny graph."""
 
+import json
 from uuid import UUID
 
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 from prefect.client.schemas.objects import State
 from workspace import Workspace
 
@@ -48,6 +54,27 @@ def test_stages_run_once_are_cached_then_and_restored_when_a_parameter_comes_bac
         learned = name in {"train", "evaluate", "predict"}
         assert state.name == ("Completed" if learned else "Cached")
         assert back[name].name == ("Restored" if learned else "Cached")
+
+
+def artifacts(state: State) -> dict[str, str]:
+    """Returns the text of each artifact of a flow run."""
+    run = UUID(str(state.state_details.flow_run_id))
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
+        )
+    return {str(artifact.key): str(artifact.data) for artifact in found}
+
+
+def test_the_page_of_a_run_shows_metrics_with_their_change_predictions_and_the_audit(
+    copied: Workspace,
+) -> None:
+    metrics = copied.folder / "results/evaluation/metrics.json"
+    mrr = 100 * json.loads(metrics.read_text())["test"]["mrr"]
+    shown = artifacts(pipeline(return_state=True))
+    assert f"| **full model** | {mrr:.1f} (±0.0) |" in shown["metrics"]
+    assert "137 entities, 9 relations" in shown["audit"]
+    assert "| Fact | Probability |" in shown["predictions"]
 
 
 def test_the_message_of_a_stage_is_its_outs_hashes(copied: Workspace) -> None:

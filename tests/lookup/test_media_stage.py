@@ -2,6 +2,8 @@
 
 import io
 import shutil
+import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from wikimedia import Wikimedia, entity, statement
 
 from imf_core.artifacts import read_parquet
 from imf_core.errors import ConfigError
+from imf_core.web.store import WebStore
 from stages import download, images, media, prepare, text_features
 
 PROJECT = Path(__file__).parents[2]
@@ -95,3 +98,26 @@ def test_what_was_looked_up_becomes_images_and_text_features(
     texts = read_parquet(project / "data/features/text.parquet")["is_present"].to_pylist()
     present = [label for label, is_present in zip(labels, texts, strict=True) if is_present]
     assert present == ["Q1", "Q2"]
+
+
+def test_the_same_answers_leave_the_same_bytes_though_they_are_asked_for_again(
+    project: Path, world: Wikimedia, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add(*(entity(f"Q{i}", f"n{i}", f"d{i}", [statement(f"{i}.jpg")]) for i in (1, 2)))
+    monkeypatch.setenv("IMF_MIRROR", world.url)
+    change(project, media={"source": "wikidata"}, fetch={"contact": "someone@example.org"})
+
+    def run() -> dict[str, bytes]:
+        media.main()
+        return {path.name: path.read_bytes() for path in (project / "data/media").iterdir()}
+
+    first, asked = run(), len(world.asked)
+    with sqlite3.connect(project / ".imf/web/index.sqlite") as index:
+        index.execute("UPDATE outcomes SET fetched_at = '2020-01-01T00:00:00Z'")
+    index.close()
+    old = run()
+    assert old["manifest.parquet"] != first["manifest.parquet"]
+    with WebStore(project / ".imf/web") as store:
+        store.set_aside_older_than(datetime.now(UTC) + timedelta(days=1))
+    assert run() == old
+    assert len(world.asked) == 2 * asked

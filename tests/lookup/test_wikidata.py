@@ -1,6 +1,7 @@
 """Questions to Wikidata and what is made of its answers."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from wikimedia import Wikimedia, entity, statement, terms
@@ -198,3 +199,17 @@ def test_the_contact_stands_in_every_request(world: Wikimedia, web: Web) -> None
     look_up_items([Q42], "en", web)
     (agent,) = world.agents
     assert "someone@example.org" in agent
+
+
+def test_an_earlier_answer_holds_where_wikidata_refuses_to_the_end(
+    world: Wikimedia, make_web: Callable[..., Web]
+) -> None:
+    world.add(entity("Q42", "Adams"))
+    look_up_items([Q42], "en", make_web())
+    web = make_web()
+    web.store.set_aside_older_than(datetime.now(UTC) + timedelta(days=1))
+    world.replies[HOST] = [(200, {}, LAG)] * 3
+    answer = look_up_items([Q42], "en", web)[Q42]
+    assert answer.item is not None
+    assert len(world.asked) == 4
+    assert "in vain" in web.store.warning

@@ -249,7 +249,7 @@ def test_a_host_that_answered_and_fell_silent_fails_the_run_at_its_end(
     with WebStore(tmp_path) as store:
         store.answered.add(dead.removeprefix("http://"))
         urls = [*(f"{dead}/{name}" for name in "abc"), f"{server.url}/a"]
-        with pytest.raises(NetworkError, match=r"did not answer for 0 s: 3 files left; run `dvc"):
+        with pytest.raises(NetworkError, match=r"did not answer for 0 s: 3 files left; the next"):
             fetch_all(store, urls)
         assert status(store, f"{server.url}/a") == "ok"
 

@@ -16,8 +16,9 @@ Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class LocalServer:
     """Serves `answers`; counts what is asked."""
 
-    def __init__(self, answers: dict[str, list[Answer] | Answering]) -> None:
+    def __init__(self, answers: dict[str, list[Answer] | Answering], port: int = 0) -> None:
         self.answers = answers
+        self.port = port
         self.asked: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
         self.most_at_once = 0
@@ -48,7 +49,7 @@ class LocalServer:
         application.router.add_get("/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_port=self.port > 0)
         await site.start()
         return int(site._server.sockets[0].getsockname()[1])
 

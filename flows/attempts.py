@@ -1,0 +1,44 @@
+"""How a task tries again after a fault that passes, and how it ends when its flow run is stopped.
+
+Prefect counts the tries; the pause before each is taken here, since Prefect's own cannot be
+interrupted.
+"""
+
+from collections.abc import Callable
+
+from prefect import get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import task_run
+from prefect.states import Cancelled
+
+from flows.children import Children
+from flows.faults import StageError, StoppedError
+
+RETRY_DELAYS_SECONDS = [30.0, 120.0, 600.0]
+"""Before each further try of what the network failed."""
+
+
+def has_passing_fault(_task: object, _run: object, state: State) -> bool:
+    """Says whether a task has failed for a reason that passes."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StageError) and error.is_passing
+
+
+def attempt(work: Callable[[], State], children: Children) -> State:
+    """Does the work of a task, after a pause if it is not the first try.
+
+    Args:
+        work: Returns the task's state.
+        children: The flow run's processes.
+
+    Returns:
+        The state that the work returns; Cancelled where the flow run was stopped meanwhile.
+    """
+    try:
+        if (earlier_tries := task_run.run_count - 1) > 0:
+            delay_seconds = RETRY_DELAYS_SECONDS[earlier_tries - 1]
+            get_run_logger().info("the network failed; trying again in %g s", delay_seconds)
+            children.pause(delay_seconds)
+        return work()
+    except StoppedError as error:
+        return Cancelled(message=str(error))

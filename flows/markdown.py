@@ -1,0 +1,25 @@
+"""Text of the user's graph and tables as Markdown, for the artifacts on a run's page."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~$])")
+
+
+def escape(text: str) -> str:
+    """Returns text that is shown as it stands, on one line: a name may hold anything."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lays out a table, its first column to the left and the others to the right.
+
+    Args:
+        titles: Of the columns.
+        rows: Cells that are Markdown already.
+
+    Returns:
+        Lines without an end.
+    """
+    marks = ["---", *["---:"] * (len(titles) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [titles, marks, *rows])

@@ -1,0 +1,59 @@
+"""The metrics of a run as Markdown, with what changed since the run before."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flows.markdown import table
+
+COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
+SIDES = ("tail", "head")
+
+_SPLITS = {
+    "test": "Test: filtered ranking over all entities, both directions, per cent",
+    "valid": "Valid: the model was selected on it, so these are optimistic",
+}
+
+Metrics = Mapping[str, Any]
+
+
+def metrics_table(before: Metrics | None, after: Metrics) -> str:
+    """Writes a table for test and one for valid.
+
+    Args:
+        before: What `results/evaluation/metrics.json` held before the run, None where there was
+            none.
+        after: What it holds now.
+
+    Returns:
+        Markdown; what was there before as well has its change in brackets, in points of a per cent.
+    """
+    parts = []
+    for split, title in _SPLITS.items():
+        earlier = dict(_rows((before or {}).get(split, {})))
+        rows = [
+            [title, *(_cell(metrics, earlier.get(title), key) for key in COLUMNS)]
+            for title, metrics in _rows(after[split])
+        ]
+        parts.append(f"{title}\n\n{table(['', *COLUMNS.values()], rows)}")
+    return "\n\n".join(parts)
+
+
+def _rows(metrics: Metrics) -> Iterator[tuple[str, Metrics]]:
+    """Yields the rows of a split: the heads alone, the full model, both directions of it."""
+    for name, value in metrics.items():
+        if isinstance(value, Mapping) and name not in SIDES:
+            yield f"{name} head alone", value
+    if metrics:
+        yield "**full model**", metrics
+    for side in SIDES:
+        if side in metrics:
+            yield f"asked for the {side}", metrics[side]
+
+
+def _cell(metrics: Metrics, before: Metrics | None, key: str) -> str:
+    """Writes a fraction in per cent and how far it is from the one before."""
+    now = f"{100 * metrics[key]:.1f}"
+    if before is None:
+        return now
+    change = f"{100 * (metrics[key] - before[key]):+.1f}"
+    return f"{now} ({'±0.0' if float(change) == 0 else change})"

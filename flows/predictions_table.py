@@ -1,0 +1,52 @@
+"""The facts that a run predicts as Markdown: the most probable one of each relation."""
+
+from pathlib import Path
+from typing import Any
+
+from flows.markdown import escape, table
+from imf_core.artifacts import read_parquet
+
+_SHARE = "share_"
+_SMALLEST_SHARE = 0.005
+_NEW = "new"
+"""What `known_in` says of a fact that neither valid nor test holds."""
+
+
+def predictions_table(path: Path, n: int) -> str:
+    """Writes the most probable fact of each relation, most probable first.
+
+    Args:
+        path: `results/predictions.parquet`.
+        n: Rows at most.
+
+    Returns:
+        Markdown. A fact is true where valid or test holds it, which the heads have not learned
+        from.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    best: dict[str, dict[str, Any]] = {}
+    for fact in read_parquet(path, ["relation", "probability", "known_in"]).to_pylist():
+        best.setdefault(fact["relation"], fact)
+    rows = [_row(fact) for fact in list(best.values())[:n]]
+    if not rows:
+        return "No fact is predicted."
+    return table(["Fact", "Probability", "Verdict", "Shares of the heads"], rows)
+
+
+def _row(fact: dict[str, Any]) -> list[str]:
+    """Writes the cells of one fact."""
+    names = (fact[f"{part}_name"] for part in ("head", "relation", "tail"))
+    shares = (
+        f"{key.removeprefix(_SHARE)} {value:.0%}"
+        for key, value in fact.items()
+        if key.startswith(_SHARE) and value >= _SMALLEST_SHARE
+    )
+    verdict = _NEW if fact["known_in"] == _NEW else f"true ({fact['known_in']})"
+    return [
+        " – ".join(map(escape, names)),
+        f"{fact['probability']:.2f}",
+        verdict,
+        ", ".join(shares),
+    ]

@@ -1,0 +1,71 @@
+"""What a refresh changed, as Markdown: warnings, the graph, the metrics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flows.graph_changes import compare, describe_changes
+from flows.graph_snapshot import Snapshot, take_snapshot
+from flows.markdown import escape
+from flows.metrics_table import metrics_table
+from flows.results_page import read_metrics
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a refresh may change, at one moment; None for what is not there.
+
+    Attributes:
+        graph: The graph and its media.
+        metrics: Of the last evaluation.
+    """
+
+    graph: Snapshot | None
+    metrics: Mapping[str, Any] | None
+
+
+def take_situation() -> Situation:
+    """Reads the situation of the working folder.
+
+    Raises:
+        DataError: If a file is damaged.
+    """
+    return Situation(take_snapshot(), read_metrics())
+
+
+def report(before: Situation, after: Situation, warnings: Sequence[str]) -> str:
+    """Words what changed.
+
+    Args:
+        before: Before the first stage ran.
+        after: After the last one that did.
+        warnings: What the stages warned of.
+    """
+    parts = []
+    if warnings:
+        parts.append("### Warnings\n\n" + "\n".join(f"- {escape(each)}" for each in warnings))
+    parts.append(f"### Graph\n\n{_graph(before.graph, after.graph)}")
+    parts.append(f"### Metrics\n\n{_metrics(before.metrics, after.metrics)}")
+    return "\n\n".join(parts)
+
+
+def _graph(before: Snapshot | None, after: Snapshot | None) -> str:
+    """Words what changed in the graph."""
+    if after is None:
+        return "The graph is not whole: a stage before training failed."
+    now = (
+        f"There are {len(after.facts):,} facts, {len(after.entities):,} entities and "
+        f"{len(after.relations):,} relations."
+    )
+    if before is None:
+        return f"There was no whole graph before to compare with. {now}"
+    return f"{describe_changes(compare(before, after))}\n\n{now}"
+
+
+def _metrics(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    """Words what changed in the metrics."""
+    if after is None:
+        return "There are none: a stage failed."
+    if before == after:
+        return "Nothing changed in the metrics."
+    return metrics_table(before, after)

@@ -1,0 +1,49 @@
+"""What flows show of a run is what the stages have written."""
+
+import pytest
+from prefect.exceptions import ParameterTypeError
+from workspace import Workspace
+
+from flows.audit_table import audit
+from flows.metrics_table import metrics_table
+from flows.predictions_table import predictions_table
+from flows.refresh import _has_asked, refresh
+from flows.refresh_report import report, take_situation
+from imf_core.artifacts import read_json
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_tables_take_what_the_stages_write(finished: Workspace) -> None:
+    results = finished.folder / "results"
+    told = metrics_table(None, read_json(results / "evaluation/metrics.json"))
+    heads = [f"| {name} head alone | " for name in ("structural", "visual", "textual", "fused")]
+    assert all(told.count(title) == 2 for title in [*heads, "| **full model** | "])
+    assert audit(read_json(results / "data.json")).startswith("**folder**: 137 entities, 9 rel")
+    lines = predictions_table(results / "predictions.parquet", 1).splitlines()
+    assert len(lines) == 3
+
+
+def test_a_run_is_compared_with_itself_or_with_nothing(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    now = take_situation()
+    assert now.graph is not None
+    assert now.graph.entities["images"].to_pylist().count("") == 130
+    assert "Nothing changed in the metrics." in report(now, now, [])
+    monkeypatch.chdir(finished.folder / "examples")
+    nothing = take_situation()
+    assert "There was no whole graph before to compare with." in report(nothing, now, [])
+    assert "There are none: a stage failed." in report(now, nothing, [])
+
+
+def test_a_run_without_the_web_forces_no_stage_of_it(finished: Workspace) -> None:
+    for path in ("data/media/manifest.parquet", "data/images/sources.parquet", "nowhere.parquet"):
+        assert not _has_asked(finished.folder / path)
+
+
+@pytest.mark.parametrize("days", [0, 3651, "often"])
+def test_a_number_of_days_out_of_bounds_is_refused(days: object) -> None:
+    with pytest.raises(ParameterTypeError, match="stale_after_days"):
+        refresh.validate_parameters({"stale_after_days": days})

@@ -1,0 +1,140 @@
+"""Metrics, predictions and the audit as Markdown."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from flows.audit_table import audit
+from flows.markdown import escape, table
+from flows.metrics_table import metrics_table
+from flows.predictions_table import predictions_table
+from imf_core.artifacts import write_parquet
+
+
+def figures(mrr: float) -> dict[str, Any]:
+    return {"mrr": mrr, "hits_at_1": 0.25, "hits_at_3": 0.5, "hits_at_10": 1.0, "mean_rank": 2.0}
+
+
+@pytest.fixture
+def metrics() -> dict[str, Any]:
+    split = {**figures(0.5), "head": figures(0.4), "tail": figures(0.6), "visual": figures(0.1)}
+    return {"valid": split, "test": copy.deepcopy(split)}
+
+
+def rows(markdown: str) -> list[str]:
+    return [line for line in markdown.splitlines() if line.startswith("| ")]
+
+
+def test_metrics_without_an_earlier_run_have_no_changes(metrics: dict[str, Any]) -> None:
+    told = metrics_table(None, metrics)
+    assert "(" not in told
+    assert rows(told)[2:6] == [
+        "| visual head alone | 10.0 | 25.0 | 50.0 | 100.0 |",
+        "| **full model** | 50.0 | 25.0 | 50.0 | 100.0 |",
+        "| asked for the tail | 60.0 | 25.0 | 50.0 | 100.0 |",
+        "| asked for the head | 40.0 | 25.0 | 50.0 | 100.0 |",
+    ]
+
+
+def test_changes_of_metrics_are_signed_points(metrics: dict[str, Any]) -> None:
+    before = copy.deepcopy(metrics)
+    before["test"]["mrr"], before["test"]["hits_at_1"] = 0.487, 0.27
+    assert "| **full model** | 50.0 (+1.3) | 25.0 (-2.0) | 50.0 (±0.0) |" in metrics_table(
+        before, metrics
+    )
+
+
+def test_a_head_that_is_new_has_no_change(metrics: dict[str, Any]) -> None:
+    before = copy.deepcopy(metrics)
+    del before["test"]["visual"]
+    assert "| visual head alone | 10.0 | 25.0 | 50.0 | 100.0 |" in metrics_table(before, metrics)
+
+
+def fact(relation: str, probability: float, known_in: str = "new") -> dict[str, object]:
+    return {
+        "head_name": "a|b",
+        "relation": relation,
+        "relation_name": f"is {relation}",
+        "tail_name": "<c>",
+        "probability": probability,
+        "known_in": known_in,
+        "share_structural": 0.996,
+        "share_visual": 0.004,
+    }
+
+
+def test_the_best_fact_of_each_relation_is_shown(tmp_path: Path) -> None:
+    facts = [fact("r", 0.9), fact("r", 0.8), fact("s", 0.7, "test"), fact("t", 0.6)]
+    write_parquet(tmp_path / "predictions.parquet", pa.Table.from_pylist(facts))
+    assert rows(predictions_table(tmp_path / "predictions.parquet", 2))[2:] == [
+        "| a\\|b – is r – \\<c\\> | 0.90 | new | structural 100% |",
+        "| a\\|b – is s – \\<c\\> | 0.70 | true (test) | structural 100% |",
+    ]
+
+
+def test_where_nothing_is_predicted_that_is_said(tmp_path: Path) -> None:
+    empty = pa.Table.from_pylist([fact("r", 0.9)]).slice(0, 0)
+    write_parquet(tmp_path / "predictions.parquet", empty)
+    assert predictions_table(tmp_path / "predictions.parquet", 2) == "No fact is predicted."
+
+
+LEAKS = ("in_train", "symmetric_copies", "inverse_copies", "duplicate_copies", "given_away")
+OTHERS = ("pairs_linked_in_train", "entities_unseen_in_train", "relations_unseen_in_train")
+
+
+@pytest.fixture
+def data() -> dict[str, Any]:
+    has = {f"with_{key}": 1 for key in ("name", "description", "image_source")}
+    shares = {f"share_{key}": 0.5 for key in has}
+    return {
+        "dataset": "mine",
+        "valid_source": "held out of train",
+        "test_source": "as given",
+        "entities": {"total": 2_000, **has, **shares, "with_none_of_these": 1},
+        "relations": {"total": 3, "symmetric": 1, "inverse_pairs": 0, "duplicate_pairs": 0},
+        "facts": {"train": 8_000, "valid": 10, "test": 20},
+        "source": {
+            "duplicate_lines": {"train": 0},
+            **dict.fromkeys([f"{split}_facts_dropped" for split in ("train", "valid", "test")], 0),
+        },
+        "leaks": {f"{split}_{key}": 0 for split in ("valid", "test") for key in LEAKS + OTHERS},
+        "ignored": dict.fromkeys(
+            [
+                "blank_lines",
+                "texts_of_unknown_labels",
+                "repeated_text_lines",
+                "empty_texts",
+                "images_of_unknown_entities",
+                "repeated_image_lines",
+            ],
+            0,
+        ),
+    }
+
+
+def test_a_clean_graph_is_said_to_be_clean(data: dict[str, Any]) -> None:
+    told = audit(data)
+    assert "**mine**: 2,000 entities, 3 relations, 8,000 train / 10 valid / 20 test facts" in told
+    assert "Nothing leaks" in told
+    assert "Left out: nothing." in told
+
+
+def test_leaks_and_what_was_left_out_are_counted(data: dict[str, Any]) -> None:
+    data["leaks"] |= {"test_symmetric_copies": 7, "test_given_away": 7}
+    data["source"]["duplicate_lines"]["train"] = 1_200
+    data["ignored"]["blank_lines"] = 4
+    told = audit(data)
+    assert "| Facts of | valid (10) | test (20) |" in told
+    assert "| by a symmetric relation | 0 | 7 |\n| **given away by train in all** | 0 | 7 |" in told
+    assert "Left out: 1,200 lines that repeat a fact of their split, 4 blank lines." in told
+
+
+def test_a_name_is_shown_as_it_stands_on_one_line() -> None:
+    assert escape("a |\n*b* `c`") == "a \\| \\*b\\* \\`c\\`"
+
+
+def test_a_table_has_its_first_column_to_the_left() -> None:
+    assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"

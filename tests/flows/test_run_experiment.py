@@ -1,0 +1,145 @@
+"""One experiment without a server: its result, its failure and its end by force."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from workspace import Workspace
+
+from flows.children import Children
+from flows.comparison import compare, write_page
+from flows.faults import FlowError
+from flows.git import Experiment, git, list_experiments
+from flows.promote import check_nothing_is_lost, find_experiment
+from flows.run_experiment import run_experiment
+from flows.workspace import locked_workspace
+
+# DVC and the libraries below it warn of their own deprecations.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+FOLDER = Path(".dvc/tmp/imf-experiments/x")
+
+START = """
+import logging, sys
+from pathlib import Path
+from flows.children import Children
+from flows.run_experiment import run_experiment
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+with Children() as children:
+    changes = {"train.epochs": 100000, "train.patience": 100000}
+    folder = Path(sys.argv[1])
+    run_experiment("x", changes, "train", folder, {}, children, logging.getLogger(), print)
+"""
+
+
+def run(changes: dict[str, Any], target: str | None = "train") -> dict[str, Any]:
+    with Children() as children:
+        log = logging.getLogger("test")
+        return run_experiment("x", changes, target, FOLDER, {}, children, log, lambda bar: None)
+
+
+def working_in(folder: Path) -> list[psutil.Process]:
+    """Lists the processes, but for this one, whose working folder is in another."""
+    processes = psutil.process_iter(["cwd"])
+    there = [each for each in processes if (each.info["cwd"] or "").startswith(str(folder))]
+    return [process for process in there if process.pid != os.getpid()]
+
+
+def pretend(name: str, base: str = "HEAD") -> Experiment:
+    """Makes an experiment that has the files of a commit."""
+    tree, baseline = git("rev-parse", f"{base}^{{tree}}", "HEAD").split()
+    commit = git("commit-tree", tree, "-p", baseline, "-m", name).strip()
+    experiment = Experiment(name, baseline, commit)
+    git("update-ref", experiment.ref, commit)
+    return experiment
+
+
+def test_an_experiment_runs_beside_a_run_that_holds_the_workspace_and_leaves_it_alone(
+    copied: Workspace,
+) -> None:
+    Path("flows/output.py").write_text(Path("flows/output.py").read_text() + "# mine\n")
+    files = [Path("params.yaml"), Path("dvc.lock"), Path(".git/HEAD"), Path("flows/output.py")]
+
+    def state() -> tuple[object, ...]:
+        return [(file.stat().st_ino, file.stat().st_mtime_ns) for file in files], git("status")
+
+    before = state()
+    with locked_workspace("pipeline", print):
+        metrics = run({"fusion.rank": 4})
+    assert state() == before
+    assert metrics["valid_mrr"] > 0
+    (made,) = list_experiments()
+    assert made.name == "x"
+    changed = git("diff", "--name-only", "HEAD", made.commit).split()
+    assert changed == ["dvc.lock", "flows/output.py", "params.yaml"]
+    assert git("diff", "HEAD", made.commit, "--", "params.yaml").count("\n+ ") == 1
+    assert not FOLDER.exists()
+    # Test is not scored, and the baseline's scores do not pass for the experiment's.
+    shown = json.loads(copied.dvc("exp", "diff", "--json", "--all", "HEAD", "x").stdout)
+    test_mrr = shown["metrics"]["results/evaluation/metrics.json"]["test.mrr"]
+    assert test_mrr["new"] is None
+
+
+def test_an_experiment_that_is_killed_leaves_no_process_and_no_copy(copied: Workspace) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, str(FOLDER)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    said = next(line for line in process.stdout if "training on" in line)
+    assert "373 rows" in said
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    while FOLDER.exists() or working_in(copied.folder):
+        time.sleep(0.1)
+    assert git("status", "--short") == ""
+
+
+def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed(
+    copied: Workspace,
+) -> None:
+    made = pretend("x")
+    git("rm", "--quiet", "--cached", "dvc.lock")
+    git("commit", "-qm", "without results")
+    page = write_page("x", compare(made.commit))
+    assert "Beside the workspace's run, which is not committed" in page
+    assert page.count("| +0.0 |") == 8
+    assert "The parameters are the same" in page
+    Path("dvc.lock").unlink()
+    shutil.rmtree("results")
+    page = write_page("x", compare(made.commit))
+    assert "Nothing to compare with" in page
+    assert page.count("| test ") == 4
+
+
+def test_only_experiments_of_the_present_commit_can_be_promoted(copied: Workspace) -> None:
+    made = pretend("old")
+    assert find_experiment("old") == made
+    with pytest.raises(FlowError, match="no experiment new; those of the present commit: old"):
+        find_experiment("new")
+    git("commit", "-q", "--allow-empty", "-m", "later")
+    with pytest.raises(FlowError, match=f"old stems from commit {made.baseline[:7]}, but .* anew"):
+        find_experiment("old")
+
+
+def test_promoting_never_overwrites_what_is_nowhere_else(copied: Workspace) -> None:
+    made = pretend("x")
+    check_nothing_is_lost(made)
+    Path("dvc.lock").write_text(Path("dvc.lock").read_text() + "# run again\n")
+    Path("of-no-matter").touch()
+    check_nothing_is_lost(made)
+    copied.set_params({"fusion": {"rank": 9}})
+    with pytest.raises(FlowError, match=r"would be overwritten: params.yaml; commit them"):
+        check_nothing_is_lost(made)
+    git("stash", "--quiet")
+    pretend("kept", "stash@{0}")
+    git("stash", "pop", "--quiet")
+    check_nothing_is_lost(made)  # another experiment has just this

@@ -1,0 +1,42 @@
+"""With which status and message a stage ends."""
+
+import errno
+from collections.abc import Callable
+
+import pytest
+
+from imf_core.errors import DataError, NetworkError
+from stages.runner import run_stage
+
+
+def failing(error: Exception) -> Callable[[], None]:
+    def stage() -> None:
+        raise error
+
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(NetworkError("told"), 75), (DataError("told"), 1)],
+    ids=["a fault of the network", "any other fault of the user's"],
+)
+def test_a_fault_is_told_and_its_kind_is_the_status(
+    error: Exception, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_stage(failing(error))
+    assert ended.value.code == status
+    assert capsys.readouterr().err == "error: told\n"
+
+
+def test_a_full_disk_is_told_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_stage(failing(OSError(errno.ENOSPC, "no space", "data/raw")))
+    assert ended.value.code == 1
+    assert "the disk is full (writing data/raw); free some space" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_stage(failing(ZeroDivisionError()))
