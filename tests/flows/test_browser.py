@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -60,7 +61,7 @@ def shots(tmp_path: Path) -> Path:
 def open_form(page: Page, ui: RunningUI) -> Locator:
     """Opens the form of an experiment and returns the field of `fusion.rank`."""
     page.goto(f"/deployments/deployment/{ui.deployment('experiment').id}/run")
-    named = "//span[text()='Rank']/ancestor::div[.//input[@type='number']][1]//input"
+    named = "//span[text()='rank']/ancestor::div[.//input[@type='number']][1]//input"
     return page.locator(named).first
 
 
@@ -72,25 +73,22 @@ def test_an_experiment_is_entered_watched_and_its_result_is_read(
     rank.fill("64")
     page.screenshot(path=shots / "form.png")
     page.get_by_role("button", name="Submit").click()
-    page.wait_for_url("**/runs/flow-run/**")
-    run = UUID(page.url.rsplit("/", maxsplit=1)[1].split("?")[0])
+    page.get_by_role("link", name="fusion-rank-64").click(timeout=LONG_MILLISECONDS)
+    run = UUID(urlsplit(page.url).path.rsplit("/", maxsplit=1)[1])
     assert ui.client.read_flow_run(run).parameters["fusion"]["rank"] == 64
-    ui.final_state(run)
     expect(page.get_by_text("Completed").first).to_be_visible(timeout=LONG_MILLISECONDS)
-    page.wait_for_timeout(3000)
     page.screenshot(path=shots / "run.png")
-    page.get_by_role("tab", name="Artifacts").click()
-    page.wait_for_timeout(3000)
-    page.screenshot(path=shots / "artifacts.png")
-    (shots / "artifacts.html").write_text(page.content())
+    page.locator("#artifacts").click()
+    page.locator("a[href*=artifact]").last.click()
+    expect(page.get_by_role("cell", name="fusion.rank")).to_be_visible()
+    page.screenshot(path=shots / "artifact.png")
 
 
 def test_a_value_out_of_bounds_is_refused_in_the_form(
     ui: RunningUI, page: Page, shots: Path
 ) -> None:
-    rank = open_form(page, ui)
-    rank.fill("0")
+    open_form(page, ui).fill("0")
     page.get_by_role("button", name="Submit").click()
-    page.wait_for_timeout(4000)
+    refused = "Validation failed for field 'fusion.rank'. Failure reason: 0 is less than the"
+    expect(page.get_by_text(refused)).to_be_visible()
     page.screenshot(path=shots / "refused.png")
-    (shots / "refused.html").write_text(page.content())
