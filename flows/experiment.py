@@ -3,14 +3,14 @@
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from flows.children import Children
-from flows.comparison import compare, write_page
-from flows.experiment_tasks import name_this_run, run_as_task
-from flows.form import read_values
-from flows.git import list_experiments
-from flows.names import check_name, derive_name, reserved_name, with_counter
-from flows.reach import check_reach
-from flows.run_experiment import find_changes
+from flows.experiments.comparison import compare, write_page
+from flows.experiments.experiment_tasks import name_this_run, run_as_task
+from flows.experiments.form import read_values
+from flows.experiments.git import list_experiments
+from flows.experiments.names import check_name, derive_name, reserved_name, with_counter
+from flows.experiments.reach import check_reach
+from flows.experiments.run_experiment import find_changes
+from flows.processes.children import Children
 from imf_core.config import (
     DatasetParams,
     DecisionParams,

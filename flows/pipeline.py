@@ -5,11 +5,11 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.children import Children
-from flows.dag import read_dag
-from flows.results_page import read_metrics, show_results
-from flows.stage_tasks import run_stages
-from flows.workspace import locked_workspace
+from flows.pages.results_page import read_metrics, show_results
+from flows.processes.children import Children
+from flows.running.dag import read_dag
+from flows.running.stage_tasks import run_stages
+from flows.running.workspace import locked_workspace
 
 
 @flow(name="pipeline", persist_result=False)

@@ -5,14 +5,14 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.children import Children
-from flows.dag import read_dag
+from flows.experiments.git import Experiment, git, list_experiments, read_head
 from flows.faults import FlowError
-from flows.git import Experiment, git, list_experiments, read_head
-from flows.results_page import read_metrics, show_results
-from flows.stage import LOCK_FILE
-from flows.stage_tasks import run_stages
-from flows.workspace import locked_workspace
+from flows.pages.results_page import read_metrics, show_results
+from flows.processes.children import Children
+from flows.running.dag import read_dag
+from flows.running.stage import LOCK_FILE
+from flows.running.stage_tasks import run_stages
+from flows.running.workspace import locked_workspace
 
 
 @flow(name="promote", persist_result=False)

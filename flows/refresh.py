@@ -15,15 +15,15 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.children import Children
-from flows.command import DVC
-from flows.dag import read_dag
 from flows.faults import FlowError, StageError, StoppedError
-from flows.output import failure_message, is_chatter
-from flows.refresh_report import Situation, report, take_situation
-from flows.stage import Finished, read_hashes
-from flows.stage_tasks import run_stages
-from flows.workspace import locked_workspace
+from flows.pages.refresh_report import Situation, report, take_situation
+from flows.processes.children import Children
+from flows.processes.command import DVC
+from flows.processes.output import failure_message, is_chatter
+from flows.running.dag import read_dag
+from flows.running.stage import Finished, read_hashes
+from flows.running.stage_tasks import run_stages
+from flows.running.workspace import locked_workspace
 from imf_core.artifacts import read_parquet
 
 _ANSWERS = {

@@ -15,7 +15,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
-from flows.schedules import read_schedules, wait_for_due_runs
+from flows.server.schedules import read_schedules, wait_for_due_runs
 
 DESCRIPTION = Path("prefect.yaml")
 REGISTERED = Path(".imf/prefect/prefect.yaml")

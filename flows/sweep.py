@@ -10,18 +10,18 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.children import Children
-from flows.experiment_tasks import name_this_run, run_as_task
+from flows.experiments.experiment_tasks import name_this_run, run_as_task
+from flows.experiments.form import check_values, read_values
+from flows.experiments.git import list_experiments
+from flows.experiments.names import Reservation, check_name, reserved_name
+from flows.experiments.reach import check_reach
+from flows.experiments.run_experiment import apply_changes, flatten
+from flows.experiments.state import state_folder
 from flows.faults import FlowError, StageError
-from flows.form import check_values, read_values
-from flows.git import list_experiments
-from flows.names import Reservation, check_name, reserved_name
-from flows.reach import check_reach
-from flows.run_experiment import apply_changes, flatten
-from flows.space import Choice, Range, Space, check_space, count_grid
-from flows.state import state_folder
-from flows.study import SamplerName, Study, Trial
-from flows.sweep_table import describe, find_best, show_table
+from flows.processes.children import Children
+from flows.sweeps.space import Choice, Range, Space, check_space, count_grid
+from flows.sweeps.study import SamplerName, Study, Trial
+from flows.sweeps.sweep_table import describe, find_best, show_table
 
 TARGET = "train"
 SELECTED_BY = "valid_mrr"

@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from flows.children import Children
 from flows.faults import FlowError
-from flows.parent import end_with_parent
-from flows.parts import Parts
+from flows.processes.children import Children
+from flows.processes.parent import end_with_parent
+from flows.server.parts import Parts
 
 HOME = Path(".imf/prefect")
 HOST = "127.0.0.1"
@@ -81,7 +81,7 @@ def run_parts(lock: int, port: int) -> None:
             )
             while not is_up(port):
                 parts.watch(0.2)
-            parts.run("leftovers", [*_PYTHON, "flows.leftovers"])
+            parts.run("leftovers", [*_PYTHON, "flows.server.leftovers"])
             parts.run("register", [*_PYTHON, "flows.register"])
             parts.start("worker", [*prefect, "worker", "start", "--pool", POOL])
             print(_READY.format(url=f"http://{HOST}:{port}", home=HOME), flush=True)

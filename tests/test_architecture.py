@@ -152,7 +152,7 @@ def test_live_metrics_are_logged_by_the_train_stage_alone() -> None:
 
 
 def test_stages_and_the_form_of_experiments_alone_read_the_parameter_file() -> None:
-    others = outside(CORE + FLOWS, "imf_core/config.py", "flows/form.py")
+    others = outside(CORE + FLOWS, "imf_core/config.py", "flows/experiments/form.py")
     readers = [file for file in others if "load_params" in (ROOT / file).read_text("utf-8")]
     assert readers == []
 

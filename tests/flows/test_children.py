@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from workspace import ROOT
 
-from flows.children import Children
 from flows.faults import StoppedError
+from flows.processes.children import Children
 
 # A shell that starts two more processes and says who they are; one of them ignores SIGTERM.
 FAMILY = """
@@ -108,7 +108,7 @@ def test_nothing_is_started_while_the_flow_is_being_stopped() -> None:
 def test_nothing_outlives_a_flow_that_is_killed(tmp_path: Path) -> None:
     mark = tmp_path / "restored"
     program = f"""
-from flows.children import Children
+from flows.processes.children import Children
 children = Children()
 child = children.start(["bash", "-c", {FAMILY!r}], after_stop=["touch", {str(mark)!r}])
 for line in child.lines():

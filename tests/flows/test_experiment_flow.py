@@ -13,14 +13,14 @@ from prefect.exceptions import PrefectHTTPStatusError
 from workspace import Workspace
 
 from flows.experiment import experiment
-from flows.form import read_values
-from flows.git import git, list_experiments
-from flows.names import RUNNING
+from flows.experiments.form import read_values
+from flows.experiments.git import git, list_experiments
+from flows.experiments.names import RUNNING
+from flows.experiments.state import state_folder
 from flows.promote import promote
-from flows.space import Choice
-from flows.state import state_folder
-from flows.study import Study
 from flows.sweep import sweep
+from flows.sweeps.space import Choice
+from flows.sweeps.study import Study
 
 # Prefect's server and the libraries below it warn of their own deprecations.
 pytestmark = [

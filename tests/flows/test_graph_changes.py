@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from flows.graph_changes import compare, describe_changes
-from flows.graph_snapshot import Snapshot
+from flows.pages.graph_changes import compare, describe_changes
+from flows.pages.graph_snapshot import Snapshot
 
 Facts = list[tuple[str, str, str]]
 BASE: Facts = [("a", "r", "b"), ("b", "r", "c")]

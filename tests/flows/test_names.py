@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.experiments.names import (
+    LONGEST,
+    RUNNING,
+    check_name,
+    derive_name,
+    reserved_name,
+    with_counter,
+)
 from flows.faults import FlowError
-from flows.names import LONGEST, RUNNING, check_name, derive_name, reserved_name, with_counter
 
 
 @pytest.fixture

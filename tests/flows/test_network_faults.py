@@ -9,9 +9,9 @@ from local_server import LocalServer
 from prefect.client.schemas.objects import State
 from workspace import ROOT, Workspace
 
-from flows import stage_tasks
-from flows.dag import read_dag
 from flows.pipeline import pipeline
+from flows.running import stage_tasks
+from flows.running.dag import read_dag
 from imf_core.artifacts import file_sha256
 
 # Prefect's server and the libraries below it warn of their own deprecations.
@@ -75,7 +75,7 @@ def test_a_stage_is_tried_again_once_its_host_is_back(
 
     watched = stage_tasks.run_stage.with_options(retry_condition_fn=bring_up)
     monkeypatch.setattr(stage_tasks, "run_stage", watched)
-    monkeypatch.setattr("flows.attempts.RETRY_DELAYS_SECONDS", [0.0])
+    monkeypatch.setattr("flows.running.attempts.RETRY_DELAYS_SECONDS", [0.0])
     # What follows has nothing to do with it.
     first = [stage for stage in read_dag(fresh.folder) if stage.name == "download"]
     monkeypatch.setattr("flows.pipeline.read_dag", lambda _: first)

@@ -5,7 +5,7 @@ import io
 import pytest
 from tqdm import tqdm
 
-from flows.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar
+from flows.processes.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar
 
 DVC_SAYS = "ERROR: failed to reproduce 'train': failed to run: python -m stages.train, exited with"
 

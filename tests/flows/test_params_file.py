@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tiny_world import ROOT
 
-from flows.params_file import write_values
+from flows.experiments.params_file import write_values
 from imf_core.config import read_yaml
 
 OURS = (ROOT / "params.yaml").read_text(encoding="utf-8")

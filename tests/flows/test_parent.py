@@ -6,7 +6,12 @@ import sys
 import psutil
 from running_ui import wait_until
 
-CHILD = "import time; from flows.parent import end_with_parent; end_with_parent(); time.sleep(600)"
+CHILD = """
+import time
+from flows.processes.parent import end_with_parent
+end_with_parent()
+time.sleep(600)
+"""
 PARENT = f"""
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], start_new_session=True)

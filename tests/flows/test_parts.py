@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.children import Children
 from flows.faults import FlowError
-from flows.parts import Parts
+from flows.processes.children import Children
+from flows.server.parts import Parts
 
 WAITING = [sys.executable, "-c", "import time; time.sleep(600)"]
 FAILING = [sys.executable, "-c", "print('the disk is full'); raise SystemExit(3)"]

@@ -4,11 +4,11 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from workspace import Workspace
 
-from flows.audit_table import audit
-from flows.metrics_table import metrics_table
-from flows.predictions_table import predictions_table
+from flows.pages.audit_table import audit
+from flows.pages.metrics_table import metrics_table
+from flows.pages.predictions_table import predictions_table
+from flows.pages.refresh_report import report, take_situation
 from flows.refresh import _has_asked, refresh
-from flows.refresh_report import report, take_situation
 from imf_core.artifacts import read_json
 
 pytestmark = pytest.mark.slow

@@ -20,10 +20,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import State
 from workspace import Workspace, make_workspace
 
-from flows import stage_tasks
-from flows.dag import read_dag
 from flows.refresh import refresh
-from flows.stage import read_hashes
+from flows.running import stage_tasks
+from flows.running.dag import read_dag
+from flows.running.stage import read_hashes
 from imf_core.artifacts import read_parquet
 
 # Prefect's server and the libraries below it warn of their own deprecations.

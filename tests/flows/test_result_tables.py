@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from flows.audit_table import audit
-from flows.markdown import escape, table
-from flows.metrics_table import metrics_table
-from flows.predictions_table import predictions_table
+from flows.pages.audit_table import audit
+from flows.pages.markdown import escape, table
+from flows.pages.metrics_table import metrics_table
+from flows.pages.predictions_table import predictions_table
 from imf_core.artifacts import write_parquet
 
 

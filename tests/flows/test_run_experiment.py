@@ -15,13 +15,13 @@ import psutil
 import pytest
 from workspace import Workspace
 
-from flows.children import Children
-from flows.comparison import compare, write_page
+from flows.experiments.comparison import compare, write_page
+from flows.experiments.git import Experiment, git, list_experiments
+from flows.experiments.run_experiment import run_experiment
 from flows.faults import FlowError
-from flows.git import Experiment, git, list_experiments
+from flows.processes.children import Children
 from flows.promote import check_nothing_is_lost, find_experiment
-from flows.run_experiment import run_experiment
-from flows.workspace import locked_workspace
+from flows.running.workspace import locked_workspace
 
 # DVC and the libraries below it warn of their own deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -31,8 +31,8 @@ FOLDER = Path(".dvc/tmp/imf-experiments/x")
 START = """
 import logging, sys
 from pathlib import Path
-from flows.children import Children
-from flows.run_experiment import run_experiment
+from flows.processes.children import Children
+from flows.experiments.run_experiment import run_experiment
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 with Children() as children:
     changes = {"train.epochs": 100000, "train.patience": 100000}
@@ -66,8 +66,15 @@ def pretend(name: str, base: str = "HEAD") -> Experiment:
 def test_an_experiment_runs_beside_a_run_that_holds_the_workspace_and_leaves_it_alone(
     copied: Workspace,
 ) -> None:
-    Path("flows/output.py").write_text(Path("flows/output.py").read_text() + "# mine\n")
-    files = [Path("params.yaml"), Path("dvc.lock"), Path(".git/HEAD"), Path("flows/output.py")]
+    Path("flows/processes/output.py").write_text(
+        Path("flows/processes/output.py").read_text() + "# mine\n"
+    )
+    files = [
+        Path("params.yaml"),
+        Path("dvc.lock"),
+        Path(".git/HEAD"),
+        Path("flows/processes/output.py"),
+    ]
 
     def state() -> tuple[object, ...]:
         return [(file.stat().st_ino, file.stat().st_mtime_ns) for file in files], git("status")
@@ -80,7 +87,7 @@ def test_an_experiment_runs_beside_a_run_that_holds_the_workspace_and_leaves_it_
     (made,) = list_experiments()
     assert made.name == "x"
     changed = git("diff", "--name-only", "HEAD", made.commit).split()
-    assert changed == ["dvc.lock", "flows/output.py", "params.yaml"]
+    assert changed == ["dvc.lock", "flows/processes/output.py", "params.yaml"]
     assert git("diff", "HEAD", made.commit, "--", "params.yaml").count("\n+ ") == 1
     assert not FOLDER.exists()
     # Test is not scored, and the baseline's scores do not pass for the experiment's.

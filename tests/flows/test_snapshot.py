@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from workspace import Workspace
 
+from flows.experiments.form import read_values
+from flows.experiments.git import git
+from flows.experiments.reach import check_reach
+from flows.experiments.run_experiment import apply_changes
+from flows.experiments.snapshot import keep_locked, taken_snapshot
 from flows.faults import FlowError
-from flows.form import read_values
-from flows.git import git
-from flows.reach import check_reach
-from flows.run_experiment import apply_changes
-from flows.snapshot import keep_locked, taken_snapshot
 
 # DVC and the libraries below it warn of their own deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

@@ -8,7 +8,7 @@ import yaml
 from tiny_world import ROOT
 
 from flows.faults import FlowError
-from flows.space import Choice, Range, Space, check_space, count_grid, list_grid
+from flows.sweeps.space import Choice, Range, Space, check_space, count_grid, list_grid
 
 BASE: Mapping[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 

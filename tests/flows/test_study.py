@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from flows.faults import FlowError
-from flows.space import Choice, Range
-from flows.study import SamplerName, Study
+from flows.sweeps.space import Choice, Range
+from flows.sweeps.study import SamplerName, Study
 
 SPACE = [
     Choice(key="model.modalities", values=[["structure"], ["text"]]),

@@ -11,7 +11,7 @@ from running_ui import RunningUI
 
 from flows.faults import FlowError
 from flows.register import keep_schedules
-from flows.schedules import read_schedules
+from flows.server.schedules import read_schedules
 from flows.ui import HOST, check_port
 
 slow = pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.workspace import locked_workspace
+from flows.running.workspace import locked_workspace
 
 
 @pytest.fixture(autouse=True)

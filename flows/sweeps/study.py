@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from flows.faults import FlowError
-from flows.space import Space, list_grid, make_distributions, read_values_of
+from flows.sweeps.space import Space, list_grid, make_distributions, read_values_of
 
 SamplerName = Literal["grid", "random", "tpe"]
 State = Literal["running", "completed", "failed"]

@@ -7,8 +7,8 @@ from typing import Any
 
 from dvc.repo import Repo
 
+from flows.experiments.git import git
 from flows.faults import FlowError
-from flows.git import git
 
 _MODELS = ("image_features", "text_features")
 

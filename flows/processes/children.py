@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Self
 
 from flows.faults import StoppedError
-from flows.parent import end_with_parent
+from flows.processes.parent import end_with_parent
 
-_LEASH = [sys.executable, "-m", "flows.leash"]
+_LEASH = [sys.executable, "-m", "flows.processes.leash"]
 _LAUNCHED = "PREFECT__FLOW_RUN_ID"
 """Set by a worker for the processes that it launches."""
 

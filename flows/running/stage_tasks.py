@@ -8,12 +8,12 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
 
-from flows.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
-from flows.children import Children
-from flows.dag import Stage
 from flows.faults import FlowError
-from flows.progress import ProgressShown
-from flows.stage import reproduce
+from flows.processes.children import Children
+from flows.running.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
+from flows.running.dag import Stage
+from flows.running.progress import ProgressShown
+from flows.running.stage import reproduce
 
 
 @task(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.graph_snapshot import Snapshot
-from flows.markdown import escape, table
+from flows.pages.graph_snapshot import Snapshot
+from flows.pages.markdown import escape, table
 
 NUM_EXAMPLES = 5
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from flows.children import Children
-from flows.command import DVC, Logger, run_dvc
-from flows.output import Bar, warning_in
+from flows.processes.children import Children
+from flows.processes.command import DVC, Logger, run_dvc
+from flows.processes.output import Bar, warning_in
 from imf_core.config import read_yaml
 
 LOCK_FILE = Path("dvc.lock")

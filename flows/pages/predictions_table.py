@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from flows.markdown import escape, table
+from flows.pages.markdown import escape, table
 from imf_core.artifacts import read_parquet
 
 _SHARE = "share_"

@@ -15,8 +15,8 @@ import yaml
 from dvc.config import Config
 from dvc.repo import Repo
 
-from flows.git import git, read_head
-from flows.stage import LOCK_FILE
+from flows.experiments.git import git, read_head
+from flows.running.stage import LOCK_FILE
 from imf_core.config import read_yaml
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from flows.output import Bar
+from flows.processes.output import Bar
 
 _SECONDS_BETWEEN_UPDATES = 1.0
 

@@ -5,8 +5,8 @@ import threading
 from collections import deque
 from pathlib import Path
 
-from flows.children import Child, Children
 from flows.faults import FlowError
+from flows.processes.children import Child, Children
 
 _LAST_LINES = 15
 

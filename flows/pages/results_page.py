@@ -6,9 +6,9 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows.audit_table import audit
-from flows.metrics_table import metrics_table
-from flows.predictions_table import predictions_table
+from flows.pages.audit_table import audit
+from flows.pages.metrics_table import metrics_table
+from flows.pages.predictions_table import predictions_table
 from imf_core.artifacts import read_json
 
 METRICS = Path("results/evaluation/metrics.json")

@@ -5,9 +5,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flows.children import Children
 from flows.faults import StageError, StoppedError
-from flows.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar, warning_in
+from flows.processes.children import Children
+from flows.processes.output import (
+    Bar,
+    failure_message,
+    is_bar,
+    is_chatter,
+    is_passing,
+    read_bar,
+    warning_in,
+)
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 

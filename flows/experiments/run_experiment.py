@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from flows.children import Children
-from flows.command import Logger, run_dvc
-from flows.dag import needed_by, read_dag
-from flows.form import PARAMS_FILE
-from flows.git import git, list_experiments
-from flows.output import Bar
-from flows.params_file import write_values
-from flows.snapshot import keep_locked, taken_snapshot
-from flows.state import VARIABLE, state_folder
+from flows.experiments.form import PARAMS_FILE
+from flows.experiments.git import git, list_experiments
+from flows.experiments.params_file import write_values
+from flows.experiments.snapshot import keep_locked, taken_snapshot
+from flows.experiments.state import VARIABLE, state_folder
+from flows.processes.children import Children
+from flows.processes.command import Logger, run_dvc
+from flows.processes.output import Bar
+from flows.running.dag import needed_by, read_dag
 
 METRICS_FILE = Path("results/training/metrics.json")
 

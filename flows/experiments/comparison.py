@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.command import DVC
+from flows.experiments.form import PARAMS_FILE
 from flows.faults import FlowError
-from flows.form import PARAMS_FILE
+from flows.processes.command import DVC
 
 _METRICS_FILE = "results/evaluation/metrics.json"
 _SHOWN = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
-from flows.study import Trial
+from flows.sweeps.study import Trial
 
 
 def find_best(trials: Sequence[Trial]) -> Trial | None:

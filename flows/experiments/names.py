@@ -11,8 +11,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from flows.experiments.git import list_experiments
 from flows.faults import FlowError
-from flows.git import list_experiments
 
 RUNNING = Path(".dvc/tmp/imf-experiments")
 """A locked file for each name in use, and a folder beside it."""

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flows.graph_changes import compare, describe_changes
-from flows.graph_snapshot import Snapshot, take_snapshot
-from flows.markdown import escape
-from flows.metrics_table import metrics_table
-from flows.results_page import read_metrics
+from flows.pages.graph_changes import compare, describe_changes
+from flows.pages.graph_snapshot import Snapshot, take_snapshot
+from flows.pages.markdown import escape
+from flows.pages.metrics_table import metrics_table
+from flows.pages.results_page import read_metrics
 
 
 @dataclass(frozen=True)

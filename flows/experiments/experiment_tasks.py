@@ -11,10 +11,10 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
-from flows.children import Children
-from flows.progress import ProgressShown
-from flows.run_experiment import run_experiment
+from flows.experiments.run_experiment import run_experiment
+from flows.processes.children import Children
+from flows.running.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
+from flows.running.progress import ProgressShown
 
 
 @task(

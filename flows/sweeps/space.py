@@ -13,9 +13,9 @@ from optuna.distributions import (
 )
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from flows.experiments.form import check_values
+from flows.experiments.run_experiment import apply_changes
 from flows.faults import FlowError
-from flows.form import check_values
-from flows.run_experiment import apply_changes
 from imf_core.config import Params
 
 _NOT_SWEPT = {

@@ -11,8 +11,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 from prefect.states import Cancelled
 
-from flows.children import Children
 from flows.faults import StageError, StoppedError
+from flows.processes.children import Children
 
 RETRY_DELAYS_SECONDS = [30.0, 120.0, 600.0]
 """Before each further try of what the network failed."""

@@ -1,0 +1,1 @@
+"""Other values of the parameters, tried in a copy beside the workspace."""

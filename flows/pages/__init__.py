@@ -1,0 +1,1 @@
+"""What a run found and changed, as Markdown for its page in the UI."""

@@ -1,0 +1,1 @@
+"""What `make ui` needs of Prefect's server."""
