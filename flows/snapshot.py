@@ -17,6 +17,7 @@ from dvc.repo import Repo
 
 from flows.git import git, read_head
 from flows.stage import LOCK_FILE
+from imf_core.config import read_yaml
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def keep_locked(folder: Path, stages: Container[str]) -> None:
     """
     path = folder / LOCK_FILE
     if path.exists():
-        lock = yaml.safe_load(path.read_text(encoding="utf-8"))
+        lock = read_yaml(path.read_text(encoding="utf-8"))
         lock["stages"] = {name: run for name, run in lock["stages"].items() if name in stages}
         path.write_text(yaml.safe_dump(lock, sort_keys=False), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """What a sweep tries: the values of each key, checked before anything starts."""
 
-import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -95,7 +95,7 @@ def list_grid(space: Space) -> dict[str, list[Any]]:
 
 def count_grid(space: Space) -> int:
     """Returns how many combinations of all values there are."""
-    return len(list(itertools.product(*list_grid(space).values())))
+    return math.prod(map(len, list_grid(space).values()))
 
 
 def read_values_of(space: Space, suggested: Mapping[str, Any]) -> dict[str, Any]:

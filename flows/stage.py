@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from flows.children import Children
 from flows.command import DVC, Logger, run_dvc
 from flows.output import Bar, warning_in
+from imf_core.config import read_yaml
 
 LOCK_FILE = Path("dvc.lock")
 
@@ -70,7 +69,7 @@ def read_hashes(stage: str) -> dict[str, str]:
     """Reads the MD5 of each out of a stage out of dvc.lock; empty where it has never run."""
     if not LOCK_FILE.exists():
         return {}
-    stages = yaml.safe_load(LOCK_FILE.read_text(encoding="utf-8"))["stages"]
+    stages = read_yaml(LOCK_FILE.read_text(encoding="utf-8"))["stages"]
     return {out["path"]: out["md5"] for out in stages.get(stage, {}).get("outs", [])}
 
 

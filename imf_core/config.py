@@ -276,6 +276,36 @@ class Params(Section):
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads plain words as YAML 1.2 does, and DVC with it: 1e-05 is a number, yes is a word.
+
+    PyYAML follows YAML 1.1, by which `dvc exp run -S train.n3=0.00001`, written down by DVC as
+    `1e-05`, would be a string, and the language `no` would be false.
+    """
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), _first
+    )
+
+
+def read_yaml(text: str) -> Any:
+    """Reads YAML as DVC does, see `_Loader`.
+
+    Raises:
+        yaml.YAMLError: If it is malformed.
+    """
+    return yaml.load(text, _Loader)
+
+
 def load_params(path: Path) -> Params:
     """Reads and checks the whole parameter file.
 
@@ -290,7 +320,7 @@ def load_params(path: Path) -> Params:
             value is of the wrong type or out of its bounds. All faults are listed at once.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError) as error:
         raise ConfigError(f"{path} is not a file; run from the project's root") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -325,10 +355,7 @@ def _describe(fault: Any, model: type[BaseModel]) -> str:
         return f"{key} must list at least {fault['ctx']['min_length']}, got {fault['input']!r}"
     bound = fault["msg"].replace("Input should", "must").replace("a valid int", "an int")
     bound = bound.replace("a valid", "a")
-    hint = ""
-    if isinstance(fault["input"], str) and fault["type"] in {"float_type", "int_type"}:
-        hint = " (a string; YAML reads 1e-3 as one, write 1.0e-3)"
-    return f"{key} {bound[0].lower() + bound[1:]}, got {fault['input']!r}{hint}"
+    return f"{key} {bound[0].lower() + bound[1:]}, got {fault['input']!r}"
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
