@@ -11,8 +11,13 @@ from uuid import UUID
 
 import psutil
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.states import Cancelling
 from workspace import Workspace
@@ -95,6 +100,12 @@ class RunningUI:
     def final_state(self, run: UUID) -> State:
         wait_until(lambda: self.state(run).is_final())
         return self.state(run)
+
+    def planned_runs(self, deployment: str) -> list[FlowRun]:
+        """Lists what the server has planned by a deployment's schedules."""
+        id_ = DeploymentFilterId(any_=[self.deployment(deployment).id])
+        runs = self.client.read_flow_runs(deployment_filter=DeploymentFilter(id=id_))
+        return [run for run in runs if run.auto_scheduled]
 
     def task_states(self, run: UUID) -> dict[str, State]:
         filter_ = FlowRunFilter(id=FlowRunFilterId(any_=[run]))

@@ -73,13 +73,15 @@ def test_an_experiment_is_entered_watched_and_its_result_is_read(
     rank.fill("64")
     page.screenshot(path=shots / "form.png")
     page.get_by_role("button", name="Submit").click()
-    page.get_by_role("link", name="fusion-rank-64").click(timeout=LONG_MILLISECONDS)
+    page.get_by_role("link", name="fusion-rank-64").first.click(timeout=LONG_MILLISECONDS)
+    page.wait_for_url("**/runs/flow-run/*")
     run = UUID(urlsplit(page.url).path.rsplit("/", maxsplit=1)[1])
     assert ui.client.read_flow_run(run).parameters["fusion"]["rank"] == 64
-    expect(page.get_by_text("Completed").first).to_be_visible(timeout=LONG_MILLISECONDS)
+    completed = page.get_by_text("Completed", exact=True).first
+    expect(completed).to_be_visible(timeout=LONG_MILLISECONDS)
     page.screenshot(path=shots / "run.png")
     page.locator("#artifacts").click()
-    page.locator("a[href*=artifact]").last.click()
+    page.locator("a[href*=artifact]", has_text="markdown").click()
     expect(page.get_by_role("cell", name="fusion.rank")).to_be_visible()
     page.screenshot(path=shots / "artifact.png")
 
@@ -90,5 +92,5 @@ def test_a_value_out_of_bounds_is_refused_in_the_form(
     open_form(page, ui).fill("0")
     page.get_by_role("button", name="Submit").click()
     refused = "Validation failed for field 'fusion.rank'. Failure reason: 0 is less than the"
-    expect(page.get_by_text(refused)).to_be_visible()
+    expect(page.get_by_text(refused).first).to_be_visible()
     page.screenshot(path=shots / "refused.png")

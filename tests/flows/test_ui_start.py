@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import yaml
-from running_ui import RunningUI
+from running_ui import RunningUI, wait_until
 
 from flows.faults import FlowError
 from flows.register import keep_schedules
@@ -48,6 +48,18 @@ def test_schedules_are_read_in_the_form_of_prefect_yaml(ui: RunningUI) -> None:
     (schedule,) = next(each for each in described if each["name"] == "refresh")["schedules"]
     (read,) = read_schedules(ui.client)["refresh"]
     assert read == {**schedule, "day_or": True, "parameters": {}}
+
+
+@slow
+def test_a_schedule_that_is_switched_on_plans_runs(ui: RunningUI) -> None:
+    refresh = ui.deployment("refresh")
+    (schedule,) = refresh.schedules
+    ui.client.update_deployment_schedule(refresh.id, schedule.id, active=True)
+    try:
+        wait_until(lambda: ui.planned_runs("refresh") or "ERROR" in ui.log("server"))
+        assert ui.planned_runs("refresh")
+    finally:
+        ui.client.update_deployment_schedule(refresh.id, schedule.id, active=False)
 
 
 def test_registered_schedules_replace_the_described_ones_and_new_deployments_keep_theirs() -> None:
