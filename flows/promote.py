@@ -10,7 +10,7 @@ from flows.faults import FlowError
 from flows.pages.results_page import read_metrics, show_results
 from flows.processes.children import Children
 from flows.running.dag import read_dag
-from flows.running.stage import LOCK_FILE
+from flows.running.lock_file import LOCK_FILE
 from flows.running.stage_tasks import run_stages
 from flows.running.workspace import locked_workspace
 

@@ -15,13 +15,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.faults import FlowError, StageError, StoppedError
+from flows.faults import StageError
 from flows.pages.refresh_report import Situation, report, take_situation
 from flows.processes.children import Children
-from flows.processes.command import DVC
-from flows.processes.output import failure_message, is_chatter
+from flows.processes.command import run_command
 from flows.running.dag import read_dag
-from flows.running.stage import Finished, read_hashes
+from flows.running.stage import Finished
 from flows.running.stage_tasks import run_stages
 from flows.running.workspace import locked_workspace
 from imf_core.artifacts import read_parquet
@@ -55,12 +54,12 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
         before = take_situation()
         asking = [stage for stage, answers in _ANSWERS.items() if _has_asked(answers)]
         if asking:
-            _run(children, _forget_command(stale_after_days), logger)
+            command = _forget_command(stale_after_days)
+            run_command(children, "stages.forget", command, (), {}, logger, lambda _: None)
         forced = ["download", *asking]
         try:
             states = run_stages(read_dag(Path.cwd()), children, forced)
         except StageError:
-            _restore(children, forced, logger)
             _show(before, ["the run failed before its end; what had changed by then is told here"])
             raise
         finished: list[Finished] = [state.result() for state in states]
@@ -82,44 +81,6 @@ def _forget_command(stale_after_days: int | None) -> list[str]:
     """Writes the command that has the web asked again."""
     older = [] if stale_after_days is None else ["--older-than-days", str(stale_after_days)]
     return [sys.executable, "-m", "stages.forget", "--failed", *older]
-
-
-def _restore(children: Children, stages: Sequence[str], logger: _Logger) -> None:
-    """Puts the outs of the run before back: a forced stage that failed has none.
-
-    They are what DVC takes them for as long as nothing that their stage reads has changed.
-    """
-    known = [stage for stage in stages if read_hashes(stage)]
-    if not known:
-        return
-    try:
-        _run(children, [*DVC, "checkout", "--force", *known], logger)
-    except StoppedError:
-        raise
-    except FlowError as error:
-        logger.warning("the outs of %s could not be put back: %s", ", ".join(known), error)
-    else:
-        logger.warning("the outs of %s are those of their last good run", ", ".join(known))
-
-
-def _run(children: Children, command: Sequence[str], logger: _Logger) -> None:
-    """Runs a command and logs its lines.
-
-    Raises:
-        FlowError: If it failed.
-        StoppedError: If the flow run was stopped meanwhile.
-    """
-    said = []
-    with children.start(command, environment={"DVC_NO_ANALYTICS": "1"}) as child:
-        for line in child.lines():
-            said.append(line)
-            if not is_chatter(line):
-                logger.info("%s", line)
-        status = child.wait()
-    if child.was_stopped:
-        raise StoppedError(f"{' '.join(command[1:])} was stopped")
-    if status:
-        raise FlowError(f"{' '.join(command[1:])}: {failure_message(said)}")
 
 
 def _show(before: Situation, warnings: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from dvc.config import Config
 from dvc.repo import Repo
 
 from flows.experiments.git import git, read_head
-from flows.running.stage import LOCK_FILE
+from flows.running.lock_file import LOCK_FILE
 from imf_core.config import read_yaml
 
 

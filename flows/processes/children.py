@@ -17,12 +17,9 @@ from types import TracebackType
 from typing import Self
 
 from flows.faults import StoppedError
-from flows.processes.parent import end_with_parent
+from flows.processes.parent import end_with_worker
 
 _LEASH = [sys.executable, "-m", "flows.processes.leash"]
-_LAUNCHED = "PREFECT__FLOW_RUN_ID"
-"""Set by a worker for the processes that it launches."""
-
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -39,17 +36,17 @@ class Child:
     def __init__(
         self,
         command: Sequence[str],
-        after_stop: Sequence[str],
+        after_failure: Sequence[str],
         environment: Mapping[str, str],
         held_files: Sequence[int],
     ) -> None:
         """Starts `command`; see `Children.start`."""
         self.was_stopped = False
         self._reader, writer = os.openpty()
-        leash = [*_LEASH, json.dumps(list(command)), json.dumps(list(after_stop))]
+        commands = [json.dumps(list(each)) for each in (command, after_failure)]
         try:
             self._process = subprocess.Popen(
-                leash,
+                [*_LEASH, *commands, *map(str, held_files)],
                 stdin=subprocess.PIPE,
                 stdout=writer,
                 stderr=writer,
@@ -76,9 +73,9 @@ class Child:
         """Stops the command if an error came up, and waits for its end."""
         if error is not None:
             self.stop()
+        os.close(self._reader)  # first: nobody is to wait for being read
         self.wait()
         self._let_go()
-        os.close(self._reader)
 
     def lines(self) -> Iterator[str]:
         """Yields the lines of the output as they come, until the command has ended.
@@ -133,8 +130,7 @@ class Children:
 
     def __enter__(self) -> Self:
         """Returns itself."""
-        if _LAUNCHED in os.environ:
-            end_with_parent()
+        end_with_worker()
         return self
 
     def __exit__(
@@ -157,14 +153,14 @@ class Children:
     def start(
         self,
         command: Sequence[str],
-        after_stop: Sequence[str] = (),
+        after_failure: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> Child:
         """Starts a command in the working folder; it ends when this process does.
 
         Args:
             command: Program and arguments.
-            after_stop: What is run if the command was stopped, to clean up behind it.
+            after_failure: What is run if the command fails or is stopped, to clean up behind it.
             environment: Variables set for it beside those of this process.
 
         Raises:
@@ -172,7 +168,7 @@ class Children:
         """
         with self._lock:
             self.pause(0)
-            child = Child(command, after_stop, environment or {}, self._held_files)
+            child = Child(command, after_failure, environment or {}, self._held_files)
             self._running.append(child)
         return child
 

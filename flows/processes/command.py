@@ -1,4 +1,4 @@
-"""One command of DVC's on a leash: its lines in the log, its bars shown, its failure in words."""
+"""One command on a leash: its lines in the log, its bars shown, its failure in words."""
 
 import logging
 import sys
@@ -22,22 +22,22 @@ DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
 
-def run_dvc(
+def run_command(
     children: Children,
     name: str,
-    arguments: Sequence[str],
-    after_stop: Sequence[str],
+    command: Sequence[str],
+    after_failure: Sequence[str],
     environment: Mapping[str, str],
     logger: Logger,
     show: Callable[[Bar], None],
 ) -> list[str]:
-    """Runs a command of DVC's to its end.
+    """Runs a command to its end.
 
     Args:
         children: The flow run's processes.
         name: What is run, for messages.
-        arguments: Of DVC.
-        after_stop: A command that cleans up if this one was stopped.
+        command: Program and arguments.
+        after_failure: A command that cleans up if this one fails or is stopped.
         environment: Variables set for it beside those of this process.
         logger: Takes the lines as they come.
         show: Takes the state of the progress bars.
@@ -46,12 +46,12 @@ def run_dvc(
         The lines that it wrote, bars left out.
 
     Raises:
-        StageError: If it failed, with the failed stage's own message.
+        StageError: If it failed, with its own message, or that of the stage which it ran.
         StoppedError: If the flow run was stopped meanwhile.
     """
     said: list[str] = []
     variables = {"DVC_NO_ANALYTICS": "1", **environment}
-    with children.start([*DVC, *arguments], after_stop, variables) as child:
+    with children.start(command, after_failure, variables) as child:
         for line in child.lines():
             if is_bar(line):
                 if bar := read_bar(line):
@@ -66,6 +66,19 @@ def run_dvc(
     if status:
         raise StageError(f"{name}: {failure_message(said)}", is_passing(said))
     return said
+
+
+def run_dvc(
+    children: Children,
+    name: str,
+    arguments: Sequence[str],
+    after_failure: Sequence[str],
+    environment: Mapping[str, str],
+    logger: Logger,
+    show: Callable[[Bar], None],
+) -> list[str]:
+    """Runs DVC with some arguments; else as `run_command`."""
+    return run_command(children, name, [*DVC, *arguments], after_failure, environment, logger, show)
 
 
 def _level(line: str) -> int:

@@ -8,9 +8,20 @@ import os
 import signal
 import threading
 import time
+from functools import cache
+
+_LAUNCHED = "PREFECT__FLOW_RUN_ID"
+"""Set by a worker for the processes that it launches."""
 
 _PAUSE_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
+
+
+@cache
+def end_with_worker() -> None:
+    """Does `end_with_parent` where a worker has launched this process; once."""
+    if _LAUNCHED in os.environ:
+        end_with_parent()
 
 
 def end_with_parent() -> None:

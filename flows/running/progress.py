@@ -2,9 +2,11 @@
 
 import re
 import time
+from contextlib import suppress
 from typing import cast
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows.processes.output import Bar
@@ -31,12 +33,15 @@ class ProgressShown:
         if now - self._last < _SECONDS_BETWEEN_UPDATES and bar.percent < 100:
             return
         self._last = now
+        # A server that is away for a while is no fault of the stage.
+        with suppress(httpx.HTTPError):
+            self._draw(bar)
+
+    def _draw(self, bar: Bar) -> None:
+        """Tells the server."""
+        description = bar.label or None
         if self._artifact is None:
-            made = create_progress_artifact(
-                progress=bar.percent, key=self._key, description=bar.label or None
-            )
+            made = create_progress_artifact(bar.percent, key=self._key, description=description)
             self._artifact = cast(UUID, made)  # a coroutine in asynchronous code alone
         else:
-            update_progress_artifact(
-                self._artifact, progress=bar.percent, description=bar.label or None
-            )
+            update_progress_artifact(self._artifact, bar.percent, description=description)

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from flows.processes.children import Children
-from flows.processes.command import DVC, Logger, run_dvc
+from flows.processes.command import Logger, run_dvc
 from flows.processes.output import Bar, warning_in
-from imf_core.config import read_yaml
-
-LOCK_FILE = Path("dvc.lock")
+from flows.running.lock_file import LOCK_FILE, read_lock_file, resting_dvc
+from flows.running.restore import keep_lock_file, restoring
 
 Outcome = Literal["Completed", "Cached", "Restored"]
 """It ran; nothing had changed; or its outs came out of DVC's run-cache without a run."""
@@ -54,23 +52,22 @@ def reproduce(
         show: Takes the state of the stage's progress bars.
 
     Raises:
-        StageError: If it failed. Its outs are then gone, as DVC removes them before a run.
-        StoppedError: If the flow run was stopped meanwhile. Its outs are then those of the run
-            before, so that nothing half-written stays in place.
+        StageError: If it failed.
+        StoppedError: If the flow run was stopped meanwhile. In both cases its outs are then those
+            of the run before, so that nothing half-written stays in place.
     """
+    keep_lock_file(stage)
     command = ["repro", "--single-item", *["--force"] * is_forced, stage]
-    restore = [*DVC, "checkout", "--force", stage]
-    said = run_dvc(children, stage, command, restore, {}, logger, show)
+    said = run_dvc(children, stage, command, restoring(stage), {}, logger, show)
     warnings = tuple(f"{stage}: {told}" for told in map(warning_in, said) if told)
     return Finished(_outcome(stage, said), read_hashes(stage), warnings)
 
 
 def read_hashes(stage: str) -> dict[str, str]:
     """Reads the MD5 of each out of a stage out of dvc.lock; empty where it has never run."""
-    if not LOCK_FILE.exists():
-        return {}
-    stages = read_yaml(LOCK_FILE.read_text(encoding="utf-8"))["stages"]
-    return {out["path"]: out["md5"] for out in stages.get(stage, {}).get("outs", [])}
+    with resting_dvc():
+        locked = read_lock_file(LOCK_FILE)
+    return {out["path"]: out["md5"] for out in locked.get(stage, {}).get("outs", [])}
 
 
 def _outcome(stage: str, said: list[str]) -> Outcome:

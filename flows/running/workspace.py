@@ -2,13 +2,13 @@
 
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.processes.parent import end_with_worker
+
 LOCK = Path(".dvc/tmp/imf-workspace.lock")
-_PAUSE_SECONDS = 0.5
 
 
 @contextmanager
@@ -25,29 +25,18 @@ def locked_workspace(run_name: str, tell: Callable[[str], None]) -> Iterator[int
     Yields:
         The descriptor of the locked file.
     """
+    end_with_worker()
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        is_told = False
-        while not _try(file):
-            if not is_told:
-                tell(f"waiting for the run {_holder()!r} to leave the workspace")
-                is_told = True
-            time.sleep(_PAUSE_SECONDS)
-        os.truncate(file, 0)
-        os.pwrite(file, run_name.encode(), 0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell(f"waiting for the run {LOCK.read_text(encoding='utf-8')!r} to leave the workspace")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        name = run_name.encode()
+        os.pwrite(file, name, 0)
+        os.truncate(file, len(name))
         yield file
     finally:
         os.close(file)
-
-
-def _try(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holder() -> str:
-    return LOCK.read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """Processes of a flow run end with it, whichever way it ends."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from workspace import ROOT
 
@@ -32,10 +34,9 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_alive(pid: int) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return state != "Z"
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -82,8 +83,35 @@ def test_an_error_in_the_flow_stops_everything_that_a_command_has_started() -> N
 def test_what_is_to_follow_a_stop_is_run_after_it(tmp_path: Path) -> None:
     mark = tmp_path / "restored"
     with suppress(KeyboardInterrupt), Children() as children:
-        children.start(["sleep", "300"], after_stop=["touch", str(mark)])
+        children.start(["sleep", "300"], after_failure=["touch", str(mark)])
         raise KeyboardInterrupt
+    assert mark.exists()
+
+
+def test_what_is_to_follow_a_failure_is_run_after_it(tmp_path: Path) -> None:
+    mark = tmp_path / "restored"
+    with Children() as children, children.start(["false"], ["touch", str(mark)]) as child:
+        list(child.lines())
+    assert mark.exists()
+
+
+def test_a_command_that_nobody_reads_any_more_is_stopped_all_the_same() -> None:
+    chatty = [sys.executable, "-c", "while True: print('x' * 1000)"]
+    with suppress(KeyboardInterrupt), Children() as children, children.start(chatty, chatty[:1]):
+        raise KeyboardInterrupt
+
+
+def test_a_leash_that_is_told_to_end_takes_its_command_along(tmp_path: Path) -> None:
+    mark = tmp_path / "restored"
+    with (
+        Children() as children,
+        children.start(["bash", "-c", FAMILY], ["touch", str(mark)]) as child,
+    ):
+        lines = child.lines()
+        family = read_family([next(lines) for _ in range(3)])
+        os.kill(psutil.Process(family[2]).ppid(), signal.SIGTERM)
+        list(lines)
+    assert not any(map(is_alive, family))
     assert mark.exists()
 
 
@@ -91,7 +119,7 @@ def test_what_is_to_follow_a_stop_is_not_run_after_a_proper_end(tmp_path: Path) 
     mark = tmp_path / "restored"
     with (
         Children() as children,
-        children.start(["true"], after_stop=["touch", str(mark)]) as child,
+        children.start(["true"], after_failure=["touch", str(mark)]) as child,
     ):
         list(child.lines())
     assert not mark.exists()
@@ -110,7 +138,7 @@ def test_nothing_outlives_a_flow_that_is_killed(tmp_path: Path) -> None:
     program = f"""
 from flows.processes.children import Children
 children = Children()
-child = children.start(["bash", "-c", {FAMILY!r}], after_stop=["touch", {str(mark)!r}])
+child = children.start(["bash", "-c", {FAMILY!r}], after_failure=["touch", {str(mark)!r}])
 for line in child.lines():
     print(line, flush=True)
 """
@@ -125,10 +153,38 @@ for line in child.lines():
     wait_until(lambda: not any(map(is_alive, family)) and mark.exists())
 
 
-def test_a_file_is_held_until_the_last_process_has_ended(tmp_path: Path) -> None:
-    pipe_reader, pipe_writer = os.pipe()
-    with Children([pipe_writer]) as children, children.start(["cat", "/dev/null"]) as child:
-        os.close(pipe_writer)
-        list(child.lines())
-    assert os.read(pipe_reader, 1) == b""  # nobody holds the writing end any more
-    os.close(pipe_reader)
+def test_a_file_is_held_by_the_command_itself(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("w") as lock, path.open("w") as other:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = ["bash", "-c", "echo $$; sleep 300"]
+        with Children([lock.fileno()]) as children, children.start(command) as child:
+            (pid,) = read_family([next(child.lines())])
+            lock.close()
+            psutil.Process(psutil.Process(pid).ppid()).kill()  # the leash; the command goes on
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.killpg(pid, signal.SIGKILL)
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+
+def test_a_process_that_a_worker_has_launched_ends_with_the_worker(tmp_path: Path) -> None:
+    waiting = """
+import sys
+from flows.running.workspace import locked_workspace
+with locked_workspace("first", print):
+    print("in", flush=True)
+    input()
+"""
+    launched = {**os.environ, "PREFECT__FLOW_RUN_ID": "x", "PYTHONPATH": str(ROOT)}
+    worker = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", worker, waiting], cwd=tmp_path, env=launched,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "in\n"
+    (run,) = psutil.Process(parent.pid).children()
+    parent.kill()
+    wait_until(lambda: not is_alive(run.pid))
+    parent.communicate()
