@@ -25,9 +25,9 @@ def metrics_table(before: Metrics | None, after: Metrics) -> str:
         after: What it holds now.
 
     Returns:
-        Markdown; what was there before as well has its change in brackets, in points of a per cent.
+        Markdown; what has changed has its change in brackets, in points of a per cent.
     """
-    parts = []
+    parts = ["Nothing has changed since the run before."] if before == after else []
     for split, title in _SPLITS.items():
         earlier = dict(_rows((before or {}).get(split, {})))
         rows = [
@@ -51,9 +51,7 @@ def _rows(metrics: Metrics) -> Iterator[tuple[str, Metrics]]:
 
 
 def _cell(metrics: Metrics, before: Metrics | None, key: str) -> str:
-    """Writes a fraction in per cent and how far it is from the one before."""
+    """Writes a fraction in per cent and how far it is from the one before, if it is."""
     now = f"{100 * metrics[key]:.1f}"
-    if before is None:
-        return now
-    change = f"{100 * (metrics[key] - before[key]):+.1f}"
-    return f"{now} ({'±0.0' if float(change) == 0 else change})"
+    change = f"{100 * (metrics[key] - (before or metrics)[key]):+.1f}"
+    return now if float(change) == 0 else f"{now} ({change})"

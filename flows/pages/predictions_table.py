@@ -7,7 +7,6 @@ from flows.pages.markdown import escape, table
 from imf_core.artifacts import read_parquet
 
 _SHARE = "share_"
-_SMALLEST_SHARE = 0.005
 _NEW = "new"
 """What `known_in` says of a fact that neither valid nor test holds."""
 
@@ -32,21 +31,19 @@ def predictions_table(path: Path, n: int) -> str:
     rows = [_row(fact) for fact in list(best.values())[:n]]
     if not rows:
         return "No fact is predicted."
-    return table(["Fact", "Probability", "Verdict", "Shares of the heads"], rows)
+    return table(["Fact", "Probability", "Verdict", "Most by head"], rows)
 
 
 def _row(fact: dict[str, Any]) -> list[str]:
     """Writes the cells of one fact."""
     names = (fact[f"{part}_name"] for part in ("head", "relation", "tail"))
-    shares = (
-        f"{key.removeprefix(_SHARE)} {value:.0%}"
-        for key, value in fact.items()
-        if key.startswith(_SHARE) and value >= _SMALLEST_SHARE
+    share, head = max(
+        (value, key.removeprefix(_SHARE)) for key, value in fact.items() if key.startswith(_SHARE)
     )
     verdict = _NEW if fact["known_in"] == _NEW else f"true ({fact['known_in']})"
     return [
         " – ".join(map(escape, names)),
         f"{fact['probability']:.2f}",
         verdict,
-        ", ".join(shares),
+        f"{head} {share:.0%}",
     ]

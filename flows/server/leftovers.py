@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Crashed
 
 _UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-_MESSAGE = "`make ui` ended while this was under way; nothing of it runs any more. Start it again."
+_MESSAGE = "`make ui` ended while this was under way. Start it again."
 
 
 def main() -> None:

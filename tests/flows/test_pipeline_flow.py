@@ -72,7 +72,8 @@ def test_the_page_of_a_run_shows_metrics_with_their_change_predictions_and_the_a
     metrics = copied.folder / "results/evaluation/metrics.json"
     mrr = 100 * json.loads(metrics.read_text())["test"]["mrr"]
     shown = artifacts(pipeline(return_state=True))
-    assert f"| **full model** | {mrr:.1f} (±0.0) |" in shown["metrics"]
+    assert f"| **full model** | {mrr:.1f} |" in shown["metrics"]
+    assert "Nothing has changed since the run before." in shown["metrics"]
     assert "137 entities, 9 relations" in shown["audit"]
     assert "| Fact | Probability |" in shown["predictions"]
 
