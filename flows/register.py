@@ -16,9 +16,10 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
 from flows.server.schedules import read_schedules, wait_for_due_runs
+from flows.ui import HOME
 
 DESCRIPTION = Path("prefect.yaml")
-REGISTERED = Path(".imf/prefect/prefect.yaml")
+REGISTERED = HOME / "prefect.yaml"
 """What is given to Prefect: the description with the schedules that the server has."""
 
 
@@ -28,7 +29,7 @@ def main() -> None:
     deployments = description["deployments"]
     with get_client(sync_client=True) as client:
         make_pools(client, {deployment["work_pool"]["name"] for deployment in deployments})
-        keep_schedules(deployments, read_schedules(client))
+        keep_schedules(client, deployments)
         REGISTERED.parent.mkdir(parents=True, exist_ok=True)
         REGISTERED.write_text(yaml.safe_dump(description), encoding="utf-8")
         wait_for_due_runs(client)
@@ -48,18 +49,17 @@ def make_pools(client: SyncPrefectClient, names: set[str]) -> None:
             continue
 
 
-def keep_schedules(
-    deployments: list[dict[str, Any]], registered: dict[str, list[dict[str, Any]]]
-) -> None:
+def keep_schedules(client: SyncPrefectClient, deployments: list[dict[str, Any]]) -> None:
     """Puts the schedules that a server has in place of those in a description.
 
     Args:
+        client: Of the server.
         deployments: As in prefect.yaml; changed in place.
-        registered: The schedules of those that the server knows, by name.
     """
     for deployment in deployments:
-        if deployment["name"] in registered:
-            deployment["schedules"] = registered[deployment["name"]]
+        registered = read_schedules(client, deployment["name"])
+        if registered is not None:
+            deployment["schedules"] = registered
 
 
 if __name__ == "__main__":

@@ -126,11 +126,16 @@ def check_port(port: int) -> None:
     Raises:
         FlowError: If not.
     """
+    if not 1 <= port <= 65_535:
+        raise FlowError(
+            f"the port must be from 1 to 65535, got {port}; take another: "
+            f"make ui PORT={DEFAULT_PORT}"
+        )
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise FlowError(
             f"port {port} of {HOST} cannot be had ({error}); take another: make ui PORT={port + 1}"
         ) from error
@@ -176,6 +181,8 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:  # it is somebody else's
+        return True
     return process > 0
 
 

@@ -21,7 +21,7 @@ ROOMS = {
 }
 """Which rooms of `imf_core` a room may import from, beside itself."""
 
-BOTTOM = {"errors", "config", "artifacts", "device"}
+BOTTOM = {"errors", "config", "artifacts", "device", "holds"}
 FOR_FLOWS = {"imf_core.config", "imf_core.errors", "imf_core.artifacts"}
 """What flows may read of the core: parameters to make forms of, metrics to show."""
 

@@ -40,11 +40,15 @@ class Part:
         return f"{self._name} ended with status {self._child.wait()}; {self._log} ends with:{last}"
 
     def _follow(self) -> None:
-        with self._child as child, self._log.open("w", encoding="utf-8") as log:
-            for line in child.lines():
-                self._last.append(line)
-                print(line, file=log, flush=True)
-        self._ended.put(self)
+        try:
+            with self._child as child, self._log.open("w", encoding="utf-8") as log:
+                for line in child.lines():
+                    self._last.append(line)
+                    print(line, file=log, flush=True)
+        except OSError as error:  # the child was stopped for it
+            self._last.append(f"{self._log} cannot be written: {error}")
+        finally:
+            self._ended.put(self)
 
 
 class Parts:

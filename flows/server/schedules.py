@@ -14,19 +14,26 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import DeploymentSchedule, StateType
+from prefect.exceptions import ObjectNotFound
 
 _SOON_SECONDS = 15.0
 
 
-def read_schedules(client: SyncPrefectClient) -> dict[str, list[dict[str, Any]]]:
-    """Reads the schedules of each deployment by its name, in the form of prefect.yaml."""
-    return {
-        deployment.name: [
-            _describe(schedule, number)
-            for number, schedule in enumerate(deployment.schedules or [], start=1)
-        ]
-        for deployment in client.read_deployments()
-    }
+def read_schedules(client: SyncPrefectClient, name: str) -> list[dict[str, Any]] | None:
+    """Reads the schedules of a deployment, in the form of prefect.yaml.
+
+    Args:
+        client: Of a server, which may have deployments of other projects.
+        name: Of the deployment, and of its flow: here both have one name.
+
+    Returns:
+        None if the server does not know the deployment.
+    """
+    try:
+        deployment = client.read_deployment_by_name(f"{name}/{name}")
+    except ObjectNotFound:
+        return None
+    return [_describe(schedule, number) for number, schedule in enumerate(deployment.schedules, 1)]
 
 
 def wait_for_due_runs(client: SyncPrefectClient) -> None:

@@ -3,7 +3,8 @@
 In: a registry entry and, at choice, a mirror. Out: the files in a raw folder. Files are fetched
 side by side and kept under their hash in a folder for resumable work, so that an interrupted run,
 or another data set of the same files, fetches nothing twice; only verified files come to stand
-there. A file with another hash is kept aside for whoever wants to see it, and is never used.
+there. A file with another hash is kept aside for whoever wants to see it, and is never used. Where
+two runs want a file, one fetches it and the other waits.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import hashlib
 import shutil
 import tarfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from imf_core.artifacts import atomic_path, file_sha256
 from imf_core.config import FetchParams
 from imf_core.data.registry import DownloadedDataset, PinnedUrl, SourceArchive, SourceFile
 from imf_core.errors import DataError, NetworkError
+from imf_core.holds import held_alone
 from imf_core.web.client import WebClient
 
 MAX_BYTES = 1 << 30
@@ -60,9 +63,12 @@ def download_dataset(
     """
     sources: list[SourceFile | SourceArchive] = [*dataset.files, *dataset.archives]
     missing = [source for source in sources if not _is_kept(source, downloads)]
-    if missing:
-        downloads.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_fetch_all(missing, downloads, params, mirror))
+    with ExitStack() as held:
+        for digest in sorted({source.digest for source in missing}):
+            held.enter_context(held_alone(downloads / digest))
+        missing = [source for source in missing if not _is_kept(source, downloads)]
+        if missing:
+            asyncio.run(_fetch_all(missing, downloads, params, mirror))
     for source in sources:
         kept = downloads / source.digest
         if isinstance(source, SourceArchive):

@@ -8,7 +8,6 @@ resumed run ends with the bytes of an uninterrupted one.
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,13 +15,14 @@ import numpy as np
 
 from imf_core.artifacts import write_bytes
 from imf_core.errors import DataError
+from imf_core.holds import Hold
 
 
 class ChunkStore:
     """Finished chunks of one extraction: float32 arrays by number."""
 
     def __init__(self, root: Path, key: Mapping[str, str]) -> None:
-        """Opens the folder of this extraction; makes nothing yet.
+        """Opens the folder of this extraction, which another run may use at the same time.
 
         Args:
             root: Folder of all extractions.
@@ -30,6 +30,7 @@ class ChunkStore:
         """
         text = json.dumps(dict(key), sort_keys=True)
         self.folder = root / hashlib.sha256(text.encode("utf-8")).hexdigest()
+        self._hold = Hold(self.folder)
 
     def get(self, number: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """Returns a chunk, from the folder or else computed and kept there.
@@ -53,5 +54,5 @@ class ChunkStore:
         return chunk
 
     def clear(self) -> None:
-        """Removes the chunks; to be called once the final file stands."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes the chunks, unless another run uses them; to be called once the file stands."""
+        self._hold.remove()

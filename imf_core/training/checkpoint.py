@@ -8,7 +8,6 @@ every epoch, so a state needs to hold none.
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 
 from imf_core.artifacts import file_sha256, write_bytes
 from imf_core.errors import TrainingError
+from imf_core.holds import Hold
 
 FILE_NAME = "last.pt"
 DIGEST_BYTES = 32
@@ -41,7 +41,7 @@ def run_key(params: Mapping[str, Any], inputs: Iterable[Path]) -> str:
 
 
 class Checkpoints:
-    """The states of one run.
+    """The states of one run, and of twins with the same parameters and inputs.
 
     Args:
         folder: Kept states of all runs.
@@ -50,6 +50,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder / key
+        self._hold = Hold(self.folder)
         self.key = key
 
     def exists(self) -> bool:
@@ -89,5 +90,5 @@ class Checkpoints:
         return state
 
     def clear(self) -> None:
-        """Removes the run's state once its result is saved."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes the run's state once its result is saved, unless its twin goes on from there."""
+        self._hold.remove()

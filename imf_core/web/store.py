@@ -2,15 +2,18 @@
 
 A folder of resumable work outside DVC's outs. A file waits in `incoming` until its row is there,
 one row per commit, so that a killed run loses nothing that it had finished. Equal content is kept
-once.
+once. Several runs may use the store at once: each has a folder in `incoming`, and takes over what
+killed ones left in theirs.
 
 An outcome may be set aside, to be asked for again. It is put back where asking brings nothing, so
 that nothing is lost to a network that is down or a host that has a bad day.
 """
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from imf_core.artifacts import file_sha256
+from imf_core.holds import Hold, held_alone, held_if_free
 from imf_core.web.faults import Fault
 from imf_core.web.index import COLUMNS, Index
 
@@ -77,13 +81,15 @@ class WebStore:
         """
         self._folder = folder
         self._run = os.urandom(8).hex()
-        self._incoming = folder / "incoming"
-        self._incoming.mkdir(parents=True, exist_ok=True)
-        for stray in self._incoming.glob("*.partial"):  # of a killed run; these do not go on
-            stray.unlink()
+        self._incoming = folder / "incoming" / self._run
+        self._hold = Hold(self._incoming)
+        self._incoming.mkdir()
+        self._take_over_leftovers()
         self.answered: set[str] = set()
         self.asked_in_vain: Counter[str] = Counter()
-        self._index = Index(folder / "index.sqlite")
+        index = folder / "index.sqlite"
+        with held_alone(index):  # its tables are made and changed once
+            self._index = Index(index)
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -95,8 +101,13 @@ class WebStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the index."""
+        """Closes the index; a file that came in and has no row waits for the next run."""
         self._index.close()
+        self._hold.release()
+        with held_if_free(self._incoming) as is_free:
+            if is_free:
+                with suppress(OSError):  # it is not empty
+                    self._incoming.rmdir()
 
     def get(self, url: str) -> Stored | None:
         """Returns the last outcome of `url`.
@@ -169,6 +180,17 @@ class WebStore:
         """Has asked again for what was last asked for before, and returns how much that is."""
         before = moment.astimezone(UTC).strftime(_TIME)
         return self._set_aside("coalesce(asked_at, fetched_at) < ?", before)
+
+    def _take_over_leftovers(self) -> None:
+        """Moves the whole files of runs that were killed here; half ones do not go on."""
+        for folder in self._incoming.parent.glob("*/"):
+            with held_if_free(folder) as is_free:
+                if not is_free:  # of a run under way, this one for example
+                    continue
+                for path in folder.glob("*"):
+                    if path.suffix != ".partial":
+                        path.replace(self._incoming / path.name)
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _set_aside(self, condition: str, *values: object) -> int:
         """Moves outcomes, copying before deleting: a kill in between loses nothing."""

@@ -5,6 +5,7 @@ import io
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from imf_core.data.registry import (
     SourceFile,
 )
 from imf_core.errors import DataError, NetworkError
+from imf_core.holds import held_alone
 
 CONTENT = b"a\tr\tb\n"
 
@@ -166,6 +168,17 @@ def test_a_file_that_was_cut_off_goes_on_where_it_stopped(
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / f"{source.digest}.unverified.partial").write_bytes(CONTENT[:2])
     assert (download(server, files=[source]) / "train.txt").read_bytes() == CONTENT
+
+
+def test_a_file_that_another_run_is_fetching_is_waited_for(
+    source: SourceFile, download: Download, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept" / source.digest
+    with held_alone(kept):
+        # No mirror has it: it must come from the other run.
+        waiting = ThreadPoolExecutor().submit(download, tmp_path, files=[source])
+        kept.write_bytes(CONTENT)
+    assert (waiting.result() / "train.txt").read_bytes() == CONTENT
 
 
 def test_wrong_content_names_url_expected_found_and_remedy(

@@ -34,7 +34,7 @@ def test_a_chunk_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_damaged_chunk_is_an_error_that_names_it(tmp_path: Path) -> None:
     store = ChunkStore(tmp_path, {})
     store.get(0, lambda: np.zeros(3))
-    next(store.folder.iterdir()).write_bytes(b"damaged")
+    next(store.folder.glob("*.npy")).write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"chunk-000000\.npy cannot be read .* delete it"):
         store.get(0, never)
 
@@ -45,6 +45,15 @@ def test_clear_removes_the_chunks_and_may_be_repeated(tmp_path: Path) -> None:
     store.clear()
     store.clear()
     assert not store.folder.exists()
+
+
+def test_clear_leaves_the_chunks_to_a_run_that_uses_them_too(tmp_path: Path) -> None:
+    first, twin = ChunkStore(tmp_path, {}), ChunkStore(tmp_path, {})
+    first.get(0, lambda: np.zeros(3))
+    first.clear()
+    assert np.array_equal(twin.get(0, never), np.zeros(3))
+    twin.clear()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_threads_give_results_in_order() -> None:

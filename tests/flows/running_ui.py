@@ -24,10 +24,17 @@ from workspace import Workspace
 
 ResultT = TypeVar("ResultT")
 
+LONGEST_WAIT_SECONDS = 300.0
+"""No measure of speed: by then, what a test waits for does not come any more."""
+
 
 def wait_until(look: Callable[[], ResultT]) -> ResultT:
-    """Waits until something is there; the test's own timeout is the bound."""
+    """Waits until something is there; fails where it does not come."""
+    end = time.monotonic() + LONGEST_WAIT_SECONDS
     while not (seen := look()):
+        assert time.monotonic() < end, (
+            f"{look.__qualname__} gave {seen!r} for {LONGEST_WAIT_SECONDS:.0f} seconds"
+        )
         time.sleep(0.1)
     return seen
 
@@ -81,6 +88,10 @@ class RunningUI:
 
     def stage_processes(self) -> list[psutil.Process]:
         return [process for process in self.processes() if _has(process, "stages.", "dvc")]
+
+    def has_process(self, words: str) -> bool:
+        """Says whether something whose command line holds the words runs in the workspace."""
+        return any(_has(process, words) for process in self.processes())
 
     def flow_run_process(self) -> psutil.Process:
         (process,) = [process for process in self.processes() if _has(process, "prefect.engine")]
@@ -140,6 +151,6 @@ def _works_in(folder: str, process: psutil.Process) -> bool:
 def _has(process: psutil.Process, *words: str) -> bool:
     try:
         line = " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
     return any(word in line for word in words)

@@ -22,8 +22,15 @@ def start_training(ui: RunningUI) -> UUID:
     """Runs the pipeline until the stage `train` is at work."""
     run = ui.trigger("pipeline")
     ui.wait_for_task(run, "train", "Running")
-    wait_until(lambda: any("stages.train" in " ".join(p.cmdline()) for p in ui.stage_processes()))
+    wait_until(lambda: ui.has_process("stages.train"))
     return run
+
+
+def switch_schedule(ui: RunningUI, *, is_active: bool) -> None:
+    """Does what the switch beside the schedule of `refresh` does."""
+    refresh = ui.deployment("refresh")
+    (schedule,) = refresh.schedules
+    ui.client.update_deployment_schedule(refresh.id, schedule.id, active=is_active)
 
 
 def model_hash(ui: RunningUI) -> str:
@@ -76,14 +83,15 @@ def test_what_a_killed_make_ui_leaves_behind_ends_and_is_told_at_the_next_start(
 ) -> None:
     ui = long_training
     run = start_training(ui)
-    (schedule,) = ui.deployment("refresh").schedules
-    ui.client.update_deployment_schedule(ui.deployment("refresh").id, schedule.id, active=True)
-    ui.end(signal.SIGKILL)
-    wait_until(lambda: not ui.processes())
-    ui.start()
-    state = ui.state(run)
-    assert state.name == "Crashed"
-    assert "`make ui` ended while this was under way" in str(state.message)
-    assert ui.task_states(run)["train"].name == "Crashed"
-    assert [schedule.active for schedule in ui.deployment("refresh").schedules] == [True]
-    ui.client.update_deployment_schedule(ui.deployment("refresh").id, schedule.id, active=False)
+    switch_schedule(ui, is_active=True)
+    try:
+        ui.end(signal.SIGKILL)
+        wait_until(lambda: not ui.processes())
+        ui.start()
+        state = ui.state(run)
+        assert state.name == "Crashed"
+        assert "`make ui` ended while this was under way" in str(state.message)
+        assert ui.task_states(run)["train"].name == "Crashed"
+        assert [schedule.active for schedule in ui.deployment("refresh").schedules] == [True]
+    finally:
+        switch_schedule(ui, is_active=False)

@@ -35,6 +35,14 @@ def test_a_step_that_fails_is_an_error(tmp_path: Path) -> None:
         Parts(children, tmp_path).run("register", FAILING)
 
 
+def test_a_part_whose_log_cannot_be_written_ends_and_says_why(tmp_path: Path) -> None:
+    with Children() as children:
+        parts = Parts(children, tmp_path / "missing")
+        parts.start("server", WAITING)
+        with pytest.raises(FlowError, match=r"server\.log cannot be written: .*No such file"):
+            parts.watch()
+
+
 def test_a_step_ends_when_a_part_does(tmp_path: Path) -> None:
     with Children() as children:
         parts = Parts(children, tmp_path)

@@ -1,5 +1,6 @@
 """`make ui`: what it registers, what it refuses, and that runs follow one another."""
 
+import os
 import re
 import socket
 import subprocess
@@ -7,12 +8,13 @@ import sys
 
 import pytest
 import yaml
+from prefect.client.orchestration import SyncPrefectClient
 from running_ui import RunningUI, wait_until
 
+from flows import register
 from flows.faults import FlowError
-from flows.register import keep_schedules
 from flows.server.schedules import read_schedules
-from flows.ui import HOST, check_port
+from flows.ui import HOST, _is_alive, check_port
 
 slow = pytest.mark.slow
 
@@ -46,7 +48,9 @@ def test_a_second_make_ui_in_the_folder_is_refused(ui: RunningUI) -> None:
 def test_schedules_are_read_in_the_form_of_prefect_yaml(ui: RunningUI) -> None:
     described = yaml.safe_load((ui.workspace.folder / "prefect.yaml").read_text())["deployments"]
     (schedule,) = next(each for each in described if each["name"] == "refresh")["schedules"]
-    (read,) = read_schedules(ui.client)["refresh"]
+    registered = read_schedules(ui.client, "refresh")
+    assert registered is not None
+    (read,) = registered
     assert read == {**schedule, "day_or": True, "parameters": {}}
 
 
@@ -62,11 +66,25 @@ def test_a_schedule_that_is_switched_on_plans_runs(ui: RunningUI) -> None:
         ui.client.update_deployment_schedule(refresh.id, schedule.id, active=False)
 
 
-def test_registered_schedules_replace_the_described_ones_and_new_deployments_keep_theirs() -> None:
+def test_registered_schedules_replace_the_described_ones_and_new_deployments_keep_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     old, new, kept = {"slug": "old"}, {"slug": "new"}, {"slug": "kept"}
     deployments = [{"name": "known", "schedules": [old]}, {"name": "added", "schedules": [new]}]
-    keep_schedules(deployments, {"known": [kept]})
+    registered = {"known": [kept]}
+    monkeypatch.setattr(register, "read_schedules", lambda _, name: registered.get(name))
+    register.keep_schedules(SyncPrefectClient("http://unused/api"), deployments)
     assert [deployment["schedules"] for deployment in deployments] == [[kept], [new]]
+
+
+@slow
+def test_a_deployment_of_another_flow_with_the_same_name_is_none_of_ours(ui: RunningUI) -> None:
+    flow = ui.client.create_flow_from_name("theirs")
+    theirs = ui.client.create_deployment(flow, "ours")
+    try:
+        assert read_schedules(ui.client, "ours") is None
+    finally:
+        ui.client.delete_deployment(theirs)
 
 
 def test_a_taken_port_is_named_with_a_remedy() -> None:
@@ -76,6 +94,20 @@ def test_a_taken_port_is_named_with_a_remedy() -> None:
         port = other.getsockname()[1]
         with pytest.raises(FlowError, match=f"port {port} .* make ui PORT={port + 1}"):
             check_port(port)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65_536])
+def test_a_port_that_there_is_not_is_refused(port: int) -> None:
+    with pytest.raises(FlowError, match=rf"from 1 to 65535, got {port}; .* make ui PORT=4200"):
+        check_port(port)
+
+
+def test_the_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(process: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert _is_alive(1)
 
 
 def test_a_server_that_the_environment_names_is_not_used_and_that_is_said(

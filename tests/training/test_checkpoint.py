@@ -104,6 +104,16 @@ def test_a_cleared_state_is_gone_and_the_others_stay(
     assert other.load() is not None
 
 
+def test_a_state_that_a_twin_uses_stays_when_it_is_cleared(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    twin = Checkpoints(tmp_path, checkpoints.key)
+    checkpoints.clear()
+    assert twin.load() is not None
+    twin.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("content", ["one", "two"])
 def test_the_key_depends_on_the_content_of_inputs(tmp_path: Path, content: str) -> None:
     path = tmp_path / "input"

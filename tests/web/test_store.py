@@ -1,4 +1,6 @@
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,8 +62,38 @@ def test_half_files_of_a_killed_run_are_removed_and_whole_ones_stay(tmp_path: Pa
         whole = store.incoming(URL)
         whole.write_bytes(b"bytes")
         whole.with_name(f"{whole.name}.partial").write_bytes(b"byt")
-    with WebStore(tmp_path):
-        assert list((tmp_path / "incoming").iterdir()) == [whole]
+    with WebStore(tmp_path) as store:
+        mine = store.incoming(URL)
+        assert mine.read_bytes() == b"bytes"
+        assert list((tmp_path / "incoming").glob("*/*")) == [mine]
+
+
+def test_runs_at_the_same_time_leave_each_others_half_files_alone(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as first, WebStore(tmp_path) as second:
+        partial = first.incoming(URL).with_name("half.partial")
+        partial.write_bytes(b"byt")
+        with WebStore(tmp_path):
+            assert partial.read_bytes() == b"byt"
+        assert first.incoming(URL) != second.incoming(URL)
+
+
+def test_runs_at_the_same_time_may_fetch_the_same_url(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as first, WebStore(tmp_path) as second:
+        first.incoming(URL).write_bytes(b"bytes")
+        put(second, URL, b"others")
+        first.put_file(URL, first.incoming(URL))
+        stored = second.get(URL)
+    assert stored is not None
+    assert stored.path is not None
+    assert stored.path.read_bytes() == b"bytes"
+
+
+def test_runs_may_open_a_new_store_at_the_same_time(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from imf_core.web.store import WebStore\n"
+    code += "with WebStore(Path(sys.argv[1])): pass"
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(6)]
+    assert [run.wait() for run in runs] == [0] * 6
+    assert list((tmp_path / "incoming").iterdir()) == []
 
 
 def test_a_fault_is_kept_with_its_terms_and_gives_way_to_a_file(tmp_path: Path) -> None:
