@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from prefect import get_client, get_run_logger, task
@@ -11,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.experiments.run_experiment import run_experiment
+from flows.experiments.run_experiment import Plan, run_experiment
 from flows.processes.children import Children
 from flows.running.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
 from flows.running.progress import ProgressShown
@@ -19,19 +18,14 @@ from flows.running.progress import ProgressShown
 
 @task(
     name="experiment",
-    task_run_name="{name}",
+    task_run_name="{plan.name}",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_SECONDS),
     retry_condition_fn=has_passing_fault,
 )
 def run_as_task(
-    name: str,
-    changes: Mapping[str, Any],
-    target: str | None,
-    folder: Path,
-    environment: Mapping[str, str],
-    children: Children,
+    plan: Plan, folder: Path, environment: Mapping[str, str], children: Children
 ) -> State:
     """Runs one experiment; see `run_experiment`.
 
@@ -41,11 +35,9 @@ def run_as_task(
     """
 
     def run() -> State:
-        show = ProgressShown(name).show
+        show = ProgressShown(plan.name).show
         logger = get_run_logger()
-        return Completed(
-            data=run_experiment(name, changes, target, folder, environment, children, logger, show)
-        )
+        return Completed(data=run_experiment(plan, folder, environment, children, logger, show))
 
     return attempt(run, children)
 

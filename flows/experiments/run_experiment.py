@@ -3,14 +3,15 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from flows.experiments.form import PARAMS_FILE
 from flows.experiments.git import git, list_experiments
 from flows.experiments.params_file import write_values
-from flows.experiments.snapshot import keep_locked, taken_snapshot
 from flows.experiments.state import VARIABLE, state_folder
+from flows.experiments.workspace_copy import Version, forget_runs_except, taken_copy
 from flows.processes.children import Children
 from flows.processes.command import Logger, run_dvc
 from flows.processes.output import Bar
@@ -19,6 +20,23 @@ from flows.running.dag import needed_by, read_dag
 METRICS_FILE = Path("results/training/metrics.json")
 
 _REMOVE = [sys.executable, "-c", "import shutil, sys; shutil.rmtree(sys.argv[1], True)"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment is.
+
+    Attributes:
+        name: Its name.
+        version: The workspace from which it stems.
+        changes: Values that differ from those of the version's params.yaml, by `section.key`.
+        target: The last stage that runs; None for all.
+    """
+
+    name: str
+    version: Version
+    changes: Mapping[str, Any]
+    target: str | None
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,9 +62,7 @@ def apply_changes(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
 
 
 def run_experiment(
-    name: str,
-    changes: Mapping[str, Any],
-    target: str | None,
+    plan: Plan,
     folder: Path,
     environment: Mapping[str, str],
     children: Children,
@@ -58,9 +74,7 @@ def run_experiment(
     An experiment of this name that there was is replaced. The workspace stays as it is.
 
     Args:
-        name: Of the experiment.
-        changes: New values by `section.key`.
-        target: The last stage that runs; None for all.
+        plan: What it is.
         folder: Where the copy of the workspace stands meanwhile; must not exist.
         environment: Variables set for the stages beside those of this process.
         children: The flow run's processes.
@@ -75,17 +89,17 @@ def run_experiment(
         StoppedError: If the flow run was stopped meanwhile.
         FlowError: If the workspace cannot be copied or a value cannot be written.
     """
-    with taken_snapshot(folder):
+    with taken_copy(plan.version, folder):
         params = folder / PARAMS_FILE
-        text = write_values(params.read_text(encoding="utf-8"), changes)
+        text = write_values(params.read_text(encoding="utf-8"), plan.changes)
         params.write_text(text, encoding="utf-8")
-        command = ["--cd", str(folder), "exp", "run", "--name", name]
-        if target is not None:
-            keep_locked(folder, needed_by(target, read_dag(Path.cwd())))
-            command.append(target)
+        command = ["--cd", str(folder), "exp", "run", "--name", plan.name]
+        if plan.target is not None:
+            forget_runs_except(folder, needed_by(plan.target, read_dag(folder)))
+            command.append(plan.target)
         variables = {VARIABLE: str(state_folder()), **environment}
         remove = [*_REMOVE, str(folder)]
-        run_dvc(children, name, command, remove, variables, logger, show)
+        run_dvc(children, plan.name, command, remove, variables, logger, show)
         for experiment in list_experiments(folder):
             git("fetch", "--quiet", str(folder), f"+{experiment.ref}:{experiment.ref}")
         metrics = (folder / METRICS_FILE).read_text(encoding="utf-8")

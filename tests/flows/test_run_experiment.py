@@ -17,7 +17,8 @@ from workspace import Workspace
 
 from flows.experiments.comparison import compare, write_page
 from flows.experiments.git import Experiment, git, list_experiments
-from flows.experiments.run_experiment import run_experiment
+from flows.experiments.run_experiment import Plan, run_experiment
+from flows.experiments.workspace_copy import record_version
 from flows.faults import FlowError
 from flows.processes.children import Children
 from flows.promote import check_nothing_is_lost, find_experiment
@@ -32,19 +33,21 @@ START = """
 import logging, sys
 from pathlib import Path
 from flows.processes.children import Children
-from flows.experiments.run_experiment import run_experiment
+from flows.experiments.run_experiment import Plan, run_experiment
+from flows.experiments.workspace_copy import record_version
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 with Children() as children:
     changes = {"train.epochs": 100000, "train.patience": 100000}
-    folder = Path(sys.argv[1])
-    run_experiment("x", changes, "train", folder, {}, children, logging.getLogger(), print)
+    plan = Plan("x", record_version(), changes, "train")
+    run_experiment(plan, Path(sys.argv[1]), {}, children, logging.getLogger(), print)
 """
 
 
 def run(changes: dict[str, Any], target: str | None = "train") -> dict[str, Any]:
     with Children() as children:
         log = logging.getLogger("test")
-        return run_experiment("x", changes, target, FOLDER, {}, children, log, lambda bar: None)
+        plan = Plan("x", record_version(), changes, target)
+        return run_experiment(plan, FOLDER, {}, children, log, lambda bar: None)
 
 
 def working_in(folder: Path) -> list[psutil.Process]:
