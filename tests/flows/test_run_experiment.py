@@ -153,3 +153,34 @@ def test_promoting_never_overwrites_what_is_nowhere_else(copied: Workspace) -> N
     pretend("kept", "stash@{0}")
     git("stash", "pop", "--quiet")
     check_nothing_is_lost(made)  # another experiment has just this
+
+
+def test_promoting_never_overwrites_what_git_does_not_track(copied: Workspace) -> None:
+    (Path("mine")).mkdir()
+    files = ["café.txt", "two\nlines", "mine/t", "same", "a/b", "folder", "data/ignored"]
+    Path("a").mkdir()
+    for file in files:
+        Path(file).write_text("theirs")
+    git("add", "--force", *files)
+    git("commit", "-qm", "theirs")
+    made = pretend("x")
+    git("reset", "-q", "--hard", "HEAD~")
+    made = Experiment("x", git("rev-parse", "HEAD").strip(), made.commit)
+    check_nothing_is_lost(made)
+    Path(".git/info/exclude").write_text("mine\n")
+    for folder in ("mine", "folder"):
+        Path(folder).mkdir()
+    for file in ("café.txt", "two\nlines", "mine/t", "a", "folder/mine", "data/ignored"):
+        Path(file).write_text("mine")
+    Path("same").write_text("theirs")
+    with pytest.raises(FlowError) as raised:
+        check_nothing_is_lost(made)
+    told = str(raised.value).partition("overwritten: ")[2].partition("; commit them")[0]
+    assert set(told.split(", ")) == {
+        "a",
+        "café.txt",
+        "data/ignored",
+        "folder",
+        "mine/t",
+        "two\nlines",
+    }
