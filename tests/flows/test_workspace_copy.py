@@ -152,6 +152,7 @@ def test_files_that_an_experiment_would_not_find_are_named(copied: Workspace) ->
         ({"dataset.path": "data/mine"}, r"dataset.path names data/mine, .* not track"),
         ({"dataset.path": "../mine"}, "leads out of the project: ../mine.* absolute path: /"),
         ({"dataset.path": "nowhere"}, "a file that does not exist: nowhere"),
+        ({"dataset.path": "..mine"}, "a file that does not exist: ..mine"),
         ({"dataset.image_folders": ["mine"]}, "dataset.image_folders names mine"),
         ({"text_features.model": "mine"}, "text_features.model names mine"),
         ({"image_features.precomputed": ready}, r"image_features.precomputed.path names ready.npy"),
@@ -171,3 +172,6 @@ def test_data_under_dvc_reach_an_experiment_as_dvc_last_saw_them(copied: Workspa
     Path("mine/train.txt").write_text("a\tb\td\n")
     with pytest.raises(FlowError, match="has changed since DVC saw it; run `dvc add mine`"):
         reach({"dataset.path": "mine"})
+    Path("data/raw/mine").touch()
+    with pytest.raises(FlowError, match="has changed since DVC saw it; run `dvc repro`"):
+        reach({"dataset.path": "data/raw"})
