@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from prefect import flow
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from flows.experiments.experiment_tasks import name_this_run, run_as_task
 from flows.experiments.form import check_values, read_values_at
-from flows.experiments.git import list_experiments
+from flows.experiments.git import git, list_experiments
 from flows.experiments.names import Reservation, check_name, reserved_name
 from flows.experiments.reach import check_reach
 from flows.experiments.run_experiment import Plan, apply_changes, flatten
@@ -70,6 +71,7 @@ def sweep(
         study = Study(state_folder() / "sweeps" / name, space, sampler, seed)
         study.check_plan(_comparable(space, sampler, seed, version, base))
         _check_names(name, study)
+        _remove_unsettled(name, study, base)
         _run_trials(study, trials, at_once, version, reserved, children)
         best = find_best(study.list_trials())
         if best is None:
@@ -115,6 +117,22 @@ def _check_names(name: str, study: Study) -> None:
             )
 
 
+def _remove_unsettled(name: str, study: Study, base: Mapping[str, Any]) -> None:
+    """Removes the experiments of trials that came to their end but not into the book.
+
+    They run again, out of DVC's run-cache. One with other values is none of the sweep's: its name
+    is taken then.
+    """
+    expected = {
+        f"{name}-{trial.number}": apply_changes(base, trial.changes)
+        for trial in study.list_trials()
+        if trial.status == "running"
+    }
+    for made in list_experiments():
+        if made.name in expected and read_values_at(made.commit) == expected[made.name]:
+            git("update-ref", "-d", made.ref, made.commit)
+
+
 def _run_trials(
     study: Study,
     trials: int,
@@ -127,28 +145,33 @@ def _run_trials(
     to_come = _next_trials(study, trials)
     base = read_values_at(version.tree)
     environment = _share_cores(at_once)
-    under_way: dict[PrefectFuture[State], Trial] = {}
-    while True:
-        while len(under_way) < at_once and (trial := next(to_come, None)):
-            if fault := _find_fault(trial, base):
-                study.fail(trial.number, fault)
-                continue
-            name = f"{reserved.name}-{trial.number}"
-            plan = Plan(name, version, trial.changes, TARGET)
-            future = run_as_task.submit(plan, reserved.folder / name, environment, children)
-            under_way[future] = trial
-        show_table(reserved.name, study.list_trials())
-        if not under_way:
-            return
-        future = next(as_completed(list(under_way)))
-        future.wait()  # until its final state is known here
-        _settle(study, under_way.pop(future), future.state)
+    under_way: dict[PrefectFuture[State], tuple[Trial, ExitStack]] = {}
+    with ExitStack() as reservations:
+        while True:
+            while len(under_way) < at_once and (trial := next(to_come, None)):
+                if fault := _find_fault(trial, base):
+                    study.fail(trial.number, fault)
+                    continue
+                name = f"{reserved.name}-{trial.number}"
+                reservation = reservations.enter_context(ExitStack())
+                reservation.enter_context(reserved_name([name]))
+                plan = Plan(name, version, trial.changes, TARGET)
+                future = run_as_task.submit(plan, reserved.folder / name, environment, children)
+                under_way[future] = trial, reservation
+            show_table(reserved.name, study.list_trials())
+            if not under_way:
+                return
+            future = next(as_completed(list(under_way)))
+            future.wait()  # until its final state is known here
+            trial, reservation = under_way.pop(future)
+            _settle(study, trial, future.state)
+            reservation.close()
 
 
 def _next_trials(study: Study, trials: int) -> Iterator[Trial]:
     """Yields the trials that were interrupted, then new ones up to the number wanted."""
     before = study.list_trials()
-    yield from (trial for trial in before if trial.state == "running")
+    yield from (trial for trial in before if trial.status == "running")
     for _ in range(trials - len(before)):
         yield study.ask()
 

@@ -27,7 +27,7 @@ from flows.running.progress import ProgressShown
 def run_as_task(
     plan: Plan, folder: Path, environment: Mapping[str, str], children: Children
 ) -> State:
-    """Runs one experiment; see `run_experiment`.
+    """Runs one experiment, whose name must be reserved; see `run_experiment`.
 
     Returns:
         Completed, with the metrics of training as result; or Cancelled where the flow run was

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from flows.experiments.form import PARAMS_FILE
-from flows.experiments.git import git, list_experiments
+from flows.experiments.git import Experiment, git, list_experiments
 from flows.experiments.params_file import write_values
 from flows.experiments.state import VARIABLE, state_folder
 from flows.experiments.workspace_copy import Version, forget_runs_except, taken_copy
+from flows.faults import FlowError
 from flows.processes.children import Children
 from flows.processes.command import Logger, run_dvc
 from flows.processes.output import Bar
@@ -71,7 +72,7 @@ def run_experiment(
 ) -> dict[str, Any]:
     """Runs the pipeline with other values, beside whatever runs in the workspace.
 
-    An experiment of this name that there was is replaced. The workspace stays as it is.
+    The workspace stays as it is.
 
     Args:
         plan: What it is.
@@ -87,7 +88,8 @@ def run_experiment(
     Raises:
         StageError: If a stage has failed.
         StoppedError: If the flow run was stopped meanwhile.
-        FlowError: If the workspace cannot be copied or a value cannot be written.
+        FlowError: If the workspace cannot be copied, or an experiment of this name was made
+            meanwhile.
     """
     with taken_copy(plan.version, folder):
         params = folder / PARAMS_FILE
@@ -101,6 +103,19 @@ def run_experiment(
         remove = [*_REMOVE, str(folder)]
         run_dvc(children, plan.name, command, remove, variables, logger, show)
         for experiment in list_experiments(folder):
-            git("fetch", "--quiet", str(folder), f"+{experiment.ref}:{experiment.ref}")
+            _bring_home(experiment, folder)
         metrics = (folder / METRICS_FILE).read_text(encoding="utf-8")
     return cast(dict[str, Any], json.loads(metrics))
+
+
+def _bring_home(experiment: Experiment, folder: Path) -> None:
+    """Fetches an experiment out of a copy. One of its name that there is stays."""
+    quietly = ("--quiet", "--no-auto-maintenance", "--no-tags", "--no-write-fetch-head")
+    git("fetch", *quietly, str(folder), experiment.ref)
+    if any(experiment.ref == other.ref for other in list_experiments()):
+        raise FlowError(
+            f"an experiment {experiment.name} was made while this one ran, and is kept; rename it "
+            f"(`dvc exp rename {experiment.name} NAME`) and run this one again"
+        )
+    must_be_new = ""
+    git("update-ref", experiment.ref, experiment.commit, must_be_new)

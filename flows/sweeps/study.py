@@ -40,14 +40,14 @@ class Trial:
     Attributes:
         number: From 0.
         changes: Values by `section.key`.
-        state: Whether it has ended, and how.
+        status: Whether it has ended, and how.
         valid_mrr: What it is selected by; None where it has not completed.
         fault: Why it failed, else "".
     """
 
     number: int
     changes: dict[str, Any]
-    state: Status
+    status: Status
     valid_mrr: float | None
     fault: str
 
