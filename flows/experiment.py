@@ -3,7 +3,7 @@
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from flows.experiments.comparison import compare, write_page
+from flows.experiments.comparison import compare_with_baseline, write_page
 from flows.experiments.experiment_tasks import name_this_run, run_as_task
 from flows.experiments.form import read_values_at
 from flows.experiments.git import list_experiments
@@ -104,6 +104,7 @@ def experiment(
         plan = Plan(reserved.name, version, changes, target=None)
         run_as_task(plan, reserved.folder / "copy", {}, children)
         (made,) = (other for other in list_experiments() if other.name == reserved.name)
-        create_markdown_artifact(write_page(made.name, compare(made.commit)), key="experiment")
+        page = write_page(made.name, compare_with_baseline(made.commit))
+        create_markdown_artifact(page, key="experiment")
         logger.info("to have it in the workspace, run the flow `promote` with %s", reserved.name)
         return reserved.name

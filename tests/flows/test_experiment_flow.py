@@ -73,7 +73,7 @@ def test_an_experiment_is_named_compared_and_promoted(copied: Workspace) -> None
     assert run_name(state) == "fusion-rank-4"
     page = newest_artifact("experiment")
     assert "| parameter | baseline | experiment |" in page
-    assert "| fusion.rank | `3` | `4` |" in page
+    assert "| fusion.rank | 3 | 4 |" in page
     assert page.count("| test ") == page.count("| valid ") == 4
     assert len(page.splitlines()) < 20
     assert git("status", "--short") == ""

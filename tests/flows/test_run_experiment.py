@@ -15,7 +15,7 @@ import psutil
 import pytest
 from workspace import Workspace
 
-from flows.experiments.comparison import compare, write_page
+from flows.experiments.comparison import compare_with_baseline, write_page
 from flows.experiments.git import Experiment, git, list_experiments
 from flows.experiments.run_experiment import Plan, run_experiment
 from flows.experiments.workspace_copy import record_version
@@ -119,13 +119,13 @@ def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed
     made = pretend("x")
     git("rm", "--quiet", "--cached", "dvc.lock")
     git("commit", "-qm", "without results")
-    page = write_page("x", compare(made.commit))
+    page = write_page("x", compare_with_baseline(made.commit))
     assert "Beside the workspace's run, which is not committed" in page
     assert page.count("| +0.0 |") == 8
     assert "The parameters are the same" in page
     Path("dvc.lock").unlink()
     shutil.rmtree("results")
-    page = write_page("x", compare(made.commit))
+    page = write_page("x", compare_with_baseline(made.commit))
     assert "Nothing to compare with" in page
     assert page.count("| test ") == 4
 
