@@ -4,12 +4,12 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
 from flows.experiments.comparison import compare_with_baseline, write_page
-from flows.experiments.experiment_tasks import name_this_run, run_as_task
+from flows.experiments.experiment_tasks import name_this_run, read_form, run_as_task
 from flows.experiments.form import read_values_at
 from flows.experiments.git import list_experiments
 from flows.experiments.names import check_name, derive_name, reserved_name, with_counter
 from flows.experiments.reach import check_reach
-from flows.experiments.run_experiment import Plan, find_changes
+from flows.experiments.run_experiment import Plan, find_changes, find_undone
 from flows.experiments.workspace_copy import record_version
 from flows.processes.children import Children
 from imf_core.config import (
@@ -91,7 +91,8 @@ def experiment(
     values = params.model_dump()
     version = record_version()
     check_reach(values)
-    changes = find_changes(values, read_values_at(version.tree))
+    base = read_values_at(version.tree)
+    changes = find_changes(values, base)
     if name is not None:
         check_name(name)
     names = with_counter(derive_name(changes)) if name is None else [name]
@@ -99,6 +100,12 @@ def experiment(
         name_this_run(reserved.name)
         for key, value in changes.items():
             logger.info("%s: %s", key, value)
+        if undone := find_undone(values, base, read_form()):
+            logger.warning(
+                "params.yaml has other values of %s than when the form was registered; this run "
+                "has the form's. To begin with those of now, run `python -m flows.register`",
+                ", ".join(undone),
+            )
         if not changes:
             logger.info("no value differs from params.yaml: the workspace as it stands")
         plan = Plan(reserved.name, version, changes, target=None)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect import get_client, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.states import Completed
 
 from flows.experiments.run_experiment import Plan, run_experiment
@@ -46,3 +47,16 @@ def name_this_run(name: str) -> None:
     """Gives the flow run in which this is called the name of what it makes."""
     with get_client(sync_client=True) as client:
         client.update_flow_run(UUID(str(flow_run.id)), name=name)
+
+
+def read_form() -> dict[str, dict[str, Any]]:
+    """Reads the sections of parameters with which the form of this flow run began.
+
+    Returns:
+        Those that were registered with the deployment; empty where there is none.
+    """
+    if (deployment_id := deployment.id) is None:
+        return {}
+    with get_client(sync_client=True) as client:
+        parameters = client.read_deployment(UUID(str(deployment_id))).parameters
+    return {name: section for name, section in parameters.items() if isinstance(section, dict)}

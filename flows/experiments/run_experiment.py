@@ -53,6 +53,21 @@ def find_changes(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str
     return {key: value for key, value in flatten(values).items() if value != before[key]}
 
 
+def find_undone(
+    values: Mapping[str, Any], base: Mapping[str, Any], form: Mapping[str, Any]
+) -> list[str]:
+    """Lists the keys, as `section.key`, that a form which is older than params.yaml sets back.
+
+    Args:
+        values: What was filled in.
+        base: The values of params.yaml.
+        form: What the form held before it was filled in.
+    """
+    shown = flatten(form)
+    changes = find_changes(values, base)
+    return [key for key, value in changes.items() if key in shown and shown[key] == value]
+
+
 def apply_changes(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `base` with other values, given by `section.key`, which need not be known."""
     values = {section: dict(keys) for section, keys in base.items()}
