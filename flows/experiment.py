@@ -3,13 +3,14 @@
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from flows.experiments.comparison import compare, write_page
-from flows.experiments.experiment_tasks import name_this_run, run_as_task
-from flows.experiments.form import read_values
+from flows.experiments.comparison import compare_with_baseline, write_page
+from flows.experiments.experiment_tasks import name_this_run, read_form, run_as_task
+from flows.experiments.form import read_values_at
 from flows.experiments.git import list_experiments
 from flows.experiments.names import check_name, derive_name, reserved_name, with_counter
 from flows.experiments.reach import check_reach
-from flows.experiments.run_experiment import find_changes
+from flows.experiments.run_experiment import Plan, find_changes, find_undone
+from flows.experiments.workspace_copy import record_version
 from flows.processes.children import Children
 from imf_core.config import (
     DatasetParams,
@@ -88,8 +89,10 @@ def experiment(
         predict=predict,
     )
     values = params.model_dump()
+    version = record_version()
     check_reach(values)
-    changes = find_changes(values, read_values())
+    base = read_values_at(version.tree)
+    changes = find_changes(values, base)
     if name is not None:
         check_name(name)
     names = with_counter(derive_name(changes)) if name is None else [name]
@@ -97,10 +100,18 @@ def experiment(
         name_this_run(reserved.name)
         for key, value in changes.items():
             logger.info("%s: %s", key, value)
+        if undone := find_undone(values, base, read_form()):
+            logger.warning(
+                "params.yaml has other values of %s than when the form was registered; this run "
+                "has the form's. To begin with those of now, run `python -m flows.register`",
+                ", ".join(undone),
+            )
         if not changes:
             logger.info("no value differs from params.yaml: the workspace as it stands")
-        run_as_task(reserved.name, changes, None, reserved.folder / "copy", {}, children)
+        plan = Plan(reserved.name, version, changes, target=None)
+        run_as_task(plan, reserved.folder / "copy", {}, children)
         (made,) = (other for other in list_experiments() if other.name == reserved.name)
-        create_markdown_artifact(write_page(made.name, compare(made.commit)), key="experiment")
+        page = write_page(made.name, compare_with_baseline(made.commit))
+        create_markdown_artifact(page, key="experiment")
         logger.info("to have it in the workspace, run the flow `promote` with %s", reserved.name)
         return reserved.name

@@ -1,5 +1,6 @@
 """Flow `promote`: takes an experiment over into the workspace."""
 
+import os
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -84,17 +85,37 @@ def check_nothing_is_lost(chosen: Experiment) -> None:
 
 def _changed_files(commit: str) -> list[str]:
     """Lists the tracked files, but for dvc.lock, that differ from those of a commit."""
-    changed = git("diff", "--name-only", commit).splitlines()
-    return [path for path in changed if path != LOCK_FILE.as_posix()]
+    changed = git("diff", "--name-only", "-z", commit).split("\0")
+    return [path for path in changed if path not in ("", LOCK_FILE.as_posix())]
 
 
 def _untracked_files_of(experiment: Experiment) -> list[str]:
-    """Lists untracked files, but for dvc.lock, of which the experiment has another content."""
-    untracked = git("ls-files", "--others", "--exclude-standard").splitlines()
-    return [
-        path
-        for path in untracked
-        if path != LOCK_FILE.as_posix()
-        and (theirs := git("ls-tree", "--object-only", experiment.commit, "--", path).strip())
-        and theirs != git("hash-object", "--", path).strip()
-    ]
+    """Lists what git does not track, ignored or not, and the experiment's files would displace.
+
+    Files that have the experiment's content are left out, and dvc.lock.
+    """
+    tracked = {LOCK_FILE.as_posix(), *git("ls-files", "-z").split("\0")}
+    listed = git("ls-tree", "-r", "-z", experiment.commit).split("\0")
+    entries = (entry.split("\t", 1) for entry in listed if entry)
+    theirs = {path: entry.split()[2] for entry, path in entries if path not in tracked}
+    found = {path: _standing_at(path) for path in theirs}
+    files = [path for path, standing in found.items() if standing == path and _is_file(path)]
+    hashes = git("hash-object", "--", *files).split() if files else []
+    same = {path for path, ours in zip(files, hashes, strict=True) if ours == theirs[path]}
+    return [standing for path, standing in found.items() if standing and path not in same]
+
+
+def _standing_at(path: str) -> str | None:
+    """Returns what would go if a file came to be at a path: what is there, or in a folder's place.
+
+    None where there is nothing.
+    """
+    for folder in reversed(Path(path).parents[:-1]):
+        if folder.is_symlink() or folder.is_file():
+            return folder.as_posix()
+    return path if os.path.lexists(path) else None
+
+
+def _is_file(path: str) -> bool:
+    """Says whether git would find a file's content there."""
+    return Path(path).is_file() and not Path(path).is_symlink()

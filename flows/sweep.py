@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from prefect import flow
@@ -11,14 +12,16 @@ from prefect.states import Completed
 from pydantic import Field
 
 from flows.experiments.experiment_tasks import name_this_run, run_as_task
-from flows.experiments.form import check_values, read_values
-from flows.experiments.git import list_experiments
+from flows.experiments.form import check_values, read_values_at
+from flows.experiments.git import git, list_experiments
 from flows.experiments.names import Reservation, check_name, reserved_name
 from flows.experiments.reach import check_reach
-from flows.experiments.run_experiment import apply_changes, flatten
+from flows.experiments.run_experiment import Plan, apply_changes, flatten
 from flows.experiments.state import state_folder
+from flows.experiments.workspace_copy import Version, record_version
 from flows.faults import FlowError, StageError
 from flows.processes.children import Children
+from flows.sweeps.code import read_code
 from flows.sweeps.space import Choice, Range, Space, check_space, count_grid
 from flows.sweeps.study import SamplerName, Study, Trial
 from flows.sweeps.sweep_table import describe, find_best, show_table
@@ -57,7 +60,8 @@ def sweep(
             the results known by then as well, so that they repeat with at_once 1.
     """
     check_name(name)
-    base = read_values()
+    version = record_version()
+    base = read_values_at(version.tree)
     check_space(space, base)
     check_reach(base)
     if sampler == "grid":
@@ -65,9 +69,10 @@ def sweep(
     with reserved_name([name]) as reserved, Children([reserved.lock]) as children:
         name_this_run(name)
         study = Study(state_folder() / "sweeps" / name, space, sampler, seed)
-        study.check_plan(_plan(space, sampler, seed, base))
+        study.check_plan(_comparable(space, sampler, seed, version, base))
         _check_names(name, study)
-        _run_trials(study, trials, at_once, base, reserved, children)
+        _remove_unsettled(name, study, base)
+        _run_trials(study, trials, at_once, version, reserved, children)
         best = find_best(study.list_trials())
         if best is None:
             raise FlowError(f"no trial of {name} has completed; the table says why")
@@ -76,7 +81,9 @@ def sweep(
         return Completed(message=f"{told}; run the flow `promote` with {winner} to have it")
 
 
-def _plan(space: Space, sampler: str, seed: int, base: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(
+    space: Space, sampler: str, seed: int, version: Version, base: Mapping[str, Any]
+) -> dict[str, Any]:
     """Returns what must stay the same in a sweep for its trials to be comparable."""
     swept = {dimension.key for dimension in space}
     values = {
@@ -85,7 +92,13 @@ def _plan(space: Space, sampler: str, seed: int, base: Mapping[str, Any]) -> dic
         if key not in swept and key.partition(".")[0] not in _OF_NO_MATTER
     }
     dimensions = [dimension.model_dump() for dimension in space]
-    return {"space": dimensions, "sampler": sampler, "seed": seed, "params.yaml": values}
+    return {
+        "space": dimensions,
+        "sampler": sampler,
+        "seed": seed,
+        "params.yaml": values,
+        "code": read_code(version.tree, TARGET),
+    }
 
 
 def _check_names(name: str, study: Study) -> None:
@@ -104,40 +117,61 @@ def _check_names(name: str, study: Study) -> None:
             )
 
 
+def _remove_unsettled(name: str, study: Study, base: Mapping[str, Any]) -> None:
+    """Removes the experiments of trials that came to their end but not into the book.
+
+    They run again, out of DVC's run-cache. One with other values is none of the sweep's: its name
+    is taken then.
+    """
+    expected = {
+        f"{name}-{trial.number}": apply_changes(base, trial.changes)
+        for trial in study.list_trials()
+        if trial.status == "running"
+    }
+    for made in list_experiments():
+        if made.name in expected and read_values_at(made.commit) == expected[made.name]:
+            git("update-ref", "-d", made.ref, made.commit)
+
+
 def _run_trials(
     study: Study,
     trials: int,
     at_once: int,
-    base: Mapping[str, Any],
+    version: Version,
     reserved: Reservation,
     children: Children,
 ) -> None:
     """Runs trials until there are as many as are wanted, `at_once` at any time."""
     to_come = _next_trials(study, trials)
+    base = read_values_at(version.tree)
     environment = _share_cores(at_once)
-    under_way: dict[PrefectFuture[State], Trial] = {}
-    while True:
-        while len(under_way) < at_once and (trial := next(to_come, None)):
-            if fault := _find_fault(trial, base):
-                study.fail(trial.number, fault)
-                continue
-            name = f"{reserved.name}-{trial.number}"
-            future = run_as_task.submit(
-                name, trial.changes, TARGET, reserved.folder / name, environment, children
-            )
-            under_way[future] = trial
-        show_table(reserved.name, study.list_trials())
-        if not under_way:
-            return
-        future = next(as_completed(list(under_way)))
-        future.wait()  # until its final state is known here
-        _settle(study, under_way.pop(future), future.state)
+    under_way: dict[PrefectFuture[State], tuple[Trial, ExitStack]] = {}
+    with ExitStack() as reservations:
+        while True:
+            while len(under_way) < at_once and (trial := next(to_come, None)):
+                if fault := _find_fault(trial, base):
+                    study.fail(trial.number, fault)
+                    continue
+                name = f"{reserved.name}-{trial.number}"
+                reservation = reservations.enter_context(ExitStack())
+                reservation.enter_context(reserved_name([name]))
+                plan = Plan(name, version, trial.changes, TARGET)
+                future = run_as_task.submit(plan, reserved.folder / name, environment, children)
+                under_way[future] = trial, reservation
+            show_table(reserved.name, study.list_trials())
+            if not under_way:
+                return
+            future = next(as_completed(list(under_way)))
+            future.wait()  # until its final state is known here
+            trial, reservation = under_way.pop(future)
+            _settle(study, trial, future.state)
+            reservation.close()
 
 
 def _next_trials(study: Study, trials: int) -> Iterator[Trial]:
     """Yields the trials that were interrupted, then new ones up to the number wanted."""
     before = study.list_trials()
-    yield from (trial for trial in before if trial.state == "running")
+    yield from (trial for trial in before if trial.status == "running")
     for _ in range(trials - len(before)):
         yield study.ask()
 

@@ -1,6 +1,7 @@
 """An experiment beside the run it stems from, as a short page."""
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from typing import Any
 
 from flows.experiments.form import PARAMS_FILE
 from flows.faults import FlowError
+from flows.pages.markdown import escape, table
+from flows.pages.metrics_table import COLUMNS
+from flows.pages.results_page import METRICS
 from flows.processes.command import DVC
 
-_METRICS_FILE = "results/evaluation/metrics.json"
-_SHOWN = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 _SPLITS = ("test", "valid")
 _LONGEST_VALUE = 60
 
@@ -35,7 +37,7 @@ class Comparison:
     changes: Mapping[str, tuple[Any, Any]]
 
 
-def compare(commit: str) -> Comparison:
+def compare_with_baseline(commit: str) -> Comparison:
     """Compares an experiment with the last committed run, or, where none is, the workspace's.
 
     Args:
@@ -58,21 +60,22 @@ def compare(commit: str) -> Comparison:
 
 def write_page(name: str, comparison: Comparison) -> str:
     """Writes the page in Markdown."""
-    title = f"# {name}\n\n"
     if comparison.baseline is None:
-        told = "Nothing to compare with: neither HEAD nor the workspace has metrics.\n\n"
-        head = "| | experiment |\n|---|---:|\n"
+        told = "Nothing to compare with: neither HEAD nor the workspace has metrics."
+        titles = ["", "experiment"]
     else:
-        told = f"Beside {comparison.baseline}, filtered ranking in per cent.\n\n"
-        head = "| | baseline | experiment | change |\n|---|---:|---:|---:|\n"
-    rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in _SHOWN]
-    return title + told + head + "".join(rows) + "\n" + _write_changes(comparison.changes)
+        told = f"Beside {comparison.baseline}, filtered ranking in per cent."
+        titles = ["", "baseline", "experiment", "change"]
+    rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in COLUMNS]
+    parts = [f"# {name}", told, table(titles, rows), _write_changes(comparison.changes)]
+    return "\n\n".join(parts)
 
 
 def _diff(*revisions: str) -> Any:
     """Asks DVC for metrics and parameters of two revisions, the workspace for the second."""
     command = [*DVC, "exp", "diff", "--json", "--all", *revisions]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    quiet = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    result = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
     if result.returncode:
         raise FlowError(f"dvc exp diff {' '.join(revisions)}: {result.stderr.strip()}")
     return json.loads(result.stdout)
@@ -80,7 +83,7 @@ def _diff(*revisions: str) -> Any:
 
 def _metrics(diff: Any, side: str) -> dict[str, float]:
     """Reads the metrics of one side; empty where it has none."""
-    metrics = diff.get("metrics", {}).get(_METRICS_FILE, {})
+    metrics = diff.get("metrics", {}).get(METRICS.as_posix(), {})
     return {key: values[side] for key, values in metrics.items() if values.get(side) is not None}
 
 
@@ -91,16 +94,16 @@ def _changes(diff: Any, old: str, new: str) -> dict[str, tuple[Any, Any]]:
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _metric_row(comparison: Comparison, split: str, metric: str) -> str:
-    """Writes one metric, in per cent."""
+def _metric_row(comparison: Comparison, split: str, metric: str) -> list[str]:
+    """Returns the cells of one metric, in per cent."""
     key = f"{split}.{metric}"
+    title = f"{split} {COLUMNS[metric]}"
     new = comparison.new_metrics.get(key)
-    cells = [_percent(new)]
-    if comparison.baseline is not None:
-        old = comparison.old_metrics.get(key)
-        change = "" if old is None or new is None else f"{100 * (new - old):+.1f}"
-        cells = [_percent(old), _percent(new), change]
-    return f"| {split} {_SHOWN[metric]} | {' | '.join(cells)} |\n"
+    if comparison.baseline is None:
+        return [title, _percent(new)]
+    old = comparison.old_metrics.get(key)
+    change = "" if old is None or new is None else f"{100 * (new - old):+.1f}"
+    return [title, _percent(old), _percent(new), change]
 
 
 def _percent(value: float | None) -> str:
@@ -110,12 +113,12 @@ def _percent(value: float | None) -> str:
 def _write_changes(changes: Mapping[str, tuple[Any, Any]]) -> str:
     """Writes the parameters that differ as a table."""
     if not changes:
-        return "The parameters are the same.\n"
-    rows = [f"| {key} | {_cell(old)} | {_cell(new)} |\n" for key, (old, new) in changes.items()]
-    return "| parameter | baseline | experiment |\n|---|---|---|\n" + "".join(rows)
+        return "The parameters are the same."
+    rows = [[escape(key), _cell(old), _cell(new)] for key, (old, new) in changes.items()]
+    return table(["parameter", "baseline", "experiment"], rows)
 
 
 def _cell(value: Any) -> str:
     """Writes a value into a cell of a table."""
-    text = json.dumps(value, ensure_ascii=False).replace("|", "\\|")
-    return f"`{text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + '…'}`"
+    text = json.dumps(value, ensure_ascii=False)
+    return escape(text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…")

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from flows.experiments.git import git
 from flows.faults import FlowError
-from imf_core.config import Params, load_params, validate
+from imf_core.config import Params, load_params, read_yaml, validate
 from imf_core.errors import ConfigError
 
 PARAMS_FILE = Path("params.yaml")
@@ -23,6 +26,23 @@ def read_values(path: Path = PARAMS_FILE) -> dict[str, Any]:
         return load_params(path).model_dump()
     except ConfigError as error:
         raise FlowError(str(error)) from error
+
+
+def read_values_at(revision: str) -> dict[str, Any]:
+    """Reads the values of all parameters in a commit or tree of git's, checked.
+
+    Args:
+        revision: Its hash.
+
+    Raises:
+        FlowError: If there is no params.yaml, a key is unknown or missing, or a value out of its
+            bounds.
+    """
+    try:
+        values = read_yaml(git("show", f"{revision}:{PARAMS_FILE}"))
+    except yaml.YAMLError as error:
+        raise FlowError(f"{PARAMS_FILE} is not valid YAML: {error}") from error
+    return check_values(values, str(PARAMS_FILE))
 
 
 def check_values(values: dict[str, Any], source: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _remove_abandoned() -> None:
     for folder in RUNNING.glob("*/"):
         with _locked(folder.name) as lock:
             if lock is not None:
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

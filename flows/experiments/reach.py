@@ -1,6 +1,6 @@
 """Files among the parameters that a copy of the workspace would lack."""
 
-import os
+import os.path
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,10 @@ def check_reach(values: Mapping[str, Any]) -> None:
 
 def _relative_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields the paths that are relative, each with its key."""
+    # Whatever dataset.name is, DVC wants to find the path: the stage download depends on it.
     found = [("dataset.path", values["dataset"]["path"])]
-    found += [("dataset.image_folders", path) for path in values["dataset"]["image_folders"]]
+    if values["dataset"]["name"] == "folder":
+        found += [("dataset.image_folders", path) for path in values["dataset"]["image_folders"]]
     for section in _MODELS:
         if ready := values[section]["precomputed"]:
             found.append((f"{section}.precomputed.path", ready["path"]))
@@ -44,7 +46,7 @@ def _relative_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _check_path(repo: Repo, key: str, path: str) -> None:
     """Checks one relative path."""
-    if os.path.normpath(path).startswith(".."):
+    if Path(os.path.normpath(path)).parts[:1] == ("..",):
         raise FlowError(
             f"{key} leads out of the project: {path}; an experiment runs in a copy elsewhere, so "
             f"give it as an absolute path: {Path(path).resolve()}"
@@ -54,13 +56,14 @@ def _check_path(repo: Repo, key: str, path: str) -> None:
     target = Path(path).absolute()
     outs = [out for out in repo.index.outs if target.is_relative_to(out.fs_path)]
     if outs:
-        if changed := [out.def_path for out in outs if out.status()]:
+        if changed := [out for out in outs if out.status()]:
+            is_added = changed[0].stage.is_data_source
+            remedy = f"dvc add {changed[0].def_path}" if is_added else "dvc repro"
             raise FlowError(
-                f"{key} names {path}, which has changed since DVC saw it; run `dvc add "
-                f"{changed[0]}`"
+                f"{key} names {path}, which has changed since DVC saw it; run `{remedy}`"
             )
         return
-    untracked = git("ls-files", "--others", "--", path).splitlines()
+    untracked = [file for file in git("ls-files", "--others", "-z", "--", path).split("\0") if file]
     if untracked:
         raise FlowError(
             f"{key} names {path}, of which git does not track {untracked[0]}"

@@ -3,14 +3,16 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from flows.experiments.form import PARAMS_FILE
-from flows.experiments.git import git, list_experiments
+from flows.experiments.git import Experiment, git, list_experiments
 from flows.experiments.params_file import write_values
-from flows.experiments.snapshot import keep_locked, taken_snapshot
 from flows.experiments.state import VARIABLE, state_folder
+from flows.experiments.workspace_copy import Version, forget_runs_except, taken_copy
+from flows.faults import FlowError
 from flows.processes.children import Children
 from flows.processes.command import Logger, run_dvc
 from flows.processes.output import Bar
@@ -19,6 +21,23 @@ from flows.running.dag import needed_by, read_dag
 METRICS_FILE = Path("results/training/metrics.json")
 
 _REMOVE = [sys.executable, "-c", "import shutil, sys; shutil.rmtree(sys.argv[1], True)"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment is.
+
+    Attributes:
+        name: Its name.
+        version: The workspace from which it stems.
+        changes: Values that differ from those of the version's params.yaml, by `section.key`.
+        target: The last stage that runs; None for all.
+    """
+
+    name: str
+    version: Version
+    changes: Mapping[str, Any]
+    target: str | None
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +53,21 @@ def find_changes(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str
     return {key: value for key, value in flatten(values).items() if value != before[key]}
 
 
+def find_undone(
+    values: Mapping[str, Any], base: Mapping[str, Any], form: Mapping[str, Any]
+) -> list[str]:
+    """Lists the keys, as `section.key`, that a form which is older than params.yaml sets back.
+
+    Args:
+        values: What was filled in.
+        base: The values of params.yaml.
+        form: What the form held before it was filled in.
+    """
+    shown = flatten(form)
+    changes = find_changes(values, base)
+    return [key for key, value in changes.items() if key in shown and shown[key] == value]
+
+
 def apply_changes(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `base` with other values, given by `section.key`, which need not be known."""
     values = {section: dict(keys) for section, keys in base.items()}
@@ -44,9 +78,7 @@ def apply_changes(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
 
 
 def run_experiment(
-    name: str,
-    changes: Mapping[str, Any],
-    target: str | None,
+    plan: Plan,
     folder: Path,
     environment: Mapping[str, str],
     children: Children,
@@ -55,12 +87,10 @@ def run_experiment(
 ) -> dict[str, Any]:
     """Runs the pipeline with other values, beside whatever runs in the workspace.
 
-    An experiment of this name that there was is replaced. The workspace stays as it is.
+    The workspace stays as it is.
 
     Args:
-        name: Of the experiment.
-        changes: New values by `section.key`.
-        target: The last stage that runs; None for all.
+        plan: What it is.
         folder: Where the copy of the workspace stands meanwhile; must not exist.
         environment: Variables set for the stages beside those of this process.
         children: The flow run's processes.
@@ -73,20 +103,34 @@ def run_experiment(
     Raises:
         StageError: If a stage has failed.
         StoppedError: If the flow run was stopped meanwhile.
-        FlowError: If the workspace cannot be copied or a value cannot be written.
+        FlowError: If the workspace cannot be copied, or an experiment of this name was made
+            meanwhile.
     """
-    with taken_snapshot(folder):
+    with taken_copy(plan.version, folder):
         params = folder / PARAMS_FILE
-        text = write_values(params.read_text(encoding="utf-8"), changes)
+        text = write_values(params.read_text(encoding="utf-8"), plan.changes)
         params.write_text(text, encoding="utf-8")
-        command = ["--cd", str(folder), "exp", "run", "--name", name]
-        if target is not None:
-            keep_locked(folder, needed_by(target, read_dag(Path.cwd())))
-            command.append(target)
+        command = ["--cd", str(folder), "exp", "run", "--name", plan.name]
+        if plan.target is not None:
+            forget_runs_except(folder, needed_by(plan.target, read_dag(folder)))
+            command.append(plan.target)
         variables = {VARIABLE: str(state_folder()), **environment}
         remove = [*_REMOVE, str(folder)]
-        run_dvc(children, name, command, remove, variables, logger, show)
+        run_dvc(children, plan.name, command, remove, variables, logger, show)
         for experiment in list_experiments(folder):
-            git("fetch", "--quiet", str(folder), f"+{experiment.ref}:{experiment.ref}")
+            _bring_home(experiment, folder)
         metrics = (folder / METRICS_FILE).read_text(encoding="utf-8")
     return cast(dict[str, Any], json.loads(metrics))
+
+
+def _bring_home(experiment: Experiment, folder: Path) -> None:
+    """Fetches an experiment out of a copy. One of its name that there is stays."""
+    quietly = ("--quiet", "--no-auto-maintenance", "--no-tags", "--no-write-fetch-head")
+    git("fetch", *quietly, str(folder), experiment.ref)
+    if any(experiment.ref == other.ref for other in list_experiments()):
+        raise FlowError(
+            f"an experiment {experiment.name} was made while this one ran, and is kept; rename it "
+            f"(`dvc exp rename {experiment.name} NAME`) and run this one again"
+        )
+    must_be_new = ""
+    git("update-ref", experiment.ref, experiment.commit, must_be_new)

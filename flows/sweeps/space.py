@@ -98,7 +98,7 @@ def count_grid(space: Space) -> int:
     return math.prod(map(len, list_grid(space).values()))
 
 
-def read_values_of(space: Space, suggested: Mapping[str, Any]) -> dict[str, Any]:
+def read_suggestion(space: Space, suggested: Mapping[str, Any]) -> dict[str, Any]:
     """Turns what Optuna suggests into values, by `section.key`."""
     return {
         dimension.key: json.loads(suggested[dimension.key])

@@ -19,17 +19,18 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from flows.faults import FlowError
-from flows.sweeps.space import Space, list_grid, make_distributions, read_values_of
+from flows.sweeps.space import Space, list_grid, make_distributions, read_suggestion
 
 SamplerName = Literal["grid", "random", "tpe"]
-State = Literal["running", "completed", "failed"]
+Status = Literal["running", "completed", "failed"]
 
-_STATES: dict[TrialState, State] = {
+_STATUSES: dict[TrialState, Status] = {
     TrialState.RUNNING: "running",
     TrialState.COMPLETE: "completed",
     TrialState.FAIL: "failed",
 }
 _PLAN = "plan"
+_LONGEST_LIST = 5
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,14 @@ class Trial:
     Attributes:
         number: From 0.
         changes: Values by `section.key`.
-        state: Whether it has ended, and how.
+        status: Whether it has ended, and how.
         valid_mrr: What it is selected by; None where it has not completed.
         fault: Why it failed, else "".
     """
 
     number: int
     changes: dict[str, Any]
-    state: State
+    status: Status
     valid_mrr: float | None
     fault: str
 
@@ -81,12 +82,13 @@ class Study:
             FlowError: If it began with another plan.
         """
         now = json.loads(json.dumps(plan))
-        before = self._study.user_attrs.setdefault(_PLAN, now)
-        for name, value in now.items():
-            if before[name] != value:
+        before = self._study.user_attrs.get(_PLAN, now)
+        for name in before | now:
+            if before.get(name) != now.get(name):
+                told = _differences(before.get(name), now.get(name))
                 raise FlowError(
-                    f"this sweep began with another {name}: {_differences(before[name], value)}; "
-                    "go on with the old one, or give the sweep another name"
+                    f"this sweep began with another {name}: {told}; go on with the old one, or "
+                    "give the sweep another name"
                 )
         self._study.set_user_attr(_PLAN, now)
 
@@ -117,8 +119,8 @@ class Study:
         """Reads a trial of Optuna's."""
         return Trial(
             trial.number,
-            read_values_of(self._space, trial.params),
-            _STATES[trial.state],
+            read_suggestion(self._space, trial.params),
+            _STATUSES[trial.state],
             trial.value,
             self._study.user_attrs.get(f"fault {trial.number}", ""),
         )
@@ -136,8 +138,12 @@ def _differences(before: Any, now: Any) -> str:
     """Says in what two values differ, key by key where they are sections."""
     if not isinstance(before, dict) or not isinstance(now, dict):
         return f"{json.dumps(before)}, now {json.dumps(now)}"
-    return ", ".join(
-        f"{key} {json.dumps(before.get(key))}, now {json.dumps(value)}"
-        for key, value in now.items()
-        if before.get(key) != value
-    )
+    pairs = [(key, _say(before, key), _say(now, key)) for key in before | now]
+    told = [f"{key} {old}, now {new}" for key, old, new in pairs if old != new]
+    rest = f" and {len(told) - _LONGEST_LIST} more" if len(told) > _LONGEST_LIST else ""
+    return ", ".join(told[:_LONGEST_LIST]) + rest
+
+
+def _say(values: Mapping[str, Any], key: str) -> str:
+    """Writes the value of a key; one that is null is another thing than none."""
+    return json.dumps(values[key]) if key in values else "nothing"

@@ -23,7 +23,7 @@ def make_rows(sweep: str, trials: Sequence[Trial]) -> list[dict[str, Any]]:
             "experiment": f"{sweep}-{trial.number}",
             **{key: _shorten(value) for key, value in trial.changes.items()},
             "valid MRR %": "" if trial.valid_mrr is None else f"{100 * trial.valid_mrr:.2f}",
-            "state": f"{trial.state}, best" if trial is best else trial.state,
+            "state": f"{trial.status}, best" if trial is best else trial.status,
             "message": trial.fault,
         }
         for trial in trials

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,9 @@ from workspace import Workspace
 
 from flows.experiment import experiment
 from flows.experiments.form import read_values
-from flows.experiments.git import git, list_experiments
+from flows.experiments.git import Experiment, git, list_experiments, read_head
 from flows.experiments.names import RUNNING
+from flows.experiments.params_file import write_values
 from flows.experiments.state import state_folder
 from flows.promote import promote
 from flows.sweep import sweep
@@ -71,7 +73,7 @@ def test_an_experiment_is_named_compared_and_promoted(copied: Workspace) -> None
     assert run_name(state) == "fusion-rank-4"
     page = newest_artifact("experiment")
     assert "| parameter | baseline | experiment |" in page
-    assert "| fusion.rank | `3` | `4` |" in page
+    assert "| fusion.rank | 3 | 4 |" in page
     assert page.count("| test ") == page.count("| valid ") == 4
     assert len(page.splitlines()) < 20
     assert git("status", "--short") == ""
@@ -104,8 +106,13 @@ def test_a_sweep_goes_on_where_it_stopped_and_names_the_best(copied: Workspace) 
     assert first.is_completed()
     study = Study(state_folder() / "sweeps" / "s", space, "grid", 0)
     done = study.list_trials()
-    assert [trial.state for trial in done] == ["completed"] * 2
-    interrupted = study.ask()  # as a killed run leaves it
+    assert [trial.status for trial in done] == ["completed"] * 2
+    interrupted = study.ask()  # as a killed run leaves it, its experiment made and not noted
+    text = write_values(Path("params.yaml").read_text(), interrupted.changes)
+    Path("params.yaml").write_text(text)
+    unsettled = Experiment("s-2", read_head(), git("stash", "create").strip())
+    git("update-ref", unsettled.ref, unsettled.commit)
+    git("checkout", "-q", "params.yaml")
     second = sweep("s", space, "grid", trials=3, return_state=True)
     trials = study.list_trials()
     assert trials[:2] == done
@@ -121,6 +128,10 @@ def test_a_sweep_goes_on_where_it_stopped_and_names_the_best(copied: Workspace) 
     other = sweep("s", space[:1], "grid", trials=3, return_state=True)
     assert "this sweep began with another space" in str(other.message)
     assert git("status", "--short") == ""
+    code = Path("imf_core/model/fusion.py")
+    code.write_text(code.read_text() + "# changed\n")
+    other = sweep("s", space, "grid", trials=3, return_state=True)
+    assert "another code: imf_core/model/fusion.py" in str(other.message)
 
 
 def test_a_trial_that_fails_counts_as_one_and_the_sweep_goes_on(copied: Workspace) -> None:

@@ -15,9 +15,10 @@ import psutil
 import pytest
 from workspace import Workspace
 
-from flows.experiments.comparison import compare, write_page
+from flows.experiments.comparison import compare_with_baseline, write_page
 from flows.experiments.git import Experiment, git, list_experiments
-from flows.experiments.run_experiment import run_experiment
+from flows.experiments.run_experiment import Plan, run_experiment
+from flows.experiments.workspace_copy import record_version
 from flows.faults import FlowError
 from flows.processes.children import Children
 from flows.promote import check_nothing_is_lost, find_experiment
@@ -32,19 +33,21 @@ START = """
 import logging, sys
 from pathlib import Path
 from flows.processes.children import Children
-from flows.experiments.run_experiment import run_experiment
+from flows.experiments.run_experiment import Plan, run_experiment
+from flows.experiments.workspace_copy import record_version
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 with Children() as children:
     changes = {"train.epochs": 100000, "train.patience": 100000}
-    folder = Path(sys.argv[1])
-    run_experiment("x", changes, "train", folder, {}, children, logging.getLogger(), print)
+    plan = Plan("x", record_version(), changes, "train")
+    run_experiment(plan, Path(sys.argv[1]), {}, children, logging.getLogger(), print)
 """
 
 
 def run(changes: dict[str, Any], target: str | None = "train") -> dict[str, Any]:
     with Children() as children:
         log = logging.getLogger("test")
-        return run_experiment("x", changes, target, FOLDER, {}, children, log, lambda bar: None)
+        plan = Plan("x", record_version(), changes, target)
+        return run_experiment(plan, FOLDER, {}, children, log, lambda bar: None)
 
 
 def working_in(folder: Path) -> list[psutil.Process]:
@@ -116,13 +119,13 @@ def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed
     made = pretend("x")
     git("rm", "--quiet", "--cached", "dvc.lock")
     git("commit", "-qm", "without results")
-    page = write_page("x", compare(made.commit))
+    page = write_page("x", compare_with_baseline(made.commit))
     assert "Beside the workspace's run, which is not committed" in page
     assert page.count("| +0.0 |") == 8
     assert "The parameters are the same" in page
     Path("dvc.lock").unlink()
     shutil.rmtree("results")
-    page = write_page("x", compare(made.commit))
+    page = write_page("x", compare_with_baseline(made.commit))
     assert "Nothing to compare with" in page
     assert page.count("| test ") == 4
 
@@ -150,3 +153,34 @@ def test_promoting_never_overwrites_what_is_nowhere_else(copied: Workspace) -> N
     pretend("kept", "stash@{0}")
     git("stash", "pop", "--quiet")
     check_nothing_is_lost(made)  # another experiment has just this
+
+
+def test_promoting_never_overwrites_what_git_does_not_track(copied: Workspace) -> None:
+    (Path("mine")).mkdir()
+    files = ["café.txt", "two\nlines", "mine/t", "same", "a/b", "folder", "data/ignored"]
+    Path("a").mkdir()
+    for file in files:
+        Path(file).write_text("theirs")
+    git("add", "--force", *files)
+    git("commit", "-qm", "theirs")
+    made = pretend("x")
+    git("reset", "-q", "--hard", "HEAD~")
+    made = Experiment("x", git("rev-parse", "HEAD").strip(), made.commit)
+    check_nothing_is_lost(made)
+    Path(".git/info/exclude").write_text("mine\n")
+    for folder in ("mine", "folder"):
+        Path(folder).mkdir()
+    for file in ("café.txt", "two\nlines", "mine/t", "a", "folder/mine", "data/ignored"):
+        Path(file).write_text("mine")
+    Path("same").write_text("theirs")
+    with pytest.raises(FlowError) as raised:
+        check_nothing_is_lost(made)
+    told = str(raised.value).partition("overwritten: ")[2].partition("; commit them")[0]
+    assert set(told.split(", ")) == {
+        "a",
+        "café.txt",
+        "data/ignored",
+        "folder",
+        "mine/t",
+        "two\nlines",
+    }

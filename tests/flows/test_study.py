@@ -49,7 +49,7 @@ def test_trials_are_kept_with_their_ends(tmp_path: Path) -> None:
     study.tell(numbers[0], 0.5)
     study.fail(numbers[1], "out of memory")
     trials = Study(tmp_path, GRID, "grid", 0).list_trials()
-    assert [(trial.state, trial.valid_mrr, trial.fault) for trial in trials] == [
+    assert [(trial.status, trial.valid_mrr, trial.fault) for trial in trials] == [
         ("completed", 0.5, ""),
         ("failed", None, "out of memory"),
         ("running", None, ""),
@@ -63,5 +63,11 @@ def test_another_plan_under_the_same_name_is_refused(tmp_path: Path) -> None:
     other = {**plan, "params.yaml": {"train.epochs": 5, "train.n3": 0.1}}
     with pytest.raises(FlowError, match=r"another params.yaml: train.epochs 4, now 5; go on with"):
         Study(tmp_path, GRID, "grid", 0).check_plan(other)
+    with pytest.raises(FlowError, match=r"another params.yaml: train.n3 0.1, now nothing"):
+        Study(tmp_path, GRID, "grid", 0).check_plan({**plan, "params.yaml": {"train.epochs": 4}})
+    with pytest.raises(FlowError, match=r'another code: null, now {"a.py": "1"}'):
+        Study(tmp_path, GRID, "grid", 0).check_plan({**plan, "code": {"a.py": "1"}})
+    with pytest.raises(FlowError, match=r'another sampler: "grid", now null'):
+        Study(tmp_path, GRID, "grid", 0).check_plan({"params.yaml": plan["params.yaml"]})
     with pytest.raises(FlowError, match=r'another sampler: "grid", now "tpe"; .* another name'):
         Study(tmp_path, GRID, "tpe", 0).check_plan({**plan, "sampler": "tpe"})
