@@ -50,7 +50,8 @@ def git(
         cwd=folder,
         env={**os.environ, **(environment or {})},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # names of files may be any bytes
         check=False,
     )
     if result.returncode:
