@@ -32,6 +32,8 @@ from imf_core.config import (
 
 @flow(name="experiment", persist_result=False)
 def experiment(
+    name: str | None,
+    dataset: DatasetParams,
     model: ModelParams,
     fusion: FusionParams,
     decision: DecisionParams,
@@ -41,11 +43,9 @@ def experiment(
     images: ImagesParams,
     media: MediaParams,
     prepare: PrepareParams,
-    dataset: DatasetParams,
     fetch: FetchParams,
     evaluate: EvaluateParams,
     predict: PredictParams,
-    name: str | None = None,
 ) -> str:
     """Runs the whole pipeline with these values and compares it with the last committed run.
 
@@ -54,6 +54,8 @@ def experiment(
     code may have changed, and then that is the experiment.
 
     Args:
+        name: Of the experiment; made of what changes where it is None.
+        dataset: Which graph.
         model: The heads.
         fusion: Stage one of the fusion.
         decision: Stage two of the fusion.
@@ -63,11 +65,9 @@ def experiment(
         images: Which images are kept.
         media: What is looked up.
         prepare: How facts become train, valid and test.
-        dataset: Which graph.
         fetch: Manners of requests to the web.
         evaluate: Ranking.
         predict: New facts.
-        name: Of the experiment; made of what changes where it is left out.
 
     Returns:
         The experiment's name.
@@ -109,9 +109,12 @@ def experiment(
         if not changes:
             logger.info("no value differs from params.yaml: the workspace as it stands")
         plan = Plan(reserved.name, version, changes, target=None)
-        run_as_task(plan, reserved.folder / "copy", {}, children)
+        # In a thread of its own: an end of this run is then told to the task as a stop.
+        run_as_task.submit(plan, reserved.folder / "copy", {}, children).result()
         (made,) = (other for other in list_experiments() if other.name == reserved.name)
         page = write_page(made.name, compare_with_baseline(made.commit))
-        create_markdown_artifact(page, key="experiment")
+        create_markdown_artifact(
+            page, key="experiment", description="The experiment beside the last committed run"
+        )
         logger.info("to have it in the workspace, run the flow `promote` with %s", reserved.name)
         return reserved.name

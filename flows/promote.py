@@ -6,6 +6,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
+from flows.experiments.form import PARAMS_FILE
 from flows.experiments.git import Experiment, git, list_experiments, read_head
 from flows.faults import FlowError
 from flows.pages.results_page import read_metrics, show_results
@@ -41,26 +42,32 @@ def promote(experiment: str) -> None:
 
 
 def find_experiment(name: str) -> Experiment:
-    """Finds an experiment that stems from what is checked out.
+    """Finds an experiment that stems from what is checked out, or from a commit with its code.
 
     Raises:
-        FlowError: If there is none of this name, or it stems from another commit, whose code
-            would take the place of the present one.
+        FlowError: If there is none of this name, or it stems from a commit with other files, which
+            would take the place of the present ones.
     """
     head = read_head()
     experiments = list_experiments()
     of_name = [experiment for experiment in experiments if experiment.name == name]
-    for experiment in of_name:
-        if experiment.baseline == head:
+    if not of_name:
+        known = ", ".join(experiment.name for experiment in experiments) or "none"
+        raise FlowError(f"there is no experiment {name}; there are: {known}")
+    for experiment in sorted(of_name, key=lambda experiment: experiment.baseline != head):
+        undone = _files_that_differ(experiment.baseline, head)
+        if not undone:
             return experiment
-    if of_name:
-        baseline = of_name[0].baseline[:7]
-        raise FlowError(
-            f"experiment {name} stems from commit {baseline}, but {head[:7]} is checked out, whose "
-            f"code it would undo; check out {baseline} first, or run the experiment anew"
-        )
-    known = ", ".join(e.name for e in experiments if e.baseline == head) or "none"
-    raise FlowError(f"there is no experiment {name}; those of the present commit: {known}")
+    raise FlowError(
+        f"experiment {name} stems from commit {experiment.baseline[:7]}; since then other files "
+        f"were committed, which it would undo: {', '.join(undone)}; run the experiment anew"
+    )
+
+
+def _files_that_differ(one: str, other: str) -> list[str]:
+    """Lists what two commits have different, but for values and results."""
+    of_runs = {"", LOCK_FILE.as_posix(), PARAMS_FILE.as_posix()}
+    return sorted(set(git("diff", "--name-only", "-z", one, other).split("\0")) - of_runs)
 
 
 def check_nothing_is_lost(chosen: Experiment) -> None:
@@ -73,13 +80,13 @@ def check_nothing_is_lost(chosen: Experiment) -> None:
     Raises:
         FlowError: If something would be lost.
     """
-    changed = _changed_files("HEAD")
+    changed = set(_changed_files("HEAD")) & set(_changed_files(chosen.commit))
     if any(not _changed_files(experiment.commit) for experiment in list_experiments()):
-        changed = []
-    if lost := changed + _untracked_files_of(chosen):
+        changed = set()
+    if lost := sorted(changed) + _untracked_files_of(chosen):
         raise FlowError(
             f"changes that are not committed would be overwritten: {', '.join(lost)}; commit them "
-            "(`git commit --all`), put them aside (`git stash`) or undo them (`git checkout FILE`)"
+            "(`git commit`), or put copies of these files elsewhere"
         )
 
 

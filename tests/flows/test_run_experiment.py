@@ -130,14 +130,31 @@ def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed
     assert page.count("| test ") == 4
 
 
-def test_only_experiments_of_the_present_commit_can_be_promoted(copied: Workspace) -> None:
+def test_only_experiments_of_the_present_code_can_be_promoted(copied: Workspace) -> None:
     made = pretend("old")
     assert find_experiment("old") == made
-    with pytest.raises(FlowError, match="no experiment new; those of the present commit: old"):
+    with pytest.raises(FlowError, match="no experiment new; there are: old"):
         find_experiment("new")
-    git("commit", "-q", "--allow-empty", "-m", "later")
-    with pytest.raises(FlowError, match=f"old stems from commit {made.baseline[:7]}, but .* anew"):
+    copied.set_params({"fusion": {"rank": 5}})
+    git("commit", "-qam", "another value")
+    assert find_experiment("old") == made
+    Path("flows/faults.py").write_text("# other code\n")
+    git("commit", "-qam", "other code")
+    with pytest.raises(FlowError, match=rf"{made.baseline[:7]};.* undo: flows/faults.py; .* anew"):
         find_experiment("old")
+
+
+def test_a_file_that_git_is_to_track_and_the_experiment_has_is_not_in_the_way(
+    copied: Workspace,
+) -> None:
+    Path("mine").write_text("mine")
+    git("add", "--intent-to-add", "mine")
+    run({})
+    (made,) = list_experiments()
+    check_nothing_is_lost(made)
+    Path("mine").write_text("changed since")
+    with pytest.raises(FlowError, match="would be overwritten: mine;"):
+        check_nothing_is_lost(made)
 
 
 def test_promoting_never_overwrites_what_is_nowhere_else(copied: Workspace) -> None:
