@@ -54,9 +54,23 @@ class RunningUI:
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = SyncPrefectClient(f"{self.url}/api")
         self.client.__enter__()
+        self.starts = 0
         self.start()
 
+    def register(self) -> None:
+        """Registers the deployments anew, with the values that params.yaml has now."""
+        environment = {
+            **self.workspace.environment,
+            "PREFECT_API_URL": f"{self.url}/api",
+            "PREFECT_HOME": str(self.workspace.folder / ".imf/prefect"),
+        }
+        command = [sys.executable, "-m", "flows.register"]
+        subprocess.run(
+            command, cwd=self.workspace.folder, env=environment, check=True, capture_output=True
+        )
+
     def start(self) -> None:
+        self.starts += 1
         command = [sys.executable, "-m", "flows.ui", "--port", str(self.port)]
         self._process = subprocess.Popen(
             command, cwd=self.workspace.folder, env=self.workspace.environment,
