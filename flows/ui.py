@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from flows.experiments.form import read_values
 from flows.faults import FlowError
 from flows.processes.children import Children
 from flows.processes.parent import end_with_parent
@@ -53,6 +54,7 @@ def main() -> None:
     if "MAKELEVEL" in os.environ:
         end_with_parent()
     try:
+        read_values()  # they are what the forms begin with: faults are told before anything starts
         with owned_home() as lock:
             check_port(port)
             set_environment(port)

@@ -5,11 +5,13 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from running_ui import RunningUI, wait_until
+from workspace import ROOT
 
 from flows import register
 from flows.faults import FlowError
@@ -121,3 +123,15 @@ def test_a_server_that_the_environment_names_is_not_used_and_that_is_said(
     assert said.startswith("PREFECT_API_URL=https://theirs/api is not used")
     assert "theirs" not in environment
     assert re.search("'PREFECT_API_URL': 'http://127.0.0.1:4300/api'", environment)
+
+
+def test_a_fault_in_params_yaml_is_told_before_anything_starts(tmp_path: Path) -> None:
+    params = (ROOT / "params.yaml").read_text().replace("rank: 3 ", "rank: zero ")
+    (tmp_path / "params.yaml").write_text(params)
+    started = subprocess.run(
+        [sys.executable, "-m", "flows.ui"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert started.stderr == "error: params.yaml: fusion.rank must be an integer, got 'zero'\n"
+    assert started.returncode == 1
+    assert not (tmp_path / ".imf").exists()
