@@ -129,9 +129,13 @@ def test_a_fault_in_params_yaml_is_told_before_anything_starts(tmp_path: Path) -
     params = (ROOT / "params.yaml").read_text().replace("rank: 3 ", "rank: zero ")
     (tmp_path / "params.yaml").write_text(params)
     started = subprocess.run(
-        [sys.executable, "-m", "flows.ui"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "flows.ui"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert started.stderr == "error: params.yaml: fusion.rank must be an integer, got 'zero'\n"
     assert started.returncode == 1
     assert not (tmp_path / ".imf").exists()
