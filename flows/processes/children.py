@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -20,6 +21,9 @@ from flows.faults import StoppedError
 from flows.processes.parent import end_with_worker
 
 _LEASH = [sys.executable, "-m", "flows.processes.leash"]
+_TERMINAL_SIZE = (24, 100)
+"""Lines and columns."""
+
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -43,6 +47,7 @@ class Child:
         """Starts `command`; see `Children.start`."""
         self.was_stopped = False
         self._reader, writer = os.openpty()
+        termios.tcsetwinsize(writer, _TERMINAL_SIZE)  # tqdm draws nothing on one without a size
         commands = [json.dumps(list(each)) for each in (command, after_failure)]
         try:
             self._process = subprocess.Popen(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _BAR = re.compile(r"\[\d+:\d\d(:\d\d)?[<,]")
-_PERCENT = re.compile(r"(?:(?P<label>[^|]*?):? +)?(?P<percent>\d{1,3})%\|")
+_PERCENT = re.compile(r"(?P<label>[^|]+?): +(?P<percent>\d{1,3})%\|")
 _CHATTER = re.compile(
     r"To track the changes with git|git add |To enable auto staging|dvc config core.autostage|"
     r"Use `dvc push`|(Generating|Updating) lock file|Data and pipelines are up to date|"
@@ -24,7 +24,7 @@ class Bar:
     """A progress bar as tqdm has drawn it.
 
     Attributes:
-        label: What is counted, "" where the bar has none.
+        label: What is counted.
         percent: From 0 to 100.
     """
 
@@ -38,9 +38,12 @@ def is_bar(line: str) -> bool:
 
 
 def read_bar(line: str) -> Bar | None:
-    """Reads a bar; None where the line is no bar or one whose end is not known."""
+    """Reads a stage's bar; None where the line is none, or one whose end is not known.
+
+    DVC draws bars as well, over its own bookkeeping; they have no label before the number.
+    """
     found = _PERCENT.match(line.strip()) if is_bar(line) else None
-    return Bar((found["label"] or "").strip(), min(int(found["percent"]), 100)) if found else None
+    return Bar(found["label"].strip(), min(int(found["percent"]), 100)) if found else None
 
 
 def is_chatter(line: str) -> bool:

@@ -39,9 +39,8 @@ class ProgressShown:
 
     def _draw(self, bar: Bar) -> None:
         """Tells the server."""
-        description = bar.label or None
         if self._artifact is None:
-            made = create_progress_artifact(bar.percent, key=self._key, description=description)
+            made = create_progress_artifact(bar.percent, key=self._key, description=bar.label)
             self._artifact = cast(UUID, made)  # a coroutine in asynchronous code alone
         else:
-            update_progress_artifact(self._artifact, bar.percent, description=description)
+            update_progress_artifact(self._artifact, bar.percent, description=bar.label)

@@ -17,6 +17,7 @@ from workspace import ROOT
 
 from flows.faults import StoppedError
 from flows.processes.children import Children
+from flows.processes.output import Bar, read_bar
 
 # A shell that starts two more processes and says who they are; one of them ignores SIGTERM.
 FAMILY = """
@@ -67,6 +68,14 @@ def test_the_states_of_a_bar_are_lines_and_colours_are_taken_out() -> None:
     command = ["printf", r"\033[31m10%%\033[0m\r20%%\r\n\033[0m\n"]
     with Children() as children, children.start(command) as child:
         assert list(child.lines()) == ["10%", "20%"]
+
+
+def test_the_bars_of_tqdm_are_drawn_and_read() -> None:
+    program = "from tqdm import tqdm; list(tqdm(range(4), desc='train', disable=None))"
+    with Children() as children, children.start([sys.executable, "-c", program]) as child:
+        bars = list(map(read_bar, child.lines()))
+    assert bars[0] == Bar("train", 0)
+    assert bars[-1] == Bar("train", 100)
 
 
 def test_an_error_in_the_flow_stops_everything_that_a_command_has_started() -> None:

@@ -21,8 +21,9 @@ def test_a_bar_has_a_label_and_a_percentage() -> None:
     assert read_bar(drawn(total=40, desc="train")) == Bar("train", 75)
 
 
-def test_a_bar_without_a_label_is_read_too() -> None:
-    assert read_bar(drawn(total=40)) == Bar("", 75)
+def test_a_bar_without_a_label_is_none_of_a_stage() -> None:
+    assert is_bar(drawn(total=40))
+    assert read_bar(drawn(total=40)) is None
 
 
 def test_a_bar_whose_end_is_not_known_is_a_bar_that_cannot_be_read() -> None:

@@ -43,6 +43,7 @@ def test_stages_run_once_are_cached_then_and_restored_when_a_parameter_comes_bac
 ) -> None:
     first = pipeline(return_state=True)
     assert outcomes(first) == {"Completed"}
+    assert artifacts(first)["progress-train"] == "100"
     assert set(task_states(first)) == {stage.name for stage in read_dag(fresh.folder)}
     second = pipeline(return_state=True)
     assert outcomes(second) == {"Cached"}
