@@ -295,13 +295,11 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), _first
     )
-
-
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 def read_yaml(text: str) -> Any:
-    """Reads YAML as DVC does, see `_Loader`.
+    """Reads YAML as DVC writes it, see `_Loader`.
 
     Raises:
         yaml.YAMLError: If it is malformed.

@@ -23,12 +23,13 @@ def resting_dvc() -> Iterator[None]:
 
 
 def read_lock_file(path: Path) -> dict[str, Any]:
-    """Reads what was locked of each stage, by its name; empty where there is no file.
+    """Reads what was locked of each stage, by its name.
+
+    It is empty where there is no file, and where the file is cut before its first stage.
 
     Raises:
-        yaml.YAMLError: If it is cut.
+        yaml.YAMLError: If it is cut in the midst of a value.
     """
-    if not path.exists():
-        return {}
-    content = read_yaml(path.read_text(encoding="utf-8"))
-    return dict(content["stages"]) if content else {}
+    content = read_yaml(path.read_text(encoding="utf-8")) if path.exists() else None
+    stages = content.get("stages") if isinstance(content, dict) else None
+    return dict(stages or {})

@@ -40,7 +40,7 @@ def mend_lock_file(stage: str) -> None:
     with resting_dvc():
         if _is_whole(kept):
             return
-        LOCK_FILE.unlink()
+        LOCK_FILE.unlink(missing_ok=True)
         if kept.exists():
             shutil.copyfile(kept, LOCK_FILE)
 
@@ -54,11 +54,13 @@ def main() -> None:
 
 
 def _is_whole(kept: Path) -> bool:
-    """Says whether dvc.lock can be read, and has every stage that it had before."""
+    """Says whether dvc.lock can be read, and has a stage and every one that it had before."""
     try:
-        return read_lock_file(kept).keys() <= read_lock_file(LOCK_FILE).keys()
+        stages = read_lock_file(LOCK_FILE)
     except yaml.YAMLError:
         return False
+    is_cut = LOCK_FILE.exists() and not stages
+    return not is_cut and read_lock_file(kept).keys() <= stages.keys()
 
 
 if __name__ == "__main__":

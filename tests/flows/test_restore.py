@@ -1,13 +1,14 @@
 """The outs of a stage and dvc.lock after a run that did not end well."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from workspace import Workspace
 
 from flows.running.lock_file import LOCK_FILE
-from flows.running.restore import keep_lock_file, restoring
+from flows.running.restore import keep_lock_file, mend_lock_file, restoring
 
 # DVC's own libraries warn of their deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -23,6 +24,27 @@ def test_a_lock_file_that_was_cut_is_put_back_with_the_outs(copied: Workspace) -
     subprocess.run(restoring("predict"), check=True)
     assert LOCK_FILE.read_bytes() == whole
     assert predictions.read_bytes() == good
+
+
+@pytest.mark.parametrize("rest", ["", "sche", "schema: '2.0'\n", "schema: '2.0'\nstages:\n"])
+def test_a_lock_file_that_was_cut_near_its_beginning_is_put_back(
+    rest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    LOCK_FILE.write_text(rest)
+    mend_lock_file("first")  # none was kept: there was none before
+    assert not LOCK_FILE.exists()
+    whole = "schema: '2.0'\nstages:\n  first:\n    cmd: x\n"
+    LOCK_FILE.write_text(whole)
+    keep_lock_file("first")
+    LOCK_FILE.write_text(rest)
+    mend_lock_file("first")
+    assert LOCK_FILE.read_text() == whole
+    LOCK_FILE.unlink()
+    mend_lock_file("first")
+    assert LOCK_FILE.read_text() == whole
 
 
 def test_what_was_never_made_whole_is_removed(fresh: Workspace) -> None:
