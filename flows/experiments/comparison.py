@@ -14,7 +14,7 @@ from flows.pages.metrics_table import COLUMNS
 from flows.pages.results_page import METRICS
 from flows.processes.command import DVC
 
-_SPLITS = ("test", "valid")
+_SPLITS = ("valid", "test")
 _LONGEST_VALUE = 60
 
 Values = Mapping[str, Any]
@@ -64,7 +64,10 @@ def write_page(name: str, comparison: Comparison) -> str:
         told = "Nothing to compare with: neither HEAD nor the workspace has metrics."
         titles = ["", "experiment"]
     else:
-        told = f"Beside {comparison.baseline}, filtered ranking in per cent."
+        told = (
+            f"Beside {comparison.baseline}, filtered ranking in per cent. Choose by valid: test no "
+            "longer measures what was chosen by it."
+        )
         titles = ["", "baseline", "experiment", "change"]
     rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in COLUMNS]
     parts = [f"# {name}", told, table(titles, rows), _write_changes(comparison.changes)]
