@@ -52,7 +52,8 @@ class DenseContext(nn.Module):
     """`C(r) = core x_1 r`, a full D x D matrix per relation, as TuckER and the released code.
 
     The matrices are made once for the batch's distinct relations, and queries are grouped by
-    relation, so that no matrix per query is ever held.
+    relation, so that no matrix per query is ever held. Groups of about one size are multiplied at
+    once.
 
     Args:
         relation_dim: D_r.
@@ -67,19 +68,63 @@ class DenseContext(nn.Module):
 
     def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
         """Applies each distinct relation's matrix to its group of queries; see `Context`."""
-        distinct, group = relations.unique(return_inverse=True)
-        contexts = relation_table.index_select(0, distinct) @ self.core
-        order = group.argsort(stable=True)
-        sizes = torch.bincount(group, minlength=len(distinct)).tolist()
-        sorted_heads = heads.index_select(0, order)
-        grouped = [
-            rows @ context.view(self.dim, self.dim)
-            for rows, context in zip(sorted_heads.split(sizes), contexts, strict=True)
+        distinct, group, sizes = relations.unique(return_inverse=True, return_counts=True)
+        sizes, by_size = sizes.sort(stable=True)
+        vectors = relation_table.index_select(0, distinct[by_size])
+        contexts = (vectors @ self.core).view(-1, self.dim, self.dim)
+        order = by_size.argsort()[group].argsort(stable=True)
+        buckets = _buckets(sizes)
+        # Split, not sliced: a slice's gradient is as large as what it was cut from.
+        parts = contexts.split([stop - start for start, stop, _ in buckets])
+        products = [
+            self._multiply(part, heads, order, sizes[:stop], width)
+            for part, (_, stop, width) in zip(parts, buckets, strict=True)
         ]
-        back = torch.empty_like(order)
-        back[order] = torch.arange(len(order), device=order.device)
-        return torch.cat(grouped).index_select(0, back)
+        return torch.cat(products).index_select(0, order.argsort())
+
+    def _multiply(
+        self, contexts: Tensor, heads: Tensor, order: Tensor, sizes: Tensor, width: int
+    ) -> Tensor:
+        """Applies matrices to the last of the groups, filled up to a common size.
+
+        Args:
+            contexts: shape: (G, D, D).
+            heads: shape: (B, D).
+            order: Queries by group, shape: (B,), dtype: long.
+            sizes: Sizes of these G groups and of all before them, dtype: long.
+            width: At least the largest of the G sizes.
+
+        Returns:
+            The groups' queries in their order, shape: (sum of the G sizes, D).
+        """
+        firsts = (sizes.cumsum(0) - sizes)[-len(contexts) :]
+        column = torch.arange(width, device=heads.device)
+        is_query = column < sizes[-len(contexts) :].unsqueeze(1)
+        position = (firsts.unsqueeze(1) + column).clamp_max(len(order) - 1)
+        rows = heads.index_select(0, order[position].flatten())
+        products = torch.bmm(rows.view(-1, width, self.dim), contexts)
+        return products.flatten(end_dim=1).index_select(0, is_query.flatten().nonzero().flatten())
 
     def moduli(self, factors: Tensor) -> Tensor:
         """Returns absolute values, shape: (N, D) -> (N, D)."""
         return factors.abs()
+
+
+def _buckets(sizes: Tensor) -> list[tuple[int, int, int]]:
+    """Cuts ascending group sizes where they pass a power of two.
+
+    A batched product for each bucket takes the place of a small product for each group, and less
+    than half of its rows are filling.
+
+    Args:
+        sizes: shape: (G,), dtype: long.
+
+    Returns:
+        First group, last group + 1, and their common width.
+    """
+    widths = [1 << (size - 1).bit_length() for size in sizes.tolist()]
+    starts = [i for i, width in enumerate(widths) if i == 0 or width != widths[i - 1]]
+    return [
+        (start, stop, widths[start])
+        for start, stop in zip(starts, [*starts[1:], len(widths)], strict=True)
+    ]

@@ -30,7 +30,7 @@ def grouped_cross_entropy(
         candidates: Entity embeddings, shape: (C, D).
         offsets: CSR offsets of the rows' positives, shape: (B + 1,), dtype: long.
         columns: Candidate position of each positive, shape: (P,), dtype: long.
-        dtype: What the matrix products are computed in; sums are float32.
+        dtype: What the matrix products are computed in; sums are float32, or float64 if given so.
 
     Returns:
         Mean over the P positives, a scalar.
@@ -97,9 +97,10 @@ class _Grouped(torch.autograd.Function):
         kernel: Kernel,
     ) -> Tensor:
         left, right = queries.to(dtype), candidates.to(dtype)
-        query_gradient = torch.empty_like(queries, dtype=torch.float32)
-        candidate_gradient = torch.zeros_like(candidates, dtype=torch.float32)
-        loss = queries.new_zeros((), dtype=torch.float32)
+        exact = torch.promote_types(queries.dtype, torch.float32)
+        query_gradient = torch.empty_like(queries, dtype=exact)
+        candidate_gradient = torch.zeros_like(candidates, dtype=exact)
+        loss = queries.new_zeros((), dtype=exact)
         step = max(1, MAX_CHUNK_ELEMENTS // len(candidates))
         bounds = offsets.tolist() if step < len(queries) else [0, *([len(columns)] * len(queries))]
         for start in range(0, len(queries), step):
@@ -109,7 +110,7 @@ class _Grouped(torch.autograd.Function):
             rows = torch.repeat_interleave(
                 torch.arange(stop - start, device=queries.device), sizes, output_size=last - first
             )
-            gradient = (left[start:stop] @ right.T).float()
+            gradient = (left[start:stop] @ right.T).to(exact)
             loss += kernel(gradient, rows, columns[first:last])
             gradient = gradient.to(dtype)
             query_gradient[start:stop] = gradient @ right
