@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
-from imf_core.model.fusion import LowRankBilinearFusion
-from imf_core.model.imf import FUSED, IMF, Embeddings
+from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
+from imf_core.model.imf import FUSED, IMF
 
 Facts = set[tuple[int, int, int]]
 """(entity, relation with inverses, answer)."""
@@ -38,9 +38,9 @@ def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) ->
         labels = (1 - label_smoothing) * labels + 1 / labels.shape[1]
     total = labels.new_zeros(())
     for name in model.head_names:
-        scores = _score(model, name, entities[name].vectors, tables[name], heads, relations)
+        scores = _score(model, name, entities[name], tables[name], heads, relations)
         cross_entropy = F.binary_cross_entropy(scores.sigmoid(), labels, reduction="none")
-        takes_part = model.can_answer(name, entities[name][heads], relations)
+        takes_part = model.can_answer(name, heads, relations)
         total = total + cross_entropy[takes_part].sum(dim=1).mean()
     return total
 
@@ -77,8 +77,8 @@ def _decide(model: IMF, head: int, relation: int) -> Tensor:
     entities, tables = _embed_entities(model), _embed_relations(model)
     log_probs, takes_part = [], []
     for name in model.head_names:
-        scores = _score(model, name, entities[name].vectors, tables[name], heads, relations)
-        present = model.can_answer(name, entities[name][heads], relations)
+        scores = _score(model, name, entities[name], tables[name], heads, relations)
+        present = model.can_answer(name, heads, relations)
         log_probs.append(torch.where(present[:, None], scores.log_softmax(dim=1), 0.0))
         takes_part.append(present)
     pooled = model.decision(torch.stack(log_probs, 1), relations, torch.stack(takes_part, 1))
@@ -108,18 +108,14 @@ def _matrices(context: Context, relations: Tensor) -> Tensor:
     return torch.cat([upper, lower], dim=1)
 
 
-def _embed_entities(model: IMF) -> dict[str, Embeddings]:
+def _embed_entities(model: IMF) -> dict[str, Tensor]:
     everything = torch.arange(model.num_entities)
-    embeddings: dict[str, Embeddings] = {}
-    for name, encoder in model.encoders.items():
-        is_present = encoder.is_present
-        assert isinstance(is_present, Tensor)
-        embeddings[name] = Embeddings(encoder(everything), is_present)
+    embeddings: dict[str, Tensor] = {
+        name: encoder(everything) for name, encoder in model.encoders.items()
+    }
     if FUSED in model.head_names:
-        masks = [each.is_present for each in embeddings.values()]
-        fused = _fuse(model.entity_fusion, [each.vectors for each in embeddings.values()], masks)
-        leads = model.entity_fusion.has_leader(masks).any(dim=1)
-        embeddings[FUSED] = Embeddings(fused, leads)
+        masks = [model.is_present(name) for name in model.encoders]
+        embeddings[FUSED] = _fuse(model.entity_fusion, list(embeddings.values()), masks)
     return embeddings
 
 
@@ -138,12 +134,33 @@ def _fuse(
     """Sums the fusion's terms one after the other, shape: (N, D) each -> (N, dim)."""
     inputs = [fusion.dropout(each) for each in embeddings]
     total = torch.zeros(len(inputs[0]), fusion.dim, dtype=inputs[0].dtype)
-    for term in range(fusion.rank):
-        product = torch.ones_like(total)
-        for projection, vectors, mask in zip(fusion.projections, inputs, masks, strict=True):
-            rows = slice(term * fusion.dim, (term + 1) * fusion.dim)
-            factor = F.linear(vectors, projection.weight[rows], projection.bias[rows])
-            product = product * torch.where(mask[:, None], factor, 1.0)
-        leader = masks[int(fusion.leaders[term])]
-        total = total + product * leader[:, None]
-    return total / fusion.rank**0.5
+    for term in range(fusion.num_led):
+        layers = [_term(projection, term, fusion.dim) for projection in fusion.projections]
+        product = _multiply(layers, inputs, masks) * masks[term][:, None]
+        total = total + product / fusion.num_led**0.5
+    if not fusion.num_narrow:
+        return total
+    reduced = [layer(each) for layer, each in zip(fusion.reductions, inputs, strict=True)]
+    sums = torch.zeros(len(inputs[0]), NARROW_DIM, dtype=inputs[0].dtype)
+    for term in range(fusion.num_narrow):
+        layers = [_term(core, term, NARROW_DIM) for core in fusion.cores]
+        sums = sums + _multiply(layers, reduced, masks)
+    counts = fusion.has_leader(masks)[:, None]
+    return total + fusion.lift(sums * counts / fusion.num_narrow**0.5)
+
+
+def _term(layer: nn.Module, term: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Takes one term's weight and bias out of a layer that holds all terms."""
+    assert isinstance(layer, nn.Linear)
+    rows = slice(term * dim, (term + 1) * dim)
+    return layer.weight[rows], layer.bias[rows]
+
+
+def _multiply(
+    layers: Sequence[tuple[Tensor, Tensor]], inputs: Sequence[Tensor], masks: Sequence[Tensor]
+) -> Tensor:
+    """Multiplies the factors of the modalities that are present."""
+    product = torch.ones(())
+    for (weight, bias), vectors, mask in zip(layers, inputs, masks, strict=True):
+        product = product * torch.where(mask[:, None], F.linear(vectors, weight, bias), 1.0)
+    return product

@@ -115,6 +115,6 @@ def test_candidates_are_the_embeddings_themselves() -> None:
     entities = model.embed_entities(torch.arange(model.num_entities))
     found = Scorer(model).score_all_tails(torch.tensor([[4, 2]])).log_probs[0]
     for position, name in enumerate(model.head_names):
-        table, vectors = model.embed_relations()[name], entities[name].vectors
+        table, vectors = model.embed_relations()[name], entities[name]
         context = model.scorer(name)(vectors[[4]], table, torch.tensor([2]))[0]
         torch.testing.assert_close(found[position], (vectors @ context).log_softmax(dim=0))

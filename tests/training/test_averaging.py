@@ -40,7 +40,7 @@ def test_steps_decay_slowly_first_and_then_at_the_given_rate() -> None:
     set_weights(model, 1.0)
     expected = 0.0
     for decay in (1 / 10, 2 / 11, 0.25, 0.25):
-        average.update(model)
+        average.update()
         expected = decay * expected + (1 - decay)
         assert weights(average.model) == {round(expected, 5)}
 
@@ -49,7 +49,7 @@ def test_no_decay_gives_the_model_itself() -> None:
     model = tiny_model()
     average = WeightAverage(model, 0.0)
     set_weights(model, 3.0)
-    average.update(model)
+    average.update()
     assert_same_weights(average.model, model)
 
 
@@ -68,7 +68,7 @@ def test_the_average_is_what_training_validates_and_keeps(make_trainer: MakeTrai
         trained.update({key: value.clone() for key, value in trainer.model.state_dict().items()})
 
     trainer.fit(remember)
-    average = trainer.average.model.state_dict()
+    average = trainer.step.average.model.state_dict()
     for name, value in trainer.model.state_dict().items():
         if not name.startswith("decision."):
             assert torch.equal(value, average[name])
