@@ -44,9 +44,9 @@ def test_fusion_equals_a_naive_sum_of_products(
     expected = torch.zeros(5, DIM)
     for row in range(5):
         present = [modality for modality in range(3) if masks[modality][row]]
-        product = torch.stack([factors[modality][row] for modality in present]).prod(dim=0)
-        led, narrow = product[: LED * DIM].view(LED, DIM), product[LED * DIM :].view(NARROW, -1)
         if present:
+            product = torch.stack([factors[modality][row] for modality in present]).prod(dim=0)
+            led, narrow = product[: LED * DIM].view(LED, DIM), product[LED * DIM :].view(NARROW, -1)
             core = narrow.sum(dim=0) / NARROW**0.5
             expected[row] = led[present].sum(dim=0) / LED**0.5 + fusion.lift.weight @ core
     torch.testing.assert_close(fusion(embeddings, masks), expected)
@@ -151,7 +151,7 @@ def test_parts_change_neither_values_nor_gradients(
 
     whole = fuse()
     monkeypatch.setattr(fusion_module, limit, 2 * (LED * DIM + NARROW * NARROW_DIM))
-    torch.testing.assert_close(fuse(), whole)
+    torch.testing.assert_close(fuse(), whole, atol=1e-4, rtol=1e-4)
 
 
 def test_chunked_fusion_keeps_no_factors_for_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
