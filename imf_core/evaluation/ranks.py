@@ -79,21 +79,33 @@ def count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> tuple[Tensor, 
     Returns:
         Two counts, shape: (P,), dtype: float64.
     """
-    greater = torch.empty(len(rows), dtype=torch.float64, device=scores.device)
-    at_least = torch.empty_like(greater)
-    size = TILE_ELEMENTS if scores.device.type == "cpu" else GPU_TILE_ELEMENTS
-    step = max(1, size // scores.shape[1])
-    # Comparisons written as floats are summed many times faster than as booleans.
-    ones = torch.empty(step, min(scores.shape[1], EXACT_FLOATS), device=scores.device)
-    for start in range(0, len(rows), step):
-        chunk = slice(start, start + step)
-        tile, limit = scores.index_select(0, rows[chunk]), limits[chunk].unsqueeze(1)
-        for counts, compare in ((greater, torch.gt), (at_least, torch.ge)):
-            counts[chunk] = sum(
-                compare(part, limit, out=ones[: len(part), : part.shape[1]]).sum(dim=1).double()
-                for part in tile.split(EXACT_FLOATS, dim=1)
-            )
+    is_first = torch.ones_like(rows, dtype=torch.bool)
+    is_first[1:] = rows[1:] != rows[:-1]
+    counts = torch.empty(2, len(rows), dtype=torch.float64, device=scores.device)
+    for chosen in (is_first.nonzero().flatten(), (~is_first).nonzero().flatten()):
+        # Most queries have one true tail: where all rows are meant, none need be copied.
+        is_whole = len(chosen) == len(scores)
+        table = scores if is_whole else scores.index_select(0, rows[chosen])
+        counts[:, chosen] = _count_by_row(table, limits[chosen])
+    greater, at_least = counts
     return greater, at_least
+
+
+def _count_by_row(scores: Tensor, limits: Tensor) -> Tensor:
+    """Counts in each row the scores above its limit, and those at least as high, -> (2, B)."""
+    counts = torch.zeros(2, len(scores), dtype=torch.float64, device=scores.device)
+    size = TILE_ELEMENTS if scores.device.type == "cpu" else GPU_TILE_ELEMENTS
+    num_rows = max(1, size // scores.shape[1])
+    # Comparisons written as floats are summed many times faster than as booleans.
+    ones = torch.empty(num_rows, min(scores.shape[1], EXACT_FLOATS), device=scores.device)
+    for start in range(0, len(scores), num_rows):
+        rows = slice(start, start + num_rows)
+        for tile in scores[rows].split(EXACT_FLOATS, dim=1):
+            for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
+                is_met = ones[: len(tile), : tile.shape[1]]
+                compare(tile, limits[rows].unsqueeze(1), out=is_met)
+                count[rows] += is_met.sum(dim=1)
+    return counts
 
 
 def _pair(rows: Tensor, known_rows: Tensor, num_rows: int) -> tuple[Tensor, Tensor]:

@@ -51,9 +51,14 @@ class Scorer:
                 name: torch.cat([part[name] for part in parts]) for name in self.head_names
             }
             self._relation_tables = model.embed_relations()
+        self._room: Tensor | None = None
 
     def batch_size(self, wanted: int) -> int:
-        """Returns how many queries to score at once: `wanted` or what memory allows."""
+        """Returns how many queries to rank at once: `wanted` or what memory allows."""
+        return max(1, min(wanted, MAX_SCORES // self.model.num_entities))
+
+    def probability_batch_size(self, wanted: int) -> int:
+        """Returns how many queries to ask for probabilities: `wanted` or what memory allows."""
         return max(1, min(wanted, MAX_SCORES // (len(self.head_names) * self.model.num_entities)))
 
     @torch.no_grad()
@@ -73,12 +78,14 @@ class Scorer:
         heads, relations = queries.unbind(dim=1)
         can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
         weights = self.model.decision.weights(send(relations, self.device), can_answer)
-        size = (2, len(queries), self.model.num_entities)
-        logits, combined = self._entities[self.head_names[0]].new_zeros(size)
+        logits, combined = self._buffers(len(queries))
         for position, name in enumerate(self.head_names):
             vectors = self._queries(name, heads, relations) * can_answer[:, position, None]
             torch.mm(vectors, self._entities[name].T, out=logits)
-            combined.addcmul_(logits, weights[:, position, None])
+            if position == 0:
+                torch.mul(logits, weights[:, :1], out=combined)
+            else:
+                combined.addcmul_(logits, weights[:, position, None])
             yield logits
         yield combined
 
@@ -104,6 +111,13 @@ class Scorer:
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
         pooled = self.model.decision(log_probs, send(relations, self.device), can_answer)
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+
+    def _buffers(self, num_queries: int) -> Tensor:
+        """Returns room for two tables of scores, kept from batch to batch, shape: (2, B, E)."""
+        if self._room is None or self._room.shape[1] < num_queries:
+            size = (2, num_queries, self.model.num_entities)
+            self._room = self._entities[self.head_names[0]].new_empty(size)
+        return self._room[:, :num_queries]
 
     def _can_answer(self, heads: Tensor, relations: Tensor) -> Tensor:
         """Says which heads take part in which queries, shape: (B,), (B,) -> (B, H)."""
