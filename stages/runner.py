@@ -66,6 +66,4 @@ def ray_address() -> str | None:
 
     It is Ray's own environment variable `RAY_ADDRESS`: `auto` or `host:port`.
     """
-    # Else every run prints an error about the insides of Ray Data, where there is none.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     return os.environ.get(RAY_VARIABLE) or None

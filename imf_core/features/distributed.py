@@ -82,7 +82,7 @@ def _dataset(
             _read,
             batch_size=1,
             batch_format="pyarrow",
-            compute=ray.data.TaskPoolStrategy(size=_READERS),
+            compute=ray.data.TaskPoolStrategy(size=min(_READERS, len(items))),
             num_cpus=0,  # also keeps Ray from merging this step with the next one
             label_selector=here,
         )
@@ -91,7 +91,7 @@ def _dataset(
             fn_constructor_args=(_pack(load),),
             batch_size=1,
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=workers.number),
+            compute=ray.data.ActorPoolStrategy(size=min(workers.number, len(items))),
             **resources,
         )
     )

@@ -4,6 +4,9 @@ The only module that imports Ray, which is the optional extra `ray`.
 """
 
 import logging
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +66,7 @@ def connected(ray: Any, workers: Workers) -> Iterator[None]:
             "be in the cluster itself: run `ray start --address=HOST:6379` here and set "
             "RAY_ADDRESS to auto"
         )
+    handler = signal.getsignal(signal.SIGTERM)
     alone = {"num_cpus": workers.number * workers.num_threads, "include_dashboard": False}
     try:
         ray.init(
@@ -82,9 +86,18 @@ def connected(ray: Any, workers: Workers) -> Iterator[None]:
             f"{workers.section}.ray_workers to 0"
         ) from error
     try:
+        # Ray's own handler aborts before all is stopped.
+        _handle_sigterm(lambda number, _: sys.exit(128 + number))
         yield
     finally:
         ray.shutdown()
+        _handle_sigterm(handler)
+
+
+def _handle_sigterm(handler: Any) -> None:
+    """Sets what SIGTERM does, which only the main thread can."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
@@ -106,11 +119,7 @@ def explained(ray: Any, workers: Workers) -> Iterator[None]:
         yield
     except ray.exceptions.RayTaskError:
         raise
-    except (
-        ray.exceptions.RayError,
-        ray.data.exceptions.ExecutionTimeoutError,
-        ray.data.exceptions.SystemException,
-    ) as error:
+    except (ray.exceptions.RayError, ray.data.exceptions.ExecutionTimeoutError) as error:
         raise ClusterError(
             f"{workers.section}: Ray failed: {_first_line(error)}; finished chunks are kept, run "
             f"again, or with a lower {workers.section}.batch_size if a worker ran out of memory"

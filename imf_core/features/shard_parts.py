@@ -37,6 +37,6 @@ class ShardPart:
 
 def cut_shards(shards: Sequence[Path], size: int) -> Iterator[ShardPart]:
     """Cuts each shard into parts of `size` pictures, the last one of a shard smaller."""
-    for shard in shards:
+    for shard in map(Path.absolute, shards):  # to be read by processes in other folders
         for start in range(0, count_parquet_rows(shard), size):
             yield ShardPart(shard, start, size)
