@@ -150,6 +150,9 @@ class ImageFeaturesParams(Section):
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
     batch_size: int = Field(ge=1, le=4096, description="images encoded at once")
     device: Device = Field(description=DEVICE)
+    ray_workers: int = Field(
+        ge=0, le=1024, description="Ray workers that encode; 0: this process (pretrained only)"
+    )
 
 
 class TextFeaturesParams(Section):
@@ -163,6 +166,9 @@ class TextFeaturesParams(Section):
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
     batch_size: int = Field(ge=1, le=4096, description="texts encoded at once")
     device: Device = Field(description=DEVICE)
+    ray_workers: int = Field(
+        ge=0, le=1024, description="Ray workers that encode; 0: this process (pretrained only)"
+    )
 
 
 class ModelParams(Section):
