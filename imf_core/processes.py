@@ -68,6 +68,14 @@ class Processes:
             dist.broadcast_object_list(words, src=0)
         return words[0]
 
+    def meet(self) -> None:
+        """Waits until all processes have come here.
+
+        Raises:
+            LostProcessError: If another process has ended.
+        """
+        self.add([torch.zeros(())])
+
 
 ALONE = Processes()
 """One process that does all the work."""
