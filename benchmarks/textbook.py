@@ -2,12 +2,13 @@
 
 It works on the parameters of the library's own model, so that both compute the same: a matrix per
 row of the batch, a dense label for every (query, entity), the cross entropy of sigmoids, one term
-of the fusion after the other; and in evaluation one fact after the other. A test holds that loss,
-gradients and ranks are equal in float64.
+of the fusion after the other; and in evaluation every embedding anew for every batch, and a sort to
+find a rank. A test holds that loss, gradients and ranks are equal in float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,8 +17,8 @@ from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
 from imf_core.model.fusion import LowRankBilinearFusion
 from imf_core.model.imf import FUSED, IMF, Embeddings
 
-Facts = set[tuple[int, int, int]]
-"""(entity, relation with inverses, answer)."""
+Known = Mapping[tuple[int, int], list[int]]
+"""The known answers of a query (entity, relation with inverses)."""
 
 
 def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
@@ -45,35 +46,45 @@ def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) ->
     return total
 
 
+def make_labels(answers: Sequence[Sequence[int]], num_entities: int) -> Tensor:
+    """Makes a dense label for every (query, entity), shape: (B, E), from each query's answers."""
+    labels = torch.zeros(len(answers), num_entities)
+    for row, entities in enumerate(answers):
+        labels[row, entities] = 1.0
+    return labels
+
+
 @torch.no_grad()
-def rank(model: IMF, facts: Tensor, known: Facts) -> list[float]:
-    """Ranks the answer of each fact, one after the other, by the fused decision.
+def rank(model: IMF, facts: Tensor, known: Known, batch_size: int) -> list[int]:
+    """Ranks the answer of each fact by the fused decision, as evaluation loops commonly do.
+
+    A batch is scored as a whole, its other known answers are struck out row by row, all scores are
+    sorted, and a row's rank is where its answer stands. Of answers with equal scores one is first.
 
     Args:
         model: In evaluation mode.
         facts: (entity, relation with inverses, answer), shape: (N, 3), dtype: long.
-        known: All known facts, inverses included.
+        known: All known answers, those asked for among them.
+        batch_size: Facts scored at once.
 
     Returns:
-        Realistic filtered ranks.
+        Filtered ranks.
     """
     ranks = []
-    for head, relation, tail in facts.tolist():
-        scores = _decide(model, head, relation)
-        others = [
-            entity
-            for entity in range(model.num_entities)
-            if entity != tail and (head, relation, entity) not in known
-        ]
-        greater = (scores[others] > scores[tail]).sum().item()
-        equal = (scores[others] == scores[tail]).sum().item()
-        ranks.append(1 + greater + equal / 2)
+    for batch in facts.split(batch_size):
+        scores = _decide(model, batch[:, 0], batch[:, 1])
+        for row, (entity, relation, answer) in enumerate(batch.tolist()):
+            target = scores[row, answer].item()
+            scores[row, known[entity, relation]] = -torch.inf
+            scores[row, answer] = target
+        order = scores.sort(dim=1, descending=True).indices.numpy()
+        for line, answer in zip(order, batch[:, 2].tolist(), strict=True):
+            ranks.append(int(np.where(line == answer)[0][0]) + 1)
     return ranks
 
 
-def _decide(model: IMF, head: int, relation: int) -> Tensor:
-    """Scores every entity as the answer of one query, shape: (E,)."""
-    heads, relations = torch.tensor([head]), torch.tensor([relation])
+def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
+    """Scores every entity as the answer of each query, shape: (B,), (B,) -> (B, E)."""
     entities, tables = _embed_entities(model), _embed_relations(model)
     log_probs, takes_part = [], []
     for name in model.head_names:
@@ -83,7 +94,7 @@ def _decide(model: IMF, head: int, relation: int) -> Tensor:
         takes_part.append(present)
     pooled = model.decision(torch.stack(log_probs, 1), relations, torch.stack(takes_part, 1))
     scores: Tensor = pooled.log_softmax(dim=1)
-    return scores.squeeze(0)
+    return scores
 
 
 def _score(
