@@ -18,7 +18,9 @@ from benchmarks.results import RESULTS, Results, load_results, save_results
 from benchmarks.table import render_full
 
 PARTS = tuple(
-    sorted(path.stem for path in (Path(__file__).parent / "parts").glob("*.py") if path.stem[0] != "_")
+    sorted(
+        path.stem for path in (Path(__file__).parent / "parts").glob("*.py") if path.stem[0] != "_"
+    )
 )
 THREADS_OF = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Environment variables that say how many threads a process may use."""

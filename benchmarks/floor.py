@@ -1,7 +1,7 @@
 """The matrix products that a step of the dense model cannot do without, counted and run bare.
 
-Whatever else a step does (dropout, losses, optimisers, averages) comes on top. What can be shared is
-counted once: a matrix for each distinct relation of the batch, one fusion of all entities.
+Whatever else a step does (dropout, losses, optimisers, averages) comes on top. What can be shared
+is counted once: a matrix for each distinct relation of the batch, one fusion of all entities.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -26,6 +26,9 @@ DENSE: Mapping[str, object] = {
 }
 """The paper's model at its size: four heads, each with a full matrix per relation."""
 
+DENSE_SMALL: Mapping[str, object] = {**DENSE, "model.relation_dim": 64}
+"""The same with relation vectors of the default's size, and a core a quarter as large."""
+
 ONE_HEAD: Mapping[str, object] = {**DENSE, "model.modalities": ["structure"]}
 """The dense model without images, texts and fusion: TuckER."""
 

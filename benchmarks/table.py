@@ -1,4 +1,4 @@
-"""Renders the measured figures as Markdown: `python -m benchmarks.table` writes them into the texts.
+"""Renders the figures as Markdown: `python -m benchmarks.table` writes them into the texts.
 
 The short table, of ratios and of what has a target, stands in `README.md`; the full one in
 `docs/benchmarks.md`: each between a pair of markers.
@@ -32,7 +32,9 @@ def render_full(results: Results) -> str:
     sections = []
     for part in results.parts():
         runs = [run for run in results.runs.values() if run.part == part]
-        places = [", ".join(f"{key} {value}" for key, value in run.environment.items()) for run in runs]
+        places = [
+            ", ".join(f"{key} {value}" for key, value in run.environment.items()) for run in runs
+        ]
         lines = [f"### {part}", "", *dict.fromkeys(places), ""]
         lines += _head(["", *_thread_titles(results), "target", "note"])
         for rows in _by_name(results, part):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
 from imf_core.model.fusion import LowRankBilinearFusion
@@ -93,8 +93,8 @@ def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
         log_probs.append(torch.where(present[:, None], scores.log_softmax(dim=1), 0.0))
         takes_part.append(present)
     pooled = model.decision(torch.stack(log_probs, 1), relations, torch.stack(takes_part, 1))
-    scores: Tensor = pooled.log_softmax(dim=1)
-    return scores
+    decided: Tensor = pooled.log_softmax(dim=1)
+    return decided
 
 
 def _score(
@@ -152,9 +152,11 @@ def _fuse(
     for term in range(fusion.rank):
         product = torch.ones_like(total)
         for projection, vectors, mask in zip(fusion.projections, inputs, masks, strict=True):
+            assert isinstance(projection, nn.Linear)
             rows = slice(term * fusion.dim, (term + 1) * fusion.dim)
             factor = F.linear(vectors, projection.weight[rows], projection.bias[rows])
             product = product * torch.where(mask[:, None], factor, 1.0)
         leader = masks[int(fusion.leaders[term])]
         total = total + product * leader[:, None]
-    return total / fusion.rank**0.5
+    fused: Tensor = total / fusion.rank**0.5
+    return fused

@@ -1,8 +1,9 @@
 """Times things side by side: each in turn, round after round, so that all meet the same machine.
 
 With one thread what is measured is the processor's time of this process, not the clock: other work
-on the machine then counts less. With several threads it is the clock, since a thread that waits for
-another spends the processor's time as well. Ratios of two medians are to be quoted, not the medians.
+on the machine then counts less. With several threads it is the clock, since a thread that waits
+for another spends the processor's time as well. Ratios of two medians are to be quoted, not the
+medians.
 """
 
 import gc
@@ -13,9 +14,7 @@ from statistics import median
 Work = Callable[[], object]
 
 
-def time_side_by_side(
-    works: Mapping[str, Work], rounds: int, threads: int = 1
-) -> dict[str, float]:
+def time_side_by_side(works: Mapping[str, Work], rounds: int, threads: int = 1) -> dict[str, float]:
     """Runs each work once per round, after one round that does not count.
 
     Args:
