@@ -11,11 +11,11 @@ from benchmarks.contestant import Contestant
 from benchmarks.graphs import World
 from benchmarks.pykeen_tucker import make_pykeen_facts, make_pykeen_tucker
 from benchmarks.recipes import DENSE, read_params
-from benchmarks.training_step import TrainingStep
 from imf_core.config import Params
 from imf_core.data.known_tails import build_known_tails, known_tails_in
 from imf_core.inference.saved_model import build_model
 from imf_core.training.batches import Batch, build_rows
+from imf_core.training.step import TrainingStep
 
 TEXTBOOK_BATCH = 256
 """Queries of a textbook's step, as in the paper's released code."""
@@ -39,10 +39,11 @@ def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Co
     model = build_model(world.graph, world.tables, params.model, params.fusion).train()
     step = TrainingStep(model, params.train, params.fusion, CPU)
     batches = iterate_batches(world, params)
+    generator = torch.Generator().manual_seed(0)
 
     def work() -> None:
         for _ in range(count):
-            step(next(batches))
+            step(next(batches), generator)
 
     return Contestant(work, count * params.train.batch_size)
 
@@ -51,7 +52,7 @@ def iterate_batches(world: World, params: Params) -> Iterator[Batch]:
     """Yields full batches as the trainer makes them, epoch after epoch without end."""
     is_softmax = params.train.loss == "cross-entropy"
     limit = params.train.positives_per_row if is_softmax else None
-    rows = build_rows(known_tails_in(world.graph, ["train"]), limit, CPU)
+    rows = build_rows(known_tails_in(world.graph, ["train"]), limit)
     epoch = 0
     while True:
         for batch in rows.batches(params.train.batch_size, seed=epoch):

@@ -192,7 +192,11 @@ class ModelParams(Section):
 class FusionParams(Section):
     """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
 
-    rank: int = Field(ge=1, le=1024, description="number of rank-one terms summed")
+    rank: int = Field(
+        ge=1,
+        le=1024,
+        description="terms summed: one of full size per modality, those beyond narrow",
+    )
     dropout: Fraction = Field(description="on the inputs of the pooling")
     detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
     contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")

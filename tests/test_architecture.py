@@ -131,7 +131,7 @@ def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
     assert packages <= {"torch", "imf_core", *sys.stdlib_module_names}
     modules = set().union(*map(core_imports, model))
     beside = {module for module in modules if room_of(module) != "model"}
-    assert beside <= {"imf_core.config", "imf_core.errors"}
+    assert beside <= {"imf_core.config", "imf_core.device", "imf_core.errors"}
 
 
 def test_flows_know_nothing_of_torch_and_the_model() -> None:

@@ -10,6 +10,8 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from itertools import islice
+from statistics import mean
 from typing import Literal
 
 import torch
@@ -24,6 +26,7 @@ from imf_core.data.known_tails import known_tails_in
 from imf_core.evaluation.ranking import rank_triples
 from imf_core.inference.saved_model import build_model
 from imf_core.model.scorer import Scorer
+from imf_core.training.plan import Planner
 
 PART = "growth"
 SIZES = (10_000, 100_000, 1_000_000)
@@ -164,14 +167,11 @@ def _rank(world: World, threads: int) -> tuple[float, float]:
 def _count_candidates(world: World) -> float:
     """Counts the entities that a step scores: the batch's own and a sample, mean of ten batches."""
     params = read_params(LARGE_SAMPLED)
-    batches = iterate_batches(world, params)
-    shape = (params.train.sampled_candidates,)
-    counts = []
-    for _ in range(10):
-        batch = next(batches)
-        sample = torch.randint(world.graph.num_entities, shape)
-        counts.append(len(torch.cat([batch.heads, batch.tails, sample]).unique()))
-    return sum(counts) / len(counts)
+    model = build_model(world.graph, world.tables, params.model, params.fusion)
+    planner = Planner(model, params.train.sampled_candidates, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    batches = islice(iterate_batches(world, params), 10)
+    return mean(len(planner.plan(batch, generator).entity_ids) for batch in batches)
 
 
 if __name__ == "__main__":

@@ -121,10 +121,9 @@ def _products(world: World) -> list[Product]:
     params = read_params(DENSE)
     batch = next(iterate_batches(world, params))
     model = build_model(world.graph, world.tables, params.model, params.fusion)
-    entities = model.embed_entities(batch.heads)
     asked = []
     for name in model.head_names:
-        relations = batch.relations[model.can_answer(name, entities[name], batch.relations)]
+        relations = batch.relations[model.can_answer(name, batch.heads, batch.relations)]
         asked.append(Asked(len(relations), len(relations.unique())))
     sizes = {
         name: (int(table.is_present.sum()), table.vectors.shape[1])

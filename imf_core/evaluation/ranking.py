@@ -1,5 +1,6 @@
 """Ranks every held-out fact in both directions with every head and with their fusion."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,34 +17,27 @@ from imf_core.evaluation.ranks import filtered_ranks
 COMBINED = "combined"
 
 
-class Scores(Protocol):
-    """What `AllTailsScorer.score_all_tails` returns; see `imf_core.model.scorer.HeadScores`."""
-
-    @property
-    def log_probs(self) -> Tensor:
-        """Scores of each head, shape: (B, H, E)."""
-        ...
-
-    @property
-    def combined(self) -> Tensor:
-        """Scores of the fused decision, shape: (B, E)."""
-        ...
-
-
-class AllTailsScorer(Protocol):
+class RankingScorer(Protocol):
     """Anything that scores every entity as the tail of a query."""
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """Names along the H axis."""
+        """Names of the heads."""
         ...
 
     def batch_size(self, wanted: int) -> int:
         """Returns how many queries to score at once: `wanted` or what memory allows."""
         ...
 
-    def score_all_tails(self, queries: Tensor) -> Scores:
-        """Scores queries (head, relation with inverses), shape: (B, 2) -> (B, H, E)."""
+    def scores(self, queries: Tensor) -> Iterator[Tensor]:
+        """Scores queries by each head and then by the fused decision.
+
+        Args:
+            queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
+
+        Yields:
+            Scores of which only the order matters, valid until the next ones, shape: (B, E).
+        """
         ...
 
 
@@ -67,7 +61,7 @@ class RankTable:
 
 
 def rank_triples(
-    scorer: AllTailsScorer,
+    scorer: RankingScorer,
     triples: Tensor,
     known: KnownTails,
     num_relations: int,
@@ -104,15 +98,14 @@ def rank_triples(
     starts = range(0, len(distinct), batch_size)
     for start in tqdm(starts, desc=progress, disable=None if progress else True, leave=False):
         queries = distinct[start : start + batch_size]
-        scores = scorer.score_all_tails(queries)
-        if not bool(torch.isfinite(scores.combined).all()):
-            raise TrainingError("the model gives scores that are not finite; train it again")
         index = order[bounds[start] : bounds[min(start + batch_size, len(distinct))]]
         rows, tails = member[index] - start, facts[index, 2]
-        where = [t.to(scores.combined.device) for t in (rows, tails, *known.lookup(queries))]
-        for position, name in enumerate(names):
-            each = scores.combined if name == COMBINED else scores.log_probs[:, position]
-            found = filtered_ranks(each, *where)
+        known_answers = known.lookup(queries)
+        for name, scores in zip(names, scorer.scores(queries), strict=True):
+            if name == COMBINED and not bool(scores.sum().isfinite()):
+                raise TrainingError("the model gives scores that are not finite; train it again")
+            where = [each.to(scores.device) for each in (rows, tails, *known_answers)]
+            found = filtered_ranks(scores, *where)
             ranks[name][index] = found.rank
             num_candidates[index] = found.num_candidates
     return RankTable(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from imf_core.config import DecisionParams, FusionParams, TrainParams
@@ -20,14 +20,10 @@ from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
-from imf_core.training.averaging import WeightAverage
 from imf_core.training.batches import QueryRows, build_rows
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.decision_fit import fit_decision, score_held_out
-from imf_core.training.objective import Objective
-
-TABLE_SUFFIXES = (".table.weight", ".absent.weight")
-"""Parameters with one row per entity, trained with Adagrad."""
+from imf_core.training.step import TrainingStep
 
 VALIDATION_BATCH = 512
 """Queries scored at once in validation."""
@@ -97,15 +93,11 @@ class Trainer:
         self.num_relations = graph.num_relations
         self.device = resolve_device(train.device, "train.device")
         self.model = model.to(self.device)
-        use_bfloat16 = self.device.type == "cuda" and train.precision == "bfloat16"
-        self.dtype = torch.bfloat16 if use_bfloat16 else torch.float32
-        self.objective = Objective(model, train, fusion, self.dtype)
+        self.step = TrainingStep(self.model, train, fusion, self.device)
         self.rows = self._rows(graph)
         self.known = known_tails_in(graph, ("train", "valid"))
         self.valid = graph.triples["valid"]
         self.halves = _halve(self.valid, train.seed)
-        self.optimizers = _optimizers(model, train)
-        self.average = WeightAverage(self.model, train.average_decay)
         self.progress = Progress()
 
     def fit(self, on_validation: Callable[[Record], None] = lambda _: None) -> Progress:
@@ -145,7 +137,7 @@ class Trainer:
         # A binary loss takes what is not in the row as wrong, so its rows stay whole.
         is_softmax = self.params.loss == "cross-entropy"
         limit = self.params.positives_per_row if is_softmax else None
-        return build_rows(known, limit, self.device)
+        return build_rows(known, limit)
 
     def _is_finished(self) -> bool:
         progress = self.progress
@@ -157,22 +149,14 @@ class Trainer:
         """Trains one epoch and returns the mean loss of its steps."""
         self.model.train()
         # Drawn anew each epoch: a resumed run sees the numbers the uninterrupted one saw.
-        seed = int(
-            np.random.SeedSequence([self.params.seed, self.progress.epoch]).generate_state(1)[0]
-        )
+        sequence = np.random.SeedSequence([self.params.seed, self.progress.epoch])
+        seed, candidate_seed = (int(number) for number in sequence.generate_state(2))
         torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(candidate_seed)
         total = torch.zeros((), device=self.device)
         steps = 0
         for batch in self.rows.batches(self.params.batch_size, seed):
-            for optimizer in self.optimizers:
-                optimizer.zero_grad()
-            with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
-                loss = self.objective(batch)
-            loss.backward()
-            for optimizer in self.optimizers:
-                optimizer.step()
-            self.average.update(self.model)
-            total += loss.detach()
+            total += self.step(batch, generator)
             steps += 1
         mean = total.item() / steps
         if not math.isfinite(mean):
@@ -184,7 +168,9 @@ class Trainer:
 
     def _validate(self) -> Record:
         """Ranks each half of valid with a decision fitted on the other, keeps the best weights."""
-        model = self.average.model
+        average = self.step.average
+        average.catch_up()
+        model = average.model
         scorer = Scorer(model)
         tables, weights = [], []
         for fitted, ranked in (self.halves, self.halves[::-1]):
@@ -220,9 +206,9 @@ class Trainer:
             return
         state: dict[str, Any] = dict(vars(self.progress))
         state["model"] = self.model.state_dict()
-        state["average"] = self.average.model.state_dict()
-        state["steps"] = self.average.steps
-        state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
+        state["average"] = self.step.average.model.state_dict()
+        state["steps"] = self.step.average.steps
+        state["optimizers"] = [optimizer.state_dict() for optimizer in self.step.optimizers]
         self.checkpoints.save(state)
 
     def _resume(self) -> None:
@@ -230,9 +216,9 @@ class Trainer:
         if state is None:
             return
         self.model.load_state_dict(state["model"])
-        self.average.model.load_state_dict(state["average"])
-        self.average.steps = state["steps"]
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+        self.step.average.model.load_state_dict(state["average"])
+        self.step.average.steps = state["steps"]
+        for optimizer, saved in zip(self.step.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(copy.deepcopy(saved))
         self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
 
@@ -242,24 +228,3 @@ def _halve(valid: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     order = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
     middle = len(valid) // 2
     return valid[order[:middle]], valid[order[middle:]]
-
-
-def _optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:
-    """Adagrad for free tables with a row per entity and structural relations, Adam for the rest.
-
-    Adagrad's per-coordinate steps suit tables whose rows are met at very different rates; it is
-    what ComplEx-N3 is trained with. The decision's parameters are fitted, not trained.
-    """
-    tables: list[nn.Parameter] = []
-    networks: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if name.startswith("decision."):
-            continue
-        is_table = name == "relation_tables.structural" or name.endswith(TABLE_SUFFIXES)
-        (tables if is_table else networks).append(parameter)
-    optimizers: list[torch.optim.Optimizer] = []
-    if tables:
-        optimizers.append(torch.optim.Adagrad(tables, lr=params.embedding_learning_rate))
-    if networks:
-        optimizers.append(torch.optim.Adam(networks, lr=params.network_learning_rate, fused=True))
-    return optimizers

@@ -1,5 +1,6 @@
 """The floor counts the matrix products of a step as one does by hand."""
 
+import pytest
 from tiny_world import small_params
 
 from benchmarks.floor import Asked, Product, count_flops, list_products, run_products
@@ -13,8 +14,9 @@ DENSE = {
 }
 
 
-def test_a_product_counts_three_times_two_operations() -> None:
+def test_a_product_counts_with_the_gradients_that_are_needed() -> None:
     assert Product("any", 2, 3, 5).flops == 3 * 2 * (2 * 3 * 5)
+    assert Product("any", 2, 3, 5, is_left_given=True).flops == 2 * 2 * (2 * 3 * 5)
 
 
 def test_a_head_without_features_has_matrices_application_and_scores() -> None:
@@ -31,9 +33,15 @@ def test_encoders_count_present_entities_and_fusion_counts_all() -> None:
     params = small_params({**DENSE, "model.modalities": ["structure", "text"]})
     heads = [Asked(6, 2), Asked(5, 1), Asked(6, 2)]
     flops = count_flops(list_products(params, 10, 7, {"text": (8, 11)}, heads))
-    assert flops["encoders"] == 6 * 8 * (11 * 4 + 11 * 5 + 5 * 4)
+    assert flops["encoders"] == 4 * 8 * (11 * 4 + 11 * 5) + 6 * 8 * 5 * 4
     assert flops["fusion"] == 6 * 2 * (10 * 4 * 8 + 14 * 3 * 6)
     assert flops["scoring"] == 6 * (6 + 5 + 6) * 4 * 10
+
+
+def test_narrow_terms_of_the_fusion_are_refused() -> None:
+    params = small_params({**DENSE, "model.modalities": ["structure", "text"], "fusion.rank": 3})
+    with pytest.raises(ValueError, match="at most the number of modalities, got 3"):
+        list_products(params, 10, 7, {"text": (8, 11)}, [])
 
 
 def test_the_products_run_on_their_shapes() -> None:

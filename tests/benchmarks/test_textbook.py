@@ -12,6 +12,7 @@ from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training.batches import Batch, build_rows
 from imf_core.training.objective import Objective
+from imf_core.training.plan import Planner
 
 BINARY = {
     "train.loss": "binary-cross-entropy",
@@ -32,7 +33,7 @@ def double_model(context: str) -> IMF:
 
 def one_batch() -> Batch:
     known = known_tails_in(tiny_graph(), ["train"])
-    rows = build_rows(known, None, torch.device("cpu"))
+    rows = build_rows(known, None)
     return next(rows.batches(len(rows), seed=0))
 
 
@@ -56,7 +57,8 @@ def test_loss_and_gradients_equal_the_textbooks(context: str, smoothing: float) 
     model = double_model(context)
     params = small_params({**BINARY, "train.label_smoothing": smoothing})
     batch = one_batch()
-    fast = Objective(model, params.train, params.fusion, torch.float64)(batch)
+    plan = Planner(model, 0, torch.device("cpu")).plan(batch, torch.Generator())
+    fast = Objective(model, params.train, params.fusion, torch.float64)(plan)
     queries = torch.stack([batch.heads, batch.relations], dim=1)
     slow = textbook.loss(model, queries, labels_of(batch), smoothing)
     torch.testing.assert_close(fast, slow)

@@ -111,7 +111,7 @@ def test_ranks_do_not_change_when_entities_are_relabelled(seed: int) -> None:
 def test_ranks_in_chunks_equal_ranks_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     case = random_case(0)
     whole = filtered_ranks(*case)
-    monkeypatch.setattr(ranks, "MAX_CHUNK_ELEMENTS", 25)
+    monkeypatch.setattr(ranks, "TILE_ELEMENTS", 25)
     assert torch.equal(filtered_ranks(*case).rank, whole.rank)
 
 
