@@ -21,12 +21,13 @@ from imf_core.features.model_source import ModelSource
 from imf_core.features.pretrained_image import ImageEncoder, load_image_encoder
 from imf_core.features.pretrained_text import TextEncoder, load_text_encoder
 
+PIXELS = 224
 CLIP_B32 = CLIPVisionConfig(
     hidden_size=768,
     intermediate_size=3072,
     num_hidden_layers=12,
     num_attention_heads=12,
-    image_size=224,
+    image_size=PIXELS,
     patch_size=32,
     projection_dim=512,
 )
@@ -36,12 +37,14 @@ BERT_BASE = BertConfig()
 def make_image_encoder(
     config: CLIPVisionConfig, params: ImageFeaturesParams, folder: Path
 ) -> ImageEncoder:
-    """Saves a CLIP's image half with random weights in `folder` and loads it as the stage does."""
+    """Saves a CLIP's image half with random weights in `folder` and loads it as the stage does.
+
+    Its pictures are of `PIXELS`, whatever its shape.
+    """
     torch.manual_seed(0)
     CLIPVisionModelWithProjection(config).save_pretrained(folder)
-    size = int(config.image_size)
     CLIPImageProcessorPil(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}
+        size={"shortest_edge": PIXELS}, crop_size={"height": PIXELS, "width": PIXELS}
     ).save_pretrained(folder)
     return load_image_encoder(ModelSource("image_features", str(folder), None, "none"), params)
 
