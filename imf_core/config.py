@@ -151,6 +151,9 @@ class ImageFeaturesParams(Section):
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
     batch_size: int = Field(ge=1, le=4096, description="images encoded at once")
     device: Device = Field(description=DEVICE)
+    ray_workers: int = Field(
+        ge=0, le=1024, description="Ray workers that encode; 0: this process (pretrained only)"
+    )
 
 
 class TextFeaturesParams(Section):
@@ -164,6 +167,9 @@ class TextFeaturesParams(Section):
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
     batch_size: int = Field(ge=1, le=4096, description="texts encoded at once")
     device: Device = Field(description=DEVICE)
+    ray_workers: int = Field(
+        ge=0, le=1024, description="Ray workers that encode; 0: this process (pretrained only)"
+    )
 
 
 class ModelParams(Section):
@@ -193,7 +199,11 @@ class ModelParams(Section):
 class FusionParams(Section):
     """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
 
-    rank: int = Field(ge=1, le=1024, description="number of rank-one terms summed")
+    rank: int = Field(
+        ge=1,
+        le=1024,
+        description="terms summed: one of full size per modality, those beyond narrow",
+    )
     dropout: Fraction = Field(description="on the inputs of the pooling")
     detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
     contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")

@@ -30,9 +30,8 @@ def resolve_device(name: str, key: str) -> torch.device:
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
     """Copies a tensor of the CPU to a device without waiting for what runs there."""
-    if device.type == "cpu":
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)
+    source = tensor.pin_memory() if device.type == "cuda" else tensor
+    return source.to(device, non_blocking=True)
 
 
 @contextmanager

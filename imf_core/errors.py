@@ -25,6 +25,10 @@ class ModelUnavailableError(ImfError):
     """An encoder named in `params.yaml` cannot be loaded from where it was asked for."""
 
 
+class ClusterError(ImfError):
+    """The Ray cluster cannot be reached, has no room for what is asked of it, or fails."""
+
+
 class OutOfMemoryError(ImfError):
     """A device has no room for what the parameters ask for."""
 

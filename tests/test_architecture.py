@@ -25,7 +25,17 @@ BOTTOM = {"errors", "config", "artifacts", "device", "holds", "processes"}
 FOR_FLOWS = {"imf_core.config", "imf_core.errors", "imf_core.artifacts"}
 """What flows may read of the core: parameters to make forms of, metrics to show."""
 
-HEAVY = {"torch", "transformers", "sklearn", "scipy", "PIL", "safetensors", "aiohttp", "dvclive"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "sklearn",
+    "scipy",
+    "PIL",
+    "safetensors",
+    "aiohttp",
+    "dvclive",
+    "ray",
+}
 
 
 def files_of(package: str) -> list[str]:
@@ -117,6 +127,13 @@ def test_images_are_decoded_in_media_and_features_alone() -> None:
 def test_transformers_are_used_in_features_alone() -> None:
     others = outside(CORE, "imf_core/features/") + STAGES + FLOWS
     assert importing(others, "transformers") == []
+
+
+def test_ray_is_imported_in_one_file_and_only_when_asked_for() -> None:
+    (file,) = importing(CORE + STAGES + FLOWS, "ray")
+    assert file == "imf_core/features/ray_cluster.py"
+    at_import = [node for node in tree_of(file).body if isinstance(node, ast.Import)]
+    assert "ray" not in {alias.name.split(".")[0] for node in at_import for alias in node.names}
 
 
 def test_the_network_is_reached_from_the_web_room_alone() -> None:

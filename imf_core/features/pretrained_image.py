@@ -6,7 +6,7 @@ other pixels.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-import transformers
 from torch import Tensor
 from tqdm import tqdm
 from transformers import (
@@ -33,7 +32,9 @@ from imf_core.errors import ModelUnavailableError
 from imf_core.features.model_source import ModelSource
 from imf_core.features.ordered import map_in_order
 from imf_core.features.pretrained import (
+    choose_device,
     choose_dtype,
+    describe_encoder,
     loading,
     require_weights,
     unit_rows,
@@ -123,13 +124,10 @@ def image_chunks(
     source: ModelSource, params: ImageFeaturesParams, shards: Sequence[Path], root: Path
 ) -> ChunkStore:
     """Opens the finished work on these shards with this model."""
-    device = resolve_device(params.device, "image_features.device")
     key = {
-        **source.identity(),
+        **describe_encoder(source),
         "batch_size": str(params.batch_size),
-        "device": device.type,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "device": choose_device(source, params),
         "shards": " ".join(file_sha256(path) for path in shards),
     }
     return ChunkStore(root, key)
@@ -166,6 +164,13 @@ def _encode_chunk(encoder: ImageEncoder, images: Sequence[bytes], batch_size: in
     workers = min(8, os.cpu_count() or 1)
     batches = map_in_order(encoder.preprocess, _slices(images, batch_size), workers)
     return np.concatenate([encoder.embed(pixels) for pixels in batches])
+
+
+def load_chunk_encoder(
+    source: ModelSource, params: ImageFeaturesParams
+) -> Callable[[Sequence[bytes]], np.ndarray]:
+    """Loads the model and returns what encodes one chunk, for a worker."""
+    return partial(_encode_chunk, load_image_encoder(source, params), batch_size=params.batch_size)
 
 
 def _slices(items: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:

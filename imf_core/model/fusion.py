@@ -193,7 +193,7 @@ class _SumOfProducts(torch.autograd.Function):
 def _tiles(factors: Tensor) -> list[slice]:
     """Cuts rows into tiles; a GPU takes them all at once."""
     num_rows, width = factors.shape
-    step = num_rows if factors.is_cuda else max(1, TILE_ELEMENTS // width)
+    step = max(1, TILE_ELEMENTS // width) if factors.device.type == "cpu" else num_rows
     return [slice(start, start + step) for start in range(0, num_rows, max(1, step))]
 
 

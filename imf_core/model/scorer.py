@@ -53,11 +53,7 @@ class Scorer:
         self.device = next(model.parameters()).device
         self.shard = _shard(model.num_entities, processes)
         with torch.no_grad():
-            held = torch.arange(self.shard.rows.start, self.shard.rows.stop, device=self.device)
-            parts = [model.embed_entities(ids) for ids in held.split(ENTITIES_PER_BLOCK)]
-            self._entities = {
-                name: torch.cat([part[name] for part in parts]) for name in self.head_names
-            }
+            self._entities = _embed(model, self.shard.rows)
             self._relation_tables = model.embed_relations()
         self._room: Tensor | None = None
 
@@ -161,3 +157,16 @@ def _shard(num_entities: int, processes: Processes) -> Shard:
         min(each * ENTITIES_PER_BLOCK, num_entities) for each in (blocks.start, blocks.stop)
     )
     return Shard(processes, range(start, stop), num_entities)
+
+
+def _embed(model: IMF, rows: range) -> dict[str, Tensor]:
+    """Embeds neighbouring entities block by block, into tables that are made once."""
+    device = next(model.parameters()).device
+    tables: dict[str, Tensor] = {}
+    for ids in torch.arange(rows.start, rows.stop, device=device).split(ENTITIES_PER_BLOCK):
+        first = int(ids[0]) - rows.start
+        for name, vectors in model.embed_entities(ids).items():
+            if name not in tables:
+                tables[name] = vectors.new_empty(len(rows), vectors.shape[1])
+            tables[name][first : first + len(ids)] = vectors
+    return tables

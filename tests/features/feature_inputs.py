@@ -122,6 +122,7 @@ def image_features_params(**changes: object) -> ImageFeaturesParams:
         "dim": 8,
         "batch_size": 2,
         "device": "cpu",
+        "ray_workers": 0,
         **changes,
     }
     return ImageFeaturesParams.model_validate(values)
@@ -137,6 +138,7 @@ def text_features_params(**changes: object) -> TextFeaturesParams:
         "dim": 8,
         "batch_size": 2,
         "device": "cpu",
+        "ray_workers": 0,
         **changes,
     }
     return TextFeaturesParams.model_validate(values)
