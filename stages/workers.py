@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Literal, NoReturn
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -103,6 +103,7 @@ def _launch(module: str, count: int) -> None:
             rdzv_endpoint="localhost:0",
             local_addr="localhost",
             max_restarts=0,
+            signals_to_handle="SIGTERM,SIGHUP,SIGQUIT",  # Python itself handles SIGINT
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         ended_by: int = 0
@@ -118,17 +119,20 @@ def _launch(module: str, count: int) -> None:
 
 
 def _end_as(statuses: list[int]) -> None:
-    """Ends the launcher as the processes that failed have ended."""
-    killed = [status for status in statuses if status < 0]
-    if killed:
-        name = signal.Signals(-killed[0]).name
-        print(
-            f"error: one of the stage's processes was ended by {name}; where that was for lack of "
-            "memory, lower the number of processes in params.yaml",
-            file=sys.stderr,
-        )
-        sys.exit(1)
-    sys.exit(statuses[0])
+    """Ends the launcher with the status of the process that failed.
+
+    The others are among `statuses`, too: torchrun has ended them by SIGTERM.
+    """
+    failed = max(statuses)
+    if failed > 0:
+        sys.exit(failed)
+    name = signal.Signals(-failed).name
+    print(
+        f"error: one of the stage's processes was ended by {name}; if that was for lack of memory, "
+        "lower the number of processes in params.yaml",
+        file=sys.stderr,
+    )
+    sys.exit(1)
 
 
 @contextmanager
@@ -139,14 +143,13 @@ def _joined(section: str, count: int, device: torch.device) -> Iterator[Processe
     _end_with_launcher()
     store, rank, found = next(rendezvous("env://"))
     try:
-        if found == count:
-            _take_place(device)
-            backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-            dist.init_process_group(
-                backend, timeout=LONGEST_WAIT, store=store, rank=rank, world_size=found
-            )
-        else:
-            _refuse(section, count, found)
+        _expect(count, found, section)
+        _take_place(device)
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(
+            backend, timeout=LONGEST_WAIT, store=store, rank=rank, world_size=found
+        )
+        sys.excepthook = sys.__excepthook__  # torch's puts the rank before every line
         yield Processes(rank, found)
     except Exception as error:
         # One error in one process soon is one in all. The first tells; the launcher ends the rest.
@@ -156,11 +159,13 @@ def _joined(section: str, count: int, device: torch.device) -> Iterator[Processe
     dist.destroy_process_group()
 
 
-def _refuse(section: str, count: int, found: int) -> NoReturn:
-    raise ConfigError(
-        f"params.yaml: {section}.processes is {count}, but torchrun has started {found}; set it to "
-        f"{found}"
-    )
+def _expect(count: int, found: int, section: str) -> None:
+    """Refuses another number of processes than the parameters say, which torchrun may start."""
+    if found != count:
+        raise ConfigError(
+            f"params.yaml: {section}.processes is {count}, but torchrun has started {found}; set "
+            f"it to {found}"
+        )
 
 
 def _take_place(device: torch.device) -> None:
