@@ -163,10 +163,11 @@ def _embed(model: IMF, rows: range) -> dict[str, Tensor]:
     """Embeds neighbouring entities block by block, into tables that are made once."""
     device = next(model.parameters()).device
     tables: dict[str, Tensor] = {}
-    for ids in torch.arange(rows.start, rows.stop, device=device).split(ENTITIES_PER_BLOCK):
-        first = int(ids[0]) - rows.start
-        for name, vectors in model.embed_entities(ids).items():
+    starts = range(rows.start, rows.stop, ENTITIES_PER_BLOCK) or [rows.start]  # of nothing as well
+    for start in starts:
+        stop = min(start + ENTITIES_PER_BLOCK, rows.stop)
+        for name, vectors in model.embed_entities(torch.arange(start, stop, device=device)).items():
             if name not in tables:
                 tables[name] = vectors.new_empty(len(rows), vectors.shape[1])
-            tables[name][first : first + len(ids)] = vectors
+            tables[name][start - rows.start : stop - rows.start] = vectors
     return tables
