@@ -19,6 +19,7 @@ Modality = Literal["structure", "image", "text"]
 Device = Literal["auto", "cpu", "cuda"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 DEVICE = "auto: CUDA where there is one"
+PROCESSES = "that share the work; on CUDA one for each GPU"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -198,7 +199,11 @@ class ModelParams(Section):
 class FusionParams(Section):
     """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
 
-    rank: int = Field(ge=1, le=1024, description="number of rank-one terms summed")
+    rank: int = Field(
+        ge=1,
+        le=1024,
+        description="terms summed: one of full size per modality, those beyond narrow",
+    )
     dropout: Fraction = Field(description="on the inputs of the pooling")
     detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
     contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")
@@ -239,6 +244,7 @@ class TrainParams(Section):
     validate_every: int = Field(ge=1, description="epochs between validations")
     patience: int = Field(ge=1, description="validations without gain before stopping")
     device: Device = Field(description=DEVICE)
+    processes: int = Field(ge=1, le=64, description=PROCESSES)
     precision: Literal["float32", "bfloat16"] = Field(description="bfloat16 is used on CUDA only")
 
 
@@ -247,6 +253,7 @@ class EvaluateParams(Section):
 
     batch_size: int = Field(ge=1, description="queries scored at once")
     device: Device = Field(description=DEVICE)
+    processes: int = Field(ge=1, le=64, description=PROCESSES)
 
 
 class PredictParams(Section):

@@ -1,9 +1,10 @@
-"""Where tensors live: turns a device name into a device, and a full device into a clear error."""
+"""Where tensors live: device names, copies, and a full device as a clear error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from imf_core.errors import ConfigError, OutOfMemoryError
 
@@ -25,6 +26,12 @@ def resolve_device(name: str, key: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copies a tensor of the CPU to a device without waiting for what runs there."""
+    source = tensor.pin_memory() if device.type == "cuda" else tensor
+    return source.to(device, non_blocking=True)
 
 
 @contextmanager

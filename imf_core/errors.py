@@ -33,5 +33,9 @@ class OutOfMemoryError(ImfError):
     """A device has no room for what the parameters ask for."""
 
 
+class LostProcessError(ImfError):
+    """Another process at the same work has ended, and this one cannot go on without it."""
+
+
 class TrainingError(ImfError):
     """Training cannot go on, or a checkpoint does not fit what it is asked to continue."""

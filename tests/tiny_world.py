@@ -1,7 +1,6 @@
 """A tiny multimodal graph with missing media, and models and parameters to go with it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.model.imf import IMF
+from imf_core.processes import whole
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,27 +117,21 @@ def every_query() -> Tensor:
     return torch.cartesian_prod(entities, torch.arange(2 * graph.num_relations))
 
 
-@dataclass(frozen=True)
-class TableScores:
-    """Scores in the form that ranking asks for."""
-
-    log_probs: Tensor
-    combined: Tensor
-
-
 class TableScorer:
     """Scores by looking up a table, shape: (E, 2R, E); its one head says the same."""
 
     head_names = ("only",)
+    device = torch.device("cpu")
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
+        self.shard = whole(len(table))
 
     def batch_size(self, wanted: int) -> int:
         """Takes any batch."""
         return wanted
 
-    def score_all_tails(self, queries: Tensor) -> TableScores:
+    def scores(self, queries: Tensor) -> Iterator[Tensor]:
         """Looks the rows of the queries up."""
-        scores = self.table[queries[:, 0], queries[:, 1]]
-        return TableScores(scores.unsqueeze(1), scores)
+        rows = self.table[queries[:, 0], queries[:, 1]]
+        yield from (rows, rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -36,17 +37,22 @@ class KnownTails:
         """
         if len(self.queries) == 0:
             return self.tails, self.tails
-        key = self._keys(queries)
-        keys = self._keys(self.queries)
-        position = torch.searchsorted(keys, key).clamp_max(len(keys) - 1)
-        found = keys[position] == key
+        key = _keys(queries, self.num_entities)
+        position = torch.searchsorted(self._sorted, key).clamp_max(len(self.queries) - 1)
+        found = self._sorted[position] == key
         sizes = torch.where(found, self.offsets[position + 1] - self.offsets[position], 0)
         rows, index = expand(self.offsets[position], sizes)
         return rows, self.tails[index]
 
-    def _keys(self, queries: Tensor) -> Tensor:
-        """Orders queries by one number, shape: (N, 2) -> (N,), dtype: long."""
-        return queries[:, 1] * self.num_entities + queries[:, 0]
+    @cached_property
+    def _sorted(self) -> Tensor:
+        """All queries, each as one number."""
+        return _keys(self.queries, self.num_entities)
+
+
+def _keys(queries: Tensor, num_entities: int) -> Tensor:
+    """Orders queries by one number, shape: (N, 2) -> (N,), dtype: long."""
+    return queries[:, 1] * num_entities + queries[:, 0]
 
 
 def with_inverses(triples: Tensor, num_relations: int) -> Tensor:

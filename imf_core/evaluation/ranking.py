@@ -1,5 +1,6 @@
 """Ranks every held-out fact in both directions with every head and with their fusion."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,39 +12,43 @@ from tqdm import tqdm
 
 from imf_core.data.known_tails import KnownTails, with_inverses
 from imf_core.errors import TrainingError
-from imf_core.evaluation.ranks import filtered_ranks
+from imf_core.evaluation.ranks import filtered_ranks, find_answers
+from imf_core.processes import Processes, Shard
 
 COMBINED = "combined"
 
 
-class Scores(Protocol):
-    """What `AllTailsScorer.score_all_tails` returns; see `imf_core.model.scorer.HeadScores`."""
-
-    @property
-    def log_probs(self) -> Tensor:
-        """Scores of each head, shape: (B, H, E)."""
-        ...
-
-    @property
-    def combined(self) -> Tensor:
-        """Scores of the fused decision, shape: (B, E)."""
-        ...
-
-
-class AllTailsScorer(Protocol):
-    """Anything that scores every entity as the tail of a query."""
+class RankingScorer(Protocol):
+    """Anything that scores every entity as the tail of a query, alone or with other processes."""
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """Names along the H axis."""
+        """Names of the heads."""
+        ...
+
+    @property
+    def shard(self) -> Shard:
+        """Which entities are scored in this process."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the scores are."""
         ...
 
     def batch_size(self, wanted: int) -> int:
         """Returns how many queries to score at once: `wanted` or what memory allows."""
         ...
 
-    def score_all_tails(self, queries: Tensor) -> Scores:
-        """Scores queries (head, relation with inverses), shape: (B, 2) -> (B, H, E)."""
+    def scores(self, queries: Tensor) -> Iterator[Tensor]:
+        """Scores queries by each head and then by the fused decision.
+
+        Args:
+            queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
+
+        Yields:
+            Scores of which only the order matters, valid until the next ones, shape: (B, held).
+        """
         ...
 
 
@@ -67,7 +72,7 @@ class RankTable:
 
 
 def rank_triples(
-    scorer: AllTailsScorer,
+    scorer: RankingScorer,
     triples: Tensor,
     known: KnownTails,
     num_relations: int,
@@ -76,7 +81,8 @@ def rank_triples(
 ) -> RankTable:
     """Ranks the tail and the head of every triple.
 
-    Each distinct query is scored once, whatever the number of its answers.
+    Each distinct query is scored once, whatever the number of its answers. Where several processes
+    score some entities each, all of them rank the same triples and have the same ranks in the end.
 
     Args:
         scorer: A trained model.
@@ -91,6 +97,7 @@ def rank_triples(
 
     Raises:
         TrainingError: If a score is not finite.
+        LostProcessError: If another process has ended.
     """
     facts = with_inverses(triples, num_relations)
     distinct, member = torch.unique(facts[:, [1, 0]], dim=0, return_inverse=True)
@@ -102,19 +109,18 @@ def rank_triples(
     ranks = {name: torch.empty(len(facts), dtype=torch.float64) for name in names}
     num_candidates = torch.empty(len(facts), dtype=torch.long)
     starts = range(0, len(distinct), batch_size)
-    for start in tqdm(starts, desc=progress, disable=None if progress else True, leave=False):
+    processes = scorer.shard.processes
+    is_shown = progress is not None and processes.is_first
+    for start in tqdm(starts, desc=progress, disable=None if is_shown else True, leave=False):
         queries = distinct[start : start + batch_size]
-        scores = scorer.score_all_tails(queries)
-        if not bool(torch.isfinite(scores.combined).all()):
-            raise TrainingError("the model gives scores that are not finite; train it again")
         index = order[bounds[start] : bounds[min(start + batch_size, len(distinct))]]
         rows, tails = member[index] - start, facts[index, 2]
-        where = [t.to(scores.combined.device) for t in (rows, tails, *known.lookup(queries))]
-        for position, name in enumerate(names):
-            each = scores.combined if name == COMBINED else scores.log_probs[:, position]
-            found = filtered_ranks(each, *where)
-            ranks[name][index] = found.rank
-            num_candidates[index] = found.num_candidates
+        answers = find_answers(rows, tails, *known.lookup(queries), scorer.shard, scorer.device)
+        num_candidates[index] = answers.num_candidates
+        for name, scores in zip(names, scorer.scores(queries), strict=True):
+            if name == COMBINED:
+                _check_finite(scores, processes)
+            ranks[name][index] = filtered_ranks(scores, answers)
     return RankTable(
         queries=facts[:, :2].numpy(),
         answers=facts[:, 2].numpy(),
@@ -122,3 +128,11 @@ def rank_triples(
         ranks={name: rank.numpy() for name, rank in ranks.items()},
         num_candidates=num_candidates.numpy(),
     )
+
+
+def _check_finite(scores: Tensor, processes: Processes) -> None:
+    """Refuses scores of which any process has one that is not finite."""
+    total = scores.sum()
+    processes.add([total])
+    if not bool(total.isfinite()):
+        raise TrainingError("the model gives scores that are not finite; train it again")

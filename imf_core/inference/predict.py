@@ -42,7 +42,10 @@ def predict_facts(scorer: Scorer, graph: Graph, params: PredictParams) -> pa.Tab
     )
     parts = []
     for batch in tqdm(
-        queries.split(scorer.batch_size(BATCH)), desc="predict", disable=None, leave=False
+        queries.split(scorer.probability_batch_size(BATCH)),
+        desc="predict",
+        disable=None,
+        leave=False,
     ):
         parts.append(_best_answers(scorer, batch, train, params.answers_per_query))
     found = {key: torch.cat([part[key] for part in parts]).numpy() for key in parts[0]}

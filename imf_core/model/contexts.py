@@ -4,17 +4,30 @@ Both forms turn (head embedding, relation) into a context vector whose dot produ
 embedding is the logit of that entity as the tail: `z(h, r, t) = (e_h C(r)) . e_t`.
 """
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from imf_core.device import send
 
 
 class Context(Protocol):
     """What a scorer asks of a context form."""
 
     def __call__(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
-        """Transforms heads (B, D) under relations (B,) of the table (2R, D_r) into (B, D)."""
+        """Transforms heads under relations.
+
+        Args:
+            heads: shape: (B, D).
+            relation_table: shape: (2R, D_r).
+            relations: On the CPU, whatever the device of the others: how many queries share a
+                relation must be known before anything is computed. shape: (B,), dtype: long.
+
+        Returns:
+            shape: (B, D).
+        """
         ...
 
     def moduli(self, factors: Tensor) -> Tensor:
@@ -32,7 +45,8 @@ class BlockDiagonalContext(nn.Module):
     def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
         """Multiplies complex numbers coordinate by coordinate; see `Context`."""
         real, imaginary = heads.chunk(2, dim=1)
-        context_real, context_imaginary = relation_table.index_select(0, relations).chunk(2, dim=1)
+        contexts = relation_table.index_select(0, send(relations, heads.device))
+        context_real, context_imaginary = contexts.chunk(2, dim=1)
         return torch.cat(
             [
                 real * context_real - imaginary * context_imaginary,
@@ -70,61 +84,95 @@ class DenseContext(nn.Module):
         """Applies each distinct relation's matrix to its group of queries; see `Context`."""
         distinct, group, sizes = relations.unique(return_inverse=True, return_counts=True)
         sizes, by_size = sizes.sort(stable=True)
-        vectors = relation_table.index_select(0, distinct[by_size])
-        contexts = (vectors @ self.core).view(-1, self.dim, self.dim)
         order = by_size.argsort()[group].argsort(stable=True)
-        buckets = _buckets(sizes)
-        # Split, not sliced: a slice's gradient is as large as what it was cut from.
-        parts = contexts.split([stop - start for start, stop, _ in buckets])
-        products = [
-            self._multiply(part, heads, order, sizes[:stop], width)
-            for part, (_, stop, width) in zip(parts, buckets, strict=True)
-        ]
-        return torch.cat(products).index_select(0, order.argsort())
-
-    def _multiply(
-        self, contexts: Tensor, heads: Tensor, order: Tensor, sizes: Tensor, width: int
-    ) -> Tensor:
-        """Applies matrices to the last of the groups, filled up to a common size.
-
-        Args:
-            contexts: shape: (G, D, D).
-            heads: shape: (B, D).
-            order: Queries by group, shape: (B,), dtype: long.
-            sizes: Sizes of these G groups and of all before them, dtype: long.
-            width: At least the largest of the G sizes.
-
-        Returns:
-            The groups' queries in their order, shape: (sum of the G sizes, D).
-        """
-        firsts = (sizes.cumsum(0) - sizes)[-len(contexts) :]
-        column = torch.arange(width, device=heads.device)
-        is_query = column < sizes[-len(contexts) :].unsqueeze(1)
-        position = (firsts.unsqueeze(1) + column).clamp_max(len(order) - 1)
-        rows = heads.index_select(0, order[position].flatten())
-        products = torch.bmm(rows.view(-1, width, self.dim), contexts)
-        return products.flatten(end_dim=1).index_select(0, is_query.flatten().nonzero().flatten())
+        vectors = relation_table.index_select(0, send(distinct[by_size], heads.device))
+        contexts = (vectors @ self.core).view(-1, self.dim, self.dim)
+        sorted_heads = heads.index_select(0, send(order, heads.device))
+        products: Tensor = _GroupProducts.apply(sorted_heads, contexts, sizes)  # type: ignore[no-untyped-call]
+        return products.index_select(0, send(order.argsort(), heads.device))
 
     def moduli(self, factors: Tensor) -> Tensor:
         """Returns absolute values, shape: (N, D) -> (N, D)."""
         return factors.abs()
 
 
-def _buckets(sizes: Tensor) -> list[tuple[int, int, int]]:
+class _GroupProducts(torch.autograd.Function):
+    """Multiplies each group of rows by its own matrix, groups of about one size at once."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, matrices: Tensor, sizes: Tensor) -> Tensor:
+        """Multiplies; rows (B, D) by group, matrices (G, D, D), sizes (G,) ascending -> (B, D)."""
+        ctx.save_for_backward(rows, matrices)
+        ctx.buckets = _buckets(sizes)
+        products = torch.empty_like(rows)
+        for bucket in ctx.buckets:
+            padded = torch.bmm(bucket.pad(rows), matrices[bucket.groups])
+            bucket.unpad(padded, products)
+        return products
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, matrices = ctx.saved_tensors
+        row_gradient, matrix_gradient = torch.empty_like(rows), torch.empty_like(matrices)
+        for bucket in ctx.buckets:
+            padded = bucket.pad(gradient)
+            products = torch.bmm(padded, matrices[bucket.groups].transpose(1, 2))
+            bucket.unpad(products, row_gradient)
+            left = bucket.pad(rows).transpose(1, 2)
+            torch.bmm(left, padded, out=matrix_gradient[bucket.groups])
+        return row_gradient, matrix_gradient, None
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    """Neighbouring groups of about one size, filled up to a common one.
+
+    Attributes:
+        groups: Which groups.
+        width: Size of the largest.
+        rows: All rows of these groups.
+        position: Where each of those rows lies among groups * width, shape: (rows,), on the CPU.
+    """
+
+    groups: slice
+    width: int
+    rows: slice
+    position: Tensor
+
+    def pad(self, rows: Tensor) -> Tensor:
+        """Lays the bucket's rows out, shape: (B, D) -> (groups, width, D), zeros between."""
+        num_groups = self.groups.stop - self.groups.start
+        if len(self.position) == num_groups * self.width:
+            return rows[self.rows].view(num_groups, self.width, -1)
+        padded = rows.new_zeros(num_groups * self.width, rows.shape[1])
+        padded.index_copy_(0, send(self.position, rows.device), rows[self.rows])
+        return padded.view(num_groups, self.width, -1)
+
+    def unpad(self, padded: Tensor, result: Tensor) -> None:
+        """Puts what `pad` has laid out back into the bucket's rows of `result`, shape: (B, D)."""
+        flat = padded.flatten(end_dim=1)
+        position = send(self.position, result.device)
+        torch.index_select(flat, 0, position, out=result[self.rows])
+
+
+def _buckets(sizes: Tensor) -> list[_Bucket]:
     """Cuts ascending group sizes where they pass a power of two.
 
     A batched product for each bucket takes the place of a small product for each group, and less
     than half of its rows are filling.
 
     Args:
-        sizes: shape: (G,), dtype: long.
-
-    Returns:
-        First group, last group + 1, and their common width.
+        sizes: shape: (G,), dtype: long, on the CPU.
     """
+    stops = sizes.cumsum(0)
     widths = [1 << (size - 1).bit_length() for size in sizes.tolist()]
     starts = [i for i, width in enumerate(widths) if i == 0 or width != widths[i - 1]]
-    return [
-        (start, stop, widths[start])
-        for start, stop in zip(starts, [*starts[1:], len(widths)], strict=True)
-    ]
+    buckets = []
+    for start, stop in zip(starts, [*starts[1:], len(widths)], strict=True):
+        some, width = sizes[start:stop], int(sizes[stop - 1])
+        first = int(stops[start] - sizes[start])
+        group = torch.repeat_interleave(torch.arange(stop - start), some)
+        within = torch.arange(len(group)) - (stops[start:stop] - some - first)[group]
+        rows = slice(first, first + len(group))
+        buckets.append(_Bucket(slice(start, stop), width, rows, group * width + within))
+    return buckets

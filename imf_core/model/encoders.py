@@ -4,7 +4,10 @@ Structure is a learned table; image and text start from frozen encoder features.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from imf_core.model.dropout import Dropout
 
 INITIAL_NORM = 3.0
 """Length of a feature embedding at the start: logits of similar pairs then reach about nine."""
@@ -31,17 +34,16 @@ class StructuralEncoder(nn.Module):
 
     def forward(self, entity_ids: Tensor) -> Tensor:
         """Looks entities up, shape: (N,) long -> (N, D)."""
-        embeddings: Tensor = self.table(entity_ids)
-        return embeddings
+        return _look_up(self.table, entity_ids, is_some=_is_some(entity_ids, self.is_present))
 
 
 class FeatureEncoder(nn.Module):
     """Projects frozen features of one modality into that modality's own space.
 
-    Our choice: layer norm, then a linear map plus a perceptron with one hidden layer. The linear
-    map starts as a scaled rotation and the perceptron near zero, so that at first two entities
-    are as similar as their features are. (The released code pools raw features to the
-    embedding's size and then trains them as free tables.)
+    Our choice: features are normalised row by row, once, as they are frozen; then come a linear
+    map plus a perceptron with one hidden layer. The linear map starts as a scaled rotation and the
+    perceptron near zero, so that at first two entities are as similar as their features are. (The
+    released code pools raw features to the embedding's size and then trains them as free tables.)
 
     An entity that lacks the modality can still be the answer to a query from one that has it, or
     the other way round (which flags have red?). It then stands in this space by a vector of its
@@ -64,26 +66,39 @@ class FeatureEncoder(nn.Module):
     ) -> None:
         super().__init__()
         # Inputs, not weights: kept out of the saved model.
-        self.register_buffer("features", features, persistent=False)
+        normalized = F.layer_norm(features, features.shape[1:])
+        self.register_buffer("features", normalized, persistent=False)
         self.register_buffer("is_present", is_present, persistent=False)
         absent_row = (~is_present).cumsum(0).sub(1).clamp_min(0)
         self.register_buffer("absent_row", absent_row, persistent=False)
         feature_dim = features.shape[1]
-        self.normalize = nn.Sequential(nn.LayerNorm(feature_dim), nn.Dropout(dropout))
+        self.dropout = Dropout(dropout)
         self.linear = nn.Linear(feature_dim, dim, bias=False)
         nn.init.orthogonal_(self.linear.weight, gain=INITIAL_NORM / feature_dim**0.5)
         output = nn.Linear(hidden_dim, dim)
         nn.init.normal_(output.weight, std=1e-2 * hidden_dim**-0.5)
         nn.init.zeros_(output.bias)
         self.perceptron = nn.Sequential(
-            nn.Linear(feature_dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), output
+            nn.Linear(feature_dim, hidden_dim), nn.ReLU(), Dropout(dropout), output
         )
         self.absent = nn.Embedding(max(1, int((~is_present).sum())), dim)
         nn.init.normal_(self.absent.weight, std=1e-3)
 
     def forward(self, entity_ids: Tensor) -> Tensor:
         """Encodes entities, shape: (N,) long -> (N, D)."""
-        normalized = self.normalize(self.features[entity_ids])
-        encoded = self.linear(normalized) + self.perceptron(normalized)
+        inputs = self.dropout(self.features[entity_ids])
+        encoded = self.linear(inputs) + self.perceptron(inputs)
         present = self.is_present[entity_ids].unsqueeze(1)
-        return torch.where(present, encoded, self.absent(self.absent_row[entity_ids]))
+        is_some = _is_some(entity_ids, self.is_present)
+        absent = _look_up(self.absent, self.absent_row[entity_ids], is_some=is_some)
+        return torch.where(present, encoded, absent)
+
+
+def _is_some(entity_ids: Tensor, all_entities: Tensor) -> bool:
+    """Says whether so few entities are asked for that their rows' gradients are best kept apart."""
+    return entity_ids.device.type == "cpu" and 2 * len(entity_ids) < len(all_entities)
+
+
+def _look_up(table: nn.Embedding, rows: Tensor, *, is_some: bool) -> Tensor:
+    """Looks rows up; with `is_some` the gradient holds those rows alone and costs no more."""
+    return F.embedding(rows, table.weight, sparse=is_some)

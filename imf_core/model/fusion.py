@@ -2,48 +2,70 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from imf_core.model.dropout import Dropout
+
+NARROW_DIM = 16
+"""Size of the terms beyond one per modality."""
+
 MAX_CHUNK_ELEMENTS = 1 << 25
 """Largest size of one modality's factors held at once: 128 MiB in float32."""
 
+TILE_ELEMENTS = 1 << 16
+"""Factors multiplied at once on a CPU, few enough to stay in its cache."""
+
 
 class LowRankBilinearFusion(nn.Module):
-    """Fuses embeddings of several modalities into one by a sum of rank-one products.
+    """Fuses embeddings of several modalities into one by a sum of products.
 
-    `e_m = sum_{i=1..rank} prod_k (W_k^i e_k + b_k^i) / sqrt(rank)`, the product over the
-    modalities that are present: a missing one is left out of it.
+    `e_m = sum_{i=1..rank} lift_i prod_k (W_k^i e_k + b_k^i)`, the product over the modalities that
+    are present: a missing one is left out of it.
 
-    Our choice: linear factors, and a start from which fusion can only learn. The terms are led by
-    the modalities in turn: the leader's factor starts as the identity, those of the others start
-    near the constant one. At first each term therefore passes its leader's embedding through, and
-    training adds what the modalities say of one another. A term whose leader is missing is left
-    out as a whole. (The released code takes ReLU, which leaves most of a threefold product at
-    zero.)
+    Our choice: linear factors, and a start from which fusion can only learn. Each modality leads
+    one term of full size: its own factor starts as the identity, those of the others near the
+    constant one. At first each term therefore passes its leader's embedding through, and training
+    adds what the modalities say of one another. A term whose leader is missing is left out as a
+    whole. (The released code takes ReLU, which leaves most of a threefold product at zero.)
+
+    The terms beyond one per modality are the core of a Tucker decomposition, as in MUTAN
+    (Ben-Younes et al., ICCV 2017, arXiv 1705.06676): every modality is reduced to `NARROW_DIM`
+    numbers, the terms multiply those, and their sum is lifted to full size. They start without
+    effect. A rank of 64 thereby costs about as much as four terms of full size.
 
     Args:
         input_dims: Size of each modality's embedding.
         dim: Size of the fused embedding.
-        rank: Number of rank-one terms (`fusion.rank`).
+        rank: Number of terms (`fusion.rank`).
         dropout: Applied to the inputs.
     """
 
-    leaders: Tensor
-
     def __init__(self, input_dims: Sequence[int], dim: int, rank: int, dropout: float) -> None:
         super().__init__()
-        self.rank = rank
         self.dim = dim
-        self.dropout = nn.Dropout(dropout)
-        self.projections = nn.ModuleList(nn.Linear(size, rank * dim) for size in input_dims)
-        leaders = torch.arange(rank) % len(input_dims)
-        self.register_buffer("leaders", leaders, persistent=False)
+        self.num_led = min(rank, len(input_dims))
+        self.num_narrow = rank - self.num_led
+        self.dropout = Dropout(dropout)
+        self.projections = nn.ModuleList(nn.Linear(size, self.num_led * dim) for size in input_dims)
         for modality, projection in enumerate(self.projections):
             assert isinstance(projection, nn.Linear)
-            self._initialize(projection, leaders == modality)
+            self._start_led_terms(projection, modality)
+        if self.num_narrow:
+            self.reductions = nn.ModuleList(
+                nn.Linear(size, NARROW_DIM, bias=False) for size in input_dims
+            )
+            self.cores = nn.ModuleList(
+                nn.Linear(NARROW_DIM, self.num_narrow * NARROW_DIM) for _ in input_dims
+            )
+            self.lift = nn.Linear(NARROW_DIM, dim, bias=False)
+            for core in self.cores:
+                assert isinstance(core, nn.Linear)
+                nn.init.ones_(core.bias)
+            nn.init.zeros_(self.lift.weight)
 
     def forward(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
         """Fuses N rows.
@@ -56,7 +78,7 @@ class LowRankBilinearFusion(nn.Module):
             Fused embeddings, zero where no leading modality is present, shape: (N, dim).
         """
         inputs = [*(self.dropout(each) for each in embeddings), *is_present]
-        rows = max(1, MAX_CHUNK_ELEMENTS // (self.rank * self.dim))
+        rows = max(1, MAX_CHUNK_ELEMENTS // self._num_factors())
         if len(inputs[0]) <= rows:
             return self._fuse(*inputs)
         # The factors of a chunk are made anew for its gradient, so that one chunk's are held.
@@ -69,36 +91,116 @@ class LowRankBilinearFusion(nn.Module):
         )
 
     def project(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
-        """Returns the factors of each modality after dropout, shape: (N, rank, dim)."""
-        return self._factors([self.dropout(embedding) for embedding in embeddings])
+        """Returns all factors of each modality after dropout, shape: (N, F)."""
+        inputs = [self.dropout(embedding) for embedding in embeddings]
+        factors = self._led_factors(inputs)
+        if not self.num_narrow:
+            return factors
+        narrow = self._narrow_factors(inputs)
+        return [torch.cat(both, dim=1) for both in zip(factors, narrow, strict=True)]
 
     def has_leader(self, is_present: Sequence[Tensor]) -> Tensor:
-        """Says which terms count for which row, shape: (N,) bool each -> (N, rank)."""
-        return torch.stack(tuple(is_present), dim=1)[:, self.leaders]
+        """Says which rows have a term that counts, shape: (N,) bool each -> (N,)."""
+        return torch.stack(tuple(is_present[: self.num_led])).any(dim=0)
 
     @torch.no_grad()
-    def _initialize(self, projection: nn.Linear, is_led: Tensor) -> None:
-        """Starts the terms that a modality leads as the identity, the others as one."""
+    def _start_led_terms(self, projection: nn.Linear, modality: int) -> None:
+        """Starts the term that a modality leads as the identity, the others as one."""
         size = projection.in_features
-        weight = torch.randn(self.rank, self.dim, size) * (0.1 * size**-0.5)
+        weight = torch.randn(self.num_led, self.dim, size) * (0.1 * size**-0.5)
+        is_led = torch.arange(self.num_led) == modality
         weight[is_led] += torch.eye(self.dim, size)
         projection.weight.copy_(weight.flatten(end_dim=1))
         projection.bias.copy_((~is_led).float().repeat_interleave(self.dim))
 
+    def _num_factors(self) -> int:
+        """Returns the number of factors of a row in one modality."""
+        return self.num_led * self.dim + self.num_narrow * NARROW_DIM
+
     def _fuse(self, *inputs: Tensor) -> Tensor:
         """Fuses K embeddings under K masks, shapes: (N, input_dim), (N,) -> (N, dim)."""
         embeddings, is_present = inputs[: len(inputs) // 2], inputs[len(inputs) // 2 :]
-        product: Tensor | None = None
-        for factor, present in zip(self._factors(embeddings), is_present, strict=True):
-            masked = torch.where(present[:, None, None], factor, 1.0)
-            product = masked if product is None else product * masked
-        assert product is not None
-        terms = product * self.has_leader(is_present).unsqueeze(2)
-        return terms.sum(dim=1) / math.sqrt(self.rank)
+        present = torch.stack(is_present, dim=1).float()  # (N, K)
+        is_led = present[:, : self.num_led]
+        fused = _sum_of_products(present, is_led, self._led_factors(embeddings))
+        fused = fused / math.sqrt(self.num_led)
+        if not self.num_narrow:
+            return fused
+        counts = is_led.amax(dim=1, keepdim=True).expand(-1, self.num_narrow)
+        narrow = _sum_of_products(present, counts, self._narrow_factors(embeddings))
+        lifted: Tensor = self.lift(narrow / math.sqrt(self.num_narrow))
+        return fused + lifted
 
-    def _factors(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
-        """Returns the factors `W_k e_k + b_k` of each modality, shape: (N, rank, dim)."""
-        return [
-            projection(embedding).view(-1, self.rank, self.dim)
-            for projection, embedding in zip(self.projections, embeddings, strict=True)
-        ]
+    def _led_factors(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
+        """Returns each modality's factors in the terms of full size, shape: (N, num_led * dim)."""
+        pairs = zip(self.projections, embeddings, strict=True)
+        return [projection(embedding) for projection, embedding in pairs]
+
+    def _narrow_factors(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
+        """Returns each modality's factors in the others, shape: (N, num_narrow * NARROW_DIM)."""
+        parts = zip(self.reductions, self.cores, embeddings, strict=True)
+        return [core(reduction(embedding)) for reduction, core, embedding in parts]
+
+
+def _sum_of_products(present: Tensor, counts: Tensor, factors: Sequence[Tensor]) -> Tensor:
+    """Multiplies the factors of the modalities that are present and sums over the terms.
+
+    Args:
+        present: 1 or 0 for each modality, shape: (N, K), dtype: float32.
+        counts: 1 or 0 for each of T terms, shape: (N, T), dtype: float32.
+        factors: One tensor per modality, shape: (N, T * W).
+
+    Returns:
+        shape: (N, W).
+    """
+    masks = (present.to(factors[0].dtype), counts.to(factors[0].dtype))
+    total: Tensor = _SumOfProducts.apply(*masks, *factors)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _SumOfProducts(torch.autograd.Function):
+    """Goes through rows in tiles that stay in a CPU's cache, and keeps nothing but its inputs."""
+
+    @staticmethod
+    def forward(ctx: Any, present: Tensor, counts: Tensor, *factors: Tensor) -> Tensor:
+        ctx.save_for_backward(present, counts, *factors)
+        num_terms = counts.shape[1]
+        sums = torch.empty_like(factors[0][:, : factors[0].shape[1] // num_terms])
+        for rows in _tiles(factors[0]):
+            parts = _masked(present[rows], factors, rows)
+            product = parts[0].mul(parts[1]) if len(parts) > 1 else parts[0].clone()
+            for part in parts[2:]:
+                product.mul_(part)
+            terms = product.view(len(product), num_terms, -1)
+            torch.sum(terms.mul_(counts[rows].unsqueeze(2)), dim=1, out=sums[rows])
+        return sums
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        present, counts, *factors = ctx.saved_tensors
+        gradients = [torch.empty_like(factor) for factor in factors]
+        for rows in _tiles(factors[0]):
+            parts = _masked(present[rows], factors, rows)
+            outer = (gradient[rows].unsqueeze(1) * counts[rows].unsqueeze(2)).flatten(1)
+            for modality, result in enumerate(gradients):
+                others = [part for other, part in enumerate(parts) if other != modality]
+                product = torch.mul(outer, present[rows, modality].unsqueeze(1), out=result[rows])
+                for part in others:
+                    product.mul_(part)
+        return None, None, *gradients
+
+
+def _tiles(factors: Tensor) -> list[slice]:
+    """Cuts rows into tiles; a GPU takes them all at once."""
+    num_rows, width = factors.shape
+    step = max(1, TILE_ELEMENTS // width) if factors.device.type == "cpu" else num_rows
+    return [slice(start, start + step) for start in range(0, num_rows, max(1, step))]
+
+
+def _masked(present: Tensor, factors: Sequence[Tensor], rows: slice) -> list[Tensor]:
+    """Replaces the factors of missing modalities by exactly one, shape: (n, T * W) each."""
+    columns = present.unsqueeze(2).unbind(dim=1)
+    return [
+        (factor[rows] * column).add_(1.0 - column)
+        for factor, column in zip(factors, columns, strict=True)
+    ]

@@ -24,31 +24,12 @@ from torch import Tensor, nn
 from imf_core.config import FusionParams, ModelParams
 from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
 from imf_core.model.decision import DecisionFusion
+from imf_core.model.dropout import Dropout
 from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
 from imf_core.model.fusion import LowRankBilinearFusion
 
 HEAD_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """Embeddings of some entities in one modality.
-
-    Attributes:
-        vectors: shape: (N, D).
-        is_present: Whether the entity has the modality, shape: (N,), dtype: bool.
-    """
-
-    vectors: Tensor
-    is_present: Tensor
-
-    def __getitem__(self, rows: Tensor) -> "Embeddings":
-        """Returns some of the entities, in the order of `rows`, shape: (M,), dtype: long.
-
-        Index by `index_select`: the gradient of `vectors[rows]` adds up in any order on a CPU.
-        """
-        return Embeddings(self.vectors.index_select(0, rows), self.is_present[rows])
 
 
 @dataclass(frozen=True)
@@ -78,10 +59,10 @@ class ContextualScorer(nn.Module):
     def __init__(self, context: Context, dropout: float) -> None:
         super().__init__()
         self.context = context
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
-        """Returns context vectors, shape: (B, D), (2R, D_r), (B,) -> (B, D)."""
+        """Returns context vectors, shape: (B, D), (2R, D_r), (B,) -> (B, D); see `Context`."""
         context = self.context(self.dropout(heads), relation_table, relations)
         vectors: Tensor = self.dropout(context)
         return vectors
@@ -124,7 +105,6 @@ class IMF(nn.Module):
                 self.encoders[name] = FeatureEncoder(
                     given.vectors, given.is_present, model.hidden_dim, model.dim, model.dropout
                 )
-                self.register_buffer(f"{name}_in_answers", given.is_in_answers, persistent=False)
 
         is_dense = model.context == "dense"
         relation_dim = model.relation_dim if is_dense else model.dim
@@ -143,6 +123,8 @@ class IMF(nn.Module):
             self.relation_fusion = LowRankBilinearFusion(
                 [relation_dim] * len(modalities), relation_dim, fusion.rank, fusion.dropout
             )
+            has_leader = self.entity_fusion.has_leader([self.is_present(n) for n in modalities])
+            self.register_buffer(f"{FUSED}_is_present", has_leader, persistent=False)
         self.scorers = nn.ModuleDict(
             {
                 name: ContextualScorer(
@@ -153,19 +135,28 @@ class IMF(nn.Module):
             }
         )
         self.decision = DecisionFusion(len(self.head_names), num_relations)
+        nowhere = torch.zeros(2 * num_relations, dtype=torch.bool)
+        in_answers = {HEAD_OF_MODALITY[name]: each.is_in_answers for name, each in features.items()}
+        for name in self.head_names:
+            mask = in_answers.get(name, nowhere)
+            self.register_buffer(f"{name}_in_answers", mask, persistent=False)
 
-    def embed_entities(self, entity_ids: Tensor) -> dict[str, Embeddings]:
-        """Embeds entities in every modality and in the fused one, shape: (N,) long -> (N, D)."""
-        embeddings = {}
-        for name, encoder in self.encoders.items():
-            assert isinstance(encoder, StructuralEncoder | FeatureEncoder)
-            embeddings[name] = Embeddings(encoder(entity_ids), encoder.is_present[entity_ids])
+    def embed_entities(self, entity_ids: Tensor) -> dict[str, Tensor]:
+        """Embeds entities in every modality and in the fused one.
+
+        Args:
+            entity_ids: Each at most once, shape: (N,), dtype: long.
+
+        Returns:
+            Embeddings by head, shape: (N, D).
+        """
+        embeddings: dict[str, Tensor] = {
+            name: encoder(entity_ids) for name, encoder in self.encoders.items()
+        }
         if FUSED in self.head_names:
-            masks = [each.is_present for each in embeddings.values()]
-            vectors = [self._fusion_input(each.vectors) for each in embeddings.values()]
-            embeddings[FUSED] = Embeddings(
-                self.entity_fusion(vectors, masks), self.entity_fusion.has_leader(masks).any(dim=1)
-            )
+            masks = [self.is_present(name)[entity_ids] for name in self.encoders]
+            vectors = [self._fusion_input(each) for each in embeddings.values()]
+            embeddings[FUSED] = self.entity_fusion(vectors, masks)
         return embeddings
 
     def embed_relations(self) -> dict[str, Tensor]:
@@ -179,27 +170,37 @@ class IMF(nn.Module):
             tables[FUSED] = self.relation_fusion(vectors, [everywhere] * len(vectors))
         return tables
 
-    def can_answer(self, head: str, entities: Embeddings, relations: Tensor) -> Tensor:
+    def is_present(self, head: str) -> Tensor:
+        """Says which entities have a head's modality, for `fused` any, shape: (E,), dtype: bool."""
+        present = self.fused_is_present if head == FUSED else self.encoders[head].is_present
+        assert isinstance(present, Tensor)
+        return present
+
+    def is_in_answers(self, head: str) -> Tensor:
+        """Says of which relations most answers have a head's modality, shape: (2R,), dtype: bool.
+
+        False throughout for `structural` and `fused`, which need no other reason to take part.
+        """
+        in_answers = getattr(self, f"{head}_in_answers")
+        assert isinstance(in_answers, Tensor)
+        return in_answers
+
+    def can_answer(self, head: str, entity_ids: Tensor, relations: Tensor) -> Tensor:
         """Says which queries a head takes part in.
 
         Args:
             head: Its name.
-            entities: Embeddings of the queries' entities in its modality, of B rows.
+            entity_ids: The queries' entities, shape: (B,), dtype: long.
             relations: With inverses, shape: (B,), dtype: long.
 
         Returns:
             shape: (B,), dtype: bool.
         """
-        is_in_answers = getattr(self, f"{head}_in_answers", None)
-        if is_in_answers is None:
-            return entities.is_present
-        takes_part: Tensor = entities.is_present | is_in_answers[relations]
-        return takes_part
+        return self.is_present(head)[entity_ids] | self.is_in_answers(head)[relations]
 
     def fusion_factors(self, vectors: Sequence[Tensor]) -> list[Tensor]:
-        """Returns each modality's factors in the fusion, shape: (N, D) -> (N, rank * D)."""
-        inputs = [self._fusion_input(each) for each in vectors]
-        return [factor.flatten(start_dim=1) for factor in self.entity_fusion.project(inputs)]
+        """Returns each modality's factors in the fusion, shape: (N, D) -> (N, F)."""
+        return self.entity_fusion.project([self._fusion_input(each) for each in vectors])
 
     def scorer(self, head: str) -> ContextualScorer:
         """Returns the scorer of a head by its name."""

@@ -1,12 +1,14 @@
 """Training losses over grouped queries, with no dense target and one buffer of scores.
 
-A row is a (head, relation) query; its answers (positives) come as CSR: `offsets` (B + 1,) into
-`columns` (P,), the positions of the answers among the C candidates. Each loss builds the gradient
-of its logits in place of the logits themselves, chunk of rows by chunk of rows, so that memory is
-bounded by `MAX_CHUNK_ELEMENTS` and never by B x C x heads.
+A row is a (head, relation) query; its answers (positives) are positions among the C candidates.
+Each loss builds the gradient of its logits in place of the logits themselves, chunk of rows by
+chunk of rows, so that memory is bounded by `MAX_CHUNK_ELEMENTS` and never by B x C x heads. Within
+a chunk it goes from tile to tile, so that what is done to a logit is done in a CPU's cache.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,45 +18,66 @@ from torch import Tensor
 MAX_CHUNK_ELEMENTS = 1 << 25
 """Largest number of logits held at once: 128 MiB in float32."""
 
-Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(logits (b, C), rows (p,), columns (p,)) -> loss sum; turns the logits into their gradient."""
+TILE_ELEMENTS = 1 << 18
+"""Logits a CPU turns into their gradient at once: 1 MiB in float32."""
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The answers of B rows.
+
+    Attributes:
+        offsets: CSR offsets of each row's answers, shape: (B + 1,), dtype: long, on the CPU: the
+            sizes of all parts are thereby known without asking a GPU.
+        rows: Row of each answer, ascending, shape: (P,), dtype: long.
+        columns: Its position among the candidates, shape: (P,), dtype: long; a row's are distinct.
+        counts: Answers of each row, shape: (B,), dtype: float32.
+    """
+
+    offsets: Tensor
+    rows: Tensor
+    columns: Tensor
+    counts: Tensor
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Some rows of the logits and their answers, rows counted from the tile's first."""
+
+    logits: Tensor
+    rows: Tensor
+    columns: Tensor
+    counts: Tensor
+
+
+_Kernel = Callable[[_Tile], Tensor]
+"""Returns a tile's loss, a scalar, and turns its logits into their gradient."""
 
 
 def grouped_cross_entropy(
-    queries: Tensor, candidates: Tensor, offsets: Tensor, columns: Tensor, dtype: torch.dtype
+    queries: Tensor, candidates: Tensor, positives: Positives, dtype: torch.dtype
 ) -> Tensor:
     """Softmax cross entropy of every positive against all candidates (KvsAll).
 
     Args:
         queries: Context vectors, shape: (B, D).
         candidates: Entity embeddings, shape: (C, D).
-        offsets: CSR offsets of the rows' positives, shape: (B + 1,), dtype: long.
-        columns: Candidate position of each positive, shape: (P,), dtype: long.
+        positives: Answers of the B rows.
         dtype: What the matrix products are computed in; sums are float32, or float64 if given so.
 
     Returns:
-        Mean over the P positives, a scalar.
+        Sum over the P positives, a scalar.
     """
-
-    def kernel(logits: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        normalizer = logits.logsumexp(dim=1)
-        loss = (normalizer[rows] - logits[rows, columns]).sum()
-        counts = torch.bincount(rows, minlength=len(logits))
-        logits.sub_(normalizer.unsqueeze(1)).exp_().mul_(counts.unsqueeze(1))
-        logits[rows, columns] -= 1.0  # a row's positives are distinct
-        return loss
-
     total: Tensor = _Grouped.apply(  # type: ignore[no-untyped-call]
-        queries, candidates, offsets, columns, dtype, kernel
+        queries, candidates, positives, dtype, _softmax_kernel
     )
-    return total / len(columns)
+    return total
 
 
 def grouped_binary_cross_entropy(
     queries: Tensor,
     candidates: Tensor,
-    offsets: Tensor,
-    columns: Tensor,
+    positives: Positives,
     dtype: torch.dtype,
     label_smoothing: float,
 ) -> Tensor:
@@ -64,64 +87,92 @@ def grouped_binary_cross_entropy(
     `label_smoothing` > 0. Arguments as `grouped_cross_entropy`.
 
     Returns:
-        Mean over the B queries of the sum over candidates, a scalar.
+        Sum over all pairs, a scalar.
     """
     floor = 1.0 / len(candidates) if label_smoothing > 0 else 0.0
-
-    def kernel(logits: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        positive = logits[rows, columns]
-        loss = (
-            F.softplus(logits).sum() - floor * logits.sum() - (1 - label_smoothing) * positive.sum()
-        )
-        logits.sigmoid_().sub_(floor)
-        logits[rows, columns] -= 1 - label_smoothing
-        return loss
-
+    kernel = partial(_sigmoid_kernel, floor=floor, label_smoothing=label_smoothing)
     total: Tensor = _Grouped.apply(  # type: ignore[no-untyped-call]
-        queries, candidates, offsets, columns, dtype, kernel
+        queries, candidates, positives, dtype, kernel
     )
-    return total / len(queries)
+    return total
+
+
+def _softmax_kernel(tile: _Tile) -> Tensor:
+    positive = tile.logits[tile.rows, tile.columns].sum()
+    counts = tile.counts.unsqueeze(1)
+    top = tile.logits.amax(dim=1, keepdim=True)
+    mass = tile.logits.sub_(top).exp_().sum(dim=1, keepdim=True)
+    loss = ((mass.log() + top) * counts).sum() - positive
+    tile.logits.mul_(counts / mass)
+    tile.logits[tile.rows, tile.columns] -= 1.0
+    return loss
+
+
+def _sigmoid_kernel(tile: _Tile, floor: float, label_smoothing: float) -> Tensor:
+    positive = tile.logits[tile.rows, tile.columns].sum()
+    loss = F.softplus(tile.logits).sum() - (1 - label_smoothing) * positive
+    if floor:
+        loss -= floor * tile.logits.sum()
+    tile.logits.sigmoid_()
+    if floor:
+        tile.logits.sub_(floor)
+    tile.logits[tile.rows, tile.columns] -= 1 - label_smoothing
+    return loss
 
 
 class _Grouped(torch.autograd.Function):
-    """Runs a kernel over chunks of rows and keeps only the gradients of the two inputs."""
+    """Runs a kernel over all logits and keeps only the gradients of the two inputs."""
 
     @staticmethod
     def forward(
         ctx: Any,
         queries: Tensor,
         candidates: Tensor,
-        offsets: Tensor,
-        columns: Tensor,
+        positives: Positives,
         dtype: torch.dtype,
-        kernel: Kernel,
+        kernel: _Kernel,
     ) -> Tensor:
         left, right = queries.to(dtype), candidates.to(dtype)
         exact = torch.promote_types(queries.dtype, torch.float32)
         query_gradient = torch.empty_like(queries, dtype=exact)
         candidate_gradient = torch.zeros_like(candidates, dtype=exact)
         loss = queries.new_zeros((), dtype=exact)
-        step = max(1, MAX_CHUNK_ELEMENTS // len(candidates))
-        bounds = offsets.tolist() if step < len(queries) else [0, *([len(columns)] * len(queries))]
-        for start in range(0, len(queries), step):
-            stop = min(start + step, len(queries))
-            first, last = bounds[start], bounds[stop]
-            sizes = offsets[start + 1 : stop + 1] - offsets[start:stop]
-            rows = torch.repeat_interleave(
-                torch.arange(stop - start, device=queries.device), sizes, output_size=last - first
-            )
-            gradient = (left[start:stop] @ right.T).to(exact)
-            loss += kernel(gradient, rows, columns[first:last])
-            gradient = gradient.to(dtype)
-            query_gradient[start:stop] = gradient @ right
-            candidate_gradient += gradient.T @ left[start:stop]
+        offsets = positives.offsets.tolist()
+        for chunk in _split(0, len(queries), max(1, MAX_CHUNK_ELEMENTS // len(candidates))):
+            logits = (left[chunk] @ right.T).to(exact)
+            for rows in _split(chunk.start, chunk.stop, _tile_rows(logits)):
+                answers = slice(offsets[rows.start], offsets[rows.stop])
+                loss += kernel(
+                    _Tile(
+                        logits[rows.start - chunk.start : rows.stop - chunk.start],
+                        positives.rows[answers] - rows.start,
+                        positives.columns[answers],
+                        positives.counts[rows],
+                    )
+                )
+            gradient = logits.to(dtype)
+            query_gradient[chunk] = gradient @ right
+            candidate_gradient += gradient.T @ left[chunk]
         ctx.save_for_backward(query_gradient, candidate_gradient)
         return loss
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query_gradient, candidate_gradient = ctx.saved_tensors
-        return query_gradient * gradient, candidate_gradient * gradient, None, None, None, None
+        return query_gradient * gradient, candidate_gradient * gradient, None, None, None
+
+
+def _tile_rows(logits: Tensor) -> int:
+    """Returns how many rows to take at once; a GPU takes them all."""
+    if logits.device.type != "cpu":
+        return len(logits)
+    return max(1, TILE_ELEMENTS // logits.shape[1])
+
+
+def _split(start: int, stop: int, size: int) -> Iterator[slice]:
+    """Cuts a range into slices of `size`, the last one shorter."""
+    for first in range(start, stop, size):
+        yield slice(first, min(first + size, stop))
 
 
 def info_nce(left: Tensor, right: Tensor, temperature: float) -> Tensor:

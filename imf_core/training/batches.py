@@ -1,4 +1,4 @@
-"""Grouped training rows: (head, relation) queries with some of their known tails."""
+"""Grouped training rows: (head, relation) queries with some of their known tails, on the CPU."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,9 +46,9 @@ class QueryRows:
         return len(self.queries)
 
     def batches(self, batch_size: int, seed: int) -> Iterator[Batch]:
-        """Yields all rows once, shuffled by `seed` alone, on the rows' device."""
+        """Yields all rows once, shuffled by `seed` alone."""
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self), generator=generator).to(self.queries.device)
+        order = torch.randperm(len(self), generator=generator)
         for chosen in order.split(batch_size):
             sizes = self.sizes[chosen]
             _, index = expand(self.starts[chosen], sizes)
@@ -57,14 +57,13 @@ class QueryRows:
             yield Batch(heads, relations, offsets, self.tails[index])
 
 
-def build_rows(known: KnownTails, max_positives: int | None, device: torch.device) -> QueryRows:
+def build_rows(known: KnownTails, max_positives: int | None) -> QueryRows:
     """Makes training rows from known answers.
 
     Args:
         known: Facts of train only.
         max_positives: A query with more answers is split into rows of at most so many, so that a
             few queries with thousands of answers do not rule the batch; None leaves it whole.
-        device: Where the rows are kept.
     """
     sizes = known.offsets.diff()
     limit = max_positives or int(sizes.max())
@@ -73,8 +72,8 @@ def build_rows(known: KnownTails, max_positives: int | None, device: torch.devic
     starts = known.offsets[query] + piece * limit
     row_sizes = torch.minimum(known.offsets[query + 1] - starts, torch.tensor(limit))
     return QueryRows(
-        queries=known.queries[query].to(device),
-        starts=starts.to(device),
-        sizes=row_sizes.to(device),
-        tails=known.tails.to(device),
+        queries=known.queries[query],
+        starts=starts,
+        sizes=row_sizes,
+        tails=known.tails,
     )

@@ -10,17 +10,20 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
-from imf_core.artifacts import file_sha256, write_bytes
+from imf_core.artifacts import atomic_path, file_sha256
 from imf_core.errors import TrainingError
 from imf_core.holds import Hold
 
 FILE_NAME = "last.pt"
 DIGEST_BYTES = 32
 """The file starts with the SHA-256 of what follows."""
+
+READ_BYTES = 1 << 20
+"""Bytes hashed at once."""
 
 
 def run_key(params: Mapping[str, Any], inputs: Iterable[Path]) -> str:
@@ -58,11 +61,13 @@ class Checkpoints:
         return (self.folder / FILE_NAME).exists()
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replaces the run's state atomically."""
-        buffer = io.BytesIO()
-        torch.save({"key": self.key, **state}, buffer)
-        content = buffer.getvalue()
-        write_bytes(self.folder / FILE_NAME, hashlib.sha256(content).digest() + content)
+        """Replaces the run's state atomically, without a copy of it in memory."""
+        with atomic_path(self.folder / FILE_NAME) as temporary, temporary.open("w+b") as file:
+            file.write(bytes(DIGEST_BYTES))
+            torch.save({"key": self.key, **state}, file)
+            digest = _digest_content(file)
+            file.seek(0)
+            file.write(digest)
 
     def load(self) -> dict[str, Any] | None:
         """Returns the run's last state, None where it has none.
@@ -73,15 +78,15 @@ class Checkpoints:
         if not self.exists():
             return None
         path = self.folder / FILE_NAME
-        raw = path.read_bytes()
-        digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
-        if hashlib.sha256(content).digest() != digest:
-            raise TrainingError(
-                f"the checkpoint {path} is damaged; delete it to train from the start"
-            )
-        state: dict[str, Any] = torch.load(
-            io.BytesIO(content), map_location="cpu", weights_only=True
-        )
+        with path.open("rb") as file:
+            digest = file.read(DIGEST_BYTES)
+            if _digest_content(file) != digest:
+                raise TrainingError(
+                    f"the checkpoint {path} is damaged; delete it to train from the start"
+                )
+            file.seek(DIGEST_BYTES)
+            content = io.BytesIO(file.read())
+        state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
         if state["key"] != self.key:
             raise TrainingError(
                 f"the checkpoint {path} belongs to other parameters or inputs "
@@ -89,6 +94,19 @@ class Checkpoints:
             )
         return state
 
+    def release(self) -> None:
+        """Leaves the run's state to others, who may then `clear` it."""
+        self._hold.release()
+
     def clear(self) -> None:
         """Removes the run's state once its result is saved, unless its twin goes on from there."""
         self._hold.remove()
+
+
+def _digest_content(file: BinaryIO) -> bytes:
+    """Returns the SHA-256 of what follows the digest in a file."""
+    file.seek(DIGEST_BYTES)
+    digest = hashlib.sha256()
+    while block := file.read(READ_BYTES):
+        digest.update(block)
+    return digest.digest()

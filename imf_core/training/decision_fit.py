@@ -55,7 +55,9 @@ def score_held_out(
         TrainingError: If a score is not finite.
     """
     parts: list[HeldOutScores] = []
-    for facts in with_inverses(triples, num_relations).split(scorer.batch_size(batch_size)):
+    for facts in with_inverses(triples, num_relations).split(
+        scorer.probability_batch_size(batch_size)
+    ):
         scores = scorer.score_all_tails(facts[:, :2])
         if not bool(torch.isfinite(scores.log_probs).all()):
             raise TrainingError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from imf_core.config import DecisionParams, FusionParams, TrainParams
@@ -20,14 +20,11 @@ from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
-from imf_core.training.averaging import WeightAverage
+from imf_core.processes import ALONE, Processes
 from imf_core.training.batches import QueryRows, build_rows
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.decision_fit import fit_decision, score_held_out
-from imf_core.training.objective import Objective
-
-TABLE_SUFFIXES = (".table.weight", ".absent.weight")
-"""Parameters with one row per entity, trained with Adagrad."""
+from imf_core.training.step import TrainingStep
 
 VALIDATION_BATCH = 512
 """Queries scored at once in validation."""
@@ -46,7 +43,7 @@ class Progress:
         losses: Mean loss of every epoch.
         best_mrr: Highest combined MRR on valid so far.
         best_epoch: Where it was reached.
-        best_state: The averaged weights there.
+        best_state: The averaged weights there; the first of several processes holds them.
     """
 
     epoch: int = 0
@@ -64,6 +61,9 @@ class Trainer:
     stop early, each half of valid is ranked with decision weights fitted on the other half; the
     decision weights of the selected epoch are then fitted anew on the whole of valid.
 
+    Several processes share every training step. The first of them validates for all, saves, and
+    has the selected weights in the end.
+
     Args:
         model: Its weights are trained in place.
         graph: Train and valid are read.
@@ -71,6 +71,7 @@ class Trainer:
         fusion: Section `fusion` of the parameters.
         decision: Section `decision` of the parameters.
         checkpoints: Where to save states and to look for one to go on from.
+        processes: Those that train the model together, from the same weights.
 
     Raises:
         TrainingError: If train or valid is empty.
@@ -84,6 +85,7 @@ class Trainer:
         fusion: FusionParams,
         decision: DecisionParams,
         checkpoints: Checkpoints | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         for split, needed in (("train", 1), ("valid", 2)):
             if len(graph.triples[split]) < needed:
@@ -94,18 +96,15 @@ class Trainer:
         self.params = train
         self.decision_params = decision
         self.checkpoints = checkpoints
+        self.processes = processes
         self.num_relations = graph.num_relations
         self.device = resolve_device(train.device, "train.device")
         self.model = model.to(self.device)
-        use_bfloat16 = self.device.type == "cuda" and train.precision == "bfloat16"
-        self.dtype = torch.bfloat16 if use_bfloat16 else torch.float32
-        self.objective = Objective(model, train, fusion, self.dtype)
+        self.step = TrainingStep(self.model, train, fusion, self.device, processes)
         self.rows = self._rows(graph)
         self.known = known_tails_in(graph, ("train", "valid"))
         self.valid = graph.triples["valid"]
         self.halves = _halve(self.valid, train.seed)
-        self.optimizers = _optimizers(model, train)
-        self.average = WeightAverage(self.model, train.average_decay)
         self.progress = Progress()
 
     def fit(self, on_validation: Callable[[Record], None] = lambda _: None) -> Progress:
@@ -115,16 +114,20 @@ class Trainer:
             on_validation: Called with each record of the history, those of a resumed run first.
 
         Returns:
-            The progress; the model holds the selected weights.
+            The progress; the first process's model holds the selected weights.
 
         Raises:
             TrainingError: If the loss is not finite, or a checkpoint is damaged.
+            LostProcessError: If another process has ended.
         """
         self._resume()
         for record in self.progress.history:
             on_validation(record)
         with tqdm(
-            total=self.params.epochs, initial=self.progress.epoch, desc="train", disable=None
+            total=self.params.epochs,
+            initial=self.progress.epoch,
+            desc="train",
+            disable=None if self.processes.is_first else True,
         ) as bar:
             while not self._is_finished():
                 self.progress.losses.append(self._epoch())
@@ -132,12 +135,16 @@ class Trainer:
                 bar.update()
                 due = self.progress.epoch % self.params.validate_every == 0
                 if due or self.progress.epoch == self.params.epochs:
-                    record = self._validate()
+                    record = self.processes.tell(
+                        self._validate() if self.processes.is_first else {}
+                    )
+                    self._take_in(record)
                     self._save()
                     bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
                     on_validation(record)
-        self.model.load_state_dict(self.progress.best_state)
-        self._fit_decision(Scorer(self.model), self.valid)
+        if self.processes.is_first:
+            self.model.load_state_dict(self.progress.best_state)
+            self._fit_decision(Scorer(self.model), self.valid)
         return self.progress
 
     def _rows(self, graph: Graph) -> QueryRows:
@@ -145,7 +152,7 @@ class Trainer:
         # A binary loss takes what is not in the row as wrong, so its rows stay whole.
         is_softmax = self.params.loss == "cross-entropy"
         limit = self.params.positives_per_row if is_softmax else None
-        return build_rows(known, limit, self.device)
+        return build_rows(known, limit)
 
     def _is_finished(self) -> bool:
         progress = self.progress
@@ -157,23 +164,16 @@ class Trainer:
         """Trains one epoch and returns the mean loss of its steps."""
         self.model.train()
         # Drawn anew each epoch: a resumed run sees the numbers the uninterrupted one saw.
-        seed = int(
-            np.random.SeedSequence([self.params.seed, self.progress.epoch]).generate_state(1)[0]
-        )
+        sequence = np.random.SeedSequence([self.params.seed, self.progress.epoch])
+        seed, candidate_seed = (int(number) for number in sequence.generate_state(2))
         torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(candidate_seed)
         total = torch.zeros((), device=self.device)
         steps = 0
         for batch in self.rows.batches(self.params.batch_size, seed):
-            for optimizer in self.optimizers:
-                optimizer.zero_grad()
-            with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
-                loss = self.objective(batch)
-            loss.backward()
-            for optimizer in self.optimizers:
-                optimizer.step()
-            self.average.update(self.model)
-            total += loss.detach()
+            total += self.step(batch, generator)
             steps += 1
+        self.processes.add([total])
         mean = total.item() / steps
         if not math.isfinite(mean):
             raise TrainingError(
@@ -183,8 +183,10 @@ class Trainer:
         return mean
 
     def _validate(self) -> Record:
-        """Ranks each half of valid with a decision fitted on the other, keeps the best weights."""
-        model = self.average.model
+        """Ranks each half of valid with a decision fitted on the other."""
+        average = self.step.average
+        average.catch_up()
+        model = average.model
         scorer = Scorer(model)
         tables, weights = [], []
         for fitted, ranked in (self.halves, self.halves[::-1]):
@@ -202,13 +204,18 @@ class Trainer:
         mean_weights = torch.stack(weights).mean(dim=0).tolist()
         for name, weight in zip(model.head_names, mean_weights, strict=True):
             record[f"weight_{name}"] = weight
-        self.progress.history.append(record)
-        if record["valid_mrr"] > self.progress.best_mrr:
-            self.progress.best_mrr = record["valid_mrr"]
-            self.progress.best_epoch = self.progress.epoch
-            state = model.state_dict()
-            self.progress.best_state = {key: value.cpu().clone() for key, value in state.items()}
         return record
+
+    def _take_in(self, record: Record) -> None:
+        """Adds a validation to the history, and keeps the weights where they are the best yet."""
+        self.progress.history.append(record)
+        if record["valid_mrr"] <= self.progress.best_mrr:
+            return
+        self.progress.best_mrr = record["valid_mrr"]
+        self.progress.best_epoch = self.progress.epoch
+        if self.processes.is_first:
+            state = self.step.average.model.state_dict()
+            self.progress.best_state = {key: value.cpu().clone() for key, value in state.items()}
 
     def _fit_decision(self, scorer: Scorer, triples: Tensor) -> None:
         """Fits the decision of the scorer's model on held-out facts."""
@@ -216,13 +223,13 @@ class Trainer:
         fit_decision(scorer.model.decision, held_out, self.decision_params)
 
     def _save(self) -> None:
-        if self.checkpoints is None:
+        if self.checkpoints is None or not self.processes.is_first:
             return
         state: dict[str, Any] = dict(vars(self.progress))
         state["model"] = self.model.state_dict()
-        state["average"] = self.average.model.state_dict()
-        state["steps"] = self.average.steps
-        state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
+        state["average"] = self.step.average.model.state_dict()
+        state["steps"] = self.step.average.steps
+        state["optimizers"] = [optimizer.state_dict() for optimizer in self.step.optimizers]
         self.checkpoints.save(state)
 
     def _resume(self) -> None:
@@ -230,9 +237,9 @@ class Trainer:
         if state is None:
             return
         self.model.load_state_dict(state["model"])
-        self.average.model.load_state_dict(state["average"])
-        self.average.steps = state["steps"]
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+        self.step.average.model.load_state_dict(state["average"])
+        self.step.average.steps = state["steps"]
+        for optimizer, saved in zip(self.step.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(copy.deepcopy(saved))
         self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
 
@@ -242,24 +249,3 @@ def _halve(valid: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     order = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
     middle = len(valid) // 2
     return valid[order[:middle]], valid[order[middle:]]
-
-
-def _optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:
-    """Adagrad for free tables with a row per entity and structural relations, Adam for the rest.
-
-    Adagrad's per-coordinate steps suit tables whose rows are met at very different rates; it is
-    what ComplEx-N3 is trained with. The decision's parameters are fitted, not trained.
-    """
-    tables: list[nn.Parameter] = []
-    networks: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if name.startswith("decision."):
-            continue
-        is_table = name == "relation_tables.structural" or name.endswith(TABLE_SUFFIXES)
-        (tables if is_table else networks).append(parameter)
-    optimizers: list[torch.optim.Optimizer] = []
-    if tables:
-        optimizers.append(torch.optim.Adagrad(tables, lr=params.embedding_learning_rate))
-    if networks:
-        optimizers.append(torch.optim.Adam(networks, lr=params.network_learning_rate, fused=True))
-    return optimizers

@@ -12,6 +12,7 @@ from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training.batches import Batch, build_rows
 from imf_core.training.objective import Objective
+from imf_core.training.plan import Planner
 
 BINARY = {
     "train.loss": "binary-cross-entropy",
@@ -32,15 +33,13 @@ def double_model(context: str) -> IMF:
 
 def one_batch() -> Batch:
     known = known_tails_in(tiny_graph(), ["train"])
-    rows = build_rows(known, None, torch.device("cpu"))
+    rows = build_rows(known, None)
     return next(rows.batches(len(rows), seed=0))
 
 
 def labels_of(batch: Batch) -> Tensor:
-    labels = torch.zeros(len(batch.heads), tiny_graph().num_entities, dtype=torch.float64)
-    for row, (start, stop) in enumerate(zip(batch.offsets, batch.offsets[1:], strict=False)):
-        labels[row, batch.tails[start:stop]] = 1.0
-    return labels
+    answers = [tails.tolist() for tails in batch.tails.split(batch.offsets.diff().tolist())]
+    return textbook.make_labels(answers, tiny_graph().num_entities).double()
 
 
 def gradients(model: IMF, loss: Tensor) -> dict[str, Tensor]:
@@ -58,7 +57,8 @@ def test_loss_and_gradients_equal_the_textbooks(context: str, smoothing: float) 
     model = double_model(context)
     params = small_params({**BINARY, "train.label_smoothing": smoothing})
     batch = one_batch()
-    fast = Objective(model, params.train, params.fusion, torch.float64)(batch)
+    plan = Planner(model, 0, torch.device("cpu")).plan(batch, torch.Generator())
+    fast = Objective(model, params.train, params.fusion, torch.float64)(plan)
     queries = torch.stack([batch.heads, batch.relations], dim=1)
     slow = textbook.loss(model, queries, labels_of(batch), smoothing)
     torch.testing.assert_close(fast, slow)
@@ -68,13 +68,12 @@ def test_loss_and_gradients_equal_the_textbooks(context: str, smoothing: float) 
 @pytest.mark.parametrize("context", ["dense", "block-diagonal"])
 def test_ranks_equal_the_textbooks(context: str) -> None:
     model, graph = double_model(context).eval(), tiny_graph()
-    known = {
-        (head, relation, tail)
-        for triples in graph.triples.values()
-        for head, relation, tail in with_inverses(triples, graph.num_relations).tolist()
-    }
+    known: dict[tuple[int, int], list[int]] = {}
+    for triples in graph.triples.values():
+        for head, relation, tail in with_inverses(triples, graph.num_relations).tolist():
+            known.setdefault((head, relation), []).append(tail)
     facts = with_inverses(graph.triples["test"], graph.num_relations)
     fast = rank_triples(
         Scorer(model), graph.triples["test"], known_tails_in(graph), graph.num_relations, 4
     )
-    assert fast.ranks[COMBINED].tolist() == textbook.rank(model, facts, known)
+    assert fast.ranks[COMBINED].tolist() == textbook.rank(model, facts, known, batch_size=4)

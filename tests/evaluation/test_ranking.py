@@ -1,11 +1,12 @@
 """Ranking held-out facts in both directions."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tiny_world import UNSEEN_RELATIONS, TableScorer, TableScores, tiny_model
+from tiny_world import UNSEEN_RELATIONS, TableScorer, tiny_model
 from torch import Tensor
 
 from imf_core.data.graph import Graph
@@ -77,9 +78,9 @@ def test_each_distinct_query_is_scored_once(graph: Graph) -> None:
     asked = []
 
     class Counting(TableScorer):
-        def score_all_tails(self, queries: Tensor) -> TableScores:
+        def scores(self, queries: Tensor) -> Iterator[Tensor]:
             asked.extend(map(tuple, queries.tolist()))
-            return super().score_all_tails(queries)
+            return super().scores(queries)
 
     scorer = Counting(random_table(graph))
     known = known_tails_in(graph)

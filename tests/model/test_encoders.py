@@ -32,8 +32,20 @@ def test_every_entity_without_the_modality_has_a_stand_in_of_its_own(
 def test_stand_ins_are_learned_from_the_entities_without_the_modality_alone(
     encoder: FeatureEncoder,
 ) -> None:
-    encoder(torch.tensor([0, 3])).sum().backward()
+    encoder(torch.tensor([0, 3, 4])).sum().backward()
     assert encoder.absent.weight.grad.tolist() == [[0.0] * 6, [1.0] * 6]
+
+
+def test_the_gradient_of_few_entities_holds_their_rows_alone() -> None:
+    torch.manual_seed(0)
+    table, outer = StructuralEncoder(num_entities=9, dim=3), torch.randn(9, 3)
+    some = torch.tensor([5, 2])
+    (table(some) * outer[some]).sum().backward()
+    found = table.table.weight.grad
+    assert found.coalesce().indices().tolist() == [[2, 5]]
+    expected = torch.zeros(9, 3)
+    expected[some] = outer[some]
+    assert torch.equal(found.to_dense(), expected)
 
 
 def test_an_entity_without_the_modality_moves_no_weight_of_the_encoder(
@@ -72,10 +84,13 @@ def test_features_are_inputs_and_not_weights(encoder: FeatureEncoder) -> None:
     assert not set(inputs) & encoder.state_dict().keys()
 
 
-def test_features_of_another_scale_are_encoded_alike(encoder: FeatureEncoder) -> None:
-    before = encoder(torch.tensor([0, 2]))
-    encoder.features *= 100
-    torch.testing.assert_close(encoder(torch.tensor([0, 2])), before, atol=1e-4, rtol=1e-3)
+def test_features_of_another_scale_are_encoded_alike() -> None:
+    features, everybody, encoded = torch.randn(3, 5), torch.ones(3, dtype=torch.bool), []
+    for scale in (1, 100):
+        torch.manual_seed(0)
+        encoder = FeatureEncoder(scale * features, everybody, hidden_dim=4, dim=6, dropout=0.0)
+        encoded.append(encoder(torch.arange(3)))
+    torch.testing.assert_close(*encoded, atol=1e-4, rtol=1e-3)
 
 
 def test_the_structural_encoder_looks_rows_up() -> None:

@@ -2,20 +2,22 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from imf_core.model import fusion as fusion_module
-from imf_core.model.fusion import LowRankBilinearFusion
+from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
 
-INPUT_DIMS, DIM, RANK = (3, 4, 5), 6, 4
-LEADERS = (0, 1, 2, 0)
-"""The modality that leads each term."""
+INPUT_DIMS, DIM, RANK = (3, 4, 5), 6, 5
+LED, NARROW = 3, 2
+"""Terms of full size, one per modality, and the others."""
 
 
 @pytest.fixture
 def fusion() -> LowRankBilinearFusion:
     torch.manual_seed(0)
-    return LowRankBilinearFusion(INPUT_DIMS, DIM, RANK, dropout=0.0)
+    fusion = LowRankBilinearFusion(INPUT_DIMS, DIM, RANK, dropout=0.0)
+    nn.init.normal_(fusion.lift.weight)  # which starts at zero
+    return fusion
 
 
 @pytest.fixture
@@ -42,23 +44,24 @@ def test_fusion_equals_a_naive_sum_of_products(
     expected = torch.zeros(5, DIM)
     for row in range(5):
         present = [modality for modality in range(3) if masks[modality][row]]
-        for term, leader in enumerate(LEADERS):
-            if leader in present:
-                product = torch.ones(DIM)
-                for modality in present:
-                    product = product * factors[modality][row, term]
-                expected[row] += product / RANK**0.5
+        if present:
+            product = torch.stack([factors[modality][row] for modality in present]).prod(dim=0)
+            led, narrow = product[: LED * DIM].view(LED, DIM), product[LED * DIM :].view(NARROW, -1)
+            core = narrow.sum(dim=0) / NARROW**0.5
+            expected[row] = led[present].sum(dim=0) / LED**0.5 + fusion.lift.weight @ core
     torch.testing.assert_close(fusion(embeddings, masks), expected)
 
 
 def test_factors_are_linear_maps_with_a_bias(
     fusion: LowRankBilinearFusion, embeddings: list[Tensor]
 ) -> None:
-    for factor, embedding, layer in zip(
-        fusion.project(embeddings), embeddings, fusion.projections, strict=True
+    for modality, (factor, embedding) in enumerate(
+        zip(fusion.project(embeddings), embeddings, strict=True)
     ):
-        expected = embedding @ layer.weight.T + layer.bias
-        torch.testing.assert_close(factor.flatten(start_dim=1), expected)
+        core = fusion.cores[modality](embedding @ fusion.reductions[modality].weight.T)
+        expected = torch.cat([fusion.projections[modality](embedding), core], dim=1)
+        assert factor.shape == (5, LED * DIM + NARROW * NARROW_DIM)
+        torch.testing.assert_close(factor, expected)
 
 
 def test_an_entity_with_nothing_gets_zeros(
@@ -80,7 +83,7 @@ def test_a_fused_embedding_starts_near_the_sum_of_its_leaders(masks: list[Tensor
     fusion = LowRankBilinearFusion((64, 64, 64), 64, RANK, dropout=0.0)
     vectors = torch.randn(3, 5, 64)
     present = torch.stack(masks).unsqueeze(2)
-    expected = (vectors * present)[list(LEADERS)].sum(dim=0) / RANK**0.5
+    expected = (vectors * present).sum(dim=0) / LED**0.5
     distance = (fusion(list(vectors), masks) - expected).norm(dim=1)
     assert (distance <= 0.3 * expected.norm(dim=1)).all()
 
@@ -89,12 +92,17 @@ def test_the_factor_of_a_leader_starts_without_a_bias_and_the_others_at_one(
     fusion: LowRankBilinearFusion,
 ) -> None:
     for modality, layer in enumerate(fusion.projections):
-        expected = [0.0 if leader == modality else 1.0 for leader in LEADERS]
-        assert layer.bias.view(RANK, DIM).unique(dim=1).flatten().tolist() == expected
+        expected = [0.0 if leader == modality else 1.0 for leader in range(LED)]
+        assert layer.bias.view(LED, DIM).unique(dim=1).flatten().tolist() == expected
 
 
-def test_who_leads_a_term_is_no_weight(fusion: LowRankBilinearFusion) -> None:
-    assert not any("leaders" in name for name in fusion.state_dict())
+def test_narrow_terms_start_without_effect(embeddings: list[Tensor]) -> None:
+    fused = []
+    for rank in (LED, RANK):
+        torch.manual_seed(0)
+        fusion = LowRankBilinearFusion(INPUT_DIMS, DIM, rank, dropout=0.0)
+        fused.append(fusion(embeddings, everywhere()))
+    assert torch.equal(*fused)
 
 
 def test_the_embedding_of_a_missing_modality_changes_nothing(
@@ -116,17 +124,21 @@ def test_a_missing_modality_gets_no_gradient(
         assert (gradient[mask] != 0).all()
 
 
-def test_every_rank_one_term_counts(
-    fusion: LowRankBilinearFusion, embeddings: list[Tensor]
+@pytest.mark.parametrize(("layers", "size"), [("projections", DIM), ("cores", NARROW_DIM)])
+def test_every_term_counts(
+    layers: str, size: int, fusion: LowRankBilinearFusion, embeddings: list[Tensor]
 ) -> None:
     before = fusion(embeddings, everywhere())
+    layer = getattr(fusion, layers)[0]
     with torch.no_grad():
-        fusion.projections[0].weight[-DIM:] = 0.0
-        fusion.projections[0].bias[-DIM:] = 0.0
+        layer.weight[-size:] = 0.0
+        layer.bias[-size:] = 0.0
     assert (fusion(embeddings, everywhere()) != before).all()
 
 
-def test_chunks_change_neither_values_nor_gradients(
+@pytest.mark.parametrize("limit", ["MAX_CHUNK_ELEMENTS", "TILE_ELEMENTS"])
+def test_parts_change_neither_values_nor_gradients(
+    limit: str,
     fusion: LowRankBilinearFusion,
     embeddings: list[Tensor],
     masks: list[Tensor],
@@ -138,8 +150,8 @@ def test_chunks_change_neither_values_nor_gradients(
         return fused, torch.autograd.grad(fused.square().sum(), [*inputs, *fusion.parameters()])
 
     whole = fuse()
-    monkeypatch.setattr(fusion_module, "MAX_CHUNK_ELEMENTS", 2 * RANK * DIM)
-    torch.testing.assert_close(fuse(), whole)
+    monkeypatch.setattr(fusion_module, limit, 2 * (LED * DIM + NARROW * NARROW_DIM))
+    torch.testing.assert_close(fuse(), whole, atol=1e-4, rtol=1e-4)
 
 
 def test_chunked_fusion_keeps_no_factors_for_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,9 +170,10 @@ def test_chunked_fusion_keeps_no_factors_for_the_gradient(monkeypatch: pytest.Mo
             fusion(vectors, [torch.ones(rows, dtype=torch.bool)] * len(INPUT_DIMS))
         return sum(kept)
 
-    assert num_kept() >= rows * rank * DIM
-    monkeypatch.setattr(fusion_module, "MAX_CHUNK_ELEMENTS", 8 * rank * DIM)
-    assert num_kept() < rows * rank * DIM
+    narrow = rows * (rank - LED) * NARROW_DIM
+    assert num_kept() >= narrow
+    monkeypatch.setattr(fusion_module, "MAX_CHUNK_ELEMENTS", 8 * rank * NARROW_DIM)
+    assert num_kept() < narrow
 
 
 def test_fusion_is_the_same_at_every_evaluation_with_dropout(embeddings: list[Tensor]) -> None:

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from imf_core.data.known_tails import build_known_tails
 from imf_core.inference.saved_model import build_model
-from imf_core.model.imf import IMF, Embeddings
+from imf_core.model.imf import IMF
 from imf_core.training.batches import build_rows
 from imf_core.training.objective import Objective
+from imf_core.training.plan import Planner
 
 HEADS = {"structure": "structural", "image": "visual", "text": "textual"}
 SUBSETS = [list(chosen) for size in (1, 2, 3) for chosen in combinations(HEADS, size)]
@@ -30,12 +31,13 @@ def gradients(overrides: dict[str, object]) -> dict[str, Tensor | None]:
     params, graph = small_params(overrides), tiny_graph()
     model = tiny_model(overrides)
     known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
-    (batch,) = build_rows(known, None, torch.device("cpu")).batches(1000, seed=0)
-    Objective(model, params.train, params.fusion, torch.float32)(batch).backward()
+    (batch,) = build_rows(known, None).batches(1000, seed=0)
+    plan = Planner(model, 0, torch.device("cpu")).plan(batch, torch.Generator())
+    Objective(model, params.train, params.fusion, torch.float32)(plan).backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
-def encode_everything(model: IMF) -> dict[str, Embeddings]:
+def encode_everything(model: IMF) -> dict[str, Tensor]:
     return model.eval().embed_entities(torch.arange(model.num_entities))
 
 
@@ -75,7 +77,7 @@ def test_every_parameter_but_the_decision_receives_a_gradient(
 @pytest.mark.parametrize("detach", [True, False])
 def test_the_fused_head_moves_the_encoders_only_where_it_is_not_detached(detach: bool) -> None:
     model = tiny_model({"fusion.detach": detach})
-    encode_everything(model)["fused"].vectors.sum().backward()
+    encode_everything(model)["fused"].sum().backward()
     moved = {name: weight.grad is not None for name, weight in model.encoders.named_parameters()}
     assert set(moved.values()) == {not detach}
 
@@ -91,22 +93,22 @@ def test_a_larger_rank_makes_more_fusion_weights() -> None:
 
 
 def test_an_entity_with_structure_alone_still_has_a_fused_embedding() -> None:
-    embeddings = encode_everything(tiny_model())
-    assert [bool(each.is_present[LONELY]) for each in embeddings.values()] == [1, 0, 0, 1]
-    assert embeddings["fused"].vectors[LONELY].abs().sum() > 0
+    model = tiny_model()
+    assert [bool(model.is_present(name)[LONELY]) for name in model.head_names] == [1, 0, 0, 1]
+    assert encode_everything(model)["fused"][LONELY].abs().sum() > 0
 
 
 def test_an_entity_with_no_modality_at_all_has_a_fused_embedding_of_zeros() -> None:
-    fused = encode_everything(tiny_model({"model.modalities": ["image", "text"]}))["fused"]
-    assert not fused.is_present[LONELY]
-    assert (fused.vectors[LONELY] == 0).all()
+    model = tiny_model({"model.modalities": ["image", "text"]})
+    assert not model.is_present("fused")[LONELY]
+    assert (encode_everything(model)["fused"][LONELY] == 0).all()
 
 
 def test_some_entities_are_embedded_as_they_are_among_all() -> None:
     model = tiny_model()
     whole, some = encode_everything(model), model.embed_entities(torch.tensor([7, 2]))
     for name, each in some.items():
-        torch.testing.assert_close(each.vectors, whole[name].vectors[[7, 2]])
+        torch.testing.assert_close(each, whole[name][[7, 2]])
 
 
 @pytest.mark.parametrize("context", ["block-diagonal", "dense"])
@@ -120,8 +122,7 @@ def test_every_head_has_a_relation_table_with_inverses(context: str) -> None:
 def can_answer(model: IMF, head: str) -> Tensor:
     """Says of each (entity, relation) whether the head takes part, shape: (E, 2R)."""
     entities, relations = every_query().T
-    embeddings = encode_everything(model)[head][entities]
-    found = model.can_answer(head, embeddings, relations)
+    found = model.can_answer(head, entities, relations)
     return found.view(model.num_entities, 2 * model.num_relations)
 
 
@@ -147,7 +148,7 @@ def test_the_fused_head_takes_part_where_the_entity_has_any_modality() -> None:
 
 def test_a_context_vector_does_not_depend_on_who_else_is_asked_about() -> None:
     model = tiny_model()
-    vectors = encode_everything(model)["textual"].vectors
+    vectors = encode_everything(model)["textual"]
     table, relations = model.embed_relations()["textual"], torch.tensor([0, 4, 2])
     scorer = model.scorer("textual")
     whole = scorer(vectors[[5, 6, 7]], table, relations)

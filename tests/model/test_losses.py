@@ -9,6 +9,7 @@ from torch import Tensor
 
 from imf_core.model import losses
 from imf_core.model.losses import (
+    Positives,
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
     info_nce,
@@ -42,13 +43,18 @@ def inputs() -> tuple[Tensor, Tensor]:
 
 def grouped(name: str, target: Tensor, dtype: torch.dtype = torch.float32) -> Loss:
     """The loss under test; positives in reverse order, which must not matter."""
-    columns = torch.cat([row.nonzero().flatten().flip(0) for row in target])
-    offsets = torch.cat([torch.zeros(1, dtype=torch.long), target.sum(dim=1).cumsum(0)])
+    sizes = target.sum(dim=1)
+    positives = Positives(
+        offsets=torch.cat([torch.zeros(1, dtype=torch.long), sizes.cumsum(0)]),
+        rows=torch.repeat_interleave(torch.arange(len(target)), sizes),
+        columns=torch.cat([row.nonzero().flatten().flip(0) for row in target]),
+        counts=sizes.float(),
+    )
     if name == "cross-entropy":
-        return lambda left, right: grouped_cross_entropy(left, right, offsets, columns, dtype)
+        return lambda left, right: grouped_cross_entropy(left, right, positives, dtype)
     smoothing = SMOOTHING if name == "smoothed" else 0.0
     return lambda left, right: grouped_binary_cross_entropy(
-        left, right, offsets, columns, dtype, smoothing
+        left, right, positives, dtype, smoothing
     )
 
 
@@ -56,15 +62,14 @@ def dense(name: str, target: Tensor) -> Loss:
     """The same loss as its formula says."""
 
     def cross_entropy(left: Tensor, right: Tensor) -> Tensor:
-        return -(left @ right.T).log_softmax(dim=1)[target].mean()
+        return -(left @ right.T).log_softmax(dim=1)[target].sum()
 
     def binary(left: Tensor, right: Tensor) -> Tensor:
         labels = target.float()
         if name == "smoothed":
             labels = (1 - SMOOTHING) * labels + 1 / NUM_CANDIDATES
         logits = left @ right.T
-        total = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-        return total / len(target)
+        return F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
 
     return cross_entropy if name == "cross-entropy" else binary
 
@@ -85,16 +90,18 @@ def test_a_grouped_loss_and_its_gradients_equal_the_dense_ones(
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])
-@pytest.mark.parametrize("rows_per_chunk", [1, 2, 4])
-def test_a_loss_in_chunks_equals_the_loss_in_one_piece(
+@pytest.mark.parametrize("limit", ["MAX_CHUNK_ELEMENTS", "TILE_ELEMENTS"])
+@pytest.mark.parametrize("rows_at_once", [1, 2, 4])
+def test_a_loss_in_parts_equals_the_loss_in_one_piece(
     name: str,
-    rows_per_chunk: int,
+    limit: str,
+    rows_at_once: int,
     target: Tensor,
     inputs: tuple[Tensor, Tensor],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = value_and_gradients(grouped(name, target), inputs)
-    monkeypatch.setattr(losses, "MAX_CHUNK_ELEMENTS", rows_per_chunk * NUM_CANDIDATES)
+    monkeypatch.setattr(losses, limit, rows_at_once * NUM_CANDIDATES)
     torch.testing.assert_close(value_and_gradients(grouped(name, target), inputs), whole)
 
 

@@ -115,6 +115,20 @@ def test_candidates_are_the_embeddings_themselves() -> None:
     entities = model.embed_entities(torch.arange(model.num_entities))
     found = Scorer(model).score_all_tails(torch.tensor([[4, 2]])).log_probs[0]
     for position, name in enumerate(model.head_names):
-        table, vectors = model.embed_relations()[name], entities[name].vectors
+        table, vectors = model.embed_relations()[name], entities[name]
         context = model.scorer(name)(vectors[[4]], table, torch.tensor([2]))[0]
         torch.testing.assert_close(found[position], (vectors @ context).log_softmax(dim=0))
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_scores_for_ranking_order_entities_as_the_probabilities_do(context: str) -> None:
+    scorer = Scorer(tiny_model({"model.context": context}))
+    probabilities = score(scorer)
+    expected = [*probabilities.log_probs.unbind(dim=1), probabilities.combined]
+    sharpness = scorer.model.decision.log_sharpness.exp()
+    for position, found in enumerate(scorer.scores(every_query())):
+        scale = sharpness if position == len(expected) - 1 else 1.0
+        # Up to a shift of each query's scores: what normalises them.
+        shift = expected[position] - scale * found
+        middle = shift.mean(dim=1, keepdim=True)
+        torch.testing.assert_close(shift, middle.expand_as(shift), atol=1e-4, rtol=1e-4)

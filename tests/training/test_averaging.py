@@ -40,7 +40,7 @@ def test_steps_decay_slowly_first_and_then_at_the_given_rate() -> None:
     set_weights(model, 1.0)
     expected = 0.0
     for decay in (1 / 10, 2 / 11, 0.25, 0.25):
-        average.update(model)
+        average.update()
         expected = decay * expected + (1 - decay)
         assert weights(average.model) == {round(expected, 5)}
 
@@ -49,7 +49,7 @@ def test_no_decay_gives_the_model_itself() -> None:
     model = tiny_model()
     average = WeightAverage(model, 0.0)
     set_weights(model, 3.0)
-    average.update(model)
+    average.update()
     assert_same_weights(average.model, model)
 
 
@@ -68,7 +68,7 @@ def test_the_average_is_what_training_validates_and_keeps(make_trainer: MakeTrai
         trained.update({key: value.clone() for key, value in trainer.model.state_dict().items()})
 
     trainer.fit(remember)
-    average = trainer.average.model.state_dict()
+    average = trainer.step.average.model.state_dict()
     for name, value in trainer.model.state_dict().items():
         if not name.startswith("decision."):
             assert torch.equal(value, average[name])
@@ -83,3 +83,42 @@ def test_the_average_changes_nothing_in_training_itself(
 ) -> None:
     trainer = make_trainer({"train.average_decay": decay})
     assert trainer.fit().losses == make_trainer().fit().losses
+
+
+def touch(model: IMF, rows: list[int], *, sparse: bool) -> None:
+    """Moves rows of the structural table by a gradient of one each."""
+    weight = model.encoders["structural"].table.weight
+    gradient = torch.zeros_like(weight)
+    gradient[rows] = 1.0
+    weight.grad = gradient.to_sparse(1) if sparse else gradient
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.995])
+def test_rows_that_rest_are_averaged_as_if_they_had_been_followed(decay: float) -> None:
+    averages = []
+    for sparse in (False, True):
+        model = tiny_model({"model.modalities": ["structure"]})
+        weight = model.encoders["structural"].table.weight
+        average = WeightAverage(model, decay)
+        for step in range(40):
+            touch(model, [step % 7, 7 + step % 3], sparse=sparse)
+            average.catch_up_with_gradients()
+            with torch.no_grad():
+                weight -= 0.1 * weight.grad.to_dense()
+            average.update()
+        average.catch_up()
+        averages.append(average.model.encoders["structural"].table.weight.detach())
+    torch.testing.assert_close(averages[1], averages[0])
+
+
+def test_resting_rows_caught_up_twice_stay_where_they_are() -> None:
+    model = tiny_model({"model.modalities": ["structure"]})
+    average = WeightAverage(model, 0.9)
+    touch(model, [3], sparse=True)
+    average.catch_up_with_gradients()
+    set_weights(model, 1.0)
+    average.update()
+    average.catch_up()
+    before = average.model.encoders["structural"].table.weight.clone()
+    average.catch_up()
+    assert torch.equal(average.model.encoders["structural"].table.weight, before)

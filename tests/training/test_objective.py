@@ -8,7 +8,8 @@ from torch import Tensor
 from imf_core.data.known_tails import build_known_tails, with_inverses
 from imf_core.model.imf import IMF
 from imf_core.training.batches import Batch, build_rows
-from imf_core.training.objective import Objective, Rows
+from imf_core.training.objective import Objective
+from imf_core.training.plan import Plan, Planner
 
 PLAIN = {"train.n3": 0.0, "train.encoder_n3": 0.0, "fusion.contrastive_weight": 0.0}
 """The loss of the heads and nothing else."""
@@ -21,18 +22,27 @@ def batch() -> Batch:
     """All train facts of the tiny graph in whole rows."""
     graph = tiny_graph()
     known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
-    (batch,) = build_rows(known, None, torch.device("cpu")).batches(1000, seed=0)
+    (batch,) = build_rows(known, None).batches(1000, seed=0)
     return batch
 
 
-def objective(overrides: dict[str, object], model: IMF | None = None) -> Objective:
+def plan(overrides: dict[str, object], model: IMF, batch: Batch) -> Plan:
+    sampled = small_params(overrides).train.sampled_candidates
+    return Planner(model, sampled, torch.device("cpu")).plan(batch, torch.Generator())
+
+
+def loss_of(overrides: dict[str, object], model: IMF, batch: Batch) -> Tensor:
     params = small_params(overrides)
-    return Objective(model or tiny_model(overrides), params.train, params.fusion, torch.float32)
+    objective = Objective(model, params.train, params.fusion, torch.float32)
+    return objective(plan(overrides, model, batch))
 
 
 def rows_of(batch: Batch, chosen: Tensor) -> Batch:
-    rows = Rows(batch.heads, batch.relations, batch.offsets, batch.tails).keep(chosen)
-    return Batch(rows.heads, rows.relations, rows.offsets, rows.columns)
+    sizes = batch.offsets.diff()
+    kept = sizes[chosen]
+    offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
+    tails = batch.tails[torch.repeat_interleave(chosen, sizes)]
+    return Batch(batch.heads[chosen], batch.relations[chosen], offsets, tails)
 
 
 def is_unseen(batch: Batch) -> Tensor:
@@ -42,16 +52,17 @@ def is_unseen(batch: Batch) -> Tensor:
 
 def loss(overrides: dict[str, object], batch: Batch) -> Tensor:
     torch.manual_seed(0)
-    return objective(overrides)(batch).detach()
+    return loss_of(overrides, tiny_model(overrides), batch).detach()
 
 
 @pytest.mark.parametrize("sampled", [1, 5, 15])
 def test_sampled_candidates_hold_all_positives_and_heads(batch: Batch, sampled: int) -> None:
     offsets = batch.offsets[:4]
     some = Batch(batch.heads[:3], batch.relations[:3], offsets, batch.tails[: int(offsets[-1])])
-    ids, rows = objective({"train.sampled_candidates": sampled})._candidates(some)
+    found = plan({"train.sampled_candidates": sampled}, tiny_model(), some)
+    ids, rows = found.entity_ids, found.rows["structural"]
     assert len(ids) < tiny_graph().num_entities
-    assert torch.equal(ids[rows.columns], some.tails)
+    assert torch.equal(ids[rows.positives.columns], some.tails)
     assert torch.equal(ids[rows.heads], some.heads)
     assert torch.equal(ids, ids.unique())
 
@@ -70,7 +81,7 @@ def test_the_loss_of_one_head_equals_its_formula(batch: Batch) -> None:
     facts = with_inverses(tiny_graph().triples["train"], 3).T
     scores = (head[facts[0]] * relation[facts[1]]) @ head.conj().T
     expected = -scores.real.log_softmax(dim=1)[torch.arange(len(facts[2])), facts[2]].mean()
-    torch.testing.assert_close(objective(ONE_HEAD, model)(batch), expected)
+    torch.testing.assert_close(loss_of(ONE_HEAD, model, batch), expected)
 
 
 def test_the_n3_penalty_of_one_head_equals_its_formula(batch: Batch) -> None:
@@ -81,8 +92,8 @@ def test_the_n3_penalty_of_one_head_equals_its_formula(batch: Batch) -> None:
     facts = with_inverses(tiny_graph().triples["train"], 3).T
     cubes = [entity[facts[0]], relation[facts[1]], entity[facts[2]]]
     expected = sum(each.abs().pow(3).sum(dim=1).mean() for each in cubes)
-    without = objective(ONE_HEAD, model)(batch)
-    found = objective(overrides, model)(batch) - without
+    without = loss_of(ONE_HEAD, model, batch)
+    found = loss_of(overrides, model, batch) - without
     torch.testing.assert_close(found, 0.7 * expected, rtol=1e-4, atol=1e-4)
 
 
@@ -109,7 +120,7 @@ def test_queries_whose_answers_have_the_modality_train_its_head(name: str, batch
     overrides = {**PLAIN, "train.loss": name, "model.modalities": ["image"]}
     model = tiny_model(overrides)
     asked = rows_of(batch, (batch.heads == LONELY) & ~is_unseen(batch))
-    objective(overrides, model)(asked).backward()
+    loss_of(overrides, model, asked).backward()
     encoder = model.encoders["visual"]
     assert encoder.linear.weight.grad.abs().sum() > 0
     assert encoder.absent.weight.grad[encoder.absent_row[LONELY]].abs().sum() > 0
@@ -118,24 +129,26 @@ def test_queries_whose_answers_have_the_modality_train_its_head(name: str, batch
 def test_a_batch_that_no_head_can_answer_has_a_loss_of_zero(batch: Batch) -> None:
     overrides = {"model.modalities": ["image"]}
     model = tiny_model(overrides)
-    value = objective(overrides, model)(rows_of(batch, is_unseen(batch)))
+    value = loss_of(overrides, model, rows_of(batch, is_unseen(batch)))
     value.backward()
     assert value.item() == 0.0
     assert all(each.grad is None or (each.grad == 0).all() for each in model.parameters())
 
 
-def test_kept_rows_keep_their_positives() -> None:
-    rows = Rows(
-        heads=torch.tensor([4, 5, 6]),
-        relations=torch.tensor([0, 1, 2]),
+def test_a_head_keeps_the_positives_of_its_rows() -> None:
+    batch = Batch(
+        heads=torch.tensor([4, LONELY, 6]),
+        relations=torch.tensor([1, UNSEEN_RELATIONS[0], 3]),
         offsets=torch.tensor([0, 2, 3, 6]),
-        columns=torch.tensor([7, 8, 9, 10, 11, 12]),
+        tails=torch.tensor([7, 8, 9, 10, 11, 12]),
     )
-    kept = rows.keep(torch.tensor([True, False, True]))
+    kept = plan({}, tiny_model(), batch).rows["visual"]
     assert kept.heads.tolist() == [4, 6]
-    assert kept.relations.tolist() == [0, 2]
-    assert kept.offsets.tolist() == [0, 2, 5]
-    assert kept.columns.tolist() == [7, 8, 10, 11, 12]
+    assert kept.relations.tolist() == [1, 3]
+    assert kept.positives.offsets.tolist() == [0, 2, 5]
+    assert kept.positives.rows.tolist() == [0, 0, 1, 1, 1]
+    assert kept.positives.counts.tolist() == [2, 3]
+    assert kept.positives.columns.tolist() == [7, 8, 10, 11, 12]
 
 
 def test_structure_alone_has_no_contrastive_term(batch: Batch) -> None:

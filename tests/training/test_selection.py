@@ -80,7 +80,7 @@ def test_the_model_ends_with_the_selected_weights_and_not_with_the_last(
     trainer = make_trainer({"train.epochs": 40, "train.validate_every": 20}, graph=graph)
 
     def spoil(record: Record) -> None:
-        for optimizer in trainer.optimizers:
+        for optimizer in trainer.step.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = 0.0
         with torch.no_grad():
@@ -113,7 +113,7 @@ def test_the_decision_of_the_selected_weights_is_fitted_anew_on_the_whole_of_val
 
 def test_training_stops_after_validations_without_gain(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer({"train.epochs": 50, "train.validate_every": 2, "train.patience": 3})
-    for optimizer in trainer.optimizers:
+    for optimizer in trainer.step.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = 0.0
     progress = trainer.fit()

@@ -40,14 +40,14 @@ def test_weights_that_fail_after_the_last_step_stop_training(
 ) -> None:
     trainer = make_trainer({"train.epochs": 1})
     weight = trainer.model.relation_tables["structural"]
-    step = trainer.optimizers[0].step
+    step = trainer.step.optimizers[0].step
 
     def step_too_far() -> None:
         step()
         with torch.no_grad():
             weight.fill_(size)
 
-    trainer.optimizers[0].step = step_too_far
+    trainer.step.optimizers[0].step = step_too_far
     trainer.params = trainer.params.model_copy(update={"batch_size": 10_000})
     with pytest.raises(TrainingError, match=r"no longer finite; lower train\.embedding"):
         trainer.fit()
@@ -92,7 +92,7 @@ def test_a_record_names_the_loss_and_the_mrr_and_weight_of_every_head(
 
 def test_every_parameter_but_the_decision_has_one_optimizer(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer()
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    groups = [group for optimizer in trainer.step.optimizers for group in optimizer.param_groups]
     trained = [id(parameter) for group in groups for parameter in group["params"]]
     parameters = trainer.model.named_parameters()
     expected = [id(value) for name, value in parameters if not name.startswith("decision.")]
@@ -102,7 +102,7 @@ def test_every_parameter_but_the_decision_has_one_optimizer(make_trainer: MakeTr
 def test_tables_with_a_row_per_entity_are_trained_with_adagrad(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer()
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
-    (adagrad,) = (each for each in trainer.optimizers if isinstance(each, torch.optim.Adagrad))
+    (adagrad,) = (each for each in trainer.step.optimizers if isinstance(each, torch.optim.Adagrad))
     assert {names[id(each)] for each in adagrad.param_groups[0]["params"]} == {
         "encoders.structural.table.weight",
         "encoders.visual.absent.weight",

@@ -1,0 +1,157 @@
+"""What a training step needs to know of its batch, worked out on the CPU.
+
+There every size is known without waiting for a GPU: which entities are scored, which rows each
+head takes part in, who is contrasted. The step itself then only computes.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from imf_core.device import send
+from imf_core.model.imf import IMF
+from imf_core.model.losses import Positives
+from imf_core.processes import ALONE, Processes
+from imf_core.training.batches import Batch
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a batch that one head takes part in, and this process's share of them.
+
+    Attributes:
+        heads: Position of each query's entity among the candidates, shape: (B,), dtype: long.
+        relations: With inverses, shape: (B,), dtype: long, on the CPU (see `Context`).
+        share: Which rows this process scores.
+        positives: The answers to its share, as positions among the candidates.
+        num_positives: Answers to all rows.
+    """
+
+    heads: Tensor
+    relations: Tensor
+    share: slice
+    positives: Positives
+    num_positives: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two modalities and the candidates that have both.
+
+    Attributes:
+        left: Number of the one modality.
+        right: Number of the other.
+        rows: Positions among the batch's distinct query entities, shape: (N,), dtype: long.
+    """
+
+    left: int
+    right: int
+    rows: Tensor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One step.
+
+    Attributes:
+        entity_ids: The candidates, each once, shape: (C,), dtype: long.
+        rows: By head.
+        query_entities: Positions of the distinct query entities, shape: (Q,), dtype: long.
+        pairs: What the contrastive term compares.
+    """
+
+    entity_ids: Tensor
+    rows: dict[str, Rows]
+    query_entities: Tensor
+    pairs: list[Pair]
+
+
+class Planner:
+    """Plans steps for a model.
+
+    Args:
+        model: Knows who has which modality.
+        sampled_candidates: `train.sampled_candidates`.
+        device: Where the step computes.
+        processes: All plan the same step, and each takes its share of the rows.
+    """
+
+    def __init__(
+        self,
+        model: IMF,
+        sampled_candidates: int,
+        device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.num_entities = model.num_entities
+        self.sampled_candidates = sampled_candidates
+        self.device = device
+        self.processes = processes
+        self.head_names = model.head_names
+        self.modalities = list(model.encoders)
+        self._is_present = {name: model.is_present(name).cpu() for name in self.head_names}
+        self._is_in_answers = {name: model.is_in_answers(name).cpu() for name in self.head_names}
+        self._everything = torch.arange(model.num_entities, device=device)
+
+    def plan(self, batch: Batch, generator: torch.Generator) -> Plan:
+        """Plans the step of a batch.
+
+        Args:
+            batch: On the CPU.
+            generator: Draws the candidates where they are sampled, on the CPU.
+        """
+        heads, columns = batch.heads, batch.tails
+        query_entities = heads.unique()
+        if 0 < self.sampled_candidates < self.num_entities:
+            sample = torch.randint(
+                self.num_entities, (self.sampled_candidates,), generator=generator
+            )
+            candidates = torch.cat([query_entities, columns, sample]).unique()
+            heads = torch.searchsorted(candidates, heads)
+            columns = torch.searchsorted(candidates, columns)
+            positions = torch.searchsorted(candidates, query_entities)
+            entity_ids = send(candidates, self.device)
+        else:
+            entity_ids, positions = self._everything, query_entities
+        return Plan(
+            entity_ids,
+            {name: self._rows(name, batch, heads, columns) for name in self.head_names},
+            send(positions, self.device),
+            self._pairs(query_entities),
+        )
+
+    def _rows(self, name: str, batch: Batch, heads: Tensor, columns: Tensor) -> Rows:
+        """Keeps the rows of one head; `heads` and `columns` are positions among candidates."""
+        takes_part = (
+            self._is_present[name][batch.heads] | self._is_in_answers[name][batch.relations]
+        )
+        sizes = batch.offsets.diff()
+        kept = sizes[takes_part]
+        kept_columns = columns[torch.repeat_interleave(takes_part, sizes)]
+        offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
+        mine = self.processes.share(len(kept))
+        share = slice(mine.start, mine.stop)
+        first, stop = offsets[[mine.start, mine.stop]].tolist()
+        row = torch.repeat_interleave(torch.arange(len(mine)), kept[share])
+        return Rows(
+            send(heads[takes_part], self.device),
+            batch.relations[takes_part],
+            share,
+            Positives(
+                offsets[mine.start : mine.stop + 1] - first,
+                send(row, self.device),
+                send(kept_columns[first:stop], self.device),
+                send(kept[share].float(), self.device),
+            ),
+            len(kept_columns),
+        )
+
+    def _pairs(self, query_entities: Tensor) -> list[Pair]:
+        """Finds for every two modalities the query entities that have both."""
+        present = [self._is_present[name][query_entities] for name in self.modalities]
+        return [
+            Pair(i, j, send((present[i] & present[j]).nonzero().flatten(), self.device))
+            for i, j in combinations(range(len(present)), 2)
+        ]
