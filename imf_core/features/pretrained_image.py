@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-=======
-import transformers
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
