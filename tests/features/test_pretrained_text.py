@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_to_identical_bytes(
 
 
 def test_other_pooling_does_not_take_up_the_unfinished_work(
-    workspace: MakeWorkspace, bert_folder: Path
+    bert_folder: Path, tmp_path: Path
 ) -> None:
     folders = set()
     for pooling in ("mean", "cls"):
