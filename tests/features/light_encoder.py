@@ -22,10 +22,6 @@ def load() -> Callable[[Sequence[int]], np.ndarray]:
     return encode
 
 
-def load_damaged() -> Callable[[Sequence[int]], np.ndarray]:
-    raise DataError("the model cannot be read")
-
-
 def load_full() -> Callable[[Sequence[int]], np.ndarray]:
     def encode(items: Sequence[int]) -> np.ndarray:
         raise MemoryError("no room for the batch")

@@ -106,13 +106,13 @@ def test_a_killed_run_goes_on_to_identical_bytes(
 
 
 def test_other_pooling_does_not_take_up_the_unfinished_work(
-    workspace: MakeWorkspace, bert_folder: Path
+    bert_folder: Path, tmp_path: Path
 ) -> None:
     folders = set()
     for pooling in ("mean", "cls"):
         params = text_features_params(model=str(bert_folder), pooling=pooling)
         source = ModelSource("text_features", str(bert_folder), None, "builtin:tfidf-svd")
-        folders.add(pretrained_text.text_chunks(source, params, TEXTS, Path("state")).folder)
+        folders.add(pretrained_text.text_chunks(source, params, TEXTS, tmp_path).folder)
     assert len(folders) == 2
 
 

@@ -104,14 +104,13 @@ def test_workers_encode_texts_to_the_bytes_of_one_process(
     ("read", "load", "error"),
     [
         (light_encoder.read_damaged, light_encoder.load, DataError),
-        (partial(light_encoder.read, 0), light_encoder.load_damaged, DataError),
         (partial(light_encoder.read, 0), light_encoder.load_full, MemoryError),
     ],
 )
 def test_an_error_in_a_worker_comes_out_as_itself(
     read: Callable[[], list[int]], load: Callable[[], object], error: type[Exception]
 ) -> None:
-    with pytest.raises(error, match=r"^shard-00000|^the model cannot|^no room"):
+    with pytest.raises(error, match=r"^shard-00000|^no room"):
         compute_chunks({0: read}, load, one_worker(), lambda *_: None)
 
 

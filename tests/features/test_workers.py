@@ -73,9 +73,11 @@ def test_ray_is_not_started_where_nothing_is_missing(
     workers.compute_missing(source, params, load_chunk_encoder, reads, chunks, None)
 
 
-def test_the_chunks_of_a_run_are_the_same_whoever_computes_them(source: ModelSource) -> None:
+def test_the_chunks_of_a_run_are_the_same_whoever_computes_them(
+    source: ModelSource, tmp_path: Path
+) -> None:
     folders = {
-        text_chunks(source, text_features_params(ray_workers=number), ["red"], Path("x")).folder
+        text_chunks(source, text_features_params(ray_workers=number), ["red"], tmp_path).folder
         for number in (0, 1, 8)
     }
     assert len(folders) == 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from imf_core.errors import DataError, NetworkError
-from stages.runner import run_stage
+from stages.runner import ray_address, run_stage
 
 
 def failing(error: Exception) -> Callable[[], None]:
@@ -40,3 +40,12 @@ def test_a_full_disk_is_told_with_what_to_do(capsys: pytest.CaptureFixture[str])
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_stage(failing(ZeroDivisionError()))
+
+
+def test_the_cluster_of_the_workers_is_the_one_that_ray_itself_would_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert ray_address() == "head:6379"
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert ray_address() is None
