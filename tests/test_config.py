@@ -249,8 +249,6 @@ def test_a_form_of_a_section_says_what_every_field_is_and_within_which_bounds(se
 def test_a_form_words_bounds_after_the_description() -> None:
     schema = Params.model_json_schema()["$defs"]
     rank = schema["FusionParams"]["properties"]["rank"]["description"]
-    assert (
-        rank
-        == "terms summed: one of full size per modality, those beyond narrow; at least 1, at most 1024"
-    )
+    assert rank.startswith("terms summed")
+    assert rank.endswith("; at least 1, at most 1024")
     assert schema["PrepareParams"]["properties"]["seed"]["description"].endswith("below 2^62")
