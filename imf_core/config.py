@@ -19,6 +19,7 @@ Modality = Literal["structure", "image", "text"]
 Device = Literal["auto", "cpu", "cuda"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 DEVICE = "auto: CUDA where there is one"
+PROCESSES = "that share the work; on CUDA one for each GPU"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -150,6 +151,9 @@ class ImageFeaturesParams(Section):
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
     batch_size: int = Field(ge=1, le=4096, description="images encoded at once")
     device: Device = Field(description=DEVICE)
+    ray_workers: int = Field(
+        ge=0, le=1024, description="Ray workers that encode; 0: this process (pretrained only)"
+    )
 
 
 class TextFeaturesParams(Section):
@@ -163,6 +167,9 @@ class TextFeaturesParams(Section):
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
     batch_size: int = Field(ge=1, le=4096, description="texts encoded at once")
     device: Device = Field(description=DEVICE)
+    ray_workers: int = Field(
+        ge=0, le=1024, description="Ray workers that encode; 0: this process (pretrained only)"
+    )
 
 
 class ModelParams(Section):
@@ -237,6 +244,7 @@ class TrainParams(Section):
     validate_every: int = Field(ge=1, description="epochs between validations")
     patience: int = Field(ge=1, description="validations without gain before stopping")
     device: Device = Field(description=DEVICE)
+    processes: int = Field(ge=1, le=64, description=PROCESSES)
     precision: Literal["float32", "bfloat16"] = Field(description="bfloat16 is used on CUDA only")
 
 
@@ -245,6 +253,7 @@ class EvaluateParams(Section):
 
     batch_size: int = Field(ge=1, description="queries scored at once")
     device: Device = Field(description=DEVICE)
+    processes: int = Field(ge=1, le=64, description=PROCESSES)
 
 
 class PredictParams(Section):

@@ -25,8 +25,16 @@ class ModelUnavailableError(ImfError):
     """An encoder named in `params.yaml` cannot be loaded from where it was asked for."""
 
 
+class ClusterError(ImfError):
+    """The Ray cluster cannot be reached, has no room for what is asked of it, or fails."""
+
+
 class OutOfMemoryError(ImfError):
     """A device has no room for what the parameters ask for."""
+
+
+class LostProcessError(ImfError):
+    """Another process at the same work has ended, and this one cannot go on without it."""
 
 
 class TrainingError(ImfError):

@@ -1,15 +1,20 @@
 """Stage `evaluate`: filtered ranks of valid and test and the metrics made from them.
 
-Test is scored here, once, with the model that valid selected.
+Test is scored here, once, with the model that valid selected. With `evaluate.processes`,
+each process holds and scores some of the entities; the ranks are the same.
 """
 
+from functools import partial
+
 import pyarrow as pa
+import torch
 
 from imf_core.artifacts import write_csv, write_json, write_parquet
-from imf_core.config import load_params
+from imf_core.config import EvaluateParams, load_params
+from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.evaluation.ranking import rank_triples
+from imf_core.evaluation.ranking import RankTable, rank_triples
 from imf_core.evaluation.report import (
     by_degree,
     by_media,
@@ -17,32 +22,47 @@ from imf_core.evaluation.report import (
     overall_metrics,
     rank_rows,
 )
+from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import load_model
 from imf_core.model.scorer import Scorer
+from imf_core.processes import Processes
 from stages.inputs import load_inputs
 from stages.layout import EVALUATION, MODEL, PARAMS
 from stages.runner import run_stage
+from stages.workers import run_in_processes
 
 
 def main() -> None:
     """Fills `results/evaluation`."""
     params = load_params(PARAMS).evaluate
-    graph, tables = load_inputs()
     device = resolve_device(params.device, "evaluate.device")
+    run_in_processes("evaluate", params.processes, device, partial(_evaluate, params, device))
+
+
+def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes) -> None:
+    """Ranks with all processes; the first of them writes."""
+    graph, tables = load_inputs()
     known = known_tails_in(graph)
-    metrics, ranks = {}, []
+    ranked: dict[str, RankTable] = {}
     with explain_out_of_memory("lower evaluate.batch_size or, on a GPU, set evaluate.device: cpu"):
-        scorer = Scorer(load_model(MODEL, graph, tables).to(device))
+        scorer = Scorer(load_model(MODEL, graph, tables).to(device), processes)
         for split in ("valid", "test"):
-            table = rank_triples(
+            ranked[split] = rank_triples(
                 scorer, graph.triples[split], known, graph.num_relations, params.batch_size, split
             )
-            metrics[split] = overall_metrics(table)
-            ranks.append(rank_rows(table, graph, split))
+    if processes.is_first:
+        _write(ranked, graph, tables)
+
+
+def _write(ranked: dict[str, RankTable], graph: Graph, tables: dict[str, FeatureTable]) -> None:
+    """Writes ranks and metrics of both splits, and tables of test."""
+    test = ranked["test"]
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
-    write_csv(EVALUATION / "by_relation.csv", by_relation(table, graph))
-    write_csv(EVALUATION / "by_degree.csv", by_degree(table, graph))
-    write_csv(EVALUATION / "by_media.csv", by_media(table, is_present))
+    metrics = {split: overall_metrics(table) for split, table in ranked.items()}
+    ranks = [rank_rows(table, graph, split) for split, table in ranked.items()]
+    write_csv(EVALUATION / "by_relation.csv", by_relation(test, graph))
+    write_csv(EVALUATION / "by_degree.csv", by_degree(test, graph))
+    write_csv(EVALUATION / "by_media.csv", by_media(test, is_present))
     write_parquet(EVALUATION / "ranks.parquet", pa.concat_tables(ranks))
     write_json(EVALUATION / "metrics.json", metrics)
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")

@@ -8,7 +8,7 @@ from imf_core.device import explain_out_of_memory
 from imf_core.features.images_to_vectors import write_image_features
 from imf_core.features.precomputed import describe, write_precomputed_features
 from stages.layout import GRAPH, IMAGE_FEATURES, IMAGES, PARAMS
-from stages.runner import run_stage, state_folder
+from stages.runner import ray_address, run_stage, state_folder
 
 
 def main() -> None:
@@ -22,7 +22,12 @@ def main() -> None:
         return
     with explain_out_of_memory("lower image_features.batch_size or image_features.dim"):
         features = write_image_features(
-            GRAPH / "entities.parquet", IMAGES, params, state_folder() / "features", IMAGE_FEATURES
+            GRAPH / "entities.parquet",
+            IMAGES,
+            params,
+            state_folder() / "features",
+            IMAGE_FEATURES,
+            ray_address(),
         )
     present, total = int(features.is_present.sum()), len(features.is_present)
     print(f"image features: {present} of {total} entities have an image")

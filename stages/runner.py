@@ -10,6 +10,7 @@ from imf_core.errors import ImfError, NetworkError
 
 STATE_VARIABLE = "IMF_STATE"
 MIRROR_VARIABLE = "IMF_MIRROR"
+RAY_VARIABLE = "RAY_ADDRESS"
 
 EX_TEMPFAIL = 75
 """The exit status of sysexits.h for what may go well later; `os` has it on Unix alone."""
@@ -58,3 +59,11 @@ def mirror() -> str | None:
     its URL without the scheme.
     """
     return os.environ.get(MIRROR_VARIABLE) or None
+
+
+def ray_address() -> str | None:
+    """Returns the Ray cluster for workers, None for a Ray of their own on this machine.
+
+    It is Ray's own environment variable `RAY_ADDRESS`: `auto` or `host:port`.
+    """
+    return os.environ.get(RAY_VARIABLE) or None

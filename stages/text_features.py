@@ -8,7 +8,7 @@ from imf_core.device import explain_out_of_memory
 from imf_core.features.precomputed import describe, write_precomputed_features
 from imf_core.features.texts_to_vectors import write_text_features
 from stages.layout import GRAPH, MEDIA, PARAMS, TEXT_FEATURES
-from stages.runner import run_stage, state_folder
+from stages.runner import ray_address, run_stage, state_folder
 
 
 def main() -> None:
@@ -27,6 +27,7 @@ def main() -> None:
             params,
             state_folder() / "features",
             TEXT_FEATURES,
+            ray_address(),
         )
     present, total = int(features.is_present.sum()), len(features.is_present)
     print(f"text features: {present} of {total} entities have a text")

@@ -21,11 +21,21 @@ ROOMS = {
 }
 """Which rooms of `imf_core` a room may import from, beside itself."""
 
-BOTTOM = {"errors", "config", "artifacts", "device", "holds"}
+BOTTOM = {"errors", "config", "artifacts", "device", "holds", "processes"}
 FOR_FLOWS = {"imf_core.config", "imf_core.errors", "imf_core.artifacts"}
 """What flows may read of the core: parameters to make forms of, metrics to show."""
 
-HEAVY = {"torch", "transformers", "sklearn", "scipy", "PIL", "safetensors", "aiohttp", "dvclive"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "sklearn",
+    "scipy",
+    "PIL",
+    "safetensors",
+    "aiohttp",
+    "dvclive",
+    "ray",
+}
 
 
 def files_of(package: str) -> list[str]:
@@ -119,6 +129,13 @@ def test_transformers_are_used_in_features_alone() -> None:
     assert importing(others, "transformers") == []
 
 
+def test_ray_is_imported_in_one_file_and_only_when_asked_for() -> None:
+    (file,) = importing(CORE + STAGES + FLOWS, "ray")
+    assert file == "imf_core/features/ray_cluster.py"
+    at_import = [node for node in tree_of(file).body if isinstance(node, ast.Import)]
+    assert "ray" not in {alias.name.split(".")[0] for node in at_import for alias in node.names}
+
+
 def test_the_network_is_reached_from_the_web_room_alone() -> None:
     others = outside(CORE + STAGES, "imf_core/web/")
     assert importing(others, "aiohttp", "requests", "pooch", "http", "socket") == []
@@ -131,7 +148,7 @@ def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
     assert packages <= {"torch", "imf_core", *sys.stdlib_module_names}
     modules = set().union(*map(core_imports, model))
     beside = {module for module in modules if room_of(module) != "model"}
-    assert beside <= {"imf_core.config", "imf_core.device", "imf_core.errors"}
+    assert beside <= {f"imf_core.{name}" for name in ("config", "device", "errors", "processes")}
 
 
 def test_flows_know_nothing_of_torch_and_the_model() -> None:

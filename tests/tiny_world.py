@@ -12,6 +12,7 @@ from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.model.imf import IMF
+from imf_core.processes import whole
 
 ROOT = Path(__file__).parents[1]
 
@@ -120,9 +121,11 @@ class TableScorer:
     """Scores by looking up a table, shape: (E, 2R, E); its one head says the same."""
 
     head_names = ("only",)
+    device = torch.device("cpu")
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
+        self.shard = whole(len(table))
 
     def batch_size(self, wanted: int) -> int:
         """Takes any batch."""

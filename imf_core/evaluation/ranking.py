@@ -12,17 +12,28 @@ from tqdm import tqdm
 
 from imf_core.data.known_tails import KnownTails, with_inverses
 from imf_core.errors import TrainingError
-from imf_core.evaluation.ranks import filtered_ranks
+from imf_core.evaluation.ranks import filtered_ranks, find_answers
+from imf_core.processes import Processes, Shard
 
 COMBINED = "combined"
 
 
 class RankingScorer(Protocol):
-    """Anything that scores every entity as the tail of a query."""
+    """Anything that scores every entity as the tail of a query, alone or with other processes."""
 
     @property
     def head_names(self) -> tuple[str, ...]:
         """Names of the heads."""
+        ...
+
+    @property
+    def shard(self) -> Shard:
+        """Which entities are scored in this process."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the scores are."""
         ...
 
     def batch_size(self, wanted: int) -> int:
@@ -36,7 +47,7 @@ class RankingScorer(Protocol):
             queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
 
         Yields:
-            Scores of which only the order matters, valid until the next ones, shape: (B, E).
+            Scores of which only the order matters, valid until the next ones, shape: (B, held).
         """
         ...
 
@@ -70,7 +81,8 @@ def rank_triples(
 ) -> RankTable:
     """Ranks the tail and the head of every triple.
 
-    Each distinct query is scored once, whatever the number of its answers.
+    Each distinct query is scored once, whatever the number of its answers. Where several processes
+    score some entities each, all of them rank the same triples and have the same ranks in the end.
 
     Args:
         scorer: A trained model.
@@ -85,6 +97,7 @@ def rank_triples(
 
     Raises:
         TrainingError: If a score is not finite.
+        LostProcessError: If another process has ended.
     """
     facts = with_inverses(triples, num_relations)
     distinct, member = torch.unique(facts[:, [1, 0]], dim=0, return_inverse=True)
@@ -96,18 +109,18 @@ def rank_triples(
     ranks = {name: torch.empty(len(facts), dtype=torch.float64) for name in names}
     num_candidates = torch.empty(len(facts), dtype=torch.long)
     starts = range(0, len(distinct), batch_size)
-    for start in tqdm(starts, desc=progress, disable=None if progress else True, leave=False):
+    processes = scorer.shard.processes
+    is_shown = progress is not None and processes.is_first
+    for start in tqdm(starts, desc=progress, disable=None if is_shown else True, leave=False):
         queries = distinct[start : start + batch_size]
         index = order[bounds[start] : bounds[min(start + batch_size, len(distinct))]]
         rows, tails = member[index] - start, facts[index, 2]
-        known_answers = known.lookup(queries)
+        answers = find_answers(rows, tails, *known.lookup(queries), scorer.shard, scorer.device)
+        num_candidates[index] = answers.num_candidates
         for name, scores in zip(names, scorer.scores(queries), strict=True):
-            if name == COMBINED and not bool(scores.sum().isfinite()):
-                raise TrainingError("the model gives scores that are not finite; train it again")
-            where = [each.to(scores.device) for each in (rows, tails, *known_answers)]
-            found = filtered_ranks(scores, *where)
-            ranks[name][index] = found.rank
-            num_candidates[index] = found.num_candidates
+            if name == COMBINED:
+                _check_finite(scores, processes)
+            ranks[name][index] = filtered_ranks(scores, answers)
     return RankTable(
         queries=facts[:, :2].numpy(),
         answers=facts[:, 2].numpy(),
@@ -115,3 +128,11 @@ def rank_triples(
         ranks={name: rank.numpy() for name, rank in ranks.items()},
         num_candidates=num_candidates.numpy(),
     )
+
+
+def _check_finite(scores: Tensor, processes: Processes) -> None:
+    """Refuses scores of which any process has one that is not finite."""
+    total = scores.sum()
+    processes.add([total])
+    if not bool(total.isfinite()):
+        raise TrainingError("the model gives scores that are not finite; train it again")

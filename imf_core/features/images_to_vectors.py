@@ -12,7 +12,13 @@ import torch
 
 from imf_core.config import ImageFeaturesParams
 from imf_core.features.entities import read_entity_texts
-from imf_core.features.model_source import locate_model, require_no_revision
+from imf_core.features.model_source import (
+    locate_model,
+    require_no_revision,
+    require_no_workers,
+)
+from imf_core.features.ray_cluster import require_ray
+from imf_core.features.shard_parts import cut_shards
 from imf_core.features.shards import read_shard, shard_paths
 from imf_core.features.table import FeatureTable, save_features
 
@@ -25,6 +31,7 @@ def write_image_features(
     params: ImageFeaturesParams,
     unfinished_folder: Path,
     output: Path,
+    ray_address: str | None = None,
 ) -> FeatureTable:
     """Encodes the pictures of all entities and saves the features.
 
@@ -34,6 +41,7 @@ def write_image_features(
         params: The encoder.
         unfinished_folder: Keeps finished chunks of a pretrained model until `output` stands.
         output: The features file.
+        ray_address: The cluster of the workers, if params ask for any; None: on this machine.
 
     Returns:
         What was saved.
@@ -42,24 +50,36 @@ def write_image_features(
         DataError: If an input is missing, damaged or of another graph.
         ConfigError: If the parameters contradict one another.
         ModelUnavailableError: If the model cannot be loaded; finished chunks stay.
+        ClusterError: If the workers cannot be had or fail; finished chunks stay.
     """
     entities = read_entity_texts(entities_path)
     shards = shard_paths(images_folder, entities.graph_fingerprint)
     if params.model == BUILTIN:
         require_no_revision("image_features", params.model, params.revision)
+        require_no_workers("image_features", params.model, params.ray_workers)
         features = _encode_builtin(shards, entities.num_entities, params.dim)
         save_features(features, entities.graph_fingerprint, output)
         return features
     source = locate_model("image_features", params.model, params.revision, BUILTIN)
+    if params.ray_workers:
+        require_ray("image_features")
     # Importing Transformers takes seconds, which the built-in encoder need not wait for.
     from imf_core.features import pretrained_image as pretrained  # noqa: PLC0415
+    from imf_core.features.workers import compute_missing  # noqa: PLC0415
 
-    encoder = pretrained.load_image_encoder(source, params)
+    # With workers, only what the model is called here is of interest.
+    here = params.model_copy(update={"device": "cpu"}) if params.ray_workers else params
+    encoder = pretrained.load_image_encoder(source, here)
     if not shards:
         features = without_any(entities.num_entities, encoder.provenance)
         save_features(features, entities.graph_fingerprint, output)
         return features
     chunks = pretrained.image_chunks(source, params, shards, unfinished_folder)
+    if params.ray_workers:
+        parts = cut_shards(shards, params.batch_size * pretrained.CHUNK_BATCHES)
+        reads = [part.read for part in parts]
+        load = pretrained.load_chunk_encoder
+        compute_missing(source, params, load, reads, chunks, ray_address)
     entity_ids, vectors = pretrained.encode_images(
         encoder, shards, entities.num_entities, params.batch_size, chunks
     )

@@ -84,6 +84,19 @@ def locate_model(section: Section, model: str, revision: str | None, builtin: st
     return ModelSource(section, model, revision, builtin)
 
 
+def require_no_workers(section: Section, model: str, ray_workers: int) -> None:
+    """Refuses workers where there is nothing to share out: a built-in model is fitted on all.
+
+    Raises:
+        ConfigError: If there are any.
+    """
+    if ray_workers:
+        raise ConfigError(
+            f"{section}.ray_workers in params.yaml must be 0 for {model!r}, which runs in one "
+            f"process, got {ray_workers}"
+        )
+
+
 def require_no_revision(section: Section, model: str, revision: str | None) -> None:
     """Refuses a revision where it would say nothing.
 

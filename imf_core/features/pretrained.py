@@ -7,13 +7,17 @@ import errno
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 import torch
+import transformers
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
+from imf_core.config import ImageFeaturesParams, TextFeaturesParams
+from imf_core.device import resolve_device
 from imf_core.errors import DataError, ModelUnavailableError
 from imf_core.features.model_source import ModelSource
 
@@ -52,6 +56,32 @@ def require_weights(source: ModelSource, missing_keys: Sequence[str]) -> None:
     if missing_keys:
         reason = f"{len(missing_keys)} weights are not in it, {min(missing_keys)} among them"
         raise ModelUnavailableError(_advice(source, reason))
+
+
+def choose_device(
+    source: ModelSource, params: ImageFeaturesParams | TextFeaturesParams
+) -> Literal["cpu", "cuda"]:
+    """Decides where vectors are computed, by this process or by its workers.
+
+    Workers are asked for CUDA if `device` says so, whether or not this machine has any; `auto` is
+    what this machine has, so that all of them take the same.
+
+    Raises:
+        ConfigError: If this process is to use CUDA and there is none.
+    """
+    if params.ray_workers and params.device == "cuda":
+        return "cuda"
+    device = resolve_device(params.device, f"{source.section}.device")
+    return "cuda" if device.type == "cuda" else "cpu"
+
+
+def describe_encoder(source: ModelSource) -> dict[str, str]:
+    """Says which model and which releases the vectors depend on."""
+    return {
+        **source.identity(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
 
 
 def choose_dtype(device: torch.device) -> torch.dtype:

@@ -6,7 +6,7 @@ chunks of finished batches are kept until the whole is written.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import transformers
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
@@ -23,7 +22,9 @@ from imf_core.device import resolve_device
 from imf_core.errors import ConfigError, ModelUnavailableError
 from imf_core.features.model_source import ModelSource
 from imf_core.features.pretrained import (
+    choose_device,
     choose_dtype,
+    describe_encoder,
     loading,
     require_weights,
     unit_rows,
@@ -126,13 +127,11 @@ def text_chunks(
         digest.update(b"%d\n" % len(text))
         digest.update(text.encode("utf-8"))
     key = {
-        **source.identity(),
+        **describe_encoder(source),
         "pooling": params.pooling,
         "max_tokens": str(params.max_tokens),
         "batch_size": str(params.batch_size),
-        "device": resolve_device(params.device, "text_features.device").type,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "device": choose_device(source, params),
         "texts": digest.hexdigest(),
     }
     return ChunkStore(root, key)
@@ -152,19 +151,35 @@ def encode_texts(
     Returns:
         shape: (n, F), dtype: float32, in the order of `texts`.
     """
-    # The longest first: if a batch does not fit into memory, it is the first one.
-    order = sorted(range(len(texts)), key=lambda index: (-len(texts[index]), index))
-    size = batch_size * CHUNK_BATCHES
     parts = []
     with tqdm(total=len(texts), desc="text features", unit="text", disable=None) as bar:
-        for number, start in enumerate(range(0, len(texts), size)):
-            chunk = [texts[index] for index in order[start : start + size]]
+        for number, chunk in enumerate(cut_texts(texts, batch_size)):
             parts.append(chunks.get(number, partial(_encode_chunk, encoder, chunk, batch_size)))
             bar.update(len(chunk))
     in_order = np.concatenate(parts)
     vectors = np.empty_like(in_order)
-    vectors[order] = in_order
+    vectors[_longest_first(texts)] = in_order
     return vectors
+
+
+def cut_texts(texts: Sequence[str], batch_size: int) -> Iterator[list[str]]:
+    """Cuts texts into chunks of similar length."""
+    order = _longest_first(texts)
+    size = batch_size * CHUNK_BATCHES
+    for start in range(0, len(texts), size):
+        yield [texts[index] for index in order[start : start + size]]
+
+
+def load_chunk_encoder(
+    source: ModelSource, params: TextFeaturesParams
+) -> Callable[[Sequence[str]], np.ndarray]:
+    """Loads the model and returns what encodes one chunk, for a worker."""
+    return partial(_encode_chunk, load_text_encoder(source, params), batch_size=params.batch_size)
+
+
+def _longest_first(texts: Sequence[str]) -> list[int]:
+    """Orders texts by length: if a batch does not fit into memory, it is the first one."""
+    return sorted(range(len(texts)), key=lambda index: (-len(texts[index]), index))
 
 
 def _encode_chunk(encoder: TextEncoder, texts: Sequence[str], batch_size: int) -> np.ndarray:

@@ -38,7 +38,7 @@ class ChunkStore:
         Raises:
             DataError: If a kept chunk cannot be read.
         """
-        path = self.folder / f"chunk-{number:06d}.npy"
+        path = self._path(number)
         if path.exists():
             try:
                 kept: np.ndarray = np.load(path, allow_pickle=False)
@@ -47,12 +47,23 @@ class ChunkStore:
                     f"{path} cannot be read ({error}); delete it and run again"
                 ) from error
             return kept
-        chunk = np.ascontiguousarray(compute(), dtype=np.float32)
+        return self.keep(number, compute())
+
+    def has(self, number: int) -> bool:
+        """Says whether a chunk is kept."""
+        return self._path(number).exists()
+
+    def keep(self, number: int, vectors: np.ndarray) -> np.ndarray:
+        """Keeps a chunk and returns it as float32."""
+        chunk = np.ascontiguousarray(vectors, dtype=np.float32)
         buffer = io.BytesIO()
         np.save(buffer, chunk)
-        write_bytes(path, buffer.getvalue())
+        write_bytes(self._path(number), buffer.getvalue())
         return chunk
 
     def clear(self) -> None:
         """Removes the chunks, unless another run uses them; to be called once the file stands."""
         self._hold.remove()
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"chunk-{number:06d}.npy"

@@ -4,6 +4,7 @@ An entity without a text (`imf_core.features.entities` says when) has a vector o
 `is_present` False.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,12 @@ import torch
 
 from imf_core.config import TextFeaturesParams
 from imf_core.features.entities import read_entity_texts
-from imf_core.features.model_source import locate_model, require_no_revision
+from imf_core.features.model_source import (
+    locate_model,
+    require_no_revision,
+    require_no_workers,
+)
+from imf_core.features.ray_cluster import require_ray
 from imf_core.features.table import FeatureTable, save_features
 
 BUILTIN = "builtin:tfidf-svd"
@@ -23,6 +29,7 @@ def write_text_features(
     params: TextFeaturesParams,
     unfinished_folder: Path,
     output: Path,
+    ray_address: str | None = None,
 ) -> FeatureTable:
     """Encodes the texts of all entities and saves the features.
 
@@ -32,6 +39,7 @@ def write_text_features(
         params: The encoder.
         unfinished_folder: Keeps finished chunks of a pretrained model until `output` stands.
         output: The features file.
+        ray_address: The cluster of the workers, if params ask for any; None: on this machine.
 
     Returns:
         What was saved.
@@ -40,11 +48,13 @@ def write_text_features(
         DataError: If the input is missing or damaged.
         ConfigError: If the parameters contradict one another.
         ModelUnavailableError: If the model cannot be loaded; finished chunks stay.
+        ClusterError: If the workers cannot be had or fail; finished chunks stay.
     """
     entities = read_entity_texts(entities_path, looked_up_path)
     texts = [text for text in entities.texts if text]
     if params.model == BUILTIN:
         require_no_revision("text_features", params.model, params.revision)
+        require_no_workers("text_features", params.model, params.ray_workers)
         # scikit-learn and Transformers take seconds to import: only the one that is used.
         from imf_core.features.builtin_text import encode_texts_tfidf  # noqa: PLC0415
 
@@ -53,10 +63,20 @@ def write_text_features(
         save_features(features, entities.graph_fingerprint, output)
         return features
     source = locate_model("text_features", params.model, params.revision, BUILTIN)
+    if params.ray_workers:
+        require_ray("text_features")
     from imf_core.features import pretrained_text as pretrained  # noqa: PLC0415
+    from imf_core.features.workers import compute_missing  # noqa: PLC0415
 
-    encoder = pretrained.load_text_encoder(source, params)
+    # With workers, only what the model is called here is of interest.
+    here = params.model_copy(update={"device": "cpu"}) if params.ray_workers else params
+    encoder = pretrained.load_text_encoder(source, here)
     chunks = pretrained.text_chunks(source, params, texts, unfinished_folder)
+    if params.ray_workers:
+        parts = pretrained.cut_texts(texts, params.batch_size)
+        reads = [partial(list[str], part) for part in parts]
+        load = pretrained.load_chunk_encoder
+        compute_missing(source, params, load, reads, chunks, ray_address)
     vectors = _nothing()
     if texts:
         vectors = pretrained.encode_texts(encoder, texts, params.batch_size, chunks)

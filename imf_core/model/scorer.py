@@ -8,12 +8,14 @@ from torch import Tensor
 
 from imf_core.device import send
 from imf_core.model.imf import IMF
+from imf_core.processes import ALONE, Processes, Shard
 
 MAX_SCORES = 1 << 25
 """Largest number of scores made at once: 128 MiB in float32, of which a few copies live."""
 
-ENTITIES_PER_CHUNK = 1 << 14
-"""Entities encoded and fused at once."""
+ENTITIES_PER_BLOCK = 1 << 13
+"""Entities encoded, fused and ranked at once. Processes share whole blocks, so that each product
+is the same product, to the last bit, however many there are."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +39,29 @@ class Scorer:
 
     Args:
         model: Put into evaluation mode; its weights must not change while this object is used.
+        processes: Those that share the entities among them: each encodes, holds and scores its
+            own. They make the same calls in the same order.
+
+    Attributes:
+        shard: Which entities this process holds.
     """
 
-    def __init__(self, model: IMF) -> None:
+    def __init__(self, model: IMF, processes: Processes = ALONE) -> None:
         model.eval()
         self.model = model
         self.head_names = model.head_names
         self.device = next(model.parameters()).device
+        self.shard = _shard(model.num_entities, processes)
         with torch.no_grad():
-            everything = torch.arange(model.num_entities, device=self.device)
-            parts = [model.embed_entities(ids) for ids in everything.split(ENTITIES_PER_CHUNK)]
-            self._entities = {
-                name: torch.cat([part[name] for part in parts]) for name in self.head_names
-            }
+            self._entities = _embed(model, self.shard.rows)
             self._relation_tables = model.embed_relations()
         self._room: Tensor | None = None
 
     def batch_size(self, wanted: int) -> int:
-        """Returns how many queries to rank at once: `wanted` or what memory allows."""
+        """Returns how many queries to rank at once: `wanted` or what memory allows.
+
+        The number of processes has no say in it, so that it changes no product.
+        """
         return max(1, min(wanted, MAX_SCORES // self.model.num_entities))
 
     def probability_batch_size(self, wanted: int) -> int:
@@ -63,7 +70,7 @@ class Scorer:
 
     @torch.no_grad()
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
-        """Scores every entity as the tail of each query, for ranking.
+        """Scores every entity that this process holds as the tail of each query, for ranking.
 
         The normalisation of each head's probabilities shifts all scores of a query alike, and is
         left out.
@@ -73,15 +80,24 @@ class Scorer:
 
         Yields:
             Logits of each head, zeros where it does not take part, and their weighted sum; each is
-            valid until the next, shape: (B, E), dtype: float32.
+            valid until the next, shape: (B, entities held), dtype: float32.
+
+        Raises:
+            LostProcessError: If another process has ended.
         """
         heads, relations = queries.unbind(dim=1)
         can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
         weights = self.model.decision.weights(send(relations, self.device), can_answer)
         logits, combined = self._buffers(len(queries))
-        for position, name in enumerate(self.head_names):
-            vectors = self._queries(name, heads, relations) * can_answer[:, position, None]
-            torch.mm(vectors, self._entities[name].T, out=logits)
+        contexts = self._contexts(heads, relations)
+        for position, (name, context) in enumerate(contexts.items()):
+            vectors = context * can_answer[:, position, None]
+            for block, entities in zip(
+                logits.split(ENTITIES_PER_BLOCK, dim=1),
+                self._entities[name].split(ENTITIES_PER_BLOCK),
+                strict=True,
+            ):
+                torch.mm(vectors, entities.T, out=block)
             if position == 0:
                 torch.mul(logits, weights[:, :1], out=combined)
             else:
@@ -91,7 +107,7 @@ class Scorer:
 
     @torch.no_grad()
     def score_all_tails(self, queries: Tensor) -> HeadScores:
-        """Scores every entity as the tail of each query, as probabilities.
+        """Scores every entity as the tail of each query, as probabilities; in one process alone.
 
         Args:
             queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
@@ -99,12 +115,13 @@ class Scorer:
         Returns:
             Scores of all heads and of their fusion, on the model's device.
         """
+        assert self.shard.processes.count == 1, "probabilities are normalised over all entities"
         heads, relations = queries.unbind(dim=1)
         can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
         log_probs = torch.stack(
             [
-                (self._queries(name, heads, relations) @ self._entities[name].T).log_softmax(dim=1)
-                for name in self.head_names
+                (context @ self._entities[name].T).log_softmax(dim=1)
+                for name, context in self._contexts(heads, relations).items()
             ],
             dim=1,
         )
@@ -113,9 +130,9 @@ class Scorer:
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def _buffers(self, num_queries: int) -> Tensor:
-        """Returns room for two tables of scores, kept from batch to batch, shape: (2, B, E)."""
+        """Returns room for two tables of scores, kept from batch to batch, shape: (2, B, held)."""
         if self._room is None or self._room.shape[1] < num_queries:
-            size = (2, num_queries, self.model.num_entities)
+            size = (2, num_queries, len(self.shard.rows))
             self._room = self._entities[self.head_names[0]].new_empty(size)
         return self._room[:, :num_queries]
 
@@ -124,8 +141,32 @@ class Scorer:
         masks = [self.model.can_answer(name, heads, relations) for name in self.head_names]
         return torch.stack(masks, dim=1)
 
-    def _queries(self, name: str, heads: Tensor, relations: Tensor) -> Tensor:
-        """Returns one head's context vectors, shape: (B,), (B,) -> (B, D)."""
-        vectors = self._entities[name].index_select(0, send(heads, self.device))
-        context: Tensor = self.model.scorer(name)(vectors, self._relation_tables[name], relations)
-        return context
+    def _contexts(self, heads: Tensor, relations: Tensor) -> dict[str, Tensor]:
+        """Returns the context vectors of each head, shape: (B,), (B,) -> (B, D)."""
+        vectors = self.shard.take(list(self._entities.values()), heads)
+        return {
+            name: self.model.scorer(name)(each, self._relation_tables[name], relations)
+            for name, each in zip(self._entities, vectors, strict=True)
+        }
+
+
+def _shard(num_entities: int, processes: Processes) -> Shard:
+    """Gives a process its share of the blocks of entities."""
+    blocks = processes.share(-(-num_entities // ENTITIES_PER_BLOCK))
+    start, stop = (
+        min(each * ENTITIES_PER_BLOCK, num_entities) for each in (blocks.start, blocks.stop)
+    )
+    return Shard(processes, range(start, stop), num_entities)
+
+
+def _embed(model: IMF, rows: range) -> dict[str, Tensor]:
+    """Embeds neighbouring entities block by block, into tables that are made once."""
+    device = next(model.parameters()).device
+    tables: dict[str, Tensor] = {}
+    for ids in torch.arange(rows.start, rows.stop, device=device).split(ENTITIES_PER_BLOCK):
+        first = int(ids[0]) - rows.start
+        for name, vectors in model.embed_entities(ids).items():
+            if name not in tables:
+                tables[name] = vectors.new_empty(len(rows), vectors.shape[1])
+            tables[name][first : first + len(ids)] = vectors
+    return tables

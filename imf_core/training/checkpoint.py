@@ -94,6 +94,10 @@ class Checkpoints:
             )
         return state
 
+    def release(self) -> None:
+        """Leaves the run's state to others, who may then `clear` it."""
+        self._hold.release()
+
     def clear(self) -> None:
         """Removes the run's state once its result is saved, unless its twin goes on from there."""
         self._hold.remove()

@@ -11,6 +11,7 @@ from imf_core.model.losses import (
     grouped_cross_entropy,
     info_nce,
 )
+from imf_core.processes import ALONE, Processes
 from imf_core.training.plan import Plan, Rows
 
 
@@ -20,31 +21,43 @@ class Objective:
     Each head has its own loss and its own relations, so that none leans on another while it
     learns; what they are worth together is decided on held-out facts (`decision_fit`).
 
+    Several processes share the scoring, by far the largest part: each has the loss of its own rows,
+    divided by what the whole batch holds, so that their losses and gradients add up to those of
+    one process. What comes before the scores, context vectors included, is cheap and computed by
+    each for the whole batch; all dropout is thereby drawn alike everywhere.
+
     Args:
         model: The model to train.
         train: Section `train` of the parameters.
         fusion: Section `fusion` of the parameters.
         matmul_dtype: What the matrix products of the losses are computed in.
+        processes: Among which the rows are shared.
     """
 
     def __init__(
-        self, model: IMF, train: TrainParams, fusion: FusionParams, matmul_dtype: torch.dtype
+        self,
+        model: IMF,
+        train: TrainParams,
+        fusion: FusionParams,
+        matmul_dtype: torch.dtype,
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model
         self.train = train
         self.fusion = fusion
         self.matmul_dtype = matmul_dtype
+        self.contrastive_weight = fusion.contrastive_weight / processes.count
 
     def __call__(self, plan: Plan) -> Tensor:
-        """Returns the loss of a step, a scalar."""
+        """Returns this process's part of a step's loss, a scalar."""
         entities = self.model.embed_entities(plan.entity_ids)
         relation_tables = self.model.embed_relations()
         terms = [
             self._head_loss(name, plan.rows[name], entities[name], relation_tables[name])
             for name in self.model.head_names
         ]
-        if self.fusion.contrastive_weight > 0 and plan.pairs:
-            terms.append(self.fusion.contrastive_weight * self._contrastive(entities, plan))
+        if self.contrastive_weight > 0 and plan.pairs:
+            terms.append(self.contrastive_weight * self._contrastive(entities, plan))
         return torch.stack(terms).sum()
 
     def _head_loss(
@@ -55,10 +68,10 @@ class Objective:
         if num_queries == 0:
             return 0.0 * relation_table.sum()  # keeps the graph of a batch nobody can answer
         heads = candidates.index_select(0, rows.heads)
-        queries = self.model.scorer(name)(heads, relation_table, rows.relations)
+        queries = self.model.scorer(name)(heads, relation_table, rows.relations)[rows.share]
         if self.train.loss == "cross-entropy":
             total = grouped_cross_entropy(queries, candidates, rows.positives, self.matmul_dtype)
-            loss = total / len(rows.positives.columns)
+            loss = total / rows.num_positives
         else:
             smoothing = self.train.label_smoothing
             total = grouped_binary_cross_entropy(
@@ -67,19 +80,24 @@ class Objective:
             loss = total / num_queries
         weight = self.train.n3 if name == "structural" else self.train.encoder_n3
         if weight > 0:
-            loss = loss + weight * self._n3(name, rows, heads, candidates, relation_table)
+            own = heads[rows.share]
+            loss = loss + weight * self._n3(name, rows, own, candidates, relation_table)
         return loss
 
     def _n3(
         self, name: str, rows: Rows, heads: Tensor, candidates: Tensor, relation_table: Tensor
     ) -> Tensor:
-        """Nuclear 3-norm penalty, mean over positives (Lacroix et al., ICML 2018, 1806.07297)."""
+        """Nuclear 3-norm penalty, mean over positives (Lacroix et al., ICML 2018, 1806.07297).
+
+        `heads` are those of this process's share.
+        """
         moduli = self.model.scorer(name).context.moduli
         columns = rows.positives.columns
-        relations = relation_table.index_select(0, send(rows.relations, columns.device))
+        relation_ids = send(rows.relations[rows.share], columns.device)
+        relations = relation_table.index_select(0, relation_ids)
         cubes = moduli(heads).pow(3).sum(dim=1) + moduli(relations).pow(3).sum(dim=1)
         tails = moduli(candidates).pow(3).sum(dim=1).index_select(0, columns)
-        return ((rows.positives.counts * cubes).sum() + tails.sum()) / len(columns)
+        return ((rows.positives.counts * cubes).sum() + tails.sum()) / rows.num_positives
 
     def _contrastive(self, entities: dict[str, Tensor], plan: Plan) -> Tensor:
         """Mean InfoNCE over pairs of modalities, in the space where fusion multiplies them.

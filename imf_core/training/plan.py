@@ -13,22 +13,27 @@ from torch import Tensor
 from imf_core.device import send
 from imf_core.model.imf import IMF
 from imf_core.model.losses import Positives
+from imf_core.processes import ALONE, Processes
 from imf_core.training.batches import Batch
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a batch that one head takes part in.
+    """The rows of a batch that one head takes part in, and this process's share of them.
 
     Attributes:
         heads: Position of each query's entity among the candidates, shape: (B,), dtype: long.
         relations: With inverses, shape: (B,), dtype: long, on the CPU (see `Context`).
-        positives: The answers, as positions among the candidates.
+        share: Which rows this process scores.
+        positives: The answers to its share, as positions among the candidates.
+        num_positives: Answers to all rows.
     """
 
     heads: Tensor
     relations: Tensor
+    share: slice
     positives: Positives
+    num_positives: int
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,20 @@ class Planner:
         model: Knows who has which modality.
         sampled_candidates: `train.sampled_candidates`.
         device: Where the step computes.
+        processes: All plan the same step, and each takes its share of the rows.
     """
 
-    def __init__(self, model: IMF, sampled_candidates: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: IMF,
+        sampled_candidates: int,
+        device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:
         self.num_entities = model.num_entities
         self.sampled_candidates = sampled_candidates
         self.device = device
+        self.processes = processes
         self.head_names = model.head_names
         self.modalities = list(model.encoders)
         self._is_present = {name: model.is_present(name).cpu() for name in self.head_names}
@@ -116,18 +129,23 @@ class Planner:
         )
         sizes = batch.offsets.diff()
         kept = sizes[takes_part]
-        offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
-        row = torch.repeat_interleave(torch.arange(len(kept)), kept)
         kept_columns = columns[torch.repeat_interleave(takes_part, sizes)]
+        offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
+        mine = self.processes.share(len(kept))
+        share = slice(mine.start, mine.stop)
+        first, stop = offsets[[mine.start, mine.stop]].tolist()
+        row = torch.repeat_interleave(torch.arange(len(mine)), kept[share])
         return Rows(
             send(heads[takes_part], self.device),
             batch.relations[takes_part],
+            share,
             Positives(
-                offsets,
+                offsets[mine.start : mine.stop + 1] - first,
                 send(row, self.device),
-                send(kept_columns, self.device),
-                send(kept.float(), self.device),
+                send(kept_columns[first:stop], self.device),
+                send(kept[share].float(), self.device),
             ),
+            len(kept_columns),
         )
 
     def _pairs(self, query_entities: Tensor) -> list[Pair]:

@@ -1,4 +1,9 @@
-"""One training step: plan, loss, gradients, optimisers, moving average."""
+"""One training step: plan, loss, gradients, optimisers, moving average.
+
+Several processes take the same step: each adds its gradients to those of the others, and all then
+move their own weights alike. Not by torch's `DistributedDataParallel`: that takes means where the
+losses are to add up, and sends the row numbers of sparse gradients, which are the same everywhere.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -6,6 +11,7 @@ from torch.sparse import check_sparse_tensor_invariants
 
 from imf_core.config import FusionParams, TrainParams
 from imf_core.model.imf import IMF
+from imf_core.processes import ALONE, Processes
 from imf_core.training.averaging import WeightAverage
 from imf_core.training.batches import Batch
 from imf_core.training.objective import Objective
@@ -23,6 +29,7 @@ class TrainingStep:
         train: Section `train` of the parameters.
         fusion: Section `fusion` of the parameters.
         device: Where to compute.
+        processes: With which the batch is shared.
 
     Attributes:
         model: The model.
@@ -31,14 +38,20 @@ class TrainingStep:
     """
 
     def __init__(
-        self, model: IMF, train: TrainParams, fusion: FusionParams, device: torch.device
+        self,
+        model: IMF,
+        train: TrainParams,
+        fusion: FusionParams,
+        device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model
         self.device = device
+        self.processes = processes
         use_bfloat16 = device.type == "cuda" and train.precision == "bfloat16"
         self.dtype = torch.bfloat16 if use_bfloat16 else torch.float32
-        self.planner = Planner(model, train.sampled_candidates, device)
-        self.objective = Objective(model, train, fusion, self.dtype)
+        self.planner = Planner(model, train.sampled_candidates, device, processes)
+        self.objective = Objective(model, train, fusion, self.dtype, processes)
         self.optimizers = _make_optimizers(model, train)
         self.average = WeightAverage(model, train.average_decay)
 
@@ -50,7 +63,8 @@ class TrainingStep:
             generator: Draws the candidates where they are sampled, on the CPU.
 
         Returns:
-            The loss before the step, a scalar on the device, which nothing has waited for.
+            This process's part of the loss before the step, a scalar on the device, which nothing
+            has waited for.
         """
         plan = self.planner.plan(batch, generator)
         for optimizer in self.optimizers:
@@ -58,12 +72,27 @@ class TrainingStep:
         with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
             loss = self.objective(plan)
         loss.backward()
+        self._add_up_gradients()
         self.average.catch_up_with_gradients()
         with check_sparse_tensor_invariants(False):  # optimisers make sparse tensors of ours
             for optimizer in self.optimizers:
                 optimizer.step()
         self.average.update()
         return loss.detach()
+
+    @torch.no_grad()
+    def _add_up_gradients(self) -> None:
+        """Gives every process the gradients of the whole batch."""
+        if self.processes.count == 1:
+            return
+        gradients = []
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                # The rows of a sparse one are those of the candidates, which all have planned.
+                is_sparse = parameter.grad.is_sparse
+                parameter.grad = parameter.grad.coalesce() if is_sparse else parameter.grad
+                gradients.append(parameter.grad.values() if is_sparse else parameter.grad)
+        self.processes.add(gradients)
 
 
 def _make_optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:

@@ -20,6 +20,7 @@ from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
+from imf_core.processes import ALONE, Processes
 from imf_core.training.batches import QueryRows, build_rows
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.decision_fit import fit_decision, score_held_out
@@ -42,7 +43,7 @@ class Progress:
         losses: Mean loss of every epoch.
         best_mrr: Highest combined MRR on valid so far.
         best_epoch: Where it was reached.
-        best_state: The averaged weights there.
+        best_state: The averaged weights there; the first of several processes holds them.
     """
 
     epoch: int = 0
@@ -60,6 +61,9 @@ class Trainer:
     stop early, each half of valid is ranked with decision weights fitted on the other half; the
     decision weights of the selected epoch are then fitted anew on the whole of valid.
 
+    Several processes share every training step. The first of them validates for all, saves, and
+    has the selected weights in the end.
+
     Args:
         model: Its weights are trained in place.
         graph: Train and valid are read.
@@ -67,6 +71,7 @@ class Trainer:
         fusion: Section `fusion` of the parameters.
         decision: Section `decision` of the parameters.
         checkpoints: Where to save states and to look for one to go on from.
+        processes: Those that train the model together, from the same weights.
 
     Raises:
         TrainingError: If train or valid is empty.
@@ -80,6 +85,7 @@ class Trainer:
         fusion: FusionParams,
         decision: DecisionParams,
         checkpoints: Checkpoints | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         for split, needed in (("train", 1), ("valid", 2)):
             if len(graph.triples[split]) < needed:
@@ -90,10 +96,11 @@ class Trainer:
         self.params = train
         self.decision_params = decision
         self.checkpoints = checkpoints
+        self.processes = processes
         self.num_relations = graph.num_relations
         self.device = resolve_device(train.device, "train.device")
         self.model = model.to(self.device)
-        self.step = TrainingStep(self.model, train, fusion, self.device)
+        self.step = TrainingStep(self.model, train, fusion, self.device, processes)
         self.rows = self._rows(graph)
         self.known = known_tails_in(graph, ("train", "valid"))
         self.valid = graph.triples["valid"]
@@ -107,16 +114,20 @@ class Trainer:
             on_validation: Called with each record of the history, those of a resumed run first.
 
         Returns:
-            The progress; the model holds the selected weights.
+            The progress; the first process's model holds the selected weights.
 
         Raises:
             TrainingError: If the loss is not finite, or a checkpoint is damaged.
+            LostProcessError: If another process has ended.
         """
         self._resume()
         for record in self.progress.history:
             on_validation(record)
         with tqdm(
-            total=self.params.epochs, initial=self.progress.epoch, desc="train", disable=None
+            total=self.params.epochs,
+            initial=self.progress.epoch,
+            desc="train",
+            disable=None if self.processes.is_first else True,
         ) as bar:
             while not self._is_finished():
                 self.progress.losses.append(self._epoch())
@@ -124,12 +135,16 @@ class Trainer:
                 bar.update()
                 due = self.progress.epoch % self.params.validate_every == 0
                 if due or self.progress.epoch == self.params.epochs:
-                    record = self._validate()
+                    record = self.processes.tell(
+                        self._validate() if self.processes.is_first else {}
+                    )
+                    self._take_in(record)
                     self._save()
                     bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
                     on_validation(record)
-        self.model.load_state_dict(self.progress.best_state)
-        self._fit_decision(Scorer(self.model), self.valid)
+        if self.processes.is_first:
+            self.model.load_state_dict(self.progress.best_state)
+            self._fit_decision(Scorer(self.model), self.valid)
         return self.progress
 
     def _rows(self, graph: Graph) -> QueryRows:
@@ -158,6 +173,7 @@ class Trainer:
         for batch in self.rows.batches(self.params.batch_size, seed):
             total += self.step(batch, generator)
             steps += 1
+        self.processes.add([total])
         mean = total.item() / steps
         if not math.isfinite(mean):
             raise TrainingError(
@@ -167,7 +183,7 @@ class Trainer:
         return mean
 
     def _validate(self) -> Record:
-        """Ranks each half of valid with a decision fitted on the other, keeps the best weights."""
+        """Ranks each half of valid with a decision fitted on the other."""
         average = self.step.average
         average.catch_up()
         model = average.model
@@ -188,13 +204,18 @@ class Trainer:
         mean_weights = torch.stack(weights).mean(dim=0).tolist()
         for name, weight in zip(model.head_names, mean_weights, strict=True):
             record[f"weight_{name}"] = weight
-        self.progress.history.append(record)
-        if record["valid_mrr"] > self.progress.best_mrr:
-            self.progress.best_mrr = record["valid_mrr"]
-            self.progress.best_epoch = self.progress.epoch
-            state = model.state_dict()
-            self.progress.best_state = {key: value.cpu().clone() for key, value in state.items()}
         return record
+
+    def _take_in(self, record: Record) -> None:
+        """Adds a validation to the history, and keeps the weights where they are the best yet."""
+        self.progress.history.append(record)
+        if record["valid_mrr"] <= self.progress.best_mrr:
+            return
+        self.progress.best_mrr = record["valid_mrr"]
+        self.progress.best_epoch = self.progress.epoch
+        if self.processes.is_first:
+            state = self.step.average.model.state_dict()
+            self.progress.best_state = {key: value.cpu().clone() for key, value in state.items()}
 
     def _fit_decision(self, scorer: Scorer, triples: Tensor) -> None:
         """Fits the decision of the scorer's model on held-out facts."""
@@ -202,7 +223,7 @@ class Trainer:
         fit_decision(scorer.model.decision, held_out, self.decision_params)
 
     def _save(self) -> None:
-        if self.checkpoints is None:
+        if self.checkpoints is None or not self.processes.is_first:
             return
         state: dict[str, Any] = dict(vars(self.progress))
         state["model"] = self.model.state_dict()

@@ -7,15 +7,24 @@ import torch
 from torch import Tensor
 
 from imf_core.evaluation import ranks
-from imf_core.evaluation.ranks import filtered_ranks
+from imf_core.evaluation.ranks import Answers, filtered_ranks, find_answers
+from imf_core.processes import whole
 
 NOTHING = torch.empty(0, dtype=torch.long)
 SEEDS = range(5)
 
 
+def answers(scores: Tensor, *found: Tensor) -> Answers:
+    return find_answers(*found, whole(scores.shape[1]), torch.device("cpu"))
+
+
+def rank(scores: Tensor, *found: Tensor) -> Tensor:
+    return filtered_ranks(scores, answers(scores, *found))
+
+
 def raw_rank(scores: list[float], target: int) -> float:
     table, row = torch.tensor([scores], dtype=torch.float32), torch.tensor([0])
-    return filtered_ranks(table, row, torch.tensor([target]), NOTHING, NOTHING).rank.item()
+    return rank(table, row, torch.tensor([target]), NOTHING, NOTHING).item()
 
 
 def random_case(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -37,10 +46,10 @@ def naive_rank(scores: list[float], target: int, known: set[int]) -> tuple[float
     return (optimistic + pessimistic) / 2, len(candidates)
 
 
-@pytest.mark.parametrize(("target", "rank"), [(0, 3.5), (1, 3.5), (2, 5.0), (3, 2.0), (4, 1.0)])
-def test_ranks_of_known_scores(target: int, rank: float) -> None:
+@pytest.mark.parametrize(("target", "expected"), [(0, 3.5), (1, 3.5), (2, 5.0), (3, 2.0), (4, 1.0)])
+def test_ranks_of_known_scores(target: int, expected: float) -> None:
     # Two scores beat a 2, and one equals it: optimistic 3, pessimistic 4.
-    assert raw_rank([2, 2, 1, 3, 5], target) == rank
+    assert raw_rank([2, 2, 1, 3, 5], target) == expected
 
 
 @pytest.mark.parametrize("num_entities", [1, 2, 7, 10])
@@ -54,37 +63,39 @@ def test_an_oracle_ranks_first() -> None:
 
 def test_another_known_answer_does_not_compete() -> None:
     scores, row = torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([0])
-    found = filtered_ranks(scores, row, torch.tensor([1]), row, torch.tensor([0]))
-    assert (found.rank.item(), found.num_candidates.item()) == (1.0, 2)
+    found = (row, torch.tensor([1]), row, torch.tensor([0]))
+    assert rank(scores, *found).item() == 1.0
+    assert answers(scores, *found).num_candidates.item() == 2
 
 
 def test_two_answers_of_one_query_do_not_compete_with_each_other() -> None:
     rows, tails = torch.tensor([0, 0]), torch.tensor([0, 1])
-    found = filtered_ranks(torch.tensor([[2.0, 1.0, 0.0]]), rows, tails, rows, tails)
-    assert found.rank.tolist() == [1.0, 1.0]
+    found = rank(torch.tensor([[2.0, 1.0, 0.0]]), rows, tails, rows, tails)
+    assert found.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_fast_ranks_equal_a_naive_loop(seed: int) -> None:
     scores, rows, tails, known_rows, known_tails = random_case(seed)
-    found = filtered_ranks(scores, rows, tails, known_rows, known_tails)
+    found = rank(scores, rows, tails, known_rows, known_tails)
+    sizes = answers(scores, rows, tails, known_rows, known_tails).num_candidates
     for row, tail in enumerate(tails.tolist()):
         known = set(known_tails[known_rows == row].tolist())
         expected = naive_rank(scores[row].tolist(), tail, known)
-        assert (found.rank[row].item(), found.num_candidates[row].item()) == expected
+        assert (found[row].item(), sizes[row].item()) == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_rank_lies_between_one_and_the_number_of_candidates(seed: int) -> None:
-    found = filtered_ranks(*random_case(seed))
-    assert ((found.rank >= 1) & (found.rank <= found.num_candidates)).all()
+    case = random_case(seed)
+    found = rank(*case)
+    assert ((found >= 1) & (found <= answers(*case).num_candidates)).all()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_filtered_rank_is_at_most_the_raw_one(seed: int) -> None:
     case = random_case(seed)
-    raw = filtered_ranks(*case[:3], NOTHING, NOTHING)
-    assert (filtered_ranks(*case).rank <= raw.rank).all()
+    assert (rank(*case) <= rank(*case[:3], NOTHING, NOTHING)).all()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -93,8 +104,7 @@ def test_ranks_do_not_change_under_a_monotone_transform(
     seed: int, transform: Callable[[Tensor], Tensor]
 ) -> None:
     scores, *rest = random_case(seed)
-    before, after = filtered_ranks(scores, *rest), filtered_ranks(transform(scores), *rest)
-    assert torch.equal(before.rank, after.rank)
+    assert torch.equal(rank(scores, *rest), rank(transform(scores), *rest))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -103,26 +113,26 @@ def test_ranks_do_not_change_when_entities_are_relabelled(seed: int) -> None:
     new_id = torch.randperm(scores.shape[1], generator=torch.Generator().manual_seed(seed))
     relabelled = torch.empty_like(scores)
     relabelled[:, new_id] = scores
-    before = filtered_ranks(scores, rows, tails, known_rows, known_tails)
-    after = filtered_ranks(relabelled, rows, new_id[tails], known_rows, new_id[known_tails])
-    assert torch.equal(before.rank, after.rank)
+    before = rank(scores, rows, tails, known_rows, known_tails)
+    after = rank(relabelled, rows, new_id[tails], known_rows, new_id[known_tails])
+    assert torch.equal(before, after)
 
 
 def test_ranks_in_chunks_equal_ranks_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     case = random_case(0)
-    whole = filtered_ranks(*case)
+    in_one_piece = rank(*case)
     monkeypatch.setattr(ranks, "TILE_ELEMENTS", 25)
-    assert torch.equal(filtered_ranks(*case).rank, whole.rank)
+    assert torch.equal(rank(*case), in_one_piece)
 
 
 def test_scores_are_left_as_they_were() -> None:
     case = random_case(0)
     before = case[0].clone()
-    filtered_ranks(*case)
+    rank(*case)
     assert torch.equal(case[0], before)
 
 
 def test_ranks_of_bfloat16_scores_are_exact_halves() -> None:
     scores = torch.zeros(1, 1002, dtype=torch.bfloat16)
     row = torch.tensor([0])
-    assert filtered_ranks(scores, row, row, NOTHING, NOTHING).rank.item() == 501.5
+    assert rank(scores, row, row, NOTHING, NOTHING).item() == 501.5

@@ -78,6 +78,13 @@ def test_a_stage_declares_exactly_the_parameter_sections_it_reads(stage: str) ->
     assert declared == read
 
 
+@pytest.mark.parametrize("section", ["image_features", "text_features"])
+def test_of_the_encoders_all_is_watched_but_who_computes(section: str) -> None:
+    keys = set(Params.model_fields[section].annotation.model_fields)
+    watched = {param.removeprefix(f"{section}.") for param in STAGES[section]["params"]}
+    assert watched == keys - {"ray_workers"}
+
+
 def test_every_parameter_section_is_read_by_some_stage() -> None:
     declared = {param.split(".")[0] for stage in STAGES.values() for param in stage["params"]}
     assert declared == set(Params.model_fields)

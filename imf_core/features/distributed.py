@@ -1,0 +1,168 @@
+"""Computes chunks of an extraction on Ray workers, on this machine or on a cluster.
+
+In: for each chunk a function that reads what is to be encoded. Out: the chunks' vectors, in the
+order in which they are finished. A chunk is read on the machine of this process and its content
+sent to a worker, so workers need see no file of this machine. Ray Data reads no further ahead
+than the workers can take, so a few chunks are in memory at a time, however many there are.
+
+Importing this module is cheap, as the tasks that read have to.
+"""
+
+import pickle
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from imf_core.errors import ClusterError, ImfError
+from imf_core.features.ray_cluster import Workers, connected, explained, require_ray, require_room
+
+Read = Callable[[], Sequence[Any]]
+Encode = Callable[[Sequence[Any]], np.ndarray]
+
+_READERS = 2  # tasks that read chunks at the same time; reading is much faster than encoding
+_NODE_LABEL = "ray.io/node-id"
+
+
+def compute_chunks(
+    reads: Mapping[int, Read],
+    load: Callable[[], Encode],
+    workers: Workers,
+    keep: Callable[[int, np.ndarray], object],
+) -> None:
+    """Encodes chunks on Ray workers.
+
+    A program that has connected itself to Ray keeps its connection; else Ray is started, or
+    joined, for the time of this call.
+
+    Args:
+        reads: What reads the content of each chunk, by the chunk's number; must be picklable.
+        load: Run once by each worker; returns what encodes the content of a chunk.
+        workers: How many, and where.
+        keep: Called here with the number and the vectors of each chunk that arrives.
+
+    Raises:
+        ConfigError: If Ray is not installed.
+        ClusterError: If the cluster cannot be reached, has no room for the workers or fails.
+        ImfError: Whatever reading, loading or encoding raised; so also for the other errors that
+            say something to a user (out of memory, a full disk).
+    """
+    ray = require_ray(workers.section)
+    with connected(ray, workers), explained(ray, workers):
+        require_room(ray, workers)
+        batches = _dataset(ray, reads, load, workers).iter_batches(
+            batch_size=None, prefetch_batches=0, batch_format="pyarrow"
+        )
+        label = f"{workers.section.replace('_', ' ')} on Ray"
+        with tqdm(total=len(reads), desc=label, unit="chunk", disable=None) as bar:
+            missing = set(reads)
+            for batch in batches:
+                for number, content in _rows(batch):
+                    keep(number, _unpack(content))
+                    missing.discard(number)
+                    bar.update()
+    if missing:
+        raise ClusterError(f"{workers.section}: Ray lost {len(missing)} chunks; run again")
+
+
+def _dataset(
+    ray: Any, reads: Mapping[int, Read], load: Callable[[], Encode], workers: Workers
+) -> Any:
+    """Plans the work: rows of number and packed vectors, one block of one row for each chunk."""
+    items = [{"number": number, "content": _pack(read)} for number, read in reads.items()]
+    here = {_NODE_LABEL: ray.get_runtime_context().get_node_id()}
+    resources = {"num_gpus": 1} if workers.device == "cuda" else {"num_cpus": workers.num_threads}
+    dataset = (
+        ray.data.from_items(items, override_num_blocks=len(items))
+        .map_batches(
+            _read,
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.TaskPoolStrategy(size=min(_READERS, len(items))),
+            num_cpus=0,  # also keeps Ray from merging this step with the next one
+            label_selector=here,
+        )
+        .map_batches(
+            _Worker,
+            fn_constructor_args=(_pack(load),),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=min(workers.number, len(items))),
+            **resources,
+        )
+    )
+    dataset.context.enable_progress_bars = False
+    dataset.context.print_on_execution_start = False
+    return dataset
+
+
+def _read(batch: pa.Table) -> pa.Table:
+    """Replaces what reads a chunk by what it reads; run on the machine of the driver."""
+    ((number, content),) = _rows(batch)
+    return _row(number, _attempt(partial(_call, content)))
+
+
+class _Worker:
+    """Replaces what is to be encoded by its vectors; one in each worker process."""
+
+    def __init__(self, load: bytes) -> None:
+        # Loaded with the first chunk, so that an error comes out as that chunk's.
+        self._load = load
+        self._encode: Encode | None = None
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        ((number, content),) = _rows(batch)
+        return _row(number, _attempt(partial(self._compute, content)))
+
+    def _compute(self, content: bytes) -> np.ndarray:
+        items = _unpack(content)
+        if self._encode is None:
+            self._encode = _call(self._load)
+        return self._encode(items)
+
+
+def _attempt(compute: Callable[[], object]) -> bytes:
+    """Packs a result, or the error in its place, which Ray would wrap in several of its own."""
+    try:
+        return _pack(compute())
+    except ImfError as error:
+        return _pack(error)
+    except ImportError as error:
+        return _pack(
+            ClusterError(
+                f"a Ray worker cannot import what it needs ({error}); install the packages of "
+                "this project on every machine of the cluster, in the same versions"
+            )
+        )
+    except (MemoryError, OSError, RuntimeError) as error:
+        error.add_note(f"In a Ray worker:\n{traceback.format_exc()}")
+        return _pack(error)
+
+
+def _call(content: bytes) -> Any:
+    """Calls the function that was packed."""
+    return _unpack(content)()
+
+
+def _pack(value: object) -> bytes:
+    return pickle.dumps(value)
+
+
+def _unpack(content: bytes) -> Any:
+    """Raises what was packed in place of a result."""
+    value = pickle.loads(content)
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+def _row(number: int, content: bytes) -> pa.Table:
+    return pa.table({"number": [number], "content": pa.array([content], pa.large_binary())})
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[int, bytes]]:
+    return zip(table["number"].to_pylist(), table["content"].to_pylist(), strict=True)

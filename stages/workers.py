@@ -1,0 +1,189 @@
+"""Does a stage's work in several processes of this machine, by torchrun.
+
+The stage launches its own module again, once for each process, and waits; there the module finds
+that torchrun has started it, joins the others and does its share. To whoever runs the stage it is
+one process: it tells of a failure once, ends with the status of the process that failed, and leaves
+none behind, whichever way it is ended.
+"""
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+
+from imf_core.errors import ConfigError, LostProcessError
+from imf_core.processes import ALONE, Processes
+
+LAUNCHER_VARIABLE = "IMF_LAUNCHER"
+"""The launcher's process id, which it sets for those that it starts."""
+
+PAUSE_SECONDS = 0.5
+"""Between two looks at whether the launcher is still there."""
+
+GRACE_SECONDS = 30.0
+"""A process that fails after another one waits so long to be ended before it tells as well."""
+
+LONGEST_WAIT = timedelta(days=7)
+"""For another process, which may validate meanwhile; one that has ended is noticed at once."""
+
+
+def run_in_processes(
+    section: Literal["train", "evaluate"],
+    count: int,
+    device: torch.device,
+    work: Callable[[Processes], None],
+) -> None:
+    """Runs a stage's work in as many processes as its parameters say.
+
+    Args:
+        section: The stage and its section of the parameters.
+        count: `processes` in that section.
+        device: Where they compute: on a CPU, whose threads they share, or each on its own GPU.
+        work: Called in every process, once they are joined.
+
+    Raises:
+        ConfigError: If so many cannot be run here.
+        SystemExit: If a process has failed, with its status.
+    """
+    if dist.is_available() and dist.is_torchelastic_launched():
+        with _joined(section, count, device) as processes:
+            work(processes)
+    elif count == 1:
+        work(ALONE)
+    else:
+        _check(section, count, device)
+        _launch(f"stages.{section}", count)
+
+
+def _check(section: str, count: int, device: torch.device) -> None:
+    """Refuses more processes than can be run."""
+    if not dist.is_available():
+        raise ConfigError(
+            f"params.yaml: {section}.processes is {count}, but this build of torch has no "
+            "torch.distributed; set it to 1"
+        )
+    if device.type == "cuda" and count > torch.cuda.device_count():
+        raise ConfigError(
+            f"params.yaml: {section}.processes is {count}, but each takes a GPU of its own and "
+            f"there are {torch.cuda.device_count()}; lower it, or set {section}.device: cpu"
+        )
+
+
+def _launch(module: str, count: int) -> None:
+    """Runs a module in `count` processes and waits for them."""
+    # Not at the top: torch may be built without them.
+    from torch.distributed.elastic.multiprocessing import (  # noqa: PLC0415
+        DefaultLogsSpecs,
+        SignalException,
+    )
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
+
+    reports = logging.getLogger("torch.distributed.elastic")
+    reports.addHandler(logging.NullHandler())
+    reports.propagate = False  # the process that failed has told what there is to tell
+    os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
+    with tempfile.TemporaryDirectory(prefix="imf-") as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id=module,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            signals_to_handle="SIGTERM,SIGHUP,SIGQUIT",  # Python itself handles SIGINT
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        ended_by: int = 0
+        try:
+            elastic_launch(config, sys.executable)("-m", module)
+        except ChildFailedError as error:
+            _end_as([failure.exitcode for failure in error.failures.values()])
+        except SignalException as error:
+            ended_by = error.sigval
+    if ended_by:  # as one process would
+        signal.signal(ended_by, signal.SIG_DFL)
+        os.kill(os.getpid(), ended_by)
+
+
+def _end_as(statuses: list[int]) -> None:
+    """Ends the launcher with the status of the process that failed.
+
+    The others are among `statuses`, too: torchrun has ended them by SIGTERM.
+    """
+    failed = max(statuses)
+    if failed > 0:
+        sys.exit(failed)
+    name = signal.Signals(-failed).name
+    print(
+        f"error: one of the stage's processes was ended by {name}; if that was for lack of memory, "
+        "lower the number of processes in params.yaml",
+        file=sys.stderr,
+    )
+    sys.exit(1)
+
+
+@contextmanager
+def _joined(section: str, count: int, device: torch.device) -> Iterator[Processes]:
+    """Joins the other processes for as long as the work takes."""
+    from torch.distributed.rendezvous import rendezvous  # noqa: PLC0415 (as in `_launch`)
+
+    _end_with_launcher()
+    store, rank, found = next(rendezvous("env://"))
+    try:
+        _expect(count, found, section)
+        _take_place(device)
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(
+            backend, timeout=LONGEST_WAIT, store=store, rank=rank, world_size=found
+        )
+        sys.excepthook = sys.__excepthook__  # torch's puts the rank before every line
+        yield Processes(rank, found)
+    except Exception as error:
+        # One error in one process soon is one in all. The first tells; the launcher ends the rest.
+        if isinstance(error, LostProcessError) or store.add("failures", 1) > 1:
+            time.sleep(GRACE_SECONDS)
+        raise
+    dist.destroy_process_group()
+
+
+def _expect(count: int, found: int, section: str) -> None:
+    """Refuses another number of processes than the parameters say, which torchrun may start."""
+    if found != count:
+        raise ConfigError(
+            f"params.yaml: {section}.processes is {count}, but torchrun has started {found}; set "
+            f"it to {found}"
+        )
+
+
+def _take_place(device: torch.device) -> None:
+    """Takes this process's GPU or its part of the CPU's threads."""
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    else:
+        number_here = int(os.environ["LOCAL_WORLD_SIZE"])
+        torch.set_num_threads(max(1, torch.get_num_threads() // number_here))
+
+
+def _end_with_launcher() -> None:
+    """Starts to watch for the launcher's end, which may be its kill, to end at once then."""
+    launcher = int(os.environ.get(LAUNCHER_VARIABLE, os.getppid()))
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(PAUSE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
