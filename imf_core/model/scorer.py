@@ -160,13 +160,14 @@ def _shard(num_entities: int, processes: Processes) -> Shard:
 
 
 def _embed(model: IMF, rows: range) -> dict[str, Tensor]:
-    """Embeds neighbouring entities block by block, into tables that are made once."""
+    """Embeds neighbouring entities, if any, block by block, into tables that are made once."""
     device = next(model.parameters()).device
     tables: dict[str, Tensor] = {}
+    first = 0
     for ids in torch.arange(rows.start, rows.stop, device=device).split(ENTITIES_PER_BLOCK):
-        first = int(ids[0]) - rows.start
         for name, vectors in model.embed_entities(ids).items():
             if name not in tables:
                 tables[name] = vectors.new_empty(len(rows), vectors.shape[1])
             tables[name][first : first + len(ids)] = vectors
+        first += len(ids)
     return tables
