@@ -1,4 +1,11 @@
-"""Synthetic graphs of a given size: facts drawn with the skew of real ones, random features."""
+"""Synthetic graphs of a given size: facts drawn with the skew of real ones, random features.
+
+At DB15K's size (`make_db15k_like`) a graph is, in what makes work, close to DB15K (in brackets; the
+split of MyGO): 75,386 distinct queries with inverses (75,105), of which a batch of 256 asks 105
+distinct relations (105) and one of 1,024 asks 203 (200); a query has up to 4,051 answers (6,777).
+"""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -6,58 +13,99 @@ from torch import Tensor
 from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 
-FEATURE_DIM = 384
+RELATION_SKEW = 0.53
+"""A relation is drawn with weight exp(-RELATION_SKEW * sqrt(its place))."""
+
+HEAD_SKEW, TAIL_SKEW = 1.5, 4.0
+"""Within its pool an entity is drawn as uniform ** skew: one is even, more is steeper."""
+
+REPEATED = 1.3
+"""Facts drawn for each that is kept: repeated ones are dropped."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A graph and the features of its entities, by modality."""
+
+    graph: Graph
+    tables: dict[str, FeatureTable]
+
+
+def make_db15k_like() -> World:
+    """Makes a world of DB15K's size, with features of 384 numbers for images and texts."""
+    graph = make_graph(12_842, 279, num_facts=79_222, num_held_out=9_902)
+    return World(graph, make_tables(12_842, {"image": (384, 0.9), "text": (384, 1.0)}))
+
+
+def make_atlas_like() -> World:
+    """Makes a world of the size of `atlas`, with the features that `params.yaml` gives it."""
+    graph = make_graph(1_132, 20, num_facts=4_138, num_held_out=517)
+    return World(graph, make_tables(1_132, {"image": (48, 183 / 1_132), "text": (256, 1.0)}))
 
 
 def make_graph(num_entities: int, num_relations: int, num_facts: int, num_held_out: int) -> Graph:
     """Makes a graph with a few popular and many rare entities and relations.
 
+    Every relation draws its heads and its tails from pools of its own, some of them wide and some
+    narrow. The most frequent one leads from any entity to a thousandth of them, as a class or a
+    country does: its tails have thousands of heads.
+
     Args:
         num_entities: E.
         num_relations: R.
-        num_facts: Facts of train, about so many: repeated ones are dropped.
+        num_facts: Distinct facts of train; fewer where the pools hold no more.
         num_held_out: Facts of valid and of test, each.
 
     Returns:
         A graph without names; the same one for the same arguments.
     """
     generator = torch.Generator().manual_seed(0)
-
-    def draw(count: int, size: int, skew: float) -> Tensor:
-        return (torch.rand(count, generator=generator) ** skew * size).long()
-
     total = num_facts + 2 * num_held_out
-    triples = torch.stack(
-        [
-            draw(total, num_entities, 2.0),
-            draw(total, num_relations, 3.0),
-            draw(total, num_entities, 2.0),
-        ],
-        dim=1,
-    )
-    triples = torch.unique(triples, dim=0)
-    triples = triples[torch.randperm(len(triples), generator=generator)]
-    valid, test, train = triples.split(
-        [num_held_out, num_held_out, len(triples) - 2 * num_held_out]
-    )
-    entities = [str(number) for number in range(num_entities)]
-    relations = [str(number) for number in range(num_relations)]
+    drawn = int(REPEATED * total)
+    weights = torch.exp(-RELATION_SKEW * torch.arange(num_relations).sqrt())
+    relations = torch.multinomial(weights, drawn, replacement=True, generator=generator)
+
+    def draw(widths: Tensor, skew: float) -> Tensor:
+        starts = (torch.rand(num_relations, generator=generator) * num_entities).long()
+        within = torch.rand(drawn, generator=generator).double() ** skew * widths[relations]
+        return (starts[relations] + within.long()) % num_entities
+
+    head_pools = 10 ** (-1.2 * torch.rand(num_relations, generator=generator))
+    tail_pools = 10 ** (-0.3 - 2.5 * torch.rand(num_relations, generator=generator))
+    head_pools[0], tail_pools[0] = 1.0, 1e-3
+    heads = draw((head_pools * num_entities).ceil(), HEAD_SKEW)
+    tails = draw((tail_pools * num_entities).ceil(), TAIL_SKEW)
+    key = torch.unique((relations * num_entities + heads) * num_entities + tails)
+    key = key[torch.randperm(len(key), generator=generator)[:total]]
+    # Ids say nothing: in a real graph the members of a pool do not stand side by side.
+    ids = torch.randperm(num_entities, generator=generator)
+    head, relation, tail = key // num_entities % num_entities, key // num_entities**2, key
+    triples = torch.stack([ids[head], relation, ids[tail % num_entities]], dim=1)
+    valid, test, train = triples.split([num_held_out, num_held_out, len(key) - 2 * num_held_out])
+    entity_labels = [str(number) for number in range(num_entities)]
+    relation_labels = [str(number) for number in range(num_relations)]
     return Graph(
-        entity_labels=entities,
-        entity_names=entities,
+        entity_labels=entity_labels,
+        entity_names=entity_labels,
         entity_descriptions=[""] * num_entities,
-        relation_labels=relations,
-        relation_names=relations,
+        relation_labels=relation_labels,
+        relation_names=relation_labels,
         triples={"train": train, "valid": valid, "test": test},
     )
 
 
-def make_tables(num_entities: int) -> dict[str, FeatureTable]:
-    """Makes an image vector for most entities and a text vector for all."""
+def make_tables(num_entities: int, sizes: dict[str, tuple[int, float]]) -> dict[str, FeatureTable]:
+    """Makes random features.
+
+    Args:
+        num_entities: E.
+        sizes: By modality, the size of a vector and the share of the entities that have one.
+    """
     generator = torch.Generator().manual_seed(1)
     tables = {}
-    for modality, share in (("image", 0.9), ("text", 1.0)):
-        present = torch.rand(num_entities, generator=generator) < share
-        vectors = torch.randn(num_entities, FEATURE_DIM, generator=generator)
-        tables[modality] = FeatureTable(vectors * present[:, None], present, {"model": "random"})
+    for modality, (dim, share) in sizes.items():
+        is_present = torch.rand(num_entities, generator=generator) < share
+        vectors = torch.randn(num_entities, dim, generator=generator)
+        vectors *= is_present[:, None]
+        tables[modality] = FeatureTable(vectors, is_present, {"model": "random"})
     return tables

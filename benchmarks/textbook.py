@@ -2,22 +2,25 @@
 
 It works on the parameters of the library's own model, so that both compute the same: a matrix per
 row of the batch, a dense label for every (query, entity), the cross entropy of sigmoids, one term
-of the fusion after the other; and in evaluation one fact after the other. A test holds that loss,
-gradients and ranks are equal in float64.
+of the fusion after the other; and in evaluation every embedding anew for every batch, and a sort to
+find a rank. A test holds that loss, gradients and ranks are equal in float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
+from imf_core.model.dropout import Dropout
+from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
 from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
 from imf_core.model.imf import FUSED, IMF
 
-Facts = set[tuple[int, int, int]]
-"""(entity, relation with inverses, answer)."""
+Known = Mapping[tuple[int, int], list[int]]
+"""The known answers of a query (entity, relation with inverses)."""
 
 
 def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
@@ -45,35 +48,45 @@ def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) ->
     return total
 
 
+def make_labels(answers: Sequence[Sequence[int]], num_entities: int) -> Tensor:
+    """Makes a dense label for every (query, entity), shape: (B, E), from each query's answers."""
+    labels = torch.zeros(len(answers), num_entities)
+    for row, entities in enumerate(answers):
+        labels[row, entities] = 1.0
+    return labels
+
+
 @torch.no_grad()
-def rank(model: IMF, facts: Tensor, known: Facts) -> list[float]:
-    """Ranks the answer of each fact, one after the other, by the fused decision.
+def rank(model: IMF, facts: Tensor, known: Known, batch_size: int) -> list[int]:
+    """Ranks the answer of each fact by the fused decision, as evaluation loops commonly do.
+
+    A batch is scored as a whole, its other known answers are struck out row by row, all scores are
+    sorted, and a row's rank is where its answer stands. Of answers with equal scores one is first.
 
     Args:
         model: In evaluation mode.
         facts: (entity, relation with inverses, answer), shape: (N, 3), dtype: long.
-        known: All known facts, inverses included.
+        known: All known answers, those asked for among them.
+        batch_size: Facts scored at once.
 
     Returns:
-        Realistic filtered ranks.
+        Filtered ranks.
     """
     ranks = []
-    for head, relation, tail in facts.tolist():
-        scores = _decide(model, head, relation)
-        others = [
-            entity
-            for entity in range(model.num_entities)
-            if entity != tail and (head, relation, entity) not in known
-        ]
-        greater = (scores[others] > scores[tail]).sum().item()
-        equal = (scores[others] == scores[tail]).sum().item()
-        ranks.append(1 + greater + equal / 2)
+    for batch in facts.split(batch_size):
+        scores = _decide(model, batch[:, 0], batch[:, 1])
+        for row, (entity, relation, answer) in enumerate(batch.tolist()):
+            target = scores[row, answer].item()
+            scores[row, known[entity, relation]] = -torch.inf
+            scores[row, answer] = target
+        order = scores.sort(dim=1, descending=True).indices.numpy()
+        for line, answer in zip(order, batch[:, 2].tolist(), strict=True):
+            ranks.append(int(np.where(line == answer)[0][0]) + 1)
     return ranks
 
 
-def _decide(model: IMF, head: int, relation: int) -> Tensor:
-    """Scores every entity as the answer of one query, shape: (E,)."""
-    heads, relations = torch.tensor([head]), torch.tensor([relation])
+def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
+    """Scores every entity as the answer of each query, shape: (B,), (B,) -> (B, E)."""
     entities, tables = _embed_entities(model), _embed_relations(model)
     log_probs, takes_part = [], []
     for name in model.head_names:
@@ -82,8 +95,8 @@ def _decide(model: IMF, head: int, relation: int) -> Tensor:
         log_probs.append(torch.where(present[:, None], scores.log_softmax(dim=1), 0.0))
         takes_part.append(present)
     pooled = model.decision(torch.stack(log_probs, 1), relations, torch.stack(takes_part, 1))
-    scores: Tensor = pooled.log_softmax(dim=1)
-    return scores.squeeze(0)
+    decided: Tensor = pooled.log_softmax(dim=1)
+    return decided
 
 
 def _score(
@@ -92,9 +105,14 @@ def _score(
     """Scores by one head, through a matrix of each row's own, shape: (B, E)."""
     scorer = model.scorer(name)
     matrices = _matrices(scorer.context, table[relations])
-    rows = scorer.dropout(entities[heads]).unsqueeze(1)
-    queries: Tensor = scorer.dropout(torch.bmm(rows, matrices).squeeze(1))
+    rows = _drop(entities[heads], scorer.dropout).unsqueeze(1)
+    queries = _drop(torch.bmm(rows, matrices).squeeze(1), scorer.dropout)
     return queries @ entities.T
+
+
+def _drop(values: Tensor, dropout: Dropout) -> Tensor:
+    """Takes torch's own dropout in place of the library's."""
+    return F.dropout(values, dropout.p, dropout.training)
 
 
 def _matrices(context: Context, relations: Tensor) -> Tensor:
@@ -109,14 +127,23 @@ def _matrices(context: Context, relations: Tensor) -> Tensor:
 
 
 def _embed_entities(model: IMF) -> dict[str, Tensor]:
-    everything = torch.arange(model.num_entities)
-    embeddings: dict[str, Tensor] = {
-        name: encoder(everything) for name, encoder in model.encoders.items()
-    }
+    embeddings = {name: _encode(encoder) for name, encoder in model.encoders.items()}
     if FUSED in model.head_names:
         masks = [model.is_present(name) for name in model.encoders]
         embeddings[FUSED] = _fuse(model.entity_fusion, list(embeddings.values()), masks)
     return embeddings
+
+
+def _encode(encoder: nn.Module) -> Tensor:
+    """Encodes every entity in one modality, shape: (E, D)."""
+    if isinstance(encoder, StructuralEncoder):
+        return encoder.table.weight
+    assert isinstance(encoder, FeatureEncoder)
+    first, activation, dropout, last = encoder.perceptron
+    assert isinstance(dropout, Dropout)
+    inputs = _drop(encoder.features, encoder.dropout)
+    encoded = encoder.linear(inputs) + last(_drop(activation(first(inputs)), dropout))
+    return torch.where(encoder.is_present[:, None], encoded, encoder.absent(encoder.absent_row))
 
 
 def _embed_relations(model: IMF) -> dict[str, Tensor]:
@@ -132,7 +159,7 @@ def _fuse(
     fusion: LowRankBilinearFusion, embeddings: Sequence[Tensor], masks: Sequence[Tensor]
 ) -> Tensor:
     """Sums the fusion's terms one after the other, shape: (N, D) each -> (N, dim)."""
-    inputs = [fusion.dropout(each) for each in embeddings]
+    inputs = [_drop(each, fusion.dropout) for each in embeddings]
     total = torch.zeros(len(inputs[0]), fusion.dim, dtype=inputs[0].dtype)
     for term in range(fusion.num_led):
         layers = [_term(projection, term, fusion.dim) for projection in fusion.projections]
@@ -146,7 +173,8 @@ def _fuse(
         layers = [_term(core, term, NARROW_DIM) for core in fusion.cores]
         sums = sums + _multiply(layers, reduced, masks)
     counts = fusion.has_leader(masks)[:, None]
-    return total + fusion.lift(sums * counts / fusion.num_narrow**0.5)
+    lifted: Tensor = fusion.lift(sums * counts / fusion.num_narrow**0.5)
+    return total + lifted
 
 
 def _term(layer: nn.Module, term: int, dim: int) -> tuple[Tensor, Tensor]:

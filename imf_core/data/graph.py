@@ -15,11 +15,10 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from imf_core.artifacts import read_parquet, read_parquet_metadata, write_parquet
-from imf_core.errors import DataError
+from imf_core.artifacts import read_parquet, write_parquet
+from imf_core.data.fingerprint import FINGERPRINT_KEY, labels_fingerprint, require_fingerprint
 
 SPLITS = ("train", "valid", "test")
-FINGERPRINT_KEY = "graph_fingerprint"
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,6 @@ class Graph:
             digest.update(b"%d\n" % len(self.triples[split]))
             digest.update(self.triples[split].numpy().tobytes())
         return digest.hexdigest()
-
-
-def labels_fingerprint(entity_labels: list[str], relation_labels: list[str]) -> str:
-    """Hashes the labels that give ids their meaning."""
-    digest = hashlib.sha256()
-    for labels in (entity_labels, relation_labels):
-        digest.update(b"%d\n" % len(labels))
-        digest.update("".join(f"{label}\n" for label in labels).encode("utf-8"))
-    return digest.hexdigest()
 
 
 def save_graph(graph: Graph, folder: Path) -> None:
@@ -129,17 +119,3 @@ def load_graph(folder: Path) -> Graph:
     for name in ("entities", "relations", "triples"):
         require_fingerprint(folder / f"{name}.parquet", graph.fingerprint)
     return graph
-
-
-def require_fingerprint(path: Path, fingerprint: str) -> None:
-    """Checks that a Parquet file was made from the graph with this fingerprint.
-
-    Raises:
-        DataError: If it was made from another graph.
-    """
-    found = read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
-    if found != fingerprint:
-        raise DataError(
-            f"{path} belongs to another graph (fingerprint {found[:12]}, expected "
-            f"{fingerprint[:12]}); run `dvc repro` to make it from this one"
-        )

@@ -4,14 +4,15 @@ A Parquet file beside the graph with one row per image in the order of the sourc
 source is a URL, or a path relative to the raw folder.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from imf_core.artifacts import write_parquet
+from imf_core.data.fingerprint import FINGERPRINT_KEY
 from imf_core.data.folder import IMAGE_INDEX, read_image_index
-from imf_core.data.graph import FINGERPRINT_KEY, Graph
 
 FILE_NAME = "image_sources.parquet"
 SCHEMA = pa.schema([("entity_id", pa.int64()), ("source", pa.string())])
@@ -45,14 +46,20 @@ class ImageIndexFaults:
     blank: int
 
 
-def read_image_sources(raw: Path, graph: Graph) -> tuple[ImageSources, ImageIndexFaults]:
-    """Reads the image index of a raw folder, if it has one, against the entities of `graph`.
+def read_image_sources(
+    raw: Path, entity_labels: Sequence[str]
+) -> tuple[ImageSources, ImageIndexFaults]:
+    """Reads the image index of a raw folder, if it has one, against the labels of a graph.
+
+    Args:
+        raw: The folder.
+        entity_labels: The position is the entity id.
 
     Raises:
         DataError: If the index is malformed.
     """
     lines, blank = read_image_index(raw / IMAGE_INDEX)
-    ids = {label: position for position, label in enumerate(graph.entity_labels)}
+    ids = {label: position for position, label in enumerate(entity_labels)}
     known = [(ids[line.entity_label], line.source) for line in lines if line.entity_label in ids]
     distinct = list(dict.fromkeys(known))
     faults = ImageIndexFaults(len(lines) - len(known), len(known) - len(distinct), blank)

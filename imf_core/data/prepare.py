@@ -82,7 +82,7 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         relation_names=_or_labels(relation_names.texts, source.relation_labels),
         triples={split: torch.from_numpy(splits.facts[split].copy()) for split in SPLITS},
     )
-    images, image_faults = read_image_sources(raw, graph)
+    images, image_faults = read_image_sources(raw, graph.entity_labels)
     summary = summarise(
         dataset_name,
         source,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imf_core.artifacts import count_parquet_rows, read_parquet, read_parquet_metadata
-from imf_core.data.graph import FINGERPRINT_KEY, require_fingerprint
+from imf_core.data.fingerprint import FINGERPRINT_KEY, require_fingerprint
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imf_core.artifacts import read_parquet
-from imf_core.data.graph import require_fingerprint
+from imf_core.data.fingerprint import require_fingerprint
 from imf_core.errors import DataError
 from imf_core.web.urls import WEB_PATTERN
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from imf_core.artifacts import RowWriter, parquet_rows
 from imf_core.config import ImagesParams
-from imf_core.data.graph import FINGERPRINT_KEY
+from imf_core.data.fingerprint import FINGERPRINT_KEY
 from imf_core.features.entities import read_num_entities
 from imf_core.features.entity_pictures import SOURCE_STATUSES, EntityPictures
 from imf_core.features.image_fetching import ImageFetcher

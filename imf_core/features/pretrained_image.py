@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 from transformers import (
@@ -63,12 +64,15 @@ class ImageEncoder:
         processor: Resizes, crops and normalises pictures.
         model: In evaluation mode, on its device.
         output: The field of the model's output that is the picture's vector.
+        levels: What the processor makes of each level of each colour, on the model's device,
+            shape: (3, 256), dtype: the model's.
     """
 
     source: ModelSource
     processor: Any
     model: Any
     output: str
+    levels: Tensor
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -76,15 +80,33 @@ class ImageEncoder:
         return {**self.source.provenance(), "processor": type(self.processor).__name__}
 
     def preprocess(self, images: Sequence[bytes]) -> Tensor:
-        """Decodes one batch; shape: (B, 3, height, width), dtype: float32."""
+        """Decodes, resizes and crops one batch; shape: (B, 3, height, width), dtype: uint8."""
         pictures = [open_rgb(content) for content in images]
-        pixels: Tensor = self.processor(pictures, return_tensors="pt")["pixel_values"]
+        pixels: Tensor = self.processor(
+            pictures, do_rescale=False, do_normalize=False, return_tensors="pt"
+        )["pixel_values"]
         return pixels
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Turns levels into the model's input: the very numbers of the processor, looked up.
+
+        Args:
+            pixels: shape: (B, 3, height, width), dtype: uint8.
+
+        Returns:
+            Of the same shape, on the model's device, dtype: the model's.
+        """
+        pixels = pixels.to(self.levels.device)
+        colours = [
+            each.index_select(0, pixels[:, colour].flatten().int()).view_as(pixels[:, colour])
+            for colour, each in enumerate(self.levels)
+        ]
+        return torch.stack(colours, dim=1)
 
     def embed(self, pixels: Tensor) -> np.ndarray:
         """Encodes one batch; shape: (B, F), dtype: float32, rows of length one."""
         with torch.inference_mode():
-            outputs = self.model(pixel_values=pixels.to(self.model.device, self.model.dtype))
+            outputs = self.model(pixel_values=self.normalise(pixels))
         return unit_rows(outputs[self.output], self.source)
 
 
@@ -117,7 +139,8 @@ def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> Imag
             output_loading_info=True,
         )
     require_weights(source, info["missing_keys"])
-    return ImageEncoder(source, processor, model.to(device).eval(), output)
+    levels = read_levels(processor).to(device, model.dtype)
+    return ImageEncoder(source, processor, model.to(device).eval(), output, levels)
 
 
 def image_chunks(
@@ -171,6 +194,20 @@ def load_chunk_encoder(
 ) -> Callable[[Sequence[bytes]], np.ndarray]:
     """Loads the model and returns what encodes one chunk, for a worker."""
     return partial(_encode_chunk, load_image_encoder(source, params), batch_size=params.batch_size)
+
+
+def read_levels(processor: Any) -> Tensor:
+    """Asks the processor what it makes of each level; shape: (3, 256), dtype: float32.
+
+    Rescaling and normalising take it longer than all the rest of its work, and it does them for
+    each pixel although there are but 256 levels.
+    """
+    every_level = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    picture = Image.fromarray(every_level).convert("RGB")
+    made: Tensor = processor([picture], do_resize=False, do_center_crop=False, return_tensors="pt")[
+        "pixel_values"
+    ]
+    return made[0].reshape(3, 256)
 
 
 def _slices(items: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:

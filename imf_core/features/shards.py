@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from imf_core.artifacts import read_parquet, rows_to_table, write_parquet
-from imf_core.data.graph import require_fingerprint
+from imf_core.data.fingerprint import require_fingerprint
 from imf_core.errors import DataError
 
 MANIFEST = "manifest.parquet"

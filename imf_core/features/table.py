@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from imf_core.artifacts import read_parquet, read_parquet_metadata, write_parquet
-from imf_core.data.graph import FINGERPRINT_KEY, require_fingerprint
+from imf_core.data.fingerprint import FINGERPRINT_KEY, require_fingerprint
 from imf_core.errors import DataError
 
 

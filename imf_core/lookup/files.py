@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from imf_core.artifacts import RowWriter, parquet_rows, read_parquet_metadata
 from imf_core.data import image_sources
-from imf_core.data.graph import FINGERPRINT_KEY
+from imf_core.data.fingerprint import FINGERPRINT_KEY
 from imf_core.lookup.findings import Finding, Image
 from imf_core.lookup.identifiers import Identifier
 

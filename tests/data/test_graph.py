@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from imf_core.artifacts import file_sha256
-from imf_core.data.graph import SPLITS, Graph, load_graph, require_fingerprint, save_graph
+from imf_core.data.fingerprint import require_fingerprint
+from imf_core.data.graph import SPLITS, Graph, load_graph, save_graph
 from imf_core.errors import DataError
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from imf_core.artifacts import write_parquet
 from imf_core.config import FetchParams, ImageFeaturesParams, ImagesParams, TextFeaturesParams
-from imf_core.data.graph import FINGERPRINT_KEY, SPLITS, Graph, save_graph
+from imf_core.data.fingerprint import FINGERPRINT_KEY
+from imf_core.data.graph import SPLITS, Graph, save_graph
 from imf_core.features.image_fetching import ImageFetcher
 from imf_core.features.images_to_shards import ImageSummary, write_image_shards
 from imf_core.web.store import WebStore

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +7,18 @@ import pytest
 import torch
 from feature_inputs import Workspace, image_features_params, picture
 from safetensors.torch import load_file, save_file
-from transformers import SiglipImageProcessorPil, SiglipVisionConfig, SiglipVisionModel
+from transformers import (
+    CLIPImageProcessorPil,
+    SiglipImageProcessorPil,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 
 from imf_core.errors import ConfigError, DataError, ModelUnavailableError
 from imf_core.features import pretrained_image
 from imf_core.features.images_to_vectors import write_image_features
 from imf_core.features.table import FeatureTable, load_features
+from imf_core.media.images import open_rgb
 
 MakeWorkspace = Callable[..., Workspace]
 
@@ -47,6 +54,24 @@ def test_an_entity_gets_the_mean_of_its_unit_vectors(
     assert np.allclose(np.linalg.norm(single, axis=1), 1, atol=1e-6)
     assert np.allclose(both.vectors[0], single[0], atol=1e-5)
     assert np.allclose(both.vectors[1], single[1:].mean(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"do_normalize": False}, {"size": {"shortest_edge": 12}}],
+    ids=["CLIP's", "without means", "smaller than its crop"],
+)
+def test_the_model_gets_the_very_numbers_of_the_processor(
+    clip_folder: Path, changes: dict[str, object]
+) -> None:
+    source = pretrained_image.ModelSource("image_features", str(clip_folder), None, "builtin")
+    encoder = pretrained_image.load_image_encoder(source, image_features_params())
+    processor = CLIPImageProcessorPil.from_pretrained(clip_folder, **changes)
+    encoder = replace(encoder, processor=processor, levels=pretrained_image.read_levels(processor))
+    contents = [picture(seed, size) for seed, size in enumerate([(24, 16), (16, 40), (9, 9)])]
+    expected = processor([open_rgb(each) for each in contents], return_tensors="pt")
+    found = encoder.normalise(encoder.preprocess(contents))
+    assert torch.equal(found, expected["pixel_values"])
 
 
 def test_entities_without_a_picture_have_zeros(workspace: MakeWorkspace, clip_folder: Path) -> None:

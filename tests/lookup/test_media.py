@@ -9,7 +9,8 @@ from wikimedia import Wikimedia, entity, statement
 
 from imf_core.artifacts import file_sha256, read_parquet, read_parquet_metadata
 from imf_core.config import MediaParams
-from imf_core.data.graph import FINGERPRINT_KEY, SPLITS, Graph, save_graph
+from imf_core.data.fingerprint import FINGERPRINT_KEY
+from imf_core.data.graph import SPLITS, Graph, save_graph
 from imf_core.data.image_sources import SCHEMA, ImageSources, save_image_sources
 from imf_core.errors import ConfigError
 from imf_core.lookup import media

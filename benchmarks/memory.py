@@ -1,0 +1,60 @@
+"""Peak memory of one contestant, alone in a process of its own.
+
+`python -m benchmarks.memory PART CONTESTANT` prints the bytes. Memory is read as Linux tells it in
+`/proc`: the peak of `getrusage` is of no use, since a process starts with that of its parent.
+"""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.recipes import ROOT
+
+RUNS = 2
+"""How often the work is done: optimisers make their state in the first step."""
+
+
+def measure_peak_bytes(part: str, contestant: str) -> int:
+    """Measures a contestant in a process of its own.
+
+    Args:
+        part: A module of `benchmarks.parts` with `make_world()` and `CONTESTANTS`.
+        contestant: A key of `CONTESTANTS`.
+
+    Returns:
+        Peak of the resident memory beyond what imports and inputs (graph and features) take: the
+        model, its optimisers' state and what the work needs.
+    """
+    command = [sys.executable, "-m", "benchmarks.memory", part, contestant]
+    printed = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return int(printed.stdout.split()[-1])
+
+
+def reset_peak() -> None:
+    """Makes the peak start from what is held now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_bytes() -> int:
+    """Returns the largest resident memory of this process since `reset_peak`."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kibibytes) * 1024
+
+
+def main() -> None:
+    """Runs the contestant and prints its peak."""
+    part, contestant = sys.argv[1:]
+    module = import_module(f"benchmarks.parts.{part}")
+    world = module.make_world()
+    reset_peak()
+    before = peak_bytes()
+    work = module.CONTESTANTS[contestant](world).work
+    for _ in range(RUNS):
+        work()
+    print(peak_bytes() - before)
+
+
+if __name__ == "__main__":
+    main()

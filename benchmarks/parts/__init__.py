@@ -1,0 +1,1 @@
+"""The parts: modules with `measure(threads: int) -> list[Row]`."""

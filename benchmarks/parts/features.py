@@ -1,0 +1,90 @@
+"""Features: extraction by pretrained encoders against the bare forward passes of their models.
+
+The works are those of the stages: decode, preprocess or tokenise, forward, scale, keep the chunk.
+The models are of CLIP B/32's and BERT-base's shape, with random weights.
+"""
+
+import itertools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.encoders import BERT_BASE, CLIP_B32, make_image_encoder, make_text_encoder
+from benchmarks.forward import record_inputs, run_forward
+from benchmarks.pictures import make_sources, reencode, write_shard
+from benchmarks.row import Row
+from benchmarks.texts import make_texts
+from benchmarks.timing import time_side_by_side
+from imf_core.config import Params, load_params
+from imf_core.features.pretrained_image import encode_images
+from imf_core.features.pretrained_text import encode_texts
+from imf_core.features.resume import ChunkStore
+
+PART = "features"
+ROUNDS = 3
+NUM_PICTURES, PICTURES_AT_ONCE = 64, 16
+NUM_TEXTS, TEXTS_AT_ONCE = 96, 32
+
+Extract = Callable[[ChunkStore], object]
+
+
+def measure(threads: int) -> list[Row]:
+    """Measures both kinds of encoder, on a GPU where there is one."""
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        return [
+            *_measure_images(params, Path(folder), threads),
+            *_measure_texts(params, Path(folder), threads),
+        ]
+
+
+def _measure_images(params: Params, folder: Path, threads: int) -> list[Row]:
+    encoder = make_image_encoder(CLIP_B32, params.image_features, folder / "clip")
+    shard = write_shard([reencode(source) for source in make_sources(NUM_PICTURES)], folder)
+
+    def extract(chunks: ChunkStore) -> object:
+        return encode_images(encoder, [shard], NUM_PICTURES, PICTURES_AT_ONCE, chunks)
+
+    return _compare("image", encoder.model, extract, NUM_PICTURES, folder / "image", threads)
+
+
+def _measure_texts(params: Params, folder: Path, threads: int) -> list[Row]:
+    encoder = make_text_encoder(BERT_BASE, params.text_features, folder / "bert")
+    texts = make_texts(NUM_TEXTS)
+
+    def extract(chunks: ChunkStore) -> object:
+        return encode_texts(encoder, texts, TEXTS_AT_ONCE, chunks)
+
+    return _compare("text", encoder.model, extract, NUM_TEXTS, folder / "text", threads)
+
+
+def _compare(
+    noun: str, model: Any, extract: Extract, count: int, folder: Path, threads: int
+) -> list[Row]:
+    """Times an extraction that keeps its chunks in a new folder against its forward passes."""
+    numbers = itertools.count()
+
+    def extract_anew() -> object:
+        return extract(ChunkStore(folder, {"run": str(next(numbers))}))
+
+    inputs = record_inputs(model, extract_anew)
+    works = {"extraction": extract_anew, "forward": lambda: run_forward(model, inputs)}
+    seconds = time_side_by_side(works, ROUNDS, threads)
+    share = 100 * seconds["forward"] / seconds["extraction"]
+    return [
+        Row(
+            PART,
+            f"{noun} extraction, share of the bare forward rate",
+            share,
+            "%",
+            "higher",
+            "at least 90 %",
+            True,
+            "decode or tokenise, forward and keep, against the model alone on the same batches",
+        ),
+        *(
+            Row(PART, f"{noun} {name}", count / taken, f"{noun}s/s", "higher", None, False)
+            for name, taken in seconds.items()
+        ),
+    ]

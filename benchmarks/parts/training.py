@@ -1,0 +1,169 @@
+"""Training: a step of each model against textbook, bare matrix products and PyKEEN's TuckER.
+
+On a graph of DB15K's shape; and what a high `fusion.rank` costs, on one of the shape of `atlas`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from benchmarks.contestant import Contestant, time_per_item
+from benchmarks.floor import Asked, Product, count_flops, list_products, run_products
+from benchmarks.graphs import World, make_atlas_like, make_db15k_like
+from benchmarks.memory import measure_peak_bytes
+from benchmarks.recipes import DENSE, DENSE_SMALL, LARGE, LARGE_SAMPLED, ONE_HEAD, read_params
+from benchmarks.row import Row
+from benchmarks.steps import (
+    PYKEEN_BATCH,
+    TEXTBOOK_BATCH,
+    iterate_batches,
+    make_our_steps,
+    make_pykeen_step,
+    make_textbook_step,
+)
+from imf_core.inference.saved_model import build_model
+
+PART = "training"
+ROUNDS = 3
+
+CONTESTANTS: Mapping[str, Callable[[World], Contestant]] = {
+    "dense": lambda world: make_our_steps(world, DENSE, 1),
+    "dense, one head": lambda world: make_our_steps(world, ONE_HEAD, 1),
+    "dense, relations 64": lambda world: make_our_steps(world, DENSE_SMALL, 1),
+    "default recipe": lambda world: make_our_steps(world, LARGE, 1),
+    "default recipe, 2,000 sampled": lambda world: make_our_steps(world, LARGE_SAMPLED, 4),
+    "textbook": make_textbook_step,
+    "PyKEEN's TuckER": make_pykeen_step,
+}
+"""What takes steps, by its name in the table."""
+
+NOTES = {
+    "dense": "four heads, D 256, batches of 1,024, binary cross entropy",
+    "dense, one head": "structure only: the model that TuckER is",
+    "dense, relations 64": "the four-head model with model.relation_dim at 64",
+    "default recipe": "params.yaml with batches of 1,024",
+    "default recipe, 2,000 sampled": "the same with train.sampled_candidates at 2,000",
+    "textbook": f"the dense four-head model, batches of {TEXTBOOK_BATCH}",
+    "PyKEEN's TuckER": f"one head, D 256, KvsAll, batches of {PYKEEN_BATCH}",
+}
+
+make_world = make_db15k_like
+
+
+def measure(threads: int) -> list[Row]:
+    """Measures time with any number of threads, memory with one."""
+    rows = _measure_steps(threads) + _measure_rank(threads)
+    return rows + _measure_memory() if threads == 1 else rows
+
+
+def _measure_steps(threads: int) -> list[Row]:
+    world = make_world()
+    contestants = {name: make(world) for name, make in CONTESTANTS.items()}
+    products = _products(world)
+    floor = Contestant(run_products(products), read_params(DENSE).train.batch_size)
+    seconds = time_per_item({**contestants, "floor": floor}, ROUNDS, threads)
+    flops = count_flops(products)
+    rate = sum(flops.values()) / floor.count / seconds["floor"]
+    parts = ", ".join(f"{name} {count / 1e9:.1f}" for name, count in flops.items())
+    return [
+        _ratio("dense against the textbook", seconds, "textbook", "dense", "at least 8x"),
+        Row(
+            PART,
+            "dense over its floor",
+            seconds["dense"] / seconds["floor"],
+            "x",
+            "lower",
+            "at most 1.3x",
+            True,
+            f"the floor is the step's matrix products alone; in GFLOP: {parts}",
+        ),
+        _ratio(
+            "dense, relations 64, against the textbook",
+            seconds,
+            "textbook",
+            "dense, relations 64",
+            None,
+        ),
+        _ratio("default recipe against the textbook", seconds, "textbook", "default recipe", None),
+        _ratio(
+            "default recipe, 2,000 sampled, against the textbook",
+            seconds,
+            "textbook",
+            "default recipe, 2,000 sampled",
+            "at least 30x",
+        ),
+        _ratio(
+            "dense, one head, against PyKEEN's TuckER",
+            seconds,
+            "PyKEEN's TuckER",
+            "dense, one head",
+            None,
+        ),
+        _ratio(
+            "dense, four heads, against PyKEEN's one", seconds, "PyKEEN's TuckER", "dense", None
+        ),
+        Row(PART, "rate of the floor's products", rate / 1e9, "GFLOP/s", "none", None, False),
+        *(
+            Row(PART, f"{name}, a query", 1e3 * seconds[name], "ms", "lower", None, False, note)
+            for name, note in NOTES.items()
+        ),
+    ]
+
+
+def _ratio(
+    name: str, seconds: Mapping[str, float], other: str, ours: str, target: str | None
+) -> Row:
+    """Says how many times as long as ours another takes for a query."""
+    value = seconds[other] / seconds[ours]
+    return Row(PART, name, value, "x", "higher", target, True, "time per query")
+
+
+def _products(world: World) -> list[Product]:
+    """Lists the products of the dense model's step on its first batch."""
+    params = read_params(DENSE)
+    batch = next(iterate_batches(world, params))
+    model = build_model(world.graph, world.tables, params.model, params.fusion)
+    asked = []
+    for name in model.head_names:
+        relations = batch.relations[model.can_answer(name, batch.heads, batch.relations)]
+        asked.append(Asked(len(relations), len(relations.unique())))
+    sizes = {
+        name: (int(table.is_present.sum()), table.vectors.shape[1])
+        for name, table in world.tables.items()
+    }
+    graph = world.graph
+    return list_products(params, graph.num_entities, graph.num_relations, sizes, asked)
+
+
+def _measure_rank(threads: int) -> list[Row]:
+    """Compares the steps of a high and a low rank of the fusion, all else as in `params.yaml`."""
+    world = make_atlas_like()
+    contestants = {str(rank): make_our_steps(world, {"fusion.rank": rank}, 10) for rank in (2, 64)}
+    seconds = time_per_item(contestants, ROUNDS, threads)
+    return [
+        Row(
+            PART,
+            "fusion.rank 64 over 2",
+            seconds["64"] / seconds["2"],
+            "x",
+            "lower",
+            "at most 3x",
+            True,
+            "a step of params.yaml on a graph of the shape of atlas",
+        )
+    ]
+
+
+def _measure_memory() -> list[Row]:
+    note = "peak of two steps, alone in a process, beyond imports, graph and features"
+    return [
+        Row(
+            PART,
+            f"{name}, memory",
+            measure_peak_bytes(PART, name) / 2**30,
+            "GiB",
+            "lower",
+            None,
+            False,
+            note,
+        )
+        for name in CONTESTANTS
+    ]

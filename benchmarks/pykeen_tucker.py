@@ -1,0 +1,35 @@
+"""PyKEEN's TuckER on a world: one head like the dense model's structural one, and no features.
+
+PyKEEN takes seconds and much memory to import, so that is done where it is used.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from benchmarks.graphs import World
+from benchmarks.recipes import DENSE, read_params
+
+
+def make_pykeen_facts(world: World, triples: Tensor) -> Any:
+    """Makes a triples factory of some facts, with inverses, over all entities and relations."""
+    from pykeen.triples import CoreTriplesFactory  # noqa: PLC0415
+
+    graph = world.graph
+    return CoreTriplesFactory(
+        triples, graph.num_entities, graph.num_relations, create_inverse_triples=True
+    )
+
+
+def make_pykeen_tucker(facts: Any) -> Any:
+    """Makes the model, with the sizes of the dense recipe and the loss that it is trained with."""
+    from pykeen.models import TuckER  # noqa: PLC0415
+
+    model = read_params(DENSE).model
+    return TuckER(
+        triples_factory=facts,
+        embedding_dim=model.dim,
+        relation_dim=model.relation_dim,
+        loss="bcewithlogits",
+        random_seed=0,
+    )

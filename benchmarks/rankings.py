@@ -1,0 +1,87 @@
+"""Rankings of held-out facts that are compared: this library's, the textbook's, PyKEEN's."""
+
+from collections.abc import Mapping
+
+import torch
+
+from benchmarks import textbook
+from benchmarks.contestant import Contestant
+from benchmarks.graphs import World
+from benchmarks.pykeen_tucker import make_pykeen_facts, make_pykeen_tucker
+from benchmarks.recipes import DENSE, read_params
+from imf_core.data.known_tails import known_tails_in, with_inverses
+from imf_core.evaluation.ranking import rank_triples
+from imf_core.inference.saved_model import build_model
+from imf_core.model.scorer import Scorer
+
+TEXTBOOK_BATCH = 128
+"""Queries that textbook and PyKEEN rank at once."""
+
+FEW_FACTS = 128
+"""Facts that they rank: they deal with a batch as they do with any other."""
+
+MANY_FACTS = 3_000
+"""Facts that this library ranks: what it does once, and saves on repeated queries, then counts."""
+
+
+def make_our_ranking(world: World, recipe: Mapping[str, object]) -> Contestant:
+    """Prepares to rank facts as the stage `evaluate` does, what is done once included.
+
+    Args:
+        world: Facts of test are ranked, filtered by all facts.
+        recipe: Values beside those of `params.yaml`.
+    """
+    params = read_params(recipe)
+    torch.manual_seed(0)
+    model = build_model(world.graph, world.tables, params.model, params.fusion)
+    triples = world.graph.triples["test"][:MANY_FACTS]
+
+    def work() -> None:
+        rank_triples(
+            Scorer(model),
+            triples,
+            known_tails_in(world.graph),
+            world.graph.num_relations,
+            params.evaluate.batch_size,
+        )
+
+    return Contestant(work, len(triples))
+
+
+def make_textbook_ranking(world: World) -> Contestant:
+    """Prepares to rank a few facts with the dense model as a textbook does."""
+    params = read_params(DENSE)
+    torch.manual_seed(0)
+    model = build_model(world.graph, world.tables, params.model, params.fusion).eval()
+    answers = known_tails_in(world.graph)
+    tails = answers.tails.split(answers.offsets.diff().tolist())
+    known = {
+        (head, relation): each.tolist()
+        for (head, relation), each in zip(answers.queries.tolist(), tails, strict=True)
+    }
+    facts = with_inverses(world.graph.triples["test"][:FEW_FACTS], world.graph.num_relations)
+
+    def work() -> None:
+        textbook.rank(model, facts, known, TEXTBOOK_BATCH)
+
+    return Contestant(work, FEW_FACTS)
+
+
+def make_pykeen_ranking(world: World) -> Contestant:
+    """Prepares to rank a few facts with PyKEEN's evaluator, filtered by all facts."""
+    from pykeen.evaluation import RankBasedEvaluator  # noqa: PLC0415  takes seconds and memory
+
+    triples = world.graph.triples
+    model = make_pykeen_tucker(make_pykeen_facts(world, triples["train"]))
+    evaluator = RankBasedEvaluator(filtered=True)
+
+    def work() -> None:
+        evaluator.evaluate(
+            model,
+            triples["test"][:FEW_FACTS],
+            batch_size=TEXTBOOK_BATCH,
+            additional_filter_triples=[triples["train"], triples["valid"]],
+            use_tqdm=False,
+        )
+
+    return Contestant(work, FEW_FACTS)

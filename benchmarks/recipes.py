@@ -1,0 +1,49 @@
+"""The parameters that are measured: those of `params.yaml` with what a recipe sets beside them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from imf_core.config import Params, validate
+
+ROOT = Path(__file__).parents[1]
+
+DENSE: Mapping[str, object] = {
+    "model.context": "dense",
+    "model.dim": 256,
+    "model.relation_dim": 256,
+    "model.dropout": 0.2,
+    "model.head_dropout": 0.2,
+    "fusion.rank": 2,
+    "fusion.dropout": 0.2,
+    "fusion.contrastive_weight": 0.0,
+    "train.loss": "binary-cross-entropy",
+    "train.label_smoothing": 0.1,
+    "train.n3": 0.0,
+    "train.encoder_n3": 0.0,
+    "train.batch_size": 1024,
+}
+"""The paper's model at its size: four heads, each with a full matrix per relation."""
+
+DENSE_SMALL: Mapping[str, object] = {**DENSE, "model.relation_dim": 64}
+"""The same with relation vectors of the default's size, and a core a quarter as large."""
+
+ONE_HEAD: Mapping[str, object] = {**DENSE, "model.modalities": ["structure"]}
+"""The dense model without images, texts and fusion: TuckER."""
+
+LARGE: Mapping[str, object] = {"train.batch_size": 1024}
+"""The default recipe with the batch of a larger graph; every entity is scored."""
+
+LARGE_SAMPLED: Mapping[str, object] = {**LARGE, "train.sampled_candidates": 2000}
+"""The same with the batch's own entities and a sample scored."""
+
+
+def read_params(recipe: Mapping[str, object]) -> Params:
+    """Reads `params.yaml` and puts the values of a recipe ("section.key") in."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    device = {"train.device": "cpu", "evaluate.device": "cpu"}
+    for dotted, value in {**recipe, **device}.items():
+        section, key = dotted.split(".")
+        raw[section][key] = value
+    return validate(Params, raw, "params of a benchmark")
