@@ -160,14 +160,14 @@ def _shard(num_entities: int, processes: Processes) -> Shard:
 
 
 def _embed(model: IMF, rows: range) -> dict[str, Tensor]:
-    """Embeds neighbouring entities block by block, into tables that are made once."""
+    """Embeds neighbouring entities, if any, block by block, into tables that are made once."""
     device = next(model.parameters()).device
     tables: dict[str, Tensor] = {}
-    starts = range(rows.start, rows.stop, ENTITIES_PER_BLOCK) or [rows.start]  # of nothing as well
-    for start in starts:
-        stop = min(start + ENTITIES_PER_BLOCK, rows.stop)
-        for name, vectors in model.embed_entities(torch.arange(start, stop, device=device)).items():
+    first = 0
+    for ids in torch.arange(rows.start, rows.stop, device=device).split(ENTITIES_PER_BLOCK):
+        for name, vectors in model.embed_entities(ids).items():
             if name not in tables:
                 tables[name] = vectors.new_empty(len(rows), vectors.shape[1])
-            tables[name][start - rows.start : stop - rows.start] = vectors
+            tables[name][first : first + len(ids)] = vectors
+        first += len(ids)
     return tables
