@@ -1,8 +1,8 @@
 """Synthetic graphs of a given size: facts drawn with the skew of real ones, random features.
 
 At DB15K's size (`make_db15k_like`) a graph is, in what makes work, close to DB15K (in brackets; the
-split of MyGO): 75,386 distinct queries with inverses (75,105), of which a batch of 256 asks 105
-distinct relations (105) and one of 1,024 asks 203 (200); a query has up to 4,051 answers (6,777).
+split of MyGO): 73,830 distinct queries with inverses (75,105), of which a batch of 256 asks 107
+distinct relations (105) and one of 1,024 asks 202 (200); a query has up to 3,969 answers (6,777).
 """
 
 from dataclasses import dataclass
