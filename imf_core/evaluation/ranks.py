@@ -14,11 +14,13 @@ the score of a true tail comes from the process that has it, each counts among i
 the counts are added up.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from imf_core.data.known_tails import expand
 from imf_core.device import send
 from imf_core.processes import Shard
 
@@ -26,10 +28,14 @@ TILE_ELEMENTS = 1 << 18
 """Scores compared at once on a CPU, few enough to stay in its cache."""
 
 GPU_TILE_ELEMENTS = 1 << 25
-"""The same on a GPU."""
+"""The same on a GPU; also the scores copied at once for queries with several true tails."""
 
 EXACT_FLOATS = 1 << 24
 """Up to here float32 counts in ones."""
+
+
+MAX_PAIRS = 1 << 22
+"""Pairs of a true tail and another known answer held at once, if a true tail has not more alone."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,7 @@ class Answers:
             dtype: long, on the CPU.
         held: Which of the true tails have their scores here, shape: (N,), dtype: long.
         held_columns: Where, shape: (N,), dtype: long.
-        excluded_from: For which true tail another known answer that has its score here does not
-            count, shape: (K,), dtype: long.
-        excluded_columns: Where it has it, shape: (K,), dtype: long.
+        excluded: The other known answers that have their scores here.
     """
 
     shard: Shard
@@ -53,8 +57,41 @@ class Answers:
     num_candidates: Tensor
     held: Tensor
     held_columns: Tensor
-    excluded_from: Tensor
-    excluded_columns: Tensor
+    excluded: "Excluded"
+
+
+class Excluded:
+    """For every true tail the other known answers of its query, in parts of bounded size.
+
+    Iterating yields the number of the true tail and the column of the other answer, shapes: (K,),
+    (K,), dtype: long. A single part is kept, several are made anew each time.
+    """
+
+    def __init__(
+        self, rows: Tensor, tails: Tensor, known: tuple[Tensor, Tensor], shard: Shard
+    ) -> None:
+        known_rows, self._known_tails = known
+        sizes = torch.bincount(known_rows, minlength=int(rows[-1]) + 1)
+        self._tails, self._shard = tails, shard
+        self._sizes, self._firsts = sizes[rows], (sizes.cumsum(0) - sizes)[rows]
+        # A part ends where the number of pairs so far passes another multiple of the bound.
+        part = self._sizes.cumsum(0).sub(1).clamp_min(0) // MAX_PAIRS
+        _, lengths = part.unique_consecutive(return_counts=True)
+        stops = lengths.cumsum(0).tolist()
+        self._parts = list(zip([0, *stops], stops, strict=False))
+        self._kept = [self._find(*self._parts[0])] if len(self._parts) == 1 else None
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(self._kept or (self._find(*part) for part in self._parts))
+
+    def _find(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Pairs some of the true tails."""
+        answer, index = expand(self._firsts[start:stop], self._sizes[start:stop])
+        answer += start
+        others = self._known_tails[index]
+        is_other = others != self._tails[answer]
+        position, columns = self._shard.find(others[is_other])
+        return answer[is_other][position], columns
 
 
 def find_answers(
@@ -76,14 +113,19 @@ def find_answers(
         shard: Which entities are scored here.
         device: Where they are.
     """
-    answer, index = _pair(rows, known_rows)
-    is_other = known_tails[index] != tails[answer]
-    answer, others = answer[is_other], known_tails[index[is_other]]
-    num_candidates = shard.num_rows - torch.bincount(answer, minlength=len(rows))
-    position, excluded_columns = shard.find(others)
-    found = (rows, *shard.find(tails), answer[position], excluded_columns)
-    rows, held, held_columns, excluded_from, excluded_columns = (send(x, device) for x in found)
-    return Answers(shard, rows, num_candidates, held, held_columns, excluded_from, excluded_columns)
+    excluded = Excluded(rows, tails, (known_rows, known_tails), shard)
+    is_known = torch.isin(rows * shard.num_rows + tails, known_rows * shard.num_rows + known_tails)
+    num_known = torch.bincount(known_rows, minlength=int(rows[-1]) + 1)[rows]
+    num_candidates = shard.num_rows - num_known + is_known.long()
+    held, held_columns = shard.find(tails)
+    return Answers(
+        shard,
+        send(rows, device),
+        num_candidates,
+        send(held, device),
+        send(held_columns, device),
+        excluded,
+    )
 
 
 def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
@@ -103,12 +145,12 @@ def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
     limits = scores.new_zeros(len(rows))
     limits[answers.held] = scores[rows[answers.held], answers.held_columns]
     processes.add([limits])
-    counts = count_scores(scores, rows, limits)
-    excluded = scores[rows[answers.excluded_from], answers.excluded_columns]
-    own_limits = limits[answers.excluded_from]
-    for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
-        is_counted = compare(excluded, own_limits).double()
-        count.index_add_(0, answers.excluded_from, is_counted, alpha=-1)
+    counts = _count_scores(scores, rows, limits)
+    for answer, columns in answers.excluded:
+        numbers = send(answer, scores.device)
+        excluded = scores[rows[numbers], send(columns, scores.device)]
+        for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
+            count.index_add_(0, numbers, compare(excluded, limits[numbers]).double(), alpha=-1)
     processes.add([counts])
     greater, at_least = counts
     # The true tail itself is among those that score at least as much.
@@ -116,12 +158,12 @@ def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
     return rank.cpu()
 
 
-def count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
+def _count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
     """Counts in rows of a table the scores above a limit, and those at least as high.
 
     Args:
         scores: shape: (B, E), dtype: float.
-        rows: Which row for each limit, ascending, shape: (P,), dtype: long.
+        rows: Which row for each limit, ascending, each at least once, shape: (P,), dtype: long.
         limits: shape: (P,), dtype: float.
 
     Returns:
@@ -129,12 +171,12 @@ def count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
     """
     is_first = torch.ones_like(rows, dtype=torch.bool)
     is_first[1:] = rows[1:] != rows[:-1]
+    first, rest = is_first.nonzero().flatten(), (~is_first).nonzero().flatten()
     counts = torch.empty(2, len(rows), dtype=torch.float64, device=scores.device)
-    for chosen in (is_first.nonzero().flatten(), (~is_first).nonzero().flatten()):
-        # Most queries have one true tail: where all rows are meant, none need be copied.
-        is_whole = len(chosen) == len(scores)
-        table = scores if is_whole else scores.index_select(0, rows[chosen])
-        counts[:, chosen] = _count_by_row(table, limits[chosen])
+    # The first true tails of all queries: the table as it stands. Further ones: copies of rows.
+    counts[:, first] = _count_by_row(scores, limits[first])
+    for some in rest.split(max(1, GPU_TILE_ELEMENTS // max(1, scores.shape[1]))):
+        counts[:, some] = _count_by_row(scores.index_select(0, rows[some]), limits[some])
     return counts
 
 
@@ -153,17 +195,3 @@ def _count_by_row(scores: Tensor, limits: Tensor) -> Tensor:
                 compare(tile, limits[rows].unsqueeze(1), out=is_met)
                 count[rows] += is_met.sum(dim=1)
     return counts
-
-
-def _pair(rows: Tensor, known_rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs every true tail with the known answers of its query.
-
-    Returns:
-        Number of the true tail and of the known answer, shapes: (Q,), (Q,), dtype: long.
-    """
-    sizes = torch.bincount(known_rows, minlength=int(rows[-1]) + 1)
-    first = (sizes.cumsum(0) - sizes)[rows]
-    answer = torch.repeat_interleave(torch.arange(len(rows)), sizes[rows])
-    before = sizes[rows].cumsum(0) - sizes[rows]
-    within = torch.arange(len(answer)) - before[answer]
-    return answer, first[answer] + within

@@ -87,7 +87,8 @@ class DenseContext(nn.Module):
         order = by_size.argsort()[group].argsort(stable=True)
         vectors = relation_table.index_select(0, send(distinct[by_size], heads.device))
         contexts = (vectors @ self.core).view(-1, self.dim, self.dim)
-        sorted_heads = heads.index_select(0, send(order, heads.device))
+        # Autocast makes products of another dtype than the heads have.
+        sorted_heads = heads.index_select(0, send(order, heads.device)).to(contexts.dtype)
         products: Tensor = _GroupProducts.apply(sorted_heads, contexts, sizes)  # type: ignore[no-untyped-call]
         return products.index_select(0, send(order.argsort(), heads.device))
 

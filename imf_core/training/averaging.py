@@ -52,11 +52,12 @@ class WeightAverage:
         """Brings the rows up to date that the coming step moves; to be called before it."""
         for number, (_, weight) in enumerate(self._pairs):
             rows = _rows_with_gradient(weight)
-            if rows is None:
-                continue
-            if number not in self._up_to:
-                self._up_to[number] = torch.full((len(weight),), self.steps)
-            self._catch_up(number, rows)
+            if rows is not None:
+                if number not in self._up_to:
+                    self._up_to[number] = torch.full((len(weight),), self.steps)
+                self._catch_up(number, rows)
+            elif number in self._up_to:  # this step moves the whole table
+                self._catch_up(number, self._resting(number))
 
     @torch.no_grad()
     def update(self) -> None:
@@ -67,6 +68,8 @@ class WeightAverage:
             rows = _rows_with_gradient(weight)
             if rows is None:
                 average.lerp_(weight, share)
+                if number in self._up_to:
+                    self._up_to[number].fill_(self.steps)
                 continue
             average.index_copy_(0, rows, average[rows].lerp_(weight[rows], share))
             self._up_to[number][rows] = self.steps
@@ -74,12 +77,16 @@ class WeightAverage:
     @torch.no_grad()
     def catch_up(self) -> None:
         """Brings all rows up to date; to be called before the average is used."""
-        for number, up_to in self._up_to.items():
-            self._catch_up(number, (up_to < self.steps).nonzero().flatten())
+        for number in self._up_to:
+            self._catch_up(number, self._resting(number))
 
     def _decay_at(self, step: int) -> float:
         """Returns what stays of the average at a step, counted from one."""
         return min(self.decay, step / (WARM_UP + step))
+
+    def _resting(self, number: int) -> Tensor:
+        """Returns the rows of a table that are not up to date, shape: (N,), dtype: long."""
+        return (self._up_to[number] < self.steps).nonzero().flatten()
 
     def _catch_up(self, number: int, rows: Tensor) -> None:
         """Averages rows of a table over the steps through which they rested."""

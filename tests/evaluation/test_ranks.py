@@ -28,12 +28,16 @@ def raw_rank(scores: list[float], target: int) -> float:
 
 
 def random_case(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Scores of 6 queries over 12 entities with many ties; a third of the pairs are known."""
+    """Scores of 6 queries over 12 entities with many ties; a third of the pairs are known.
+
+    A query has one, two or three true tails, as the seed says.
+    """
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randint(5, (6, 12), generator=generator).float()
     known_rows, known_tails = (torch.rand(6, 12, generator=generator) < 0.3).nonzero().T
-    rows = torch.arange(6)
-    tails = torch.randint(12, (6,), generator=generator)
+    num_tails = 1 + seed % 3
+    rows = torch.arange(6).repeat_interleave(num_tails)
+    tails = torch.cat([torch.randperm(12, generator=generator)[:num_tails] for _ in range(6)])
     return scores, rows, tails, known_rows, known_tails
 
 
@@ -79,10 +83,10 @@ def test_fast_ranks_equal_a_naive_loop(seed: int) -> None:
     scores, rows, tails, known_rows, known_tails = random_case(seed)
     found = rank(scores, rows, tails, known_rows, known_tails)
     sizes = answers(scores, rows, tails, known_rows, known_tails).num_candidates
-    for row, tail in enumerate(tails.tolist()):
+    for number, (row, tail) in enumerate(zip(rows.tolist(), tails.tolist(), strict=True)):
         known = set(known_tails[known_rows == row].tolist())
         expected = naive_rank(scores[row].tolist(), tail, known)
-        assert (found[row].item(), sizes[row].item()) == expected
+        assert (found[number].item(), sizes[number].item()) == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -118,10 +122,14 @@ def test_ranks_do_not_change_when_entities_are_relabelled(seed: int) -> None:
     assert torch.equal(before, after)
 
 
-def test_ranks_in_chunks_equal_ranks_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = random_case(0)
+@pytest.mark.parametrize("limit", ["TILE_ELEMENTS", "GPU_TILE_ELEMENTS", "MAX_PAIRS"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ranks_in_parts_equal_ranks_in_one_piece(
+    seed: int, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = random_case(seed)
     in_one_piece = rank(*case)
-    monkeypatch.setattr(ranks, "TILE_ELEMENTS", 25)
+    monkeypatch.setattr(ranks, limit, 25 if "TILE" in limit else 4)
     assert torch.equal(rank(*case), in_one_piece)
 
 

@@ -86,7 +86,7 @@ def test_the_average_changes_nothing_in_training_itself(
 
 
 def touch(model: IMF, rows: list[int], *, sparse: bool) -> None:
-    """Moves rows of the structural table by a gradient of one each."""
+    """Gives rows of the structural table a gradient of one each."""
     weight = model.encoders["structural"].table.weight
     gradient = torch.zeros_like(weight)
     gradient[rows] = 1.0
@@ -94,13 +94,15 @@ def touch(model: IMF, rows: list[int], *, sparse: bool) -> None:
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.995])
-def test_rows_that_rest_are_averaged_as_if_they_had_been_followed(decay: float) -> None:
+@pytest.mark.parametrize("every", [1, 2, 6])
+def test_rows_that_rest_are_averaged_as_if_they_had_been_followed(every: int, decay: float) -> None:
     averages = []
-    for sparse in (False, True):
+    for is_ever_sparse in (False, True):
         model = tiny_model({"model.modalities": ["structure"]})
         weight = model.encoders["structural"].table.weight
         average = WeightAverage(model, decay)
         for step in range(40):
+            sparse = is_ever_sparse and step % every == 0  # dense steps between sparse ones
             touch(model, [step % 7, 7 + step % 3], sparse=sparse)
             average.catch_up_with_gradients()
             with torch.no_grad():

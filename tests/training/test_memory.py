@@ -12,8 +12,9 @@ FIXED_BYTES = 3 << 28
 """Scores (`MAX_SCORES` and a few copies), the facts, and what the measurement itself strays by."""
 
 PROGRAM = f"""
-import resource, sys, torch
+import sys
 from benchmarks.graphs import make_graph, make_tables
+from benchmarks.memory import peak_bytes, reset_peak
 from benchmarks.recipes import read_params
 from imf_core.inference.saved_model import build_model
 from imf_core.training.trainer import Trainer
@@ -22,10 +23,11 @@ params = read_params({{**{MODEL!r}, "train.epochs": 1}})
 size = int(sys.argv[1])
 graph = make_graph(size, 50, 4_000, 20)
 tables = make_tables(size, {{"image": ({FEATURE_DIM}, 0.9), "text": ({FEATURE_DIM}, 1.0)}})
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+reset_peak()
+before = peak_bytes()
 model = build_model(graph, tables, params.model, params.fusion)
 Trainer(model, graph, params.train, params.fusion, params.decision).fit()
-print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+print(peak_bytes() - before)
 """
 
 
@@ -38,6 +40,7 @@ def bound_bytes(num_entities: int) -> int:
     return int(4 * num_entities * (features + states + NUM_HEADS * dim)) + FIXED_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in other units elsewhere")
 @pytest.mark.parametrize(
     "num_entities", [200_000, pytest.param(1_000_000, marks=pytest.mark.full_size)]

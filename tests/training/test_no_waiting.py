@@ -39,6 +39,24 @@ def test_the_way_of_testing_finds_a_number_that_is_asked_for(ask: object) -> Non
         ask(torch.ones(1, device=META))
 
 
+@pytest.mark.parametrize("loss", ["cross-entropy", "binary-cross-entropy"])
+@pytest.mark.parametrize("context", ["block-diagonal", "dense"])
+def test_the_loss_in_bfloat16_is_near_that_in_float32(loss: str, context: str) -> None:
+    overrides = {"train.loss": loss, "model.context": context, "fusion.rank": 5}
+    params, model = small_params(overrides), tiny_model(overrides)
+    batch = next(build_rows(known_tails_in(tiny_graph(), ["train"]), 2).batches(16, seed=0))
+    plan = Planner(model, 0, torch.device("cpu")).plan(batch, torch.Generator())
+    found = []
+    for dtype in (torch.bfloat16, torch.float32):
+        model.zero_grad()
+        objective = Objective(model, params.train, params.fusion, dtype)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            value = objective(plan)
+        value.backward()
+        found.append(value.detach())
+    torch.testing.assert_close(*found, rtol=2e-2, atol=0.0)
+
+
 def make_step(overrides: dict[str, object]) -> TrainingStep:
     params = small_params(overrides)
     model = tiny_model(overrides).to("cuda").train()
