@@ -140,7 +140,11 @@ def _explain_loss() -> Iterator[None]:
     """Turns the failure of a connection into an error that says what it means."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
-        raise LostProcessError(f"touch with another process was lost ({error})") from error
+        is_connection = isinstance(error, dist.DistNetworkError) or "gloo" in str(error).lower()
+        if not is_connection:
+            raise  # a fault of this process, or of the GPUs
+        raise LostProcessError(
+            f"another process of this stage has ended ({error}); its own message, if it had time "
+            "for one, stands above; run the stage again, it goes on from its last checkpoint"
+        ) from error

@@ -106,14 +106,14 @@ def _launch(module: str, count: int) -> None:
             signals_to_handle="SIGTERM,SIGHUP,SIGQUIT",  # Python itself handles SIGINT
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
-        ended_by: int = 0
+        ended_by: int | None = None
         try:
             elastic_launch(config, sys.executable)("-m", module)
         except ChildFailedError as error:
             _end_as([failure.exitcode for failure in error.failures.values()])
         except SignalException as error:
             ended_by = error.sigval
-    if ended_by:  # as one process would
+    if ended_by is not None:  # as one process would
         signal.signal(ended_by, signal.SIG_DFL)
         os.kill(os.getpid(), ended_by)
 

@@ -135,4 +135,7 @@ def _check_finite(scores: Tensor, processes: Processes) -> None:
     total = scores.sum()
     processes.add([total])
     if not bool(total.isfinite()):
-        raise TrainingError("the model gives scores that are not finite; train it again")
+        raise TrainingError(
+            "the model gives scores that are not finite; train it again, with a lower "
+            "train.embedding_learning_rate or train.network_learning_rate in params.yaml"
+        )

@@ -32,7 +32,7 @@ class Dropout(nn.Module):
 
     def _mask(self, values: Tensor) -> Tensor:
         """Draws what each element is multiplied by, of the shape and dtype of `values`."""
-        num_dropped = round(self.p * LEVELS)
+        num_dropped = min(round(self.p * LEVELS), LEVELS - 1)
         bits = torch.empty((values.numel() + 3) // 4, dtype=torch.int64)
         bits.random_(torch.iinfo(torch.int64).min, None)
         levels = bits.view(torch.int16)[: values.numel()].view(values.shape)

@@ -34,7 +34,9 @@ class StructuralEncoder(nn.Module):
 
     def forward(self, entity_ids: Tensor) -> Tensor:
         """Looks entities up, shape: (N,) long -> (N, D)."""
-        return _look_up(self.table, entity_ids, is_some=_is_some(entity_ids, self.is_present))
+        return _look_up(
+            self.table, entity_ids, has_sparse_gradient=_are_few(entity_ids, self.is_present)
+        )
 
 
 class FeatureEncoder(nn.Module):
@@ -89,16 +91,16 @@ class FeatureEncoder(nn.Module):
         inputs = self.dropout(self.features[entity_ids])
         encoded = self.linear(inputs) + self.perceptron(inputs)
         present = self.is_present[entity_ids].unsqueeze(1)
-        is_some = _is_some(entity_ids, self.is_present)
-        absent = _look_up(self.absent, self.absent_row[entity_ids], is_some=is_some)
+        are_few = _are_few(entity_ids, self.is_present)
+        absent = _look_up(self.absent, self.absent_row[entity_ids], has_sparse_gradient=are_few)
         return torch.where(present, encoded, absent)
 
 
-def _is_some(entity_ids: Tensor, all_entities: Tensor) -> bool:
+def _are_few(entity_ids: Tensor, all_entities: Tensor) -> bool:
     """Says whether so few entities are asked for that their rows' gradients are best kept apart."""
     return entity_ids.device.type == "cpu" and 2 * len(entity_ids) < len(all_entities)
 
 
-def _look_up(table: nn.Embedding, rows: Tensor, *, is_some: bool) -> Tensor:
-    """Looks rows up; with `is_some` the gradient holds those rows alone and costs no more."""
-    return F.embedding(rows, table.weight, sparse=is_some)
+def _look_up(table: nn.Embedding, rows: Tensor, *, has_sparse_gradient: bool) -> Tensor:
+    """Looks rows up, (N,) -> (N, D); a sparse gradient holds those rows and costs no more."""
+    return F.embedding(rows, table.weight, sparse=has_sparse_gradient)

@@ -234,6 +234,12 @@ class Trainer:
 
     def _resume(self) -> None:
         state = self.checkpoints.load() if self.checkpoints else None
+        epoch = state["epoch"] if state else 0
+        if epoch != self.processes.tell(epoch):
+            raise TrainingError(
+                f"one process goes on from epoch {epoch}, another from a later one: another run of "
+                "the same parameters saves its states meanwhile; run the stage again"
+            )
         if state is None:
             return
         self.model.load_state_dict(state["model"])

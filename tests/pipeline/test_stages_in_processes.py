@@ -95,14 +95,15 @@ def test_a_killed_stage_leaves_no_process_and_goes_on_when_run_again(workspace: 
     for number in (signal.SIGKILL, signal.SIGTERM):
         with start(workspace, "train") as launcher:
             assert launcher.stdout is not None
-            if number == signal.SIGTERM:
-                assert launcher.stdout.readline().startswith("going on from the last checkpoint")
+            first_line = launcher.stdout.readline()
             wait_until(lambda: bool(list(checkpoints.glob("*/last.pt"))))
             workers = psutil.Process(launcher.pid).children(recursive=True)
-            assert len(workers) == 2
             launcher.send_signal(number)
             assert launcher.wait() == -number
+            assert len(workers) == 2
             assert psutil.wait_procs(workers, timeout=60)[1] == []
+            has_gone_on = first_line.startswith("going on from the last checkpoint")
+            assert has_gone_on == (number == signal.SIGTERM)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() >= 64, reason="there are so many GPUs")
