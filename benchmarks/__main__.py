@@ -25,6 +25,9 @@ PARTS = tuple(
 THREADS_OF = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Environment variables that say how many threads a process may use."""
 
+KEPT_FOLDERS = ("PYSTOW_HOME", "DVC_SITE_CACHE_DIR")
+"""Environment variables that say where PyKEEN and DVC keep files of their own."""
+
 
 def measure(part: str, threads: int) -> Results:
     """Runs a part in a process of its own and returns its figures.
@@ -32,8 +35,12 @@ def measure(part: str, threads: int) -> Results:
     Raises:
         subprocess.CalledProcessError: If the part failed; it has said why.
     """
-    environment = {**os.environ, **dict.fromkeys(THREADS_OF, str(threads))}
     with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            **dict.fromkeys(THREADS_OF, str(threads)),
+            **{name: str(Path(folder) / name.lower()) for name in KEPT_FOLDERS},
+        }
         output = Path(folder) / "results.json"
         command = [sys.executable, "-m", "benchmarks.part", part, "--output", str(output)]
         subprocess.run(command, check=True, cwd=ROOT, env=environment)
@@ -46,6 +53,8 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    if sys.platform != "linux":
+        parser.error("peak memory is read from /proc, so benchmarks run on Linux alone")
     unknown = sorted(set(arguments.parts) - set(PARTS))
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")

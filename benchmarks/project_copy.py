@@ -11,7 +11,9 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.recipes import ROOT
+from imf_core.config import read_yaml
+
 COPIED = ("imf_core", "stages", "flows", "benchmarks", "examples", "dvc.yaml", "params.yaml")
 IGNORES = (".gitignore", ".dvcignore")
 
@@ -34,7 +36,7 @@ def copy_project(folder: Path, changes: Mapping[str, object]) -> Path:
         else:
             shutil.copy(source, target)
     path = folder / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params = read_yaml(path.read_text(encoding="utf-8"))
     for dotted, value in changes.items():
         section, key = dotted.split(".")
         params[section][key] = value
@@ -43,6 +45,7 @@ def copy_project(folder: Path, changes: Mapping[str, object]) -> Path:
     run(folder, [sys.executable, "-m", "dvc", "init", "-q"])
     run(folder, ["git", "add", "-A"])
     author = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost"]
+    author += ["-c", "commit.gpgsign=false"]
     run(folder, ["git", *author, "commit", "-qm", "start"])
     return folder
 
@@ -53,7 +56,9 @@ def run(folder: Path, command: Sequence[str]) -> str:
     Raises:
         RuntimeError: If it failed, with what it said.
     """
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1"}
+    # Stages are run as `python`, which must be this one.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1"}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

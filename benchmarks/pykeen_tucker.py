@@ -10,6 +10,9 @@ from torch import Tensor
 from benchmarks.graphs import World
 from benchmarks.recipes import DENSE, read_params
 
+PYKEEN = "PyKEEN's TuckER"
+"""Its name in the tables."""
+
 
 def make_pykeen_facts(world: World, triples: Tensor) -> Any:
     """Makes a triples factory of some facts, with inverses, over all entities and relations."""

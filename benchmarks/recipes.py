@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
-from imf_core.config import Params, validate
+from imf_core.config import Params, read_yaml, validate
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,6 +24,9 @@ DENSE: Mapping[str, object] = {
 }
 """The paper's model at its size: four heads, each with a full matrix per relation."""
 
+DENSE_256: Mapping[str, object] = {**DENSE, "train.batch_size": 256}
+"""The same with the batches of the textbook."""
+
 DENSE_SMALL: Mapping[str, object] = {**DENSE, "model.relation_dim": 64}
 """The same with relation vectors of the default's size, and a core a quarter as large."""
 
@@ -41,8 +42,9 @@ LARGE_SAMPLED: Mapping[str, object] = {**LARGE, "train.sampled_candidates": 2000
 
 def read_params(recipe: Mapping[str, object]) -> Params:
     """Reads `params.yaml` and puts the values of a recipe ("section.key") in."""
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    device = {"train.device": "cpu", "evaluate.device": "cpu"}
+    raw = read_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    sections = ("image_features", "text_features", "train", "evaluate")
+    device = {f"{section}.device": "cpu" for section in sections}
     for dotted, value in {**recipe, **device}.items():
         section, key = dotted.split(".")
         raw[section][key] = value

@@ -11,6 +11,9 @@ from benchmarks.recipes import ROOT
 from benchmarks.results import RESULTS, Results, load_results
 from benchmarks.row import Row
 
+COMPARED = {"training", "evaluation"}
+"""Parts all of whose ratios stand in the short table."""
+
 START, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 
@@ -20,8 +23,9 @@ def render_short(results: Results) -> str:
     for part in results.parts():
         for rows in _by_name(results, part):
             row = next(each for each in rows if each is not None)
-            if row.is_ratio or row.target is not None:
-                reached = {True: "yes", False: "no", None: ""}[row.is_reached()]
+            if row.target is not None or (row.is_ratio and part in COMPARED):
+                found = [each.is_reached() for each in rows if each is not None]
+                reached = "" if row.target is None else "yes" if all(found) else "no"
                 values = [_value(each) for each in rows]
                 lines.append(_line([f"{part}: {row.name}", *values, row.target or "", reached]))
     return "\n".join(lines)
@@ -33,7 +37,10 @@ def render_full(results: Results) -> str:
     for part in results.parts():
         runs = [run for run in results.runs.values() if run.part == part]
         places = [
-            ", ".join(f"{key} {value}" for key, value in run.environment.items()) for run in runs
+            f"Threads: {run.threads}; "
+            + ", ".join(f"{key} {value}" for key, value in run.environment.items())
+            + "."
+            for run in runs
         ]
         lines = [f"### {part}", "", *dict.fromkeys(places), ""]
         lines += _head(["", *_thread_titles(results), "target", "note"])
@@ -87,6 +94,8 @@ def _value(row: Row | None) -> str:
     """Writes a value with three digits and its unit; nothing where it was not measured."""
     if row is None:
         return ""
+    if row.unit == "%":
+        return f"{row.value:.1f} %"
     digits = f"{row.value:,.0f}" if abs(row.value) >= 100 else f"{row.value:.3g}"
     return f"{digits}x" if row.unit == "x" else f"{digits} {row.unit}".rstrip()
 

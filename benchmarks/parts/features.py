@@ -13,10 +13,11 @@ from typing import Any
 from benchmarks.encoders import BERT_BASE, CLIP_B32, make_image_encoder, make_text_encoder
 from benchmarks.forward import record_inputs, run_forward
 from benchmarks.pictures import make_sources, reencode, write_shard
+from benchmarks.recipes import read_params
 from benchmarks.row import Row
 from benchmarks.texts import make_texts
 from benchmarks.timing import time_side_by_side
-from imf_core.config import Params, load_params
+from imf_core.config import Params
 from imf_core.features.pretrained_image import encode_images
 from imf_core.features.pretrained_text import encode_texts
 from imf_core.features.resume import ChunkStore
@@ -30,8 +31,8 @@ Extract = Callable[[ChunkStore], object]
 
 
 def measure(threads: int) -> list[Row]:
-    """Measures both kinds of encoder, on a GPU where there is one."""
-    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    """Measures both kinds of encoder."""
+    params = read_params({})
     with tempfile.TemporaryDirectory() as folder:
         return [
             *_measure_images(params, Path(folder), threads),

@@ -2,7 +2,7 @@
 
 The graphs come from one generator with five facts for each entity; features are of 64 numbers at
 all sizes, so that a query is the same work. Run as a program it measures one size:
-`python -m benchmarks.parts.growth ENTITIES`.
+`python -m benchmarks.parts.growth ENTITIES THREADS`.
 """
 
 import gc

@@ -19,9 +19,10 @@ from transformers import CLIPVisionConfig
 
 from benchmarks.encoders import make_image_encoder
 from benchmarks.pictures import make_sources, reencode, write_shard
+from benchmarks.recipes import read_params
 from benchmarks.row import Row
 from benchmarks.timing import time_side_by_side
-from imf_core.config import Params, load_params
+from imf_core.config import Params
 from imf_core.features.shards import read_shard
 from imf_core.features.table import FeatureTable, load_features, save_features
 
@@ -42,7 +43,7 @@ Works = Mapping[str, Callable[[], object]]
 
 def measure(threads: int) -> list[Row]:
     """Measures pictures, then files."""
-    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    params = read_params({})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return [
