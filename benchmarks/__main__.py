@@ -49,7 +49,11 @@ def measure(part: str, threads: int) -> Results:
 
 def main() -> None:
     """Measures the parts asked for; a part that fails leaves its last figures as they were."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()

@@ -4,6 +4,7 @@ The short table, of ratios and of what has a target, stands in `README.md`; the 
 `docs/benchmarks.md`: each between a pair of markers.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,8 @@ def _line(cells: list[str]) -> str:
 def main() -> None:
     """Writes the tables into every text that has the markers."""
     results = load_results(RESULTS)
+    if not results.runs:
+        sys.exit("there are no figures yet; run `python -m benchmarks`")
     for path, render in PLACES.items():
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if START not in text:

@@ -113,6 +113,8 @@ def _launch(module: str, count: int) -> None:
             _end_as([failure.exitcode for failure in error.failures.values()])
         except SignalException as error:
             ended_by = error.sigval
+        except KeyboardInterrupt:
+            ended_by = signal.SIGINT
     if ended_by is not None:  # as one process would
         signal.signal(ended_by, signal.SIG_DFL)
         os.kill(os.getpid(), ended_by)

@@ -4,6 +4,10 @@ import torch
 from torch import Tensor, nn
 
 
+MAX_LOG_SHARPNESS = 5.0
+"""Bound of the logarithm of `tau`: sharpened or blurred 148 times, all is said."""
+
+
 class DecisionFusion(nn.Module):
     """Weights on the simplex, one set for all relations or one per relation.
 
@@ -56,4 +60,5 @@ class DecisionFusion(nn.Module):
         """
         weights = self.weights(relations, can_answer)
         pooled = torch.einsum("bh,bhc->bc", weights, log_probs)
-        return pooled * self.log_sharpness.exp()
+        # Far out, where a line search may look, it would overflow.
+        return pooled * self.log_sharpness.clamp(-MAX_LOG_SHARPNESS, MAX_LOG_SHARPNESS).exp()

@@ -36,6 +36,13 @@ def test_a_head_that_cannot_answer_has_no_weight(decision: DecisionFusion) -> No
     assert (decision.weights(RELATIONS, CAN_ANSWER)[~CAN_ANSWER] == 0).all()
 
 
+def test_a_sharpness_beyond_all_bounds_gives_finite_scores(
+    decision: DecisionFusion, log_probs: Tensor
+) -> None:
+    nn.init.constant_(decision.log_sharpness, 1e3)
+    assert torch.isfinite(decision(log_probs, RELATIONS, CAN_ANSWER)).all()
+
+
 def test_all_weights_are_zero_where_no_head_can_answer(decision: DecisionFusion) -> None:
     assert decision.weights(RELATIONS, CAN_ANSWER)[3].tolist() == [0.0] * 3
 
