@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-
 MAX_LOG_SHARPNESS = 5.0
 """Bound of the logarithm of `tau`: sharpened or blurred 148 times, all is said."""
 
