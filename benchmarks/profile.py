@@ -1,0 +1,33 @@
+"""Says where a contestant's time goes: `python -m benchmarks.profile PART CONTESTANT`.
+
+Shares of the processor's time by torch's operators, of one work after one that does not count.
+"""
+
+import sys
+from importlib import import_module
+
+from torch.profiler import ProfilerActivity, profile
+
+SHOWN = 12
+"""Operators that are listed."""
+
+
+def main() -> None:
+    """Profiles and prints a table."""
+    if len(sys.argv) != 3:
+        sys.exit('usage: python -m benchmarks.profile PART CONTESTANT, such as training "dense"')
+    part, contestant = sys.argv[1:]
+    module = import_module(f"benchmarks.parts.{part}")
+    work = module.CONTESTANTS[contestant](module.make_world()).work
+    work()
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        work()
+    events = sorted(profiled.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    print("| operator | share of the time |\n|---|---|")
+    for event in events[:SHOWN]:
+        print(f"| `{event.key}` | {100 * event.self_cpu_time_total / total:.1f} % |")
+
+
+if __name__ == "__main__":
+    main()
