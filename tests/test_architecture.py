@@ -151,6 +151,10 @@ def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
     assert beside <= {f"imf_core.{name}" for name in ("config", "device", "errors", "processes")}
 
 
+def test_nothing_knows_of_the_benchmarks() -> None:
+    assert importing([*CORE, *STAGES, *FLOWS], "benchmarks") == []
+
+
 def test_flows_know_nothing_of_torch_and_the_model() -> None:
     assert importing(FLOWS, *HEAVY) == []
     assert set().union(*map(core_imports, FLOWS)) <= FOR_FLOWS

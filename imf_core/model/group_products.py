@@ -1,0 +1,106 @@
+"""Products of groups of rows, each group with a matrix of its own: bmm for groups of like size."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imf_core.device import send
+
+
+def multiply_groups(rows: Tensor, matrices: Tensor, sizes: Tensor) -> Tensor:
+    """Multiplies each group of rows by its matrix.
+
+    Args:
+        rows: Group after group, shape: (B, D).
+        matrices: shape: (G, D, D), of the same dtype.
+        sizes: Rows of each group, ascending, shape: (G,), dtype: long, on the CPU.
+
+    Returns:
+        shape: (B, D).
+    """
+    products: Tensor = _GroupProducts.apply(rows, matrices, sizes)  # type: ignore[no-untyped-call]
+    return products
+
+
+class _GroupProducts(torch.autograd.Function):
+    """Multiplies each group of rows by its own matrix, groups of about one size at once."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, matrices: Tensor, sizes: Tensor) -> Tensor:
+        """Multiplies; rows (B, D) by group, matrices (G, D, D), sizes (G,) ascending -> (B, D)."""
+        ctx.save_for_backward(rows, matrices)
+        ctx.buckets = _buckets(sizes)
+        products = torch.empty_like(rows)
+        for bucket in ctx.buckets:
+            padded = torch.bmm(bucket.pad(rows), matrices[bucket.groups])
+            bucket.unpad(padded, products)
+        return products
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, matrices = ctx.saved_tensors
+        row_gradient, matrix_gradient = torch.empty_like(rows), torch.empty_like(matrices)
+        for bucket in ctx.buckets:
+            padded = bucket.pad(gradient)
+            products = torch.bmm(padded, matrices[bucket.groups].transpose(1, 2))
+            bucket.unpad(products, row_gradient)
+            left = bucket.pad(rows).transpose(1, 2)
+            torch.bmm(left, padded, out=matrix_gradient[bucket.groups])
+        return row_gradient, matrix_gradient, None
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    """Neighbouring groups of about one size, filled up to a common one.
+
+    Attributes:
+        groups: Which groups.
+        width: Size of the largest.
+        rows: All rows of these groups.
+        position: Where each of those rows lies among groups * width, shape: (rows,), on the CPU.
+    """
+
+    groups: slice
+    width: int
+    rows: slice
+    position: Tensor
+
+    def pad(self, rows: Tensor) -> Tensor:
+        """Lays the bucket's rows out, shape: (B, D) -> (groups, width, D), zeros between."""
+        num_groups = self.groups.stop - self.groups.start
+        if len(self.position) == num_groups * self.width:
+            return rows[self.rows].view(num_groups, self.width, -1)
+        padded = rows.new_zeros(num_groups * self.width, rows.shape[1])
+        padded.index_copy_(0, send(self.position, rows.device), rows[self.rows])
+        return padded.view(num_groups, self.width, -1)
+
+    def unpad(self, padded: Tensor, result: Tensor) -> None:
+        """Puts what `pad` has laid out back into the bucket's rows of `result`, shape: (B, D)."""
+        flat = padded.flatten(end_dim=1)
+        position = send(self.position, result.device)
+        torch.index_select(flat, 0, position, out=result[self.rows])
+
+
+def _buckets(sizes: Tensor) -> list[_Bucket]:
+    """Cuts ascending group sizes where they pass a power of two.
+
+    A batched product for each bucket takes the place of a small product for each group, and less
+    than half of its rows are filling.
+
+    Args:
+        sizes: shape: (G,), dtype: long, on the CPU.
+    """
+    stops = sizes.cumsum(0)
+    widths = [1 << (size - 1).bit_length() for size in sizes.tolist()]
+    starts = [i for i, width in enumerate(widths) if i == 0 or width != widths[i - 1]]
+    buckets = []
+    for start, stop in zip(starts, [*starts[1:], len(widths)], strict=True):
+        some, width = sizes[start:stop], int(sizes[stop - 1])
+        first = int(stops[start] - sizes[start])
+        group = torch.repeat_interleave(torch.arange(stop - start), some)
+        within = torch.arange(len(group)) - (stops[start:stop] - some - first)[group]
+        rows = slice(first, first + len(group))
+        buckets.append(_Bucket(slice(start, stop), width, rows, group * width + within))
+    return buckets
