@@ -37,7 +37,9 @@ def bound_bytes(num_entities: int) -> int:
     features = 2 * FEATURE_DIM  # normalised, of both modalities
     tables = (1 + 2 * 0.1) * dim  # structure, and stand-ins for what lacks an image or a text
     states = 4 * tables  # weights, Adagrad's sums, the average, the selected weights
-    return int(4 * num_entities * (features + states + NUM_HEADS * dim)) + FIXED_BYTES
+    ids_and_masks = 64
+    each = features + states + NUM_HEADS * dim + ids_and_masks
+    return int(4 * num_entities * each) + FIXED_BYTES
 
 
 @pytest.mark.slow
