@@ -6,11 +6,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
 from benchmarks.pykeen_tucker import PYKEEN
 from benchmarks.recipes import ROOT
+from benchmarks.row import Row
 
 RUNS = 2
 """How often the work is done: optimisers make their state in the first step."""
@@ -30,6 +32,30 @@ def measure_peak_bytes(part: str, contestant: str) -> int:
     command = [sys.executable, "-m", "benchmarks.memory", part, contestant]
     printed = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     return int(printed.stdout.split()[-1])
+
+
+def measure_memory(part: str, contestants: Iterable[str], unit_of_work: str) -> list[Row]:
+    """Returns a row for the peak of each contestant of a part.
+
+    Args:
+        part: As `measure_peak_bytes`.
+        contestants: Their names.
+        unit_of_work: What is done `RUNS` times, for the note.
+    """
+    note = f"peak of {RUNS} {unit_of_work}, alone in a process, beyond imports, graph and features"
+    return [
+        Row(
+            part,
+            f"{name}, memory",
+            measure_peak_bytes(part, name) / 2**30,
+            "GiB",
+            "lower",
+            None,
+            False,
+            note,
+        )
+        for name in contestants
+    ]
 
 
 def reset_peak() -> None:

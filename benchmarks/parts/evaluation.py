@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.contestant import Contestant, time_per_item
 from benchmarks.graphs import World, make_db15k_like
-from benchmarks.memory import measure_peak_bytes
+from benchmarks.memory import measure_memory
 from benchmarks.pykeen_tucker import PYKEEN
 from benchmarks.rankings import (
     TEXTBOOK_BATCH,
@@ -72,21 +72,4 @@ def measure(threads: int) -> list[Row]:
         Row(PART, f"{name}, rate", 1 / seconds[name], "facts/s", "higher", None, False, note)
         for name, note in NOTES.items()
     ]
-    return rows + _measure_memory() if threads == 1 else rows
-
-
-def _measure_memory() -> list[Row]:
-    note = "peak of two works, alone in a process, beyond imports, graph and features"
-    return [
-        Row(
-            PART,
-            f"{name}, memory",
-            measure_peak_bytes(PART, name) / 2**30,
-            "GiB",
-            "lower",
-            None,
-            False,
-            note,
-        )
-        for name in CONTESTANTS
-    ]
+    return rows + measure_memory(PART, CONTESTANTS, "works") if threads == 1 else rows

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from benchmarks.contestant import Contestant, time_per_item
 from benchmarks.floor import Asked, Product, count_flops, list_products, run_products
 from benchmarks.graphs import World, make_atlas_like, make_db15k_like
-from benchmarks.memory import measure_peak_bytes
+from benchmarks.memory import measure_memory
 from benchmarks.pykeen_tucker import PYKEEN
 from benchmarks.recipes import (
     DENSE,
@@ -64,7 +64,7 @@ make_world = make_db15k_like
 def measure(threads: int) -> list[Row]:
     """Measures time with any number of threads, memory with one."""
     rows = _measure_steps(threads) + _measure_rank(threads)
-    return rows + _measure_memory() if threads == 1 else rows
+    return rows + measure_memory(PART, CONTESTANTS, "steps") if threads == 1 else rows
 
 
 def _measure_steps(threads: int) -> list[Row]:
@@ -174,21 +174,4 @@ def _measure_rank(threads: int) -> list[Row]:
             True,
             "a step of params.yaml on a graph of the shape of atlas",
         )
-    ]
-
-
-def _measure_memory() -> list[Row]:
-    note = "peak of two steps, alone in a process, beyond imports, graph and features"
-    return [
-        Row(
-            PART,
-            f"{name}, memory",
-            measure_peak_bytes(PART, name) / 2**30,
-            "GiB",
-            "lower",
-            None,
-            False,
-            note,
-        )
-        for name in CONTESTANTS
     ]
