@@ -1,8 +1,10 @@
 """Holds facts out of train so that they can be asked without their answer standing there.
 
-In: facts as ids. Out: which of them to hold out. The unit is the group: all facts between one
-unordered pair of entities. A group moves as a whole, so both directions of a symmetric relation,
-a relation and its inverse, and one pair under several relations always land in the same split.
+In: facts as ids. Out: which of them to hold out. The unit is the group: as a rule all facts between
+one unordered pair of entities. A group moves as a whole, so both directions of a symmetric
+relation, a relation and its inverse, and one pair under several relations always land in the same
+split. Where what is held out is to resemble a test that was drawn fact by fact, a group is one
+fact.
 """
 
 import numpy as np
@@ -37,7 +39,14 @@ def drop_duplicates(facts: Facts, num_entities: int, num_relations: int) -> Fact
 
 
 def hold_out(
-    facts: Facts, wanted: int, num_entities: int, num_relations: int, seed: int, keep: Mask
+    facts: Facts,
+    wanted: int,
+    num_entities: int,
+    num_relations: int,
+    seed: int,
+    keep: Mask,
+    *,
+    whole_pairs: bool = True,
 ) -> Mask:
     """Chooses facts to hold out, group by group in random order, until enough are chosen.
 
@@ -53,13 +62,17 @@ def hold_out(
         num_relations: R, bound of the relation ids.
         seed: Seed of the order.
         keep: Facts that must stay, shape: (N,), dtype: bool.
+        whole_pairs: Whether a group is all facts between a pair of entities, or one fact.
 
     Returns:
         Whether each fact is held out, shape: (N,), dtype: bool.
     """
-    keys, group_of, sizes = np.unique(
-        pair_keys(facts, num_entities), return_inverse=True, return_counts=True
+    unit = (
+        pair_keys(facts, num_entities)
+        if whole_pairs
+        else fact_keys(facts, num_entities, num_relations)
     )
+    keys, group_of, sizes = np.unique(unit, return_inverse=True, return_counts=True)
     members = np.argsort(group_of, kind="stable")
     ends = np.cumsum(sizes)
     relation_facts = np.bincount(facts[:, 1], minlength=num_relations)
@@ -68,7 +81,8 @@ def hold_out(
 
     # Python lists: the loop below touches single numbers, which numpy does slowly.
     order = np.argsort(np.random.default_rng(seed).random(len(keys)), kind="stable").tolist()
-    lows, highs = (keys // num_entities).tolist(), (keys % num_entities).tolist()
+    first = members[ends - sizes]
+    lows, highs = facts[first][:, [0, 2]].T.tolist()
     relations = facts[members, 1].tolist()
     degree = np.bincount(facts[:, [0, 2]].ravel(), minlength=num_entities).tolist()
     left = relation_facts.tolist()

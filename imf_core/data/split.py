@@ -4,6 +4,10 @@ In: the facts of a source, split or not, with their duplicates. Out: three split
 gives is kept where it can be used; what is missing, or contaminated beyond use, is held out of
 train (`holdout`). A fact counts once in its split.
 
+What is held out has all facts between a pair of entities, so that none gives another away. Only a
+valid beside a given test that stays as it is takes single facts at random: such tests were drawn
+so, and what is selected and fitted on valid is to hold on test, copies of train's facts and all.
+
 Test is changed only where `prepare.test: cleaned` asks for it: then the facts that train gives away
 (`copies`) leave test, and stay in train those that stand there word for word. Where it is
 `as-given`, test stays whole, and if the split is to be leak-free, the facts that stand in both
@@ -108,11 +112,18 @@ def make_splits(
         leaking = is_among(facts["train"], facts["test"], num_entities, num_relations)
         train_dropped = int(leaking.sum())
         facts["train"] = facts["train"][~leaking]
+    resembles_test = "test" in found and params.test == "as-given"
     for split, fraction in (("test", params.test_fraction), ("valid", params.valid_fraction)):
         if split not in facts:
             facts.update(
                 _hold_out(
-                    facts, split, round(fraction * wanted), num_entities, num_relations, params.seed
+                    facts,
+                    split,
+                    round(fraction * wanted),
+                    num_entities,
+                    num_relations,
+                    params.seed,
+                    whole_pairs=not resembles_test,
                 )
             )
     return Splits(
@@ -149,6 +160,8 @@ def _hold_out(
     num_entities: int,
     num_relations: int,
     seed: int,
+    *,
+    whole_pairs: bool,
 ) -> dict[str, Facts]:
     """Returns train without, and `split` with, the facts held out of train."""
     train = facts["train"]
@@ -157,7 +170,15 @@ def _hold_out(
         # A fact that train shares with another split would make the two held-out splits overlap.
         keep |= is_among(train, facts[name], num_entities, num_relations)
     step_seed = len(_SEED_STEP) * seed + _SEED_STEP[split]
-    is_held = hold_out(train, max(wanted, 1), num_entities, num_relations, step_seed, keep)
+    is_held = hold_out(
+        train,
+        max(wanted, 1),
+        num_entities,
+        num_relations,
+        step_seed,
+        keep,
+        whole_pairs=whole_pairs,
+    )
     if not is_held.any():
         raise DataError(
             f"none of the {len(train)} train facts can be held out for {split}: every one is the "

@@ -48,6 +48,12 @@ def copies_of(train: Facts) -> Facts:
     return np.concatenate([reversed_facts, duplicates])
 
 
+def under_two_relations(facts: Facts) -> Facts:
+    """Facts that each join their pair twice."""
+    others = np.stack([facts[:, 0], (facts[:, 1] + 1) % RELATIONS, facts[:, 2]], axis=1)
+    return np.concatenate([facts, others])
+
+
 def rows(facts: Facts) -> set[tuple[int, ...]]:
     return {tuple(row) for row in facts.tolist()}
 
@@ -97,6 +103,23 @@ def test_a_contaminated_valid_is_rebuilt_and_its_new_facts_join_train(
     assert len(made.facts["valid"]) == 22
     assert rows(made.facts["train"]) | rows(made.facts["valid"]) == rows(train) | rows(new)
     np.testing.assert_array_equal(made.facts["test"], test)
+
+
+def test_a_valid_beside_a_given_test_takes_single_facts(prepare_params: PrepareParams) -> None:
+    both = under_two_relations(facts_from(0, 200))
+    facts = splits(prepare_params, train=both, test=facts_from(200, 230)).facts
+    pairs = {split: set(pair_keys(facts[split], ENTITIES).tolist()) for split in facts}
+    assert pairs["valid"] & pairs["train"]
+
+
+def test_a_valid_beside_a_cleaned_test_shares_no_pair_with_train(
+    prepare_params: PrepareParams,
+) -> None:
+    params = prepare_params.model_copy(update={"test": "cleaned"})
+    both = under_two_relations(facts_from(0, 200))
+    facts = splits(params, train=both, test=facts_from(200, 230)).facts
+    pairs = {split: set(pair_keys(facts[split], ENTITIES).tolist()) for split in facts}
+    assert not pairs["valid"] & pairs["train"]
 
 
 def test_a_lightly_contaminated_valid_is_cleaned(prepare_params: PrepareParams) -> None:
