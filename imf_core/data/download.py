@@ -8,6 +8,7 @@ two runs want a file, one fetches it and the other waits.
 """
 
 import asyncio
+import gzip
 import hashlib
 import shutil
 import tarfile
@@ -20,7 +21,14 @@ from tqdm import tqdm
 
 from imf_core.artifacts import atomic_path, file_sha256
 from imf_core.config import FetchParams
-from imf_core.data.registry import DownloadedDataset, PinnedUrl, SourceArchive, SourceFile
+from imf_core.data.folder import ENTITY_DESCRIPTIONS
+from imf_core.data.registry import (
+    DESCRIPTIONS,
+    DownloadedDataset,
+    PinnedUrl,
+    SourceArchive,
+    SourceFile,
+)
 from imf_core.errors import DataError, NetworkError
 from imf_core.holds import held_alone
 from imf_core.web.client import WebClient
@@ -76,6 +84,13 @@ def download_dataset(
         else:
             with atomic_path(raw / source.save_as) as temporary:
                 shutil.copyfile(kept, temporary)
+    if dataset.descriptions:
+        with (
+            gzip.open(DESCRIPTIONS / dataset.descriptions) as packed,
+            atomic_path(raw / ENTITY_DESCRIPTIONS) as temporary,
+            temporary.open("wb") as target,
+        ):
+            shutil.copyfileobj(packed, target)
 
 
 def _is_kept(source: PinnedUrl, downloads: Path) -> bool:

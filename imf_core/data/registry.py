@@ -20,6 +20,9 @@ FOLDER, RDF = "folder", "rdf"
 
 REGISTRY_PATH = Path(__file__).with_name("registry.yaml")
 
+DESCRIPTIONS = Path(__file__).with_name("descriptions")
+"""Descriptions that this package brings for sets whose makers give none."""
+
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
@@ -89,7 +92,8 @@ class DownloadedDataset(Section):
     `entity2id.txt` and `relation2id.txt` where they are there), `ids` as head, relation, tail and
     `ids-htr` as head, tail, relation in ids, with `entity2id.txt` and `relation2id.txt` or, label
     by line, `relations.txt`. Where there are titles, the files named here map them to the same
-    ids; they are turned into names. `wikidata_json` maps labels to what Wikidata says of them.
+    ids; they are turned into names. `wikidata_json` maps labels to what Wikidata says of them;
+    `descriptions` is a file of this package, in the folder `descriptions`, that does likewise.
     """
 
     kind: Literal["download"]
@@ -100,6 +104,7 @@ class DownloadedDataset(Section):
     entity_titles: FileName | None = None
     relation_titles: FileName | None = None
     wikidata_json: FileName | None = None
+    descriptions: FileName | None = None
     counts: Counts
     files: list[SourceFile] = Field(default=[])
     archives: list[SourceArchive] = Field(default=[])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.data.registry import DownloadedDataset, find_dataset, load_registry
+from imf_core.data.registry import DESCRIPTIONS, DownloadedDataset, find_dataset, load_registry
 from imf_core.errors import ConfigError
 
 ENTRY = """
@@ -39,6 +39,12 @@ def test_every_set_says_its_licence_and_whom_to_cite() -> None:
     for dataset in load_registry().values():
         assert dataset.licence
         assert dataset.citation
+
+
+def test_descriptions_of_this_package_are_there_and_none_is_left_over() -> None:
+    datasets = [each for each in load_registry().values() if isinstance(each, DownloadedDataset)]
+    named = {each.descriptions for each in datasets if each.descriptions}
+    assert named == {path.name for path in DESCRIPTIONS.iterdir()}
 
 
 def test_a_file_of_unknown_size_is_pinned_by_its_git_blob(tmp_path: Path) -> None:
