@@ -85,6 +85,11 @@ class Measurement:
         """Processor time of training."""
         return sum(model.process_seconds for model in self.models)
 
+    @property
+    def wall_seconds(self) -> float:
+        """The same by the clock."""
+        return sum(model.wall_seconds for model in self.models)
+
 
 class Store:
     """The results in a folder and the ranks in another.
