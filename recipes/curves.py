@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from recipes.detail import picture_name
 from recipes.recipe import list_recipes
@@ -31,24 +32,24 @@ def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
         rows: From `summarise`; of each, the lowest seed is drawn.
         path: Of the PNG file.
     """
-    has_heads = FULL in rows and len(rows[FULL].first.modalities) > 1
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
         figure = Figure(figsize=INCHES, layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
+        of_rows, of_heads = figure.subplots(1, 2, sharey=True)
         for summary in rows.values():
             if summary.row.part == "main":
-                _draw(left, summary, COMBINED, summary.row.title)
-        if has_heads:
+                _draw(of_rows, summary, COMBINED, summary.row.title)
+        if FULL in rows:
             for key in rows[FULL].first.models[0].curve[0]:
                 if key.startswith(COMBINED):
                     title = key.removeprefix(COMBINED).strip("_") or "all together"
-                    _draw(right, rows[FULL], key, title)
-        for axes, title in ((left, dataset), (right, "heads of the full model")):
+                    _draw(of_heads, rows[FULL], key, title)
+        for axes, title in ((of_rows, dataset), (of_heads, "heads of the full model")):
             axes.set(title=title, xlabel="epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
             if axes.lines:
                 axes.legend(frameon=False)
-        left.set_ylabel("MRR on valid, %")
+        of_rows.set_ylabel("MRR on valid, %")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110, metadata={"Software": None})
 

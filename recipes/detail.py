@@ -1,8 +1,10 @@
 """The section of one data set in `docs/results.md`."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from measuring.markdown import make_table
@@ -27,18 +29,19 @@ def render_detail(
         published: Figures of others.
     """
     shown = [each for each in rows.values() if each.row.part != "ablation"]
-    ablations = _ablations(rows)
+    first = shown[0].first if shown else next(iter(rows.values())).first
     blocks = [
         f"## {dataset}",
         _places(rows),
         _results(shown, published),
         _word_gains(gains),
         "MRR by the number of train facts of the query's entity (in brackets, queries):",
-        _breakdown(shown, "by_degree", _name_degree),
-        "MRR where the query's entity, or the answer, has a modality and where it lacks it:",
-        _breakdown(shown, "by_media", _name_media),
+        _breakdown(shown, "by_degree", [_name_degree(row) for row in first.by_degree]),
     ]
-    if ablations:
+    if any(media := _name_media(first.by_media)):
+        blocks += ["MRR where the query's entity, or the answer, has a modality and where not:"]
+        blocks += [_breakdown(shown, "by_media", media)]
+    if ablations := _ablations(rows):
         blocks += ["Parts of the full model taken away or replaced:", ablations]
     blocks.append(f"![MRR on valid by epoch](images/{picture_name(dataset)})")
     return "\n\n".join(block for block in blocks if block)
@@ -125,23 +128,39 @@ def _name_degree(row: Mapping[str, Any]) -> str:
     return f"{row['train_facts_of_query_entity']} ({row['queries']:,})"
 
 
-def _name_media(row: Mapping[str, Any]) -> str:
-    has = "with" if row["has_it"] == "yes" else "without"
-    return f"{row['entity']} {has} {row['modality']} ({row['queries']:,})"
+def _name_media(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names the rows of `by_media`; "" where all queries have the modality, or none has it."""
+    groups = Counter((row["modality"], row["entity"]) for row in rows)
+    has = {"yes": "with", "no": "without"}
+    return [
+        f"{row['entity']} {has[row['has_it']]} {row['modality']} ({row['queries']:,})"
+        if groups[row["modality"], row["entity"]] > 1
+        else ""
+        for row in rows
+    ]
 
 
-def _breakdown(shown: Sequence[Summary], table: str, name: Any) -> str:
-    """Returns MRR by row of the table and row of a breakdown."""
-    columns = [(name(row), position) for position, row in enumerate(getattr(shown[0].first, table))]
+def _breakdown(shown: Sequence[Summary], table: str, titles: Sequence[str]) -> str:
+    """Returns MRR by row of the main table and row of a breakdown.
 
-    def read(position: int) -> Any:
-        return lambda each: getattr(each, table)[position]["mrr"]
-
+    Args:
+        shown: Rows of the main table.
+        table: The breakdown, a field of `Measurement`.
+        titles: Of its rows, which are columns here; those without one are left out.
+    """
+    columns = [position for position, title in enumerate(titles) if title]
     lines = [
-        [summary.row.title, *(summary.per_cent(read(position)) for _, position in columns)]
+        [
+            summary.row.title,
+            *(summary.per_cent(partial(_read_cell, table, position)) for position in columns),
+        ]
         for summary in shown
     ]
-    return "\n".join(make_table(["row", *(title for title, _ in columns)], lines))
+    return "\n".join(make_table(["row", *(titles[position] for position in columns)], lines))
+
+
+def _read_cell(table: str, position: int, measurement: Measurement) -> float:
+    return float(getattr(measurement, table)[position]["mrr"])
 
 
 def _ablations(rows: Rows) -> str:

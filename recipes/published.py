@@ -8,6 +8,7 @@ from pydantic import Field
 from imf_core.config import Section, read_yaml, validate
 from recipes.recipe import PUBLISHED
 
+_MARKS = {"test": " (test-selected)", "valid": " (selected on valid)", "unknown": ""}
 PerCent = Field(default=None, ge=0, le=100)
 
 
@@ -24,8 +25,8 @@ class PublishedRow(Section):
 
     @property
     def title(self) -> str:
-        """The model, marked where test has selected it."""
-        return f"{self.model} (test-selected)" if self.selected == "test" else self.model
+        """The model, and by which split the reported epoch was selected if that is known."""
+        return f"{self.model}{_MARKS[self.selected]}"
 
 
 class _File(Section):

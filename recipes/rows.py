@@ -30,7 +30,7 @@ class Row:
         title: As shown.
         part: Which table it stands in.
         overrides: On top of the recipe, by `section.key`.
-        num_models: How many models, `SEEDS_APART`, have one decision.
+        num_models: How many models, their seeds `SEEDS_APART`, are under one decision.
     """
 
     name: str

@@ -6,11 +6,15 @@ of the last run in the file, and those of one row must not get into the next.
 
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from imf_core.config import Params, read_yaml, validate
 from imf_core.errors import ConfigError
 from stages.layout import PARAMS
+
+LOCK = Path("dvc.lock")
+"""What DVC writes down of its runs, the parameters of each stage among it."""
 
 DATA_SECTIONS = ("dataset", "prepare", "media", "images", "image_features", "text_features")
 """Sections that graph and features are made by."""
@@ -60,7 +64,8 @@ def check_prepared(name: str, found: Params, expected: Params) -> None:
         expected: The recipe laid over the committed one, with what is set on the command line.
 
     Raises:
-        ConfigError: If a value of the data differs; it says how to prepare them.
+        ConfigError: If a value of the data differs, or DVC made them with others; it says how to
+            prepare them.
     """
     if differences := find_differences(found, expected, DATA_SECTIONS):
         raise ConfigError(
@@ -69,3 +74,22 @@ def check_prepared(name: str, found: Params, expected: Params) -> None:
             f"`dvc exp run $(python -m recipes {name}) image_features text_features`, or say "
             "with --set what is meant to differ"
         )
+    if unmade := _find_unmade(found):
+        raise ConfigError(
+            f"data/ was not made with the values that {PARAMS} has now: {'; '.join(unmade)}. Run "
+            "`dvc repro image_features text_features`"
+        )
+
+
+def _find_unmade(found: Params) -> list[str]:
+    """Lists values of the data that DVC has not run with; none where it has not run at all."""
+    content = read_yaml(LOCK.read_text(encoding="utf-8")) if LOCK.exists() else {}
+    values = found.model_dump()
+    unmade = []
+    for stage in content.get("stages", {}).values():
+        for dotted, made in stage.get("params", {}).get(str(PARAMS), {}).items():
+            section, _, key = dotted.partition(".")
+            now = values[section][key] if key else values[section]
+            if section in DATA_SECTIONS and made != now:
+                unmade.append(f"{dotted} was {made!r}, is {now!r}")
+    return list(dict.fromkeys(unmade))

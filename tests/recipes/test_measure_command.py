@@ -88,6 +88,13 @@ def test_a_workspace_that_holds_other_data_is_refused_with_keys_and_remedy(run: 
     assert "`dvc exp run $(python -m recipes atlas) image_features" in str(raised.value)
 
 
+def test_data_that_dvc_made_with_other_values_are_refused(run: Run) -> None:
+    made = {"params.yaml": {"dataset.name": "nations", "train": {"epochs": 1}}}
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"prepare": {"params": made}}}))
+    with pytest.raises(ConfigError, match=r"now: dataset.name was 'nations', is 'atlas'. Run `dvc"):
+        run()
+
+
 def test_a_model_at_hand_may_stand_in_and_its_place_is_not_told(run: Run, store: Store) -> None:
     model = "/somewhere/models/all-MiniLM"
     params = small_params({"text_features.model": model}).model_dump()
