@@ -85,11 +85,14 @@ def _find_unmade(found: Params) -> list[str]:
     """Lists values of the data that DVC has not run with; none where it has not run at all."""
     content = read_yaml(LOCK.read_text(encoding="utf-8")) if LOCK.exists() else {}
     values = found.model_dump()
-    unmade = []
+    unmade: list[str] = []
     for stage in content.get("stages", {}).values():
-        for dotted, made in stage.get("params", {}).get(str(PARAMS), {}).items():
-            section, _, key = dotted.partition(".")
-            now = values[section][key] if key else values[section]
-            if section in DATA_SECTIONS and made != now:
-                unmade.append(f"{dotted} was {made!r}, is {now!r}")
+        for dotted, value in stage.get("params", {}).get(str(PARAMS), {}).items():
+            section, _, name = dotted.partition(".")
+            made = {name: value} if name else value
+            unmade += [
+                f"{section}.{key} was {made[key]!r}, is {now!r}"
+                for key, now in values[section].items()
+                if section in DATA_SECTIONS and key in made and made[key] != now
+            ]
     return list(dict.fromkeys(unmade))

@@ -89,9 +89,9 @@ def test_a_workspace_that_holds_other_data_is_refused_with_keys_and_remedy(run: 
 
 
 def test_data_that_dvc_made_with_other_values_are_refused(run: Run) -> None:
-    made = {"params.yaml": {"dataset.name": "nations", "train": {"epochs": 1}}}
+    made = {"params.yaml": {"prepare": {"seed": 9}, "train": {"epochs": 1}}}
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"prepare": {"params": made}}}))
-    with pytest.raises(ConfigError, match=r"now: dataset.name was 'nations', is 'atlas'. Run `dvc"):
+    with pytest.raises(ConfigError, match=r"now: prepare.seed was 9, is 0. Run `dvc"):
         run()
 
 
