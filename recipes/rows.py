@@ -69,7 +69,8 @@ PAPER: Mapping[str, Any] = {
     "train.n3": 0.0,
     "train.encoder_n3": 0.0,
 }
-"""What the paper's released code takes, as far as this model can be set so."""
+"""The paper's setting: the defaults of its released code as far as this model can be set so, but
+with the decision learned, as the paper has it; the code averages with fixed weights."""
 
 ROWS = (
     _alone("structure"),
