@@ -1,4 +1,4 @@
-# The commands: `make run`, `make ui` and `make test`. All need Python 3.11+, git and make, nothing else.
+# The commands: `make run`, `make recipe`, `make ui` and `make test`. All need Python 3.11+, git and make, nothing else.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,11 +13,16 @@ CUDA_PACKAGES := cuda-bindings cuda-pathfinder cuda-toolkit triton nvidia-cublas
 	nvidia-nvshmem-cu13 nvidia-nvtx
 
 PORT ?= 4200
+NAME ?= atlas
 
-.PHONY: run ui test lint install lock format clean
+.PHONY: run recipe ui test lint install lock format clean
 
 run: install  ## install, run the pipeline, print the metrics
 	$(BIN)/python -m dvc repro
+	$(BIN)/python -m stages.show
+
+recipe: install  ## the same with a recipe of recipes/: make recipe NAME=db15k
+	arguments=$$($(BIN)/python -m recipes $(NAME)) && $(BIN)/python -m dvc exp run $$arguments
 	$(BIN)/python -m stages.show
 
 ui: install  ## Prefect's UI with all flows, until Ctrl-C; another port: make ui PORT=4300

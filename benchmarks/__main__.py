@@ -12,10 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.environment import count_cores
 from benchmarks.recipes import ROOT
 from benchmarks.results import RESULTS, Results, load_results, save_results
 from benchmarks.table import render_full
+from measuring.environment import count_cores
 
 PARTS = tuple(
     sorted(

@@ -6,8 +6,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.environment import count_cores, describe_environment
 from benchmarks.results import Results, Run, save_results
+from measuring.environment import count_cores, describe_environment
 
 
 def run_part(name: str) -> Run:

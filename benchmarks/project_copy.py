@@ -14,7 +14,17 @@ import yaml
 from benchmarks.recipes import ROOT
 from imf_core.config import read_yaml
 
-COPIED = ("imf_core", "stages", "flows", "benchmarks", "examples", "dvc.yaml", "params.yaml")
+COPIED = (
+    "imf_core",
+    "stages",
+    "flows",
+    "recipes",
+    "measuring",
+    "benchmarks",
+    "examples",
+    "dvc.yaml",
+    "params.yaml",
+)
 IGNORES = (".gitignore", ".dvcignore")
 
 

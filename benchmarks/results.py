@@ -16,7 +16,7 @@ class Run:
     Attributes:
         part: Its name.
         threads: Number of threads it could use.
-        environment: What it ran on, from `benchmarks.environment`.
+        environment: What it ran on, from `measuring.environment`.
         rows: Its figures.
     """
 

@@ -11,16 +11,18 @@ from pathlib import Path
 from benchmarks.recipes import ROOT
 from benchmarks.results import RESULTS, Results, load_results
 from benchmarks.row import Row
+from measuring.markdown import make_table, write_between_markers
 
 COMPARED = {"training", "evaluation"}
 """Parts all of whose ratios stand in the short table."""
 
-START, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+MARKER = "benchmarks"
 
 
 def render_short(results: Results) -> str:
     """Returns the table of all ratios, and of what else has a target."""
-    lines = _head(["", *_thread_titles(results), "target", "reached"])
+    titles = ["", *_thread_titles(results), "target", "reached"]
+    lines = []
     for part in results.parts():
         for rows in _by_name(results, part):
             row = next(each for each in rows if each is not None)
@@ -28,8 +30,8 @@ def render_short(results: Results) -> str:
                 found = [each.is_reached() for each in rows if each is not None]
                 reached = "" if row.target is None else "yes" if all(found) else "no"
                 values = [_value(each) for each in rows]
-                lines.append(_line([f"{part}: {row.name}", *values, row.target or "", reached]))
-    return "\n".join(lines)
+                lines.append([f"{part}: {row.name}", *values, row.target or "", reached])
+    return "\n".join(make_table(titles, lines))
 
 
 def render_full(results: Results) -> str:
@@ -43,13 +45,14 @@ def render_full(results: Results) -> str:
             + "."
             for run in runs
         ]
-        lines = [f"### {part}", "", *dict.fromkeys(places), ""]
-        lines += _head(["", *_thread_titles(results), "target", "note"])
+        titles = ["", *_thread_titles(results), "target", "note"]
+        lines = []
         for rows in _by_name(results, part):
             row = next(each for each in rows if each is not None)
             values = [_value(each) for each in rows]
-            lines.append(_line([row.name, *values, row.target or "", row.note]))
-        sections.append("\n".join(lines))
+            lines.append([row.name, *values, row.target or "", row.note])
+        head = [f"### {part}", "", *dict.fromkeys(places), ""]
+        sections.append("\n".join(head + make_table(titles, lines)))
     return "\n\n".join(sections)
 
 
@@ -58,19 +61,6 @@ PLACES: dict[Path, Callable[[Results], str]] = {
     ROOT / "docs" / "benchmarks.md": render_full,
 }
 """What is written where."""
-
-
-def replace_between_markers(text: str, table: str) -> str:
-    """Puts a table between the markers of a text.
-
-    Raises:
-        ValueError: If the text does not hold each marker once, the one before the other.
-    """
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end or START in after or END in after:
-        raise ValueError(f"a text must hold {START} once and {END} once after it")
-    return f"{before}{START}\n\n{table}\n\n{END}{after}"
 
 
 def _by_name(results: Results, part: str) -> list[list[Row | None]]:
@@ -101,25 +91,13 @@ def _value(row: Row | None) -> str:
     return f"{digits}x" if row.unit == "x" else f"{digits} {row.unit}".rstrip()
 
 
-def _head(titles: list[str]) -> list[str]:
-    return [_line(titles), "|" + "---|" * len(titles)]
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def main() -> None:
     """Writes the tables into every text that has the markers."""
     results = load_results(RESULTS)
     if not results.runs:
         sys.exit("there are no figures yet; run `python -m benchmarks`")
     for path, render in PLACES.items():
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        if START not in text:
-            print(f"{path.name}: no {START}, left as it is")
-            continue
-        path.write_text(replace_between_markers(text, render(results)), encoding="utf-8")
+        write_between_markers(path, MARKER, render(results))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from flows.experiments.form import read_values_at
 from flows.experiments.git import list_experiments
 from flows.experiments.names import check_name, derive_name, reserved_name, with_counter
 from flows.experiments.reach import check_reach
+from flows.experiments.recipe import lay_recipe
 from flows.experiments.run_experiment import Plan, find_changes, find_undone
 from flows.experiments.workspace_copy import record_version
 from flows.processes.children import Children
@@ -33,6 +34,7 @@ from imf_core.config import (
 @flow(name="experiment", persist_result=False)
 def experiment(
     name: str | None,
+    recipe: str | None,
     dataset: DatasetParams,
     model: ModelParams,
     fusion: FusionParams,
@@ -55,6 +57,7 @@ def experiment(
 
     Args:
         name: Of the experiment; made of what changes where it is None.
+        recipe: One of `recipes/`, laid over params.yaml; what the form changes comes on top.
         dataset: Which graph.
         model: The heads.
         fusion: Stage one of the fusion.
@@ -88,19 +91,21 @@ def experiment(
         evaluate=evaluate,
         predict=predict,
     )
-    values = params.model_dump()
+    filled_in = params.model_dump()
     version = record_version()
-    check_reach(values)
     base = read_values_at(version.tree)
+    values = lay_recipe(recipe, filled_in, base)
+    check_reach(values)
     changes = find_changes(values, base)
     if name is not None:
         check_name(name)
-    names = with_counter(derive_name(changes)) if name is None else [name]
+    derived = derive_name(find_changes(filled_in, base), recipe)
+    names = with_counter(derived) if name is None else [name]
     with reserved_name(names) as reserved, Children([reserved.lock]) as children:
         name_this_run(reserved.name)
         for key, value in changes.items():
             logger.info("%s: %s", key, value)
-        if undone := find_undone(values, base, read_form()):
+        if undone := find_undone(filled_in, base, read_form()):
             logger.warning(
                 "params.yaml has other values of %s than when the form was registered; this run "
                 "has the form's. To begin with those of now, run `python -m flows.register`",

@@ -22,6 +22,7 @@ ROOMS = {
 """Which rooms of `imf_core` a room may import from, beside itself."""
 
 BOTTOM = {"errors", "config", "artifacts", "device", "holds", "processes"}
+OURS = {"imf_core", "stages", "flows", "recipes", "measuring", "benchmarks"}
 FOR_FLOWS = {"imf_core.config", "imf_core.errors", "imf_core.artifacts"}
 """What flows may read of the core: parameters to make forms of, metrics to show."""
 
@@ -76,6 +77,8 @@ def core_imports(file: str) -> set[str]:
 
 
 CORE, STAGES, FLOWS = files_of("imf_core"), files_of("stages"), files_of("flows")
+RECIPES, MEASURING = files_of("recipes"), files_of("measuring")
+ALL = CORE + STAGES + FLOWS + RECIPES + MEASURING
 
 
 def importing(files: list[str], *forbidden: str) -> list[str]:
@@ -152,7 +155,20 @@ def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
 
 
 def test_nothing_knows_of_the_benchmarks() -> None:
-    assert importing([*CORE, *STAGES, *FLOWS], "benchmarks") == []
+    assert importing(ALL, "benchmarks") == []
+
+
+def test_recipes_know_the_core_the_stages_and_what_benchmarks_report_by() -> None:
+    assert importing(RECIPES, "flows", "benchmarks", "prefect", "dvc", "dvclive") == []
+    assert importing(MEASURING, *OURS - {"measuring"}) == []
+
+
+def test_of_the_recipes_flows_know_what_each_sets_and_nothing_else_knows_of_them() -> None:
+    assert importing([*CORE, *STAGES, *files_of("benchmarks")], "recipes") == []
+    used = {module for file in FLOWS for module in imports_of(file) if module[:7] == "recipes"}
+    assert used <= {"recipes.recipe"}
+    assert core_imports("recipes/recipe.py") <= FOR_FLOWS
+    assert importing(["recipes/recipe.py", "recipes/__init__.py"], *HEAVY, "stages") == []
 
 
 def test_flows_know_nothing_of_torch_and_the_model() -> None:
@@ -179,9 +195,9 @@ def test_stages_and_the_form_of_experiments_alone_read_the_parameter_file() -> N
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    assert [file for file in CORE + STAGES + FLOWS if not ast.get_docstring(tree_of(file))] == []
+    assert [file for file in ALL if not ast.get_docstring(tree_of(file))] == []
 
 
 def test_no_module_is_a_drawer_for_everything() -> None:
     drawers = {"utils", "helpers", "common", "misc"}
-    assert [file for file in CORE + STAGES + FLOWS if Path(file).stem in drawers] == []
+    assert [file for file in ALL if Path(file).stem in drawers] == []

@@ -13,6 +13,8 @@ COPIED = (
     "imf_core",
     "stages",
     "flows",
+    "recipes",
+    "measuring",
     "examples",
     "dvc.yaml",
     "params.yaml",

@@ -36,15 +36,17 @@ class Reservation:
     lock: int
 
 
-def derive_name(changes: Mapping[str, Any]) -> str:
-    """Makes a name of what an experiment changes: `fusion-rank-64`.
+def derive_name(changes: Mapping[str, Any], recipe: str | None = None) -> str:
+    """Makes a name of what an experiment changes: `fusion-rank-64`, `db15k-fusion-rank-64`.
 
     Args:
         changes: New values by `section.key`.
+        recipe: The recipe that they come on top of, if any.
     """
     if not changes:
-        return "unchanged"
-    words = "-".join(f"{key}-{_word(value)}" for key, value in changes.items())
+        return recipe or "unchanged"
+    parts = [f"{key}-{_word(value)}" for key, value in changes.items()]
+    words = "-".join([recipe, *parts] if recipe else parts)
     name = re.sub(r"[^A-Za-z0-9.]+", "-", words.replace("_", "-"))
     name = re.sub(r"(?<!\d)\.|\.(?!\d)", "-", name)  # a point stands in numbers alone
     return re.sub(r"-+", "-", name)[:LONGEST].strip("-.")

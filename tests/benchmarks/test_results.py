@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.results import RESULTS, Results, Run, load_results, save_results
 from benchmarks.row import Row
-from benchmarks.table import PLACES, START, render_full, render_short, replace_between_markers
+from benchmarks.table import MARKER, PLACES, render_full, render_short
+from measuring.markdown import replace_between_markers, start_of
 
 
 def row(name: str, value: float, target: str | None = None, unit: str = "x") -> Row:
@@ -83,18 +84,18 @@ def test_the_full_table_shows_everything_and_where_it_was_measured() -> None:
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
     text = "before\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\nafter\n"
-    replaced = replace_between_markers(text, "new")
+    replaced = replace_between_markers(text, MARKER, "new")
     assert replaced == "before\n<!-- benchmarks -->\n\nnew\n\n<!-- /benchmarks -->\nafter\n"
 
 
 def test_a_text_without_its_end_marker_is_refused() -> None:
     with pytest.raises(ValueError, match="must hold"):
-        replace_between_markers("<!-- benchmarks -->", "new")
+        replace_between_markers("<!-- benchmarks -->", MARKER, "new")
 
 
 @pytest.mark.parametrize("path", PLACES, ids=lambda path: path.name)
 def test_the_texts_show_what_was_measured_last(path: Path) -> None:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if START not in text or not RESULTS.exists():
+    if start_of(MARKER) not in text or not RESULTS.exists():
         pytest.skip("nothing is shown there")
-    assert text == replace_between_markers(text, PLACES[path](load_results(RESULTS)))
+    assert text == replace_between_markers(text, MARKER, PLACES[path](load_results(RESULTS)))

@@ -54,7 +54,9 @@ def newest_artifact(key: str) -> str:
 
 
 def test_the_server_refuses_a_value_out_of_bounds_and_names_it(copied: Workspace) -> None:
-    deployment = experiment.to_deployment(name="form", parameters={"name": None, **read_values()})
+    deployment = experiment.to_deployment(
+        name="form", parameters={"name": None, "recipe": None, **read_values()}
+    )
     deployment_id = deployment.apply(work_pool_name=None)  # type: ignore[union-attr]
     with get_client(sync_client=True) as client:
         for section, key, value in [("fusion", "rank", 0), ("fusion", "rnk", 3)]:
@@ -68,7 +70,7 @@ def test_the_server_refuses_a_value_out_of_bounds_and_names_it(copied: Workspace
 
 
 def test_an_experiment_is_named_compared_and_promoted(copied: Workspace) -> None:
-    state = experiment(name=None, **changed("fusion", "rank", 4), return_state=True)
+    state = experiment(name=None, recipe=None, **changed("fusion", "rank", 4), return_state=True)
     assert state.is_completed()
     assert run_name(state) == "fusion-rank-4"
     page = newest_artifact("experiment")
@@ -90,12 +92,13 @@ def test_an_experiment_is_named_compared_and_promoted(copied: Workspace) -> None
     [
         (lambda: changed("dataset", "path", "../mine"), "dataset.path leads out of the project"),
         (lambda: {"name": "a b", **read_values()}, "name must be at most"),
+        (lambda: {"recipe": "nope", **read_values()}, "there is no recipe 'nope', there are atlas"),
     ],
 )
 def test_what_an_experiment_cannot_do_is_said_at_once(
     copied: Workspace, values: Callable[[], dict[str, Any]], message: str
 ) -> None:
-    state = experiment(**{"name": None, **values()}, return_state=True)
+    state = experiment(**{"name": None, "recipe": None, **values()}, return_state=True)
     assert state.is_failed()
     assert message in str(state.message)
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 @slow
 def test_the_form_of_an_experiment_begins_with_the_values_of_params_yaml(ui: RunningUI) -> None:
     params = yaml.safe_load((ui.workspace.folder / "params.yaml").read_text())
-    assert ui.deployment("experiment").parameters == {"name": None, **params}
+    assert ui.deployment("experiment").parameters == {"name": None, "recipe": None, **params}
 
 
 @slow

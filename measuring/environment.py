@@ -3,19 +3,24 @@
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 
-def describe_environment() -> dict[str, str]:
-    """Returns what a reader needs to know of where a run took place."""
+def describe_environment(code: Sequence[str] = (".",)) -> dict[str, str]:
+    """Returns what a reader needs to know of where a run took place.
+
+    Args:
+        code: What of the project the figures depend on, as git's pathspecs from its root.
+    """
     return {
         "cpu": _processor(),
         "cores": str(count_cores()),
         "python": platform.python_version(),
         "torch": version("torch"),
-        "commit": _commit(),
+        "commit": _commit(code),
         "date": datetime.now(UTC).date().isoformat(),
     }
 
@@ -33,13 +38,20 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _commit() -> str:
-    """Returns the commit of the code, with "-dirty" where files were changed since."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],
+def _commit(code: Sequence[str]) -> str:
+    """Returns the commit of the code, with "+changes" where tracked files were changed since."""
+    commit = _ask_git("rev-parse", "--short", "HEAD")
+    changed = _ask_git("status", "--porcelain", "--untracked-files=no", "--", *code)
+    return f"{commit}{'+changes' if changed else ''}" if commit else "unknown"
+
+
+def _ask_git(*arguments: str) -> str:
+    """Returns what git says of the project, "" where it cannot say anything."""
+    said = subprocess.run(
+        ["git", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parent,
+        cwd=Path(__file__).parents[1],
     )
-    return described.stdout.strip() or "unknown"
+    return said.stdout.strip()

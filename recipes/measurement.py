@@ -1,0 +1,119 @@
+"""Measures one row of the table with one seed: trained, selected on valid, test ranked once."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imf_core.config import Params
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import known_tails_in
+from imf_core.device import explain_out_of_memory
+from imf_core.evaluation.ranking import RankingScorer, RankTable, rank_triples
+from imf_core.evaluation.report import by_degree, by_media, overall_metrics
+from imf_core.features.table import FeatureTable
+from imf_core.model.decision import DecisionFusion
+from imf_core.model.scorer import Scorer
+from measuring.environment import describe_environment
+from recipes.pair import put_together
+from recipes.recipe import Overrides
+from recipes.rows import SEEDS_APART, Row
+from recipes.store import Measurement
+from recipes.training import find_checkpoints, train_model
+
+CODE = ("imf_core", "stages", "recipes", "measuring", ":!recipes/results")
+"""What of the project a result depends on; params.yaml is taken as it is committed."""
+
+
+def measure_row(
+    dataset: str,
+    row: Row,
+    params: Params,
+    overrides: Overrides,
+    command: str,
+    graph: Graph,
+    tables: dict[str, FeatureTable],
+    inputs: Iterable[Path],
+    checkpoint_folder: Path,
+) -> tuple[Measurement, RankTable]:
+    """Trains the models of a row and ranks test.
+
+    Args:
+        dataset: The recipe's name.
+        row: What is measured.
+        params: Of the row and the seed.
+        overrides: What of them differs from params.yaml, for the record.
+        command: What was asked for, for the record.
+        graph: The prepared graph.
+        tables: Features by modality.
+        inputs: The files that both were read from.
+        checkpoint_folder: For training states; those of this row are gone in the end.
+
+    Returns:
+        The measurement, and the ranks of test.
+    """
+    inputs = list(inputs)
+    seeds = [params.train.seed + SEEDS_APART * number for number in range(row.num_models)]
+    scorers, models, states = [], [], []
+    with explain_out_of_memory("lower train.batch_size or model.dim"):
+        for seed in seeds:
+            train = params.train.model_copy(update={"seed": seed})
+            of_seed = params.model_copy(update={"train": train})
+            states.append(find_checkpoints(of_seed, inputs, checkpoint_folder))
+            model, run = train_model(of_seed, graph, tables, states[-1])
+            scorers.append(Scorer(model))
+            models.append(run)
+        scorer, decision = _combine(scorers, graph, params)
+        ranked = {
+            split: _rank(scorer, graph, split, params.evaluate.batch_size)
+            for split in ("valid", "test")
+        }
+    for state in states:
+        state.clear()
+    is_present = {name: each.is_present.numpy() for name, each in tables.items()}
+    measurement = Measurement(
+        dataset=dataset,
+        row=row.name,
+        seed=params.train.seed,
+        overrides=overrides,
+        modalities=list(params.model.modalities),
+        command=command,
+        environment={**describe_environment(CODE), "device": _name_device(scorer.device)},
+        threads=torch.get_num_threads(),
+        graph=f"{graph.fingerprint} {graph.facts_digest}",
+        models=models,
+        weights=_global_weights(scorer.head_names, decision),
+        test=overall_metrics(ranked["test"]),
+        valid=overall_metrics(ranked["valid"]),
+        by_degree=by_degree(ranked["test"], graph),
+        by_media=by_media(ranked["test"], is_present),
+    )
+    return measurement, ranked["test"]
+
+
+def _combine(
+    scorers: list[Scorer], graph: Graph, params: Params
+) -> tuple[RankingScorer, DecisionFusion]:
+    """Returns what ranks, and the decision in it."""
+    if len(scorers) == 1:
+        return scorers[0], scorers[0].model.decision
+    together = put_together(scorers, graph, params.decision, params.evaluate.batch_size)
+    return together, together.decision
+
+
+def _rank(scorer: RankingScorer, graph: Graph, split: str, batch_size: int) -> RankTable:
+    """Ranks the facts of a split, filtered by all known ones."""
+    known = known_tails_in(graph)
+    return rank_triples(scorer, graph.triples[split], known, graph.num_relations, batch_size, split)
+
+
+def _global_weights(head_names: tuple[str, ...], decision: DecisionFusion) -> dict[str, Any]:
+    """Returns the weight of each head where nothing is known of the relation."""
+    weights = decision.global_logits.detach().softmax(dim=0).tolist()
+    return dict(zip(head_names, weights, strict=True))
+
+
+def _name_device(device: torch.device) -> str:
+    """Returns the name of a GPU, `cpu` for a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

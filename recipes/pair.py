@@ -1,0 +1,82 @@
+"""Several models under one decision: the control by which ensembling is not sold as fusion."""
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from imf_core.config import DecisionParams
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import known_tails_in
+from imf_core.model.decision import DecisionFusion
+from imf_core.model.scorer import HeadScores, Scorer
+from imf_core.training.decision_fit import fit_decision, score_held_out
+
+
+class ModelsTogether:
+    """The heads of several models as those of one; offers what ranking and fitting ask for.
+
+    Args:
+        scorers: Of models of one graph, on one device.
+        decision: With as many heads as all of them have together.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], decision: DecisionFusion) -> None:
+        self.scorers = scorers
+        self.decision = decision.to(scorers[0].device)
+        self.device = scorers[0].device
+        self.shard = scorers[0].shard
+        self.head_names = tuple(
+            f"{name} {number}"
+            for number, scorer in enumerate(scorers, start=1)
+            for name in scorer.head_names
+        )
+
+    def batch_size(self, wanted: int) -> int:
+        """Returns how many queries to score at once: `wanted` or what memory allows."""
+        least = min(scorer.probability_batch_size(wanted) for scorer in self.scorers)
+        return max(1, least // len(self.scorers))
+
+    probability_batch_size = batch_size
+
+    @torch.no_grad()
+    def score_all_tails(self, queries: Tensor) -> HeadScores:
+        """Scores every entity as the tail of each query; see `Scorer.score_all_tails`."""
+        parts = [scorer.score_all_tails(queries) for scorer in self.scorers]
+        log_probs = torch.cat([part.log_probs for part in parts], dim=1)
+        can_answer = torch.cat([part.can_answer for part in parts], dim=1)
+        relations = queries[:, 1].to(self.device)
+        pooled = self.decision(log_probs, relations, can_answer)
+        return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+
+    def scores(self, queries: Tensor) -> Iterator[Tensor]:
+        """Scores queries by each head and then by the decision; see `RankingScorer`."""
+        scores = self.score_all_tails(queries)
+        yield from scores.log_probs.unbind(dim=1)
+        yield scores.combined
+
+
+def put_together(
+    scorers: Sequence[Scorer], graph: Graph, params: DecisionParams, batch_size: int
+) -> ModelsTogether:
+    """Puts models under one decision that is fitted on valid.
+
+    Args:
+        scorers: Of trained models of the graph.
+        graph: Train and valid are read.
+        params: Section `decision` of the parameters.
+        batch_size: Queries scored at once.
+    """
+    num_heads = sum(len(scorer.head_names) for scorer in scorers)
+    together = ModelsTogether(scorers, DecisionFusion(num_heads, graph.num_relations))
+    known = known_tails_in(graph, ("train", "valid"))
+    held_out = score_held_out(
+        cast(Scorer, together),  # it has all that is asked of one
+        graph.triples["valid"],
+        known,
+        graph.num_relations,
+        batch_size,
+    )
+    fit_decision(together.decision, held_out, params)
+    return together

@@ -1,0 +1,44 @@
+"""Figures of others, as `published.yaml` has them."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from imf_core.config import Section, read_yaml, validate
+from recipes.recipe import PUBLISHED
+
+_MARKS = {"test": " (test-selected)", "valid": " (selected on valid)", "unknown": ""}
+PerCent = Field(default=None, ge=0, le=100)
+
+
+class PublishedRow(Section):
+    """What one model is reported to reach on the test facts of a data set, in per cent."""
+
+    model: str
+    mrr: float = Field(ge=0, le=100)
+    hits_at_1: float | None = PerCent
+    hits_at_3: float | None = PerCent
+    hits_at_10: float | None = PerCent
+    selected: Literal["valid", "test", "unknown"]
+    source: str
+
+    @property
+    def title(self) -> str:
+        """The model, and by which split the reported epoch was selected if that is known."""
+        return f"{self.model}{_MARKS[self.selected]}"
+
+
+class _File(Section):
+    """The whole file: rows by data set."""
+
+    rows: dict[str, list[PublishedRow]]
+
+
+def read_published(path: Path = PUBLISHED) -> dict[str, list[PublishedRow]]:
+    """Reads the rows of each data set that has some.
+
+    Raises:
+        ConfigError: If the file is not as it should be.
+    """
+    return validate(_File, {"rows": read_yaml(path.read_text(encoding="utf-8"))}, str(path)).rows

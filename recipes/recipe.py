@@ -1,0 +1,73 @@
+"""The recipes on disk: which there are, what each sets, and those values laid over others."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from imf_core.config import Params, read_yaml, validate
+from imf_core.errors import ConfigError
+
+FOLDER = Path(__file__).parent
+PUBLISHED = FOLDER / "published.yaml"
+"""Figures of others; the one YAML file in the folder that is no recipe."""
+
+Overrides = dict[str, Any]
+"""Values by `section.key`."""
+
+
+def list_recipes() -> list[str]:
+    """Returns the names of all recipes in order."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path != PUBLISHED)
+
+
+def read_recipe(name: str) -> Overrides:
+    """Reads what a recipe sets, in the file's order.
+
+    Raises:
+        ConfigError: If there is no such recipe, or it is not a mapping of sections.
+    """
+    names = list_recipes()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"there is no recipe {name!r}, there are {', '.join(names)}{meant}")
+    return read_overrides(FOLDER / f"{name}.yaml")
+
+
+def read_overrides(path: Path) -> Overrides:
+    """Reads a file of sections, of which any key may be left out; see `read_recipe`."""
+    try:
+        sections = read_yaml(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(sections, dict):
+        raise ConfigError(f"{path} must be a mapping of sections, got {sections!r}")
+    for section, keys in sections.items():
+        if not isinstance(keys, dict):
+            raise ConfigError(f"{path}: {section} must be a mapping of keys, got {keys!r}")
+    return {
+        f"{section}.{key}": value
+        for section, keys in sections.items()
+        for key, value in keys.items()
+    }
+
+
+def lay_over(values: Mapping[str, Any], overrides: Overrides, source: str) -> Params:
+    """Checks values with others put in their place.
+
+    Args:
+        values: The keys and values of each section, by the section's name.
+        overrides: What takes the place of some of them.
+        source: Where the overrides come from, for the message.
+
+    Raises:
+        ConfigError: If a key is unknown, or a value of the wrong type or out of its bounds.
+    """
+    merged = {section: dict(keys) for section, keys in values.items()}
+    for dotted, value in overrides.items():
+        section, _, key = dotted.partition(".")
+        merged.setdefault(section, {})[key] = value
+    return validate(Params, merged, source)

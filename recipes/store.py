@@ -1,0 +1,174 @@
+"""What was measured, on disk: one JSON file for each data set, row and seed, and its ranks.
+
+The JSON files belong to the project, and the tables are made of them. The ranks do not; they are
+what the interval of a gain is computed from, right after a measurement.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imf_core.artifacts import atomic_path, read_json, write_text
+from imf_core.evaluation.ranking import COMBINED, RankTable
+from recipes.recipe import FOLDER
+
+RESULTS = FOLDER / "results"
+GAIN = "gain.json"
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """How one model was trained.
+
+    Attributes:
+        seed: `train.seed`.
+        selected_epoch: Selected on valid.
+        trained_epochs: After so many it ended.
+        process_seconds: Processor time of training and selecting, all threads added.
+        wall_seconds: The same by the clock.
+        curve: Of each validation the epoch, the loss, and MRR on valid, combined and by head.
+    """
+
+    seed: int
+    selected_epoch: int
+    trained_epochs: int
+    process_seconds: float
+    wall_seconds: float
+    curve: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row of one data set, with one seed.
+
+    Attributes:
+        dataset: The recipe's name.
+        row: The row's name.
+        seed: Of the first model.
+        overrides: What differs from params.yaml as committed, but for the seed.
+        modalities: Those of the model.
+        command: What measured it.
+        environment: What it ran on, from `measuring.environment`, and the device.
+        threads: Threads of one process.
+        graph: Hash of the labels, and of the train and valid facts.
+        models: How each model was trained; mostly there is one.
+        weights: Weights of the heads in the global decision.
+        test: Metrics, from `overall_metrics`.
+        valid: The same on valid, optimistic: the decision was fitted there.
+        by_degree: Of test, from the function of that name.
+        by_media: Of test, likewise.
+    """
+
+    dataset: str
+    row: str
+    seed: int
+    overrides: dict[str, Any]
+    modalities: list[str]
+    command: str
+    environment: dict[str, str]
+    threads: int
+    graph: str
+    models: list[ModelRun]
+    weights: dict[str, float]
+    test: dict[str, Any]
+    valid: dict[str, Any]
+    by_degree: list[dict[str, Any]]
+    by_media: list[dict[str, Any]]
+
+    @property
+    def process_seconds(self) -> float:
+        """Processor time of training."""
+        return sum(model.process_seconds for model in self.models)
+
+    @property
+    def wall_seconds(self) -> float:
+        """The same by the clock."""
+        return sum(model.wall_seconds for model in self.models)
+
+
+class Store:
+    """The results in a folder and the ranks in another.
+
+    Args:
+        results: For JSON files; a folder for each data set.
+        ranks: For ranks, likewise.
+    """
+
+    def __init__(self, results: Path, ranks: Path) -> None:
+        self.results = results
+        self.ranks = ranks
+
+    def save(self, measurement: Measurement, test: RankTable) -> None:
+        """Writes a measurement, and the ranks of test that it was made from."""
+        place = measurement.dataset, measurement.row, measurement.seed
+        path = self._ranks_file(*place)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            reciprocal = {name: (1 / rank).astype(np.float32) for name, rank in test.ranks.items()}
+            np.savez(file, **reciprocal)  # type: ignore[arg-type]  # numpy's stub wants a flag
+        write_text(self._file(*place), _dump(asdict(measurement)))
+
+    def load(self, dataset: str, row: str, seed: int) -> Measurement | None:
+        """Reads a measurement, None where there is none."""
+        path = self._file(dataset, row, seed)
+        return _read(path) if path.exists() else None
+
+    def load_all(self, dataset: str) -> list[Measurement]:
+        """Reads all measurements of a data set, by row and seed."""
+        paths = sorted((self.results / dataset).glob("*-seed*.json"))
+        return sorted(map(_read, paths), key=lambda each: (each.row, each.seed))
+
+    def load_ranks(self, dataset: str, row: str, seed: int) -> NDArray[np.float32] | None:
+        """Reads the combined reciprocal ranks, None where there are none.
+
+        Returns:
+            Of all facts as asked for the tail, then for the head, shape: (2N,).
+        """
+        path = self._ranks_file(dataset, row, seed)
+        if not path.exists():
+            return None
+        with np.load(path) as arrays:
+            ranks: NDArray[np.float32] = arrays[COMBINED]
+        return ranks
+
+    def save_gain(self, dataset: str, gain: dict[str, Any]) -> None:
+        """Writes the gains of a data set, from `recipes.gain`."""
+        write_text(self.results / dataset / GAIN, _dump(gain))
+
+    def load_gain(self, dataset: str) -> dict[str, Any]:
+        """Reads the gains of a data set, none where there are none."""
+        path = self.results / dataset / GAIN
+        gain: dict[str, Any] = read_json(path) if path.exists() else {}
+        return gain
+
+    def _file(self, dataset: str, row: str, seed: int) -> Path:
+        return self.results / dataset / f"{row}-seed{seed}.json"
+
+    def _ranks_file(self, dataset: str, row: str, seed: int) -> Path:
+        return self.ranks / dataset / f"{row}-seed{seed}.npz"
+
+
+def _read(path: Path) -> Measurement:
+    """Reads what `Store.save` wrote."""
+    content = read_json(path)
+    models = [ModelRun(**model) for model in content.pop("models")]
+    return Measurement(**content, models=models)
+
+
+def _dump(content: dict[str, Any]) -> str:
+    """Writes one line for each key: a curve or a table is to be compared, not read."""
+    lines = [f" {json.dumps(key)}: {json.dumps(_round(each))}" for key, each in content.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _round(value: Any) -> Any:
+    """Cuts the digits that say nothing."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {key: _round(each) for key, each in value.items()}
+    return [_round(each) for each in value] if isinstance(value, list) else value

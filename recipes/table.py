@@ -1,0 +1,76 @@
+"""Renders the results as Markdown: `python -m recipes.table` writes them into the texts.
+
+The short table stands in `README.md`, the others in `docs/results.md`: each between a pair of
+markers. `python -m recipes.curves` draws the pictures that the latter shows.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from pathlib import Path
+
+from measuring.markdown import make_table, write_between_markers
+from recipes.detail import render_detail, word_gain
+from recipes.published import PublishedRow, read_published
+from recipes.recipe import FOLDER, list_recipes
+from recipes.rows import FULL, STRUCTURE
+from recipes.store import RESULTS, Store
+from recipes.summary import read_metric, summarise
+from stages.runner import run_stage, state_folder
+
+ROOT = FOLDER.parent
+MARKER = "results"
+SHORT_ROWS = (STRUCTURE, "text", "image", FULL)
+NOTHING = "Not measured yet."
+
+
+def render_short(store: Store) -> str:
+    """Returns one line for each data set: MRR on test of each modality and of all together."""
+    published = read_published()
+    titles = ["set", *SHORT_ROWS, "gain over structure", "best published"]
+    lines = []
+    for dataset in list_recipes():
+        if rows := summarise(store.load_all(dataset)):
+            cells = [
+                rows[name].per_cent(read_metric("mrr")) if name in rows else ""
+                for name in SHORT_ROWS
+            ]
+            gains = store.load_gain(dataset)
+            gain = word_gain(gains[STRUCTURE]["pooled"]) if STRUCTURE in gains else ""
+            lines.append([dataset, *cells, gain, _word_best(published.get(dataset, []))])
+    return "\n".join(make_table(titles, lines)) if lines else NOTHING
+
+
+def render_full(store: Store) -> str:
+    """Returns a section of tables for each data set that was measured."""
+    published = read_published()
+    sections = [
+        render_detail(dataset, rows, store.load_gain(dataset), published.get(dataset, []))
+        for dataset in list_recipes()
+        if (rows := summarise(store.load_all(dataset)))
+    ]
+    return "\n\n".join(sections) or NOTHING
+
+
+PLACES: dict[Path, Callable[[Store], str]] = {
+    ROOT / "README.md": render_short,
+    ROOT / "docs" / "results.md": render_full,
+}
+"""What is written where."""
+
+
+def _word_best(published: Sequence[PublishedRow]) -> str:
+    """Words the highest MRR that others report, and the highest that was selected on valid."""
+    on_valid = [row for row in published if row.selected == "valid"]
+    best = [max(rows, key=attrgetter("mrr")) for rows in (published, on_valid) if rows]
+    return "; ".join(dict.fromkeys(f"{row.mrr:.1f} {row.title}" for row in best))
+
+
+def main() -> None:
+    """Writes the tables into every text that has the markers."""
+    store = Store(RESULTS, state_folder() / "ranks")
+    for path, render in PLACES.items():
+        write_between_markers(path, MARKER, render(store))
+
+
+if __name__ == "__main__":
+    run_stage(main)

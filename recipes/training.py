@@ -1,0 +1,98 @@
+"""Trains one model for a row of the table, timed, and resumed where it was killed."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+import imf_core
+from imf_core.artifacts import read_json, write_json
+from imf_core.config import Params
+from imf_core.data.graph import Graph
+from imf_core.device import resolve_device
+from imf_core.features.table import FeatureTable
+from imf_core.inference.saved_model import build_model
+from imf_core.model.imf import IMF
+from imf_core.training.checkpoint import Checkpoints, run_key
+from imf_core.training.trainer import Progress, Record, Trainer
+from recipes.store import ModelRun
+
+
+class Stopwatch:
+    """Counts the seconds of work that may be killed and gone on with.
+
+    Args:
+        path: Where the seconds so far stand, beside the state of the work.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before = read_json(path) if path.exists() else [0.0, 0.0]
+        self._starts = time.process_time(), time.perf_counter()
+
+    def read(self) -> list[float]:
+        """Returns seconds of the processor and by the clock."""
+        now = time.process_time(), time.perf_counter()
+        return [
+            before + end - start
+            for before, end, start in zip(self._before, now, self._starts, strict=True)
+        ]
+
+    def save(self) -> None:
+        """Writes down what has passed; to be called when the work's state is saved."""
+        write_json(self._path, self.read())
+
+
+def train_model(
+    params: Params, graph: Graph, tables: dict[str, FeatureTable], checkpoints: Checkpoints
+) -> tuple[IMF, ModelRun]:
+    """Trains a model as the stage `train` does and selects it on valid.
+
+    Args:
+        params: Of the row; `train.processes` is not looked at.
+        graph: Train and valid are read.
+        tables: Features by modality.
+        checkpoints: Its states; left there for whoever called, to be cleared.
+
+    Returns:
+        The selected model and how it came about.
+    """
+    watch = Stopwatch(checkpoints.folder / "seconds.json")
+    torch.manual_seed(params.train.seed)
+    model = build_model(graph, tables, params.model, params.fusion)
+    trainer = Trainer(model, graph, params.train, params.fusion, params.decision, checkpoints)
+    progress = trainer.fit(lambda _: watch.save())
+    process_seconds, wall_seconds = watch.read()
+    return model, ModelRun(
+        seed=params.train.seed,
+        selected_epoch=progress.best_epoch,
+        trained_epochs=progress.epoch,
+        process_seconds=process_seconds,
+        wall_seconds=wall_seconds,
+        curve=_draw_curve(progress),
+    )
+
+
+def find_checkpoints(params: Params, inputs: Iterable[Path], folder: Path) -> Checkpoints:
+    """Returns where the states of a model stand, by everything that its weights depend on.
+
+    Args:
+        params: Of the row.
+        inputs: Files that graph and features are read from.
+        folder: For the states of all models.
+    """
+    code = Path(imf_core.__file__).parent.rglob("*.py")
+    sections = params.model_dump(
+        include={"model", "fusion", "decision", "train"}, exclude={"train": {"processes"}}
+    )
+    device = resolve_device(params.train.device, "train.device").type
+    return Checkpoints(folder, run_key({**sections, "device": device}, [*inputs, *code]))
+
+
+def _draw_curve(progress: Progress) -> list[Record]:
+    """Returns of each validation what a picture of the training shows."""
+    return [
+        {key: value for key, value in record.items() if not key.startswith("weight_")}
+        for record in progress.history
+    ]

@@ -1,0 +1,76 @@
+"""Arguments of `dvc exp run`: what a shell and DVC make of them is the value that was meant."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+from tiny_world import ROOT
+
+from imf_core.config import read_yaml
+from imf_core.errors import ConfigError
+from recipes.__main__ import REFUSED
+from recipes.arguments import make_arguments
+
+VALUES = [3, 0.05, 5e-4, 1e-05, True, None, [], ["structure", "text"], [1, 2]]
+VALUES += ["atlas", "yes", "null", "1e5", "0123", "12e45", "true", "a,b", "it's", "x=y", ""]
+VALUES += [
+    "sentence-transformers/all-MiniLM-L6-v2",
+    "builtin:tfidf-svd",
+    "../a b".replace(" ", "-"),
+]
+VALUES += [{"path": "/models/x.npy", "sha256": "0" * 64}]
+
+
+def split_by_bash(words: str) -> list[str]:
+    """Returns the arguments that a command gets from an unquoted `$(...)`."""
+    script = f"printf '%s\\n' $(cat <<'END'\n{words}\nEND\n)"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_bash_and_dvc_hand_every_value_on_as_it_was(tmp_path: Path) -> None:
+    keys = [f"section.key{number}" for number in range(len(VALUES))]
+    wanted = dict(zip(keys, VALUES, strict=True))
+    path = tmp_path / "params.yaml"
+    lines = [f"  {key.removeprefix('section.')}: old" for key in keys]
+    path.write_text("\n".join(["section:", *lines, ""]))
+    got = split_by_bash(" ".join(make_arguments(wanted)))
+    assert got[::2] == ["-S"] * len(VALUES)
+    apply_overrides(path, got[1::2])
+    found = read_yaml(path.read_text())["section"]
+    assert [(key, found[key.removeprefix("section.")]) for key in keys] == list(wanted.items())
+
+
+def test_a_value_with_a_blank_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"dataset.path holds a blank, .*'my graph'"):
+        make_arguments({"dataset.path": "my graph"})
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "recipes", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_prints_recipe_row_and_seed() -> None:
+    words = run("db15k", "--row", "structure", "--seed", "1").stdout.split()
+    assert {"dataset.name=db15k", "model.modalities=[structure]", "train.seed=1"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "there is no recipe 'nope'"),
+        (["db15k", "--row", "image"], "db15k has no row image: it asks for a modality"),
+        (["db15k", "--row", "two-structures"], "python -m recipes.measure db15k --rows two"),
+        (["db15k", "--seed", "x"], "invalid int value"),
+    ],
+)
+def test_what_cannot_be_made_gives_dvc_an_argument_that_it_refuses(
+    arguments: list[str], message: str
+) -> None:
+    done = run(*arguments)
+    assert done.returncode != 0
+    assert done.stdout == f"{REFUSED}\n"
+    assert message in done.stderr

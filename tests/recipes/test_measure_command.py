@@ -1,0 +1,132 @@
+"""`python -m recipes.measure`: what is measured, what is left as it is, what is refused."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_world import small_params, tiny_graph, tiny_tables
+
+from imf_core.errors import ConfigError
+from recipes import measure
+from recipes.store import Store
+
+Run = Callable[..., None]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results", tmp_path / ".imf" / "ranks")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store) -> Run:
+    """The command for atlas, in a repository whose committed values make small models."""
+    Path(tmp_path / "params.yaml").write_text(yaml.safe_dump(small_params().model_dump()))
+    for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):
+        author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+        subprocess.run(["git", *author, *command], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IMF_STATE", raising=False)
+    monkeypatch.setattr(measure, "RESULTS", store.results)
+    monkeypatch.setattr(measure, "INPUTS", ())
+    monkeypatch.setattr(measure, "load_inputs", lambda: (tiny_graph(), tiny_tables()))
+
+    def call(*arguments: str, rows: str = "structure", seeds: str = "0") -> None:
+        words = ["measure", "atlas", "--rows", *rows.split(), "--seeds", *seeds.split()]
+        monkeypatch.setattr(sys, "argv", [*words, *arguments])
+        measure.main()
+
+    return call
+
+
+def test_rows_and_seeds_are_measured_and_their_gain_computed(run: Run, store: Store) -> None:
+    run(rows="structure full", seeds="0 1")
+    found = [(each.row, each.seed) for each in store.load_all("atlas")]
+    assert found == [("full", 0), ("full", 1), ("structure", 0), ("structure", 1)]
+    gain = store.load_gain("atlas")["structure"]
+    assert gain["seeds"] == [0, 1]
+    mean = {
+        row: sum(each.test["mrr"] for each in store.load_all("atlas") if each.row == row) / 2
+        for row in ("full", "structure")
+    }
+    assert gain["pooled"]["gain"] == pytest.approx(mean["full"] - mean["structure"], abs=1e-5)
+
+
+def test_what_is_stored_with_the_same_values_is_left_as_it_is(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run()
+    file = tmp_path / "results" / "atlas" / "structure-seed0.json"
+    before = file.stat().st_mtime_ns
+    run()
+    assert "atlas, structure, seed 0: measured already, MRR" in capsys.readouterr().out
+    assert file.stat().st_mtime_ns == before
+    run("--again")
+    assert file.stat().st_mtime_ns > before
+
+
+def test_other_values_are_measured_anew_and_recorded(run: Run, store: Store) -> None:
+    run()
+    run("--set", "train.epochs=2")
+    found = store.load("atlas", "structure", 0)
+    assert found is not None
+    assert found.overrides["train.epochs"] == 2
+    assert found.models[0].trained_epochs == 2
+    assert found.command.endswith("atlas --rows structure --seeds 0 --set train.epochs=2")
+
+
+def test_a_workspace_that_holds_other_data_is_refused_with_keys_and_remedy(run: Run) -> None:
+    params = small_params({"dataset.name": "nations", "text_features.dim": 64}).model_dump()
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(ConfigError) as raised:
+        run()
+    assert "dataset.name is 'nations', not 'atlas'; text_features.dim is 64" in str(raised.value)
+    assert "`dvc exp run $(python -m recipes atlas) image_features" in str(raised.value)
+
+
+def test_data_that_dvc_made_with_other_values_are_refused(run: Run) -> None:
+    made = {"params.yaml": {"prepare": {"seed": 9}, "train": {"epochs": 1}}}
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"prepare": {"params": made}}}))
+    with pytest.raises(ConfigError, match=r"now: prepare.seed was 9, is 0. Run `dvc"):
+        run()
+
+
+def test_a_model_at_hand_may_stand_in_and_its_place_is_not_told(run: Run, store: Store) -> None:
+    model = "/somewhere/models/all-MiniLM"
+    params = small_params({"text_features.model": model}).model_dump()
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    run("--set", f"text_features.model={model}")
+    found = store.load("atlas", "structure", 0)
+    assert found is not None
+    assert found.overrides["text_features.model"] == ".../all-MiniLM"
+    assert "somewhere" not in next(store.results.rglob("*.json")).read_text()
+
+
+def test_values_that_an_experiment_left_in_params_yaml_take_no_part(run: Run, store: Store) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(small_params({"model.dim": 4}).model_dump()))
+    run()
+    found = store.load("atlas", "structure", 0)
+    shutil.rmtree(store.results)
+    subprocess.run(["git", "checkout", "-q", "params.yaml"], check=True)
+    run()
+    again = store.load("atlas", "structure", 0)
+    assert found is not None
+    assert again is not None
+    assert found.test == again.test
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "train.epoch=2"], "unknown key train.epoch; did you mean train.epochs"),
+        (["--set", "epochs"], "--set must be section.key=value, got 'epochs'"),
+        (["--set", "train.epochs=["], "the value is not valid YAML"),
+    ],
+)
+def test_a_faulty_setting_is_refused(run: Run, arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(*arguments)

@@ -1,0 +1,118 @@
+"""Tables are what the stored measurements give, here and in the texts."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from made_results import make_measurement, make_ranks
+
+from imf_core.errors import DataError
+from measuring.markdown import replace_between_markers
+from recipes.published import read_published
+from recipes.recipe import list_recipes
+from recipes.store import RESULTS, Measurement, Store
+from recipes.summary import summarise
+from recipes.table import MARKER, NOTHING, PLACES, render_full, render_short
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results", tmp_path / "ranks")
+
+
+def save(store: Store, *measurements: Measurement) -> None:
+    for each in measurements:
+        store.save(each, make_ranks(2.0))
+
+
+def interval(gain: float) -> dict[str, float]:
+    return {"gain": gain, "low": gain - 0.01, "high": gain + 0.01}
+
+
+@pytest.mark.parametrize("path", PLACES, ids=lambda path: path.name)
+def test_the_texts_show_what_the_stored_measurements_give(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    store = Store(RESULTS, RESULTS / "none")
+    assert text == replace_between_markers(text, MARKER, PLACES[path](store))
+
+
+def test_without_measurements_the_tables_say_so(store: Store) -> None:
+    assert (render_short(store), render_full(store)) == (NOTHING, NOTHING)
+
+
+def test_the_short_table_has_a_line_for_each_measured_set(store: Store) -> None:
+    save(
+        store,
+        make_measurement(row="structure", seed=0, mrr=0.4),
+        make_measurement(row="structure", seed=1, mrr=0.5),
+        make_measurement(row="full", mrr=0.6),
+        make_measurement(row="full", mrr=0.38, dataset="db15k"),
+    )
+    store.save_gain("atlas", {"structure": {"seeds": [0], "pooled": interval(0.2)}})
+    assert render_short(store).splitlines() == [
+        "| set | structure | text | image | full | gain over structure | best published |",
+        "|---|---|---|---|---|---|---|",
+        "| atlas | 45.0 ± 7.1 |  |  | 60.0 | +20.0 [+19.0, +21.0] |  |",
+        "| db15k |  |  |  | 38.0 |  | 41.3 M-Hyper; 37.5 M-Hyper run again (selected on valid) |",
+    ]
+
+
+def test_a_section_has_every_row_once_and_the_ablations_apart(store: Store) -> None:
+    save(
+        store,
+        make_measurement(row="structure", mrr=0.4, modalities=["structure"]),
+        make_measurement(row="structure-text", mrr=0.45),
+        make_measurement(row="full"),
+        make_measurement(row="two-structures", modalities=["structure"]),
+        make_measurement(row="rank-8", mrr=0.55),
+    )
+    store.save_gain("atlas", {"structure": {"by_seed": [interval(0.1)], "pooled": interval(0.1)}})
+    main, apart = render_full(store).split("Parts of the full model")
+    assert "Measured on abacus, 1 thread, torch 2; commit abc." in main
+    command = "`python -m recipes.measure atlas --rows structure`"
+    line = "| structure | 40.0 | 25.0 | 50.0 | 75.0 | 40.0 | 12.5 | 60 s | 1 | "
+    assert f"{line}{command} |" in main.splitlines()
+    assert "- over structure alone: +10.0 [+9.0, +11.0]; by seed +10.0" in main
+    assert "| row | 0 (1,200) | 1-2 (1,200) |" in main
+    assert "| row | query with text (7) | query without text (7) |" in main
+    assert "two structural models, one decision" in main
+    assert "fusion of rank 8" not in main
+    titles = [line.split(" | ")[0] for line in apart.splitlines() if line.startswith("| ")]
+    assert titles == ["| ", "| full IMF", "| no fused head", "| fusion of rank 8"]
+    assert apart.endswith("![MRR on valid by epoch](images/curves-atlas.png)")
+
+
+def test_media_that_all_queries_have_are_not_broken_down(store: Store) -> None:
+    whole = {"modality": "image", "entity": "answer", "has_it": "no", "queries": 7, "mrr": 0.5}
+    measurement = make_measurement()
+    save(store, dataclasses.replace(measurement, by_media=[whole, *measurement.by_media]))
+    assert "| row | query with text (7) | query without text (7) |" in render_full(store)
+    save(store, dataclasses.replace(measurement, by_media=[whole]))
+    assert "has a modality" not in render_full(store)
+
+
+def test_figures_of_others_stand_below_ours_and_are_marked(store: Store) -> None:
+    save(store, make_measurement(dataset="db15k"))
+    lines = render_full(store).splitlines()
+    ours = next(number for number, line in enumerate(lines) if line.startswith("| full IMF"))
+    line = "| *MyGO (test-selected)* | 37.7 | 30.1 | 41.3 | 52.2 |  |  |  |  | published: arXiv"
+    assert any(each.startswith(line) for each in lines[ours + 1 :])
+
+
+def test_a_set_measured_on_different_facts_is_refused(store: Store) -> None:
+    save(store, make_measurement(), make_measurement(seed=1, graph="another"))
+    with pytest.raises(DataError, match=r"atlas: full-seed0, full-seed1 were not measured on the"):
+        render_short(store)
+
+
+def test_figures_of_others_are_of_sets_that_have_a_recipe() -> None:
+    assert set(read_published()) <= set(list_recipes())
+
+
+def test_the_picture_of_a_set_is_drawn_the_same_each_time(store: Store, tmp_path: Path) -> None:
+    curves = pytest.importorskip("recipes.curves", reason="matplotlib is not installed")
+    save(store, make_measurement(), make_measurement(row="structure", mrr=0.4))
+    pictures = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in pictures:
+        curves.draw_curves("atlas", summarise(store.load_all("atlas")), path)
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
