@@ -94,7 +94,8 @@ def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
         present = model.can_answer(name, heads, relations)
         log_probs.append(torch.where(present[:, None], scores.log_softmax(dim=1), 0.0))
         takes_part.append(present)
-    pooled = model.decision(torch.stack(log_probs, 1), relations, torch.stack(takes_part, 1))
+    queries = torch.stack([heads, relations], dim=1)
+    pooled = model.decision(torch.stack(log_probs, 1), queries, torch.stack(takes_part, 1))
     decided: Tensor = pooled.log_softmax(dim=1)
     return decided
 

@@ -179,6 +179,9 @@ class ModelParams(Section):
         min_length=1, max_length=3, description="one or more of structure, image, text"
     )
     dim: int = Field(ge=2, le=4096, description="D, size of every entity embedding; even")
+    encoder_dim: int | None = Field(
+        ge=2, le=4096, description="D of all heads but the structural one; even; null: as dim"
+    )
     context: Literal["block-diagonal", "dense"] = Field(
         description="form of the relation's context"
     )
@@ -191,20 +194,27 @@ class ModelParams(Section):
     def _check(self) -> "ModelParams":
         if len(set(self.modalities)) < len(self.modalities):
             raise ValueError(f"model.modalities must not repeat, got {self.modalities}")
-        if self.dim % 2:
-            raise ValueError(f"model.dim must be even (2 x 2 blocks), got {self.dim}")
+        for name, dim in (("dim", self.dim), ("encoder_dim", self.encoder_dim)):
+            if dim is not None and dim % 2:
+                raise ValueError(f"model.{name} must be even (2 x 2 blocks), got {dim}")
         return self
+
+    def dim_of(self, head: str) -> int:
+        """Returns D of a head by its name."""
+        return self.dim if head == "structural" or self.encoder_dim is None else self.encoder_dim
 
 
 class FusionParams(Section):
     """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
 
     rank: int = Field(
-        ge=1,
+        ge=0,
         le=1024,
-        description="terms summed: one of full size per modality, those beyond narrow",
+        description="terms summed: one of full size per modality, those beyond narrow; 0: no fused "
+        "head",
     )
     dropout: Fraction = Field(description="on the inputs of the pooling")
+    residual: bool = Field(description="add a vector of its own to each fused entity")
     detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
     contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")
     contrastive_temperature: float = Field(
@@ -215,12 +225,12 @@ class FusionParams(Section):
 class DecisionParams(Section):
     """Stage two of the fusion: learned weights of the heads' predictions."""
 
-    weights: Literal["global", "per-relation"] = Field(
-        description="one set for all relations, or one for each"
+    weights: Literal["equal", "global", "per-query"] = Field(
+        description="fixed, one fitted set, or with offsets by relation and by degree"
     )
     shrinkage: float = Field(
         ge=0.0,
-        description="held-out queries' worth of pull of a relation towards the global weights",
+        description="held-out queries' worth of pull of the offsets towards the global weights",
     )
 
 
@@ -240,7 +250,8 @@ class TrainParams(Section):
     network_learning_rate: float = Field(gt=0.0, le=1.0, description="Adam, for everything else")
     average_decay: float = Field(ge=0.0, lt=1.0, description="of the weights' moving average")
     n3: float = Field(ge=0.0, description="weight of the structural head's N3 penalty")
-    encoder_n3: float = Field(ge=0.0, description="the same for the other heads")
+    encoder_n3: float = Field(ge=0.0, description="the same for the image and text heads")
+    fused_n3: float = Field(ge=0.0, description="the same for the fused head")
     validate_every: int = Field(ge=1, description="epochs between validations")
     patience: int = Field(ge=1, description="validations without gain before stopping")
     device: Device = Field(description=DEVICE)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from imf_core.config import DecisionParams
+from imf_core.data.degrees import DEGREE_BINS
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.model.decision import DecisionFusion
@@ -46,8 +47,7 @@ class ModelsTogether:
         parts = [scorer.score_all_tails(queries) for scorer in self.scorers]
         log_probs = torch.cat([part.log_probs for part in parts], dim=1)
         can_answer = torch.cat([part.can_answer for part in parts], dim=1)
-        relations = queries[:, 1].to(self.device)
-        pooled = self.decision(log_probs, relations, can_answer)
+        pooled = self.decision(log_probs, queries.to(self.device), can_answer)
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
@@ -69,7 +69,9 @@ def put_together(
         batch_size: Queries scored at once.
     """
     num_heads = sum(len(scorer.head_names) for scorer in scorers)
-    together = ModelsTogether(scorers, DecisionFusion(num_heads, graph.num_relations))
+    degree_bins = scorers[0].model.decision.degree_bins
+    decision = DecisionFusion(num_heads, graph.num_relations, degree_bins, len(DEGREE_BINS))
+    together = ModelsTogether(scorers, decision)
     known = known_tails_in(graph, ("train", "valid"))
     held_out = score_held_out(
         cast(Scorer, together),  # it has all that is asked of one

@@ -56,10 +56,13 @@ def _rank(rank: int) -> Row:
 PAPER: Mapping[str, Any] = {
     "model.context": "dense",
     "model.dim": 256,
+    "model.encoder_dim": None,
     "model.relation_dim": 256,
     "model.head_dropout": 0.3,
     "fusion.rank": 2,
     "fusion.dropout": 0.2,
+    "fusion.residual": False,
+    "fusion.detach": False,
     "decision.weights": "global",
     "train.loss": "binary-cross-entropy",
     "train.label_smoothing": 0.1,
@@ -68,6 +71,7 @@ PAPER: Mapping[str, Any] = {
     "train.network_learning_rate": 5e-4,
     "train.n3": 0.0,
     "train.encoder_n3": 0.0,
+    "train.fused_n3": 0.0,
 }
 """The paper's setting: the defaults of its released code as far as this model can be set so, but
 with the decision learned, as the paper has it; the code averages with fixed weights."""
@@ -90,6 +94,9 @@ ROWS = (
     ),
     Row("no-contrastive", "no contrastive term", "ablation", {"fusion.contrastive_weight": 0.0}),
     Row("mean", "fixed mean of the heads", "ablation", {"decision.weights": "equal"}),
+    Row(
+        "no-residual", "no vector of the fused entity's own", "ablation", {"fusion.residual": False}
+    ),
     *map(_rank, (1, 2, 8, 64)),
 )
 

@@ -108,7 +108,7 @@ def test_a_contact_is_one_line(load_changed: LoadChanged) -> None:
         ("text_features", "max_tokens", 4, "greater than or equal to 8"),
         ("model", "context", "diagonal", "'block-diagonal' or 'dense'"),
         ("model", "dropout", 1.0, "less than 1"),
-        ("fusion", "rank", 0, "greater than or equal to 1"),
+        ("fusion", "rank", -1, "greater than or equal to 0"),
         ("fusion", "contrastive_temperature", 0.0, "greater than 0"),
         ("decision", "shrinkage", -1.0, "greater than or equal to 0"),
         ("train", "epochs", 0, "greater than or equal to 1"),
@@ -250,5 +250,5 @@ def test_a_form_words_bounds_after_the_description() -> None:
     schema = Params.model_json_schema()["$defs"]
     rank = schema["FusionParams"]["properties"]["rank"]["description"]
     assert rank.startswith("terms summed")
-    assert rank.endswith("; at least 1, at most 1024")
+    assert rank.endswith("; at least 0, at most 1024")
     assert schema["PrepareParams"]["properties"]["seed"]["description"].endswith("below 2^62")

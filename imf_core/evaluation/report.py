@@ -7,12 +7,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from imf_core.data.degrees import DEGREE_BINS, count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, RankTable
-
-DEGREE_BINS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, None))
-"""Bounds of the query entity's number of train facts, both included."""
 
 Mask = NDArray[np.bool_]
 
@@ -48,14 +46,11 @@ def by_relation(table: RankTable, graph: Graph) -> list[dict[str, Any]]:
 
 def by_degree(table: RankTable, graph: Graph) -> list[dict[str, Any]]:
     """Returns one row per bin of the query entity's number of train facts."""
-    train = graph.triples["train"].numpy()
-    degree = np.bincount(train[:, [0, 2]].ravel(), minlength=graph.num_entities)
-    query_degree = degree[table.queries[:, 0]]
+    bins = find_degree_bins(count_train_facts(graph)).numpy()[table.queries[:, 0]]
     rows = []
-    for low, high in DEGREE_BINS:
+    for position, (low, high) in enumerate(DEGREE_BINS):
         name = f"{low}+" if high is None else str(low) if low == high else f"{low}-{high}"
-        mask = (query_degree >= low) & (query_degree <= (np.inf if high is None else high))
-        rows.append(_row({"train_facts_of_query_entity": name}, table, mask))
+        rows.append(_row({"train_facts_of_query_entity": name}, table, bins == position))
     return [row for row in rows if row["queries"]]
 
 

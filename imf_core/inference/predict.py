@@ -93,8 +93,7 @@ def _shares(
     Returns:
         Non-negative, rows sum to one (to zero where no head supports the answer), shape: (P, H).
     """
-    relations = queries[:, 1].to(scorer.device)
-    weights = scorer.model.decision.weights(relations, scores.can_answer).detach()
+    weights = scorer.model.decision.weights(queries.to(scorer.device), scores.can_answer).detach()
     chance = -torch.log(torch.tensor(float(scores.combined.shape[1])))
     support = (weights[row] * (scores.log_probs[row, :, tail] - chance)).clamp_min(0.0)
     return support / support.sum(dim=1, keepdim=True).clamp_min(torch.finfo(support.dtype).tiny)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from imf_core.artifacts import read_json, write_bytes, write_json
 from imf_core.config import FusionParams, ModelParams, Section, validate
+from imf_core.data.degrees import DEGREE_BINS, count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import with_inverses
 from imf_core.errors import DataError
@@ -66,7 +67,8 @@ def build_model(
         features[modality] = Features(
             table.vectors, table.is_present, _is_in_answers(graph, table.is_present)
         )
-    return IMF(graph.num_entities, graph.num_relations, features, model, fusion)
+    degree_bins = find_degree_bins(count_train_facts(graph))
+    return IMF(graph.num_relations, degree_bins, len(DEGREE_BINS), features, model, fusion)
 
 
 def _is_in_answers(graph: Graph, is_present: Tensor) -> Tensor:

@@ -8,11 +8,15 @@ MAX_LOG_SHARPNESS = 5.0
 
 
 class DecisionFusion(nn.Module):
-    """Weights on the simplex, one set for all relations or one per relation.
+    """Weights on the simplex: one set for all queries, or one that the query has a say in.
 
     `log p(t | h, r) = tau * sum_k w_k log p_k(t | h, r) + const`, the sum over the heads that
     take part in the query (`IMF.can_answer`): any other head gets weight zero, and those share its
     part.
+
+    The logits of a query's weights are global ones plus, where they are fitted, offsets for its
+    relation and for the degree of its entity: of an entity with few train facts, text and image
+    say more than structure. The sharpness has an offset by degree as well.
 
     Our choice: the average is taken over log-probabilities (a logarithmic opinion pool), so that
     a head that knows an answer to be impossible is heard; `tau` restores the sharpness that
@@ -22,42 +26,55 @@ class DecisionFusion(nn.Module):
     Args:
         num_heads: H.
         num_relations: R; the inverse relations have weights of their own.
+        degree_bins: Of every entity, shape: (E,), dtype: long.
+        num_degree_bins: How many bins there are.
     """
 
-    def __init__(self, num_heads: int, num_relations: int) -> None:
+    degree_bins: Tensor
+
+    def __init__(
+        self, num_heads: int, num_relations: int, degree_bins: Tensor, num_degree_bins: int
+    ) -> None:
         super().__init__()
+        self.register_buffer("degree_bins", degree_bins, persistent=False)
         self.global_logits = nn.Parameter(torch.zeros(num_heads))
         self.relation_logits = nn.Parameter(torch.zeros(2 * num_relations, num_heads))
+        self.degree_logits = nn.Parameter(torch.zeros(num_degree_bins, num_heads))
         self.log_sharpness = nn.Parameter(torch.zeros(()))
+        self.degree_log_sharpness = nn.Parameter(torch.zeros(num_degree_bins))
 
-    def weights(self, relations: Tensor, can_answer: Tensor) -> Tensor:
+    def weights(self, queries: Tensor, can_answer: Tensor) -> Tensor:
         """Returns each query's weights.
 
         Args:
-            relations: Relation ids with inverses, shape: (B,), dtype: long.
+            queries: (head, relation with inverses), shape: (B, 2), dtype: long.
             can_answer: Whether a head can answer a query, shape: (B, H), dtype: bool.
 
         Returns:
             Non-negative weights that sum to one, all zero where no head can answer,
             shape: (B, H).
         """
-        logits = self.global_logits + self.relation_logits[relations]
+        entities, relations = queries.unbind(dim=1)
+        by_degree = self.degree_logits[self.degree_bins[entities]]
+        logits = self.global_logits + self.relation_logits[relations] + by_degree
         weights = logits.softmax(dim=1) * can_answer
         total: Tensor = weights.sum(dim=1, keepdim=True)
         return weights / total.clamp_min(torch.finfo(weights.dtype).tiny)
 
-    def forward(self, log_probs: Tensor, relations: Tensor, can_answer: Tensor) -> Tensor:
+    def forward(self, log_probs: Tensor, queries: Tensor, can_answer: Tensor) -> Tensor:
         """Pools the heads' log-probabilities.
 
         Args:
             log_probs: shape: (B, H, C).
-            relations: shape: (B,), dtype: long.
+            queries: (head, relation with inverses), shape: (B, 2), dtype: long.
             can_answer: shape: (B, H), dtype: bool.
 
         Returns:
             Unnormalised log-probabilities of the candidates, shape: (B, C).
         """
-        weights = self.weights(relations, can_answer)
+        weights = self.weights(queries, can_answer)
         pooled = torch.einsum("bh,bhc->bc", weights, log_probs)
         # Far out, where a line search may look, it would overflow.
-        return pooled * self.log_sharpness.clamp(-MAX_LOG_SHARPNESS, MAX_LOG_SHARPNESS).exp()
+        own = self.degree_log_sharpness[self.degree_bins[queries[:, :1]]]
+        log_sharpness = self.log_sharpness + own
+        return pooled * log_sharpness.clamp(-MAX_LOG_SHARPNESS, MAX_LOG_SHARPNESS).exp()

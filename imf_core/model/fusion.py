@@ -27,10 +27,11 @@ class LowRankBilinearFusion(nn.Module):
     are present: a missing one is left out of it.
 
     Our choice: linear factors, and a start from which fusion can only learn. Each modality leads
-    one term of full size: its own factor starts as the identity, those of the others near the
-    constant one. At first each term therefore passes its leader's embedding through, and training
-    adds what the modalities say of one another. A term whose leader is missing is left out as a
-    whole. (The released code takes ReLU, which leaves most of a threefold product at zero.)
+    one term of full size: its own factor starts as the identity (or what of it fits), those of the
+    others near the constant one. At first each term therefore passes its leader's embedding
+    through, and training adds what the modalities say of one another. A term whose leader is
+    missing is left out as a whole. (The released code takes ReLU, which leaves most of a threefold
+    product at zero.)
 
     The terms beyond one per modality are the core of a Tucker decomposition, as in MUTAN
     (Ben-Younes et al., ICCV 2017, arXiv 1705.06676): every modality is reduced to `NARROW_DIM`
@@ -109,7 +110,7 @@ class LowRankBilinearFusion(nn.Module):
         size = projection.in_features
         weight = torch.randn(self.num_led, self.dim, size) * (0.1 * size**-0.5)
         is_led = torch.arange(self.num_led) == modality
-        weight[is_led] += torch.eye(self.dim, size)
+        weight[is_led] += _keep_coordinates(self.dim, size)
         projection.weight.copy_(weight.flatten(end_dim=1))
         projection.bias.copy_((~is_led).float().repeat_interleave(self.dim))
 
@@ -140,6 +141,20 @@ class LowRankBilinearFusion(nn.Module):
         """Returns each modality's factors in the others, shape: (N, num_narrow * NARROW_DIM)."""
         parts = zip(self.reductions, self.cores, embeddings, strict=True)
         return [core(reduction(embedding)) for reduction, core, embedding in parts]
+
+
+def _keep_coordinates(dim: int, size: int) -> Tensor:
+    """Maps a vector to the first coordinates of each of its halves, shape: (dim, size).
+
+    The identity where both sizes are one; else a real part keeps its imaginary one (`contexts`).
+    """
+    weight = torch.zeros(dim, size)
+    for row, column, kept in (
+        (0, 0, min(dim - dim // 2, size - size // 2)),
+        (dim - dim // 2, size - size // 2, min(dim // 2, size // 2)),
+    ):
+        weight[row : row + kept, column : column + kept] = torch.eye(kept)
+    return weight
 
 
 def _sum_of_products(present: Tensor, counts: Tensor, factors: Sequence[Tensor]) -> Tensor:

@@ -3,14 +3,16 @@
 DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r, ?):
 
     e_k = encoder_k                                   k in {s, v, t}          (section 3.2)
-    e_m = fusion(e_s, e_v, e_t),  r_m = fusion(r_s, r_v, r_t)                 (section 3.3)
+    e_m = fusion(e_s, e_v, e_t) + u,  r_m = fusion(r_s, r_v, r_t)             (section 3.3)
     z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
     log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
 
-Head queries (?, r, t) are tail queries on the inverse relation, r + R. A modality that an entity
-lacks contributes nothing: it is left out of the fusion and of the contrastive term. A head takes
-part in a query, in training as in the decision, where there is something of its modality to go
-by: the query's entity has it, or most answers of the relation do.
+u, a vector of each fused entity's own, is our choice (`fusion.residual`): what the modalities do
+not say of an entity need not be bent into their embeddings. Head queries (?, r, t) are tail queries
+on the inverse relation, r + R. A modality that an entity lacks contributes nothing: it is left out
+of the fusion and of the contrastive term. A head takes part in a query, in training as in the
+decision, where there is something of its modality to go by: the query's entity has it, or most
+answers of the relation do.
 
 Deviates from the paper's released code: no batch norms in the scorer, dropout only.
 """
@@ -72,69 +74,88 @@ class IMF(nn.Module):
     """The model.
 
     Args:
-        num_entities: E.
         num_relations: R.
+        degree_bins: Of every entity, by its number of train facts, shape: (E,), dtype: long.
+        num_degree_bins: How many bins there are.
         features: Features of each modality in `model.modalities` other than structure.
         model: Section `model` of the parameters.
         fusion: Section `fusion` of the parameters.
 
     Attributes:
         head_names: Names of the heads in the order of every H axis: one per modality, then
-            `fused` where there are at least two modalities.
+            `fused` where there are at least two modalities and `fusion.rank` is not zero.
     """
 
     def __init__(
         self,
-        num_entities: int,
         num_relations: int,
+        degree_bins: Tensor,
+        num_degree_bins: int,
         features: Mapping[str, Features],
         model: ModelParams,
         fusion: FusionParams,
     ) -> None:
         super().__init__()
-        self.num_entities = num_entities
+        self.num_entities = len(degree_bins)
         self.num_relations = num_relations
         self.detach_fusion = fusion.detach
+        self.has_residual = fusion.residual
         modalities = [HEAD_OF_MODALITY[name] for name in sorted(model.modalities, key=_order)]
         self.encoders = nn.ModuleDict()
         for name, modality in zip(modalities, sorted(model.modalities, key=_order), strict=True):
             if modality == "structure":
-                self.encoders[name] = StructuralEncoder(num_entities, model.dim)
+                self.encoders[name] = StructuralEncoder(self.num_entities, model.dim)
             else:
                 given = features[modality]
                 self.encoders[name] = FeatureEncoder(
-                    given.vectors, given.is_present, model.hidden_dim, model.dim, model.dropout
+                    given.vectors,
+                    given.is_present,
+                    model.hidden_dim,
+                    model.dim_of(name),
+                    model.dropout,
                 )
 
         is_dense = model.context == "dense"
-        relation_dim = model.relation_dim if is_dense else model.dim
+        dims = {name: model.dim_of(name) for name in (*modalities, FUSED)}
+        relation_dims = {
+            name: model.relation_dim if is_dense else dim for name, dim in dims.items()
+        }
         self.relation_tables = nn.ParameterDict(
             {
-                name: _relation_table(2 * num_relations, relation_dim, is_dense, name)
+                name: _relation_table(2 * num_relations, relation_dims[name], is_dense, name)
                 for name in modalities
             }
         )
         self.head_names = tuple(modalities)
-        if len(modalities) > 1:
+        if len(modalities) > 1 and fusion.rank > 0:
             self.head_names += (FUSED,)
             self.entity_fusion = LowRankBilinearFusion(
-                [model.dim] * len(modalities), model.dim, fusion.rank, fusion.dropout
+                [dims[name] for name in modalities], dims[FUSED], fusion.rank, fusion.dropout
             )
             self.relation_fusion = LowRankBilinearFusion(
-                [relation_dim] * len(modalities), relation_dim, fusion.rank, fusion.dropout
+                [relation_dims[name] for name in modalities],
+                relation_dims[FUSED],
+                fusion.rank,
+                fusion.dropout,
             )
+            if fusion.residual:
+                self.fused_residual = StructuralEncoder(self.num_entities, dims[FUSED])
             has_leader = self.entity_fusion.has_leader([self.is_present(n) for n in modalities])
             self.register_buffer(f"{FUSED}_is_present", has_leader, persistent=False)
         self.scorers = nn.ModuleDict(
             {
                 name: ContextualScorer(
-                    DenseContext(relation_dim, model.dim) if is_dense else BlockDiagonalContext(),
+                    DenseContext(relation_dims[name], dims[name])
+                    if is_dense
+                    else BlockDiagonalContext(),
                     model.head_dropout,
                 )
                 for name in self.head_names
             }
         )
-        self.decision = DecisionFusion(len(self.head_names), num_relations)
+        self.decision = DecisionFusion(
+            len(self.head_names), num_relations, degree_bins, num_degree_bins
+        )
         nowhere = torch.zeros(2 * num_relations, dtype=torch.bool)
         in_answers = {HEAD_OF_MODALITY[name]: each.is_in_answers for name, each in features.items()}
         for name in self.head_names:
@@ -157,6 +178,8 @@ class IMF(nn.Module):
             masks = [self.is_present(name)[entity_ids] for name in self.encoders]
             vectors = [self._fusion_input(each) for each in embeddings.values()]
             embeddings[FUSED] = self.entity_fusion(vectors, masks)
+            if self.has_residual:
+                embeddings[FUSED] = embeddings[FUSED] + self.fused_residual(entity_ids)
         return embeddings
 
     def embed_relations(self) -> dict[str, Tensor]:

@@ -87,7 +87,7 @@ class Scorer:
         """
         heads, relations = queries.unbind(dim=1)
         can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
-        weights = self.model.decision.weights(send(relations, self.device), can_answer)
+        weights = self.model.decision.weights(send(queries, self.device), can_answer)
         logits, combined = self._buffers(len(queries))
         contexts = self._contexts(heads, relations)
         for position, (name, context) in enumerate(contexts.items()):
@@ -126,7 +126,7 @@ class Scorer:
             dim=1,
         )
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
-        pooled = self.model.decision(log_probs, send(relations, self.device), can_answer)
+        pooled = self.model.decision(log_probs, send(queries, self.device), can_answer)
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def _buffers(self, num_queries: int) -> Tensor:

@@ -28,13 +28,13 @@ class HeldOutScores:
             that two heads chose, or that is another known answer, is masked out), shape:
             (P, H, K), dtype: float32.
         is_candidate: False where masked out, shape: (P, K), dtype: bool.
-        relations: shape: (P,), dtype: long.
+        queries: (head, relation with inverses), shape: (P, 2), dtype: long.
         can_answer: shape: (P, H), dtype: bool.
     """
 
     log_probs: Tensor
     is_candidate: Tensor
-    relations: Tensor
+    queries: Tensor
     can_answer: Tensor
 
 
@@ -85,14 +85,14 @@ def score_held_out(
             HeldOutScores(
                 log_probs.gather(2, index),
                 is_candidate,
-                facts[:, 1].to(scorer.device),
+                facts[:, :2].to(scorer.device),
                 scores.can_answer,
             )
         )
     return HeldOutScores(
         torch.cat([part.log_probs for part in parts]),
         torch.cat([part.is_candidate for part in parts]),
-        torch.cat([part.relations for part in parts]),
+        torch.cat([part.queries for part in parts]),
         torch.cat([part.can_answer for part in parts]),
     )
 
@@ -103,26 +103,30 @@ def fit_decision(decision: DecisionFusion, held_out: HeldOutScores, params: Deci
     Args:
         decision: Starts from equal weights, whatever it held before.
         held_out: From `score_held_out`.
-        params: `weights: global` leaves the relations' own offsets at zero; `per-relation` fits
-            them under a quadratic penalty that pulls them towards zero, the global weights.
+        params: `weights: equal` fits the sharpness alone; `global` adds one set of weights;
+            `per-query` adds offsets by relation and by degree, under a quadratic penalty that
+            pulls them towards zero, the global weights.
     """
     for parameter in decision.parameters():
         torch.nn.init.zeros_(parameter)
-    fitted = [decision.global_logits, decision.log_sharpness]
-    if params.weights == "per-relation":
-        fitted.append(decision.relation_logits)
+    fitted = [decision.log_sharpness]
+    if params.weights != "equal":
+        fitted.append(decision.global_logits)
+    offsets = [decision.relation_logits, decision.degree_logits, decision.degree_log_sharpness]
+    if params.weights == "per-query":
+        fitted += offsets
     optimizer = torch.optim.LBFGS(
         fitted, max_iter=100, tolerance_change=1e-7, line_search_fn="strong_wolfe"
     )
     useful = held_out.can_answer.any(dim=1)
 
     def loss() -> Tensor:
-        pooled = decision(held_out.log_probs, held_out.relations, held_out.can_answer)
+        pooled = decision(held_out.log_probs, held_out.queries, held_out.can_answer)
         pooled = pooled.masked_fill(~held_out.is_candidate, -torch.inf)
         nll = -pooled.log_softmax(dim=1)[useful, 0].sum()
         # The weak pull on the global weights keeps a useless head's logit finite.
         pull = decision.global_logits.square().sum() + decision.log_sharpness.square()
-        own = params.shrinkage * decision.relation_logits.square().sum()
+        own = params.shrinkage * sum(each.square().sum() for each in offsets)
         total: Tensor = (nll + 0.5 * (pull + own)) / len(useful)
         return total
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from imf_core.config import FusionParams, TrainParams
 from imf_core.device import send
-from imf_core.model.imf import IMF
+from imf_core.model.imf import FUSED, IMF
 from imf_core.model.losses import (
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
@@ -46,6 +46,7 @@ class Objective:
         self.train = train
         self.fusion = fusion
         self.matmul_dtype = matmul_dtype
+        self.n3 = {"structural": train.n3, FUSED: train.fused_n3}
         self.contrastive_weight = fusion.contrastive_weight / processes.count
 
     def __call__(self, plan: Plan) -> Tensor:
@@ -78,7 +79,7 @@ class Objective:
                 queries, candidates, rows.positives, self.matmul_dtype, smoothing
             )
             loss = total / num_queries
-        weight = self.train.n3 if name == "structural" else self.train.encoder_n3
+        weight = self.n3.get(name, self.train.encoder_n3)
         if weight > 0:
             own = heads[rows.share]
             loss = loss + weight * self._n3(name, rows, own, candidates, relation_table)

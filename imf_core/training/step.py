@@ -96,7 +96,7 @@ class TrainingStep:
 
 
 def _make_optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:
-    """Adagrad for free tables with a row per entity and structural relations, Adam for the rest.
+    """Adagrad for free tables of entities and relations, Adam for the rest.
 
     Adagrad's per-coordinate steps suit tables whose rows are met at very different rates; it is
     what ComplEx-N3 is trained with. A row without a gradient stays where it is, so that steps on
@@ -107,7 +107,7 @@ def _make_optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimi
     for name, parameter in model.named_parameters():
         if name.startswith("decision."):
             continue
-        is_table = name == "relation_tables.structural" or name.endswith(TABLE_SUFFIXES)
+        is_table = name.startswith("relation_tables.") or name.endswith(TABLE_SUFFIXES)
         (tables if is_table else networks).append(parameter)
     optimizers: list[torch.optim.Optimizer] = []
     if tables:

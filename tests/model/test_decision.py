@@ -8,13 +8,16 @@ from imf_core.model.decision import DecisionFusion
 
 NUM_RELATIONS = 2
 CAN_ANSWER = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 0]], dtype=torch.bool)
-RELATIONS = torch.tensor([0, 1, 2, 3])
+QUERIES = torch.tensor([[0, 0], [1, 1], [2, 2], [0, 3]])
+DEGREE_BINS = torch.tensor([0, 1, 4])
 
 
 @pytest.fixture
 def decision() -> DecisionFusion:
     torch.manual_seed(0)
-    decision = DecisionFusion(num_heads=3, num_relations=NUM_RELATIONS)
+    decision = DecisionFusion(
+        num_heads=3, num_relations=NUM_RELATIONS, degree_bins=DEGREE_BINS, num_degree_bins=5
+    )
     for parameter in decision.parameters():
         nn.init.normal_(parameter)
     return decision
@@ -27,62 +30,64 @@ def log_probs() -> Tensor:
 
 
 def test_weights_lie_on_the_simplex(decision: DecisionFusion) -> None:
-    weights = decision.weights(RELATIONS, CAN_ANSWER)[:3]
+    weights = decision.weights(QUERIES, CAN_ANSWER)[:3]
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(3))
 
 
 def test_a_head_that_cannot_answer_has_no_weight(decision: DecisionFusion) -> None:
-    assert (decision.weights(RELATIONS, CAN_ANSWER)[~CAN_ANSWER] == 0).all()
+    assert (decision.weights(QUERIES, CAN_ANSWER)[~CAN_ANSWER] == 0).all()
 
 
 def test_a_sharpness_beyond_all_bounds_gives_finite_scores(
     decision: DecisionFusion, log_probs: Tensor
 ) -> None:
     nn.init.constant_(decision.log_sharpness, 1e3)
-    assert torch.isfinite(decision(log_probs, RELATIONS, CAN_ANSWER)).all()
+    assert torch.isfinite(decision(log_probs, QUERIES, CAN_ANSWER)).all()
 
 
 def test_all_weights_are_zero_where_no_head_can_answer(decision: DecisionFusion) -> None:
-    assert decision.weights(RELATIONS, CAN_ANSWER)[3].tolist() == [0.0] * 3
+    assert decision.weights(QUERIES, CAN_ANSWER)[3].tolist() == [0.0] * 3
 
 
 def test_heads_that_can_answer_keep_their_proportions(decision: DecisionFusion) -> None:
-    relation = torch.tensor([1])
-    everything = decision.weights(relation, CAN_ANSWER[:1])
-    some = decision.weights(relation, CAN_ANSWER[1:2])
+    query = torch.tensor([[2, 1]])
+    everything = decision.weights(query, CAN_ANSWER[:1])
+    some = decision.weights(query, CAN_ANSWER[1:2])
     expected = everything[0, 0] / everything[0, 2]
     torch.testing.assert_close(some[0, 0] / some[0, 2], expected)
 
 
 def test_untrained_weights_are_equal() -> None:
-    weights = DecisionFusion(3, NUM_RELATIONS).weights(RELATIONS[:1], CAN_ANSWER[:1])
+    weights = DecisionFusion(3, NUM_RELATIONS, DEGREE_BINS, 5).weights(QUERIES[:1], CAN_ANSWER[:1])
     torch.testing.assert_close(weights, torch.full((1, 3), 1 / 3))
 
 
 def test_pooling_sums_weighted_log_probabilities(
     decision: DecisionFusion, log_probs: Tensor
 ) -> None:
-    weights = decision.weights(RELATIONS, CAN_ANSWER)
-    expected = (weights.unsqueeze(2) * log_probs).sum(dim=1) * decision.log_sharpness.exp()
-    torch.testing.assert_close(decision(log_probs, RELATIONS, CAN_ANSWER), expected)
+    weights = decision.weights(QUERIES, CAN_ANSWER)
+    own = decision.degree_log_sharpness[DEGREE_BINS[QUERIES[:, 0]]]
+    sharpness = (decision.log_sharpness + own).exp().unsqueeze(1)
+    expected = (weights.unsqueeze(2) * log_probs).sum(dim=1) * sharpness
+    torch.testing.assert_close(decision(log_probs, QUERIES, CAN_ANSWER), expected)
 
 
 def test_what_a_head_that_cannot_answer_says_changes_nothing(
     decision: DecisionFusion, log_probs: Tensor
 ) -> None:
     noisy = torch.where(CAN_ANSWER.unsqueeze(2), log_probs, -7.0)
-    before, after = (decision(each, RELATIONS, CAN_ANSWER) for each in (log_probs, noisy))
+    before, after = (decision(each, QUERIES, CAN_ANSWER) for each in (log_probs, noisy))
     assert torch.equal(before, after)
 
 
 def test_relations_and_their_inverses_have_weights_of_their_own(decision: DecisionFusion) -> None:
-    weights = decision.weights(RELATIONS, CAN_ANSWER[:1].expand(4, 3))
+    weights = decision.weights(QUERIES, CAN_ANSWER[:1].expand(4, 3))
     assert len(weights.unique(dim=0)) == 2 * NUM_RELATIONS
 
 
 def test_weights_have_finite_gradients_where_no_head_can_answer(
     decision: DecisionFusion, log_probs: Tensor
 ) -> None:
-    decision(log_probs, RELATIONS, CAN_ANSWER).sum().backward()
+    decision(log_probs, QUERIES, CAN_ANSWER).sum().backward()
     assert all(torch.isfinite(each.grad).all() for each in decision.parameters())

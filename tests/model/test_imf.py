@@ -119,6 +119,26 @@ def test_every_head_has_a_relation_table_with_inverses(context: str) -> None:
     assert shapes == dict.fromkeys(model.head_names, (2 * model.num_relations, dim))
 
 
+def test_without_a_rank_there_is_no_fused_head() -> None:
+    model = tiny_model({"fusion.rank": 0})
+    assert model.head_names == ("structural", "visual", "textual")
+    assert not any("fus" in name for name, _ in model.named_parameters())
+
+
+def test_heads_other_than_the_structural_one_may_be_of_another_size() -> None:
+    model = tiny_model({"model.encoder_dim": 4})
+    sizes = {name: each.shape[1] for name, each in encode_everything(model).items()}
+    assert sizes == {"structural": 8, "visual": 4, "textual": 4, "fused": 4}
+
+
+def test_a_fused_entity_may_have_a_vector_of_its_own() -> None:
+    model = tiny_model({"fusion.residual": True})
+    before = encode_everything(model)["fused"]
+    with torch.no_grad():
+        model.fused_residual.table.weight[3] += 1.0
+    torch.testing.assert_close(encode_everything(model)["fused"][3], before[3] + 1.0)
+
+
 def can_answer(model: IMF, head: str) -> Tensor:
     """Says of each (entity, relation) whether the head takes part, shape: (E, 2R)."""
     entities, relations = every_query().T

@@ -125,7 +125,9 @@ def test_scores_for_ranking_order_entities_as_the_probabilities_do(context: str)
     scorer = Scorer(tiny_model({"model.context": context}))
     probabilities = score(scorer)
     expected = [*probabilities.log_probs.unbind(dim=1), probabilities.combined]
-    sharpness = scorer.model.decision.log_sharpness.exp()
+    decision = scorer.model.decision
+    own = decision.degree_log_sharpness[decision.degree_bins[every_query()[:, :1]]]
+    sharpness = (decision.log_sharpness + own).exp()
     for position, found in enumerate(scorer.scores(every_query())):
         scale = sharpness if position == len(expected) - 1 else 1.0
         # Up to a shift of each query's scores: what normalises them.

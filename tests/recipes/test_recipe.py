@@ -27,9 +27,6 @@ def test_a_recipe_is_valid_over_params_yaml_and_names_its_data(name: str) -> Non
     assert text.startswith("# ")
 
 
-@pytest.mark.xfail(
-    raises=ConfigError, strict=True, reason="fusion.rank 0 and decision.weights equal are to come"
-)
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_row_of_a_recipe_is_valid(name: str) -> None:
     recipe = read_recipe(name)

@@ -15,7 +15,8 @@ from imf_core.training import decision_fit
 from imf_core.training.decision_fit import HeldOutScores, fit_decision, score_held_out
 
 GLOBAL = DecisionParams(weights="global", shrinkage=20.0)
-PER_RELATION = DecisionParams(weights="per-relation", shrinkage=1.0)
+EQUAL = DecisionParams(weights="equal", shrinkage=0.0)
+PER_QUERY = DecisionParams(weights="per-query", shrinkage=1.0)
 NUM_QUERIES, NUM_CANDIDATES = 200, 12
 
 
@@ -27,7 +28,7 @@ def planted(informed: Tensor) -> HeldOutScores:
     return HeldOutScores(
         log_probs=logits.log_softmax(dim=2),
         is_candidate=torch.ones(NUM_QUERIES, NUM_CANDIDATES, dtype=torch.bool),
-        relations=torch.arange(NUM_QUERIES) % 2,
+        queries=torch.stack([torch.arange(NUM_QUERIES) // 2 % 2, torch.arange(NUM_QUERIES) % 2], 1),
         can_answer=torch.ones(NUM_QUERIES, 2, dtype=torch.bool),
     )
 
@@ -41,19 +42,31 @@ def informed_by_relation() -> Tensor:
     return torch.eye(2)[torch.arange(NUM_QUERIES) % 2]
 
 
+def informed_by_entity() -> Tensor:
+    """The first head knows about even entities, the second about odd ones."""
+    return torch.eye(2)[torch.arange(NUM_QUERIES) // 2 % 2]
+
+
+def unfitted_decision() -> DecisionFusion:
+    """Of two entities of different degrees."""
+    return DecisionFusion(
+        num_heads=2, num_relations=2, degree_bins=torch.tensor([0, 4]), num_degree_bins=5
+    )
+
+
 def fit(held_out: HeldOutScores, params: DecisionParams = GLOBAL) -> DecisionFusion:
-    decision = DecisionFusion(num_heads=2, num_relations=2)
+    decision = unfitted_decision()
     fit_decision(decision, held_out, params)
     return decision
 
 
-def weights_of(decision: DecisionFusion, relation: int) -> list[float]:
+def weights_of(decision: DecisionFusion, relation: int, entity: int = 0) -> list[float]:
     everything = torch.ones(1, 2, dtype=torch.bool)
-    return decision.weights(torch.tensor([relation]), everything)[0].tolist()
+    return decision.weights(torch.tensor([[entity, relation]]), everything)[0].tolist()
 
 
 def cross_entropy(decision: DecisionFusion, held_out: HeldOutScores) -> float:
-    pooled = decision(held_out.log_probs, held_out.relations, held_out.can_answer)
+    pooled = decision(held_out.log_probs, held_out.queries, held_out.can_answer)
     return -pooled.log_softmax(dim=1)[:, 0].mean().item()
 
 
@@ -70,7 +83,7 @@ def test_two_equally_good_heads_share_the_weight() -> None:
 
 def test_the_fit_lowers_the_cross_entropy() -> None:
     held_out = planted(first_informed())
-    untrained = DecisionFusion(num_heads=2, num_relations=2)
+    untrained = unfitted_decision()
     assert cross_entropy(fit(held_out), held_out) < cross_entropy(untrained, held_out)
 
 
@@ -80,25 +93,35 @@ def test_global_weights_are_the_same_for_every_relation() -> None:
 
 
 def test_weights_per_relation_find_the_head_that_knows_the_relation() -> None:
-    decision = fit(planted(informed_by_relation()), PER_RELATION)
+    decision = fit(planted(informed_by_relation()), PER_QUERY)
     assert weights_of(decision, 0)[0] > 0.7
     assert weights_of(decision, 1)[1] > 0.7
 
 
 def test_a_relation_without_held_out_facts_has_the_global_weights() -> None:
-    decision = fit(planted(informed_by_relation()), PER_RELATION)
-    expected = decision.global_logits.softmax(dim=0).tolist()
-    assert weights_of(decision, 2) == pytest.approx(expected)
+    decision = fit(planted(informed_by_relation()), PER_QUERY)
+    by_degree = decision.global_logits + decision.degree_logits[0]
+    assert weights_of(decision, 2) == pytest.approx(by_degree.softmax(dim=0).tolist())
+
+
+def test_weights_by_degree_find_the_head_that_knows_such_entities() -> None:
+    decision = fit(planted(informed_by_entity()), PER_QUERY)
+    assert weights_of(decision, 0, entity=0)[0] > 0.7
+    assert weights_of(decision, 0, entity=1)[1] > 0.7
+
+
+def test_equal_weights_stay_equal() -> None:
+    assert weights_of(fit(planted(first_informed()), EQUAL), 0) == [0.5, 0.5]
 
 
 def test_a_strong_pull_gives_every_relation_nearly_the_global_weights() -> None:
-    strong = DecisionParams(weights="per-relation", shrinkage=1e6)
+    strong = DecisionParams(weights="per-query", shrinkage=1e6)
     decision = fit(planted(informed_by_relation()), strong)
     assert weights_of(decision, 0) == pytest.approx(weights_of(decision, 1), abs=1e-3)
 
 
 def test_an_earlier_fit_leaves_no_trace() -> None:
-    decision = fit(planted(informed_by_relation()), PER_RELATION)
+    decision = fit(planted(informed_by_relation()), PER_QUERY)
     fit_decision(decision, planted(first_informed()), GLOBAL)
     fresh = fit(planted(first_informed()), GLOBAL)
     for name, value in decision.state_dict().items():
@@ -107,17 +130,17 @@ def test_an_earlier_fit_leaves_no_trace() -> None:
 
 def test_queries_that_no_head_can_answer_do_not_move_the_weights() -> None:
     held_out = planted(first_informed())
-    silent = held_out.relations >= 0
+    silent = held_out.queries[:, 0] >= 0
     silent[: NUM_QUERIES // 2] = False
     some = HeldOutScores(
         held_out.log_probs,
         held_out.is_candidate,
-        held_out.relations,
+        held_out.queries,
         held_out.can_answer & silent.unsqueeze(1),
     )
     only = HeldOutScores(
         *(each[silent] for each in (some.log_probs, some.is_candidate)),
-        *(each[silent] for each in (some.relations, some.can_answer)),
+        *(each[silent] for each in (some.queries, some.can_answer)),
     )
     assert weights_of(fit(some), 0) == pytest.approx(weights_of(fit(only), 0), abs=1e-3)
 
@@ -125,7 +148,7 @@ def test_queries_that_no_head_can_answer_do_not_move_the_weights() -> None:
 def test_held_out_facts_that_no_head_can_answer_leave_equal_weights() -> None:
     held_out = planted(first_informed())
     nobody = torch.zeros_like(held_out.can_answer)
-    silent = HeldOutScores(held_out.log_probs, held_out.is_candidate, held_out.relations, nobody)
+    silent = HeldOutScores(held_out.log_probs, held_out.is_candidate, held_out.queries, nobody)
     assert weights_of(fit(silent), 0) == pytest.approx([0.5, 0.5])
 
 
@@ -188,5 +211,5 @@ def test_weights_that_are_not_finite_are_named_with_a_remedy(graph: Graph, fault
 def test_parameters_of_the_project_fit_a_decision() -> None:
     held_out = planted(first_informed())
     fitted = fit(held_out, small_params().decision)
-    unfitted = DecisionFusion(num_heads=2, num_relations=2)
+    unfitted = unfitted_decision()
     assert cross_entropy(fitted, held_out) < cross_entropy(unfitted, held_out) - 0.1

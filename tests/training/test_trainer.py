@@ -99,7 +99,9 @@ def test_every_parameter_but_the_decision_has_one_optimizer(make_trainer: MakeTr
     assert sorted(trained) == sorted(expected)
 
 
-def test_tables_with_a_row_per_entity_are_trained_with_adagrad(make_trainer: MakeTrainer) -> None:
+def test_tables_of_entities_and_relations_are_trained_with_adagrad(
+    make_trainer: MakeTrainer,
+) -> None:
     trainer = make_trainer()
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
     (adagrad,) = (each for each in trainer.step.optimizers if isinstance(each, torch.optim.Adagrad))
@@ -108,6 +110,8 @@ def test_tables_with_a_row_per_entity_are_trained_with_adagrad(make_trainer: Mak
         "encoders.visual.absent.weight",
         "encoders.textual.absent.weight",
         "relation_tables.structural",
+        "relation_tables.visual",
+        "relation_tables.textual",
     }
 
 
