@@ -20,6 +20,7 @@ DENSE: Mapping[str, object] = {
     "train.label_smoothing": 0.1,
     "train.n3": 0.0,
     "train.encoder_n3": 0.0,
+    "train.fused_n3": 0.0,
     "train.batch_size": 1024,
 }
 """The paper's model at its size: four heads, each with a full matrix per relation."""

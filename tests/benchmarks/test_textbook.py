@@ -18,6 +18,7 @@ BINARY = {
     "train.loss": "binary-cross-entropy",
     "train.n3": 0.0,
     "train.encoder_n3": 0.0,
+    "train.fused_n3": 0.0,
     "fusion.contrastive_weight": 0.0,
     "fusion.rank": 4,
 }
