@@ -57,7 +57,7 @@ class Objective:
             self._head_loss(name, plan.rows[name], entities[name], relation_tables[name])
             for name in self.model.head_names
         ]
-        if self.contrastive_weight > 0 and plan.pairs:
+        if self.contrastive_weight > 0 and plan.pairs and FUSED in self.model.head_names:
             terms.append(self.contrastive_weight * self._contrastive(entities, plan))
         return torch.stack(terms).sum()
 
@@ -104,7 +104,7 @@ class Objective:
         """Mean InfoNCE over pairs of modalities, in the space where fusion multiplies them.
 
         Our choice: the modalities' own spaces stay apart; only their projections for the fusion
-        are drawn together.
+        are drawn together. Without a fused head there is no such space, and no term.
         """
         chosen = [
             entities[name].index_select(0, plan.query_entities) for name in self.model.encoders

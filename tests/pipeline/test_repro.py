@@ -93,12 +93,12 @@ def test_a_parameter_that_does_not_exist_is_refused(finished: Workspace) -> None
 
 
 def test_a_value_out_of_range_is_named_without_a_traceback(finished: Workspace) -> None:
-    result = finished.dvc("exp", "run", "-S", "fusion.rank=0", check=False)
+    result = finished.dvc("exp", "run", "-S", "fusion.rank=-1", check=False)
     finished.run("git", "checkout", "-q", ".")
     finished.dvc("checkout", "--force")
     assert result.returncode != 0
     message = result.stdout + result.stderr
-    assert "params.yaml: fusion.rank must be greater than or equal to 1, got 0" in message
+    assert "params.yaml: fusion.rank must be greater than or equal to 0, got -1" in message
     assert "Traceback" not in message
 
 

@@ -11,7 +11,12 @@ from imf_core.training.batches import Batch, build_rows
 from imf_core.training.objective import Objective
 from imf_core.training.plan import Plan, Planner
 
-PLAIN = {"train.n3": 0.0, "train.encoder_n3": 0.0, "fusion.contrastive_weight": 0.0}
+PLAIN = {
+    "train.n3": 0.0,
+    "train.encoder_n3": 0.0,
+    "train.fused_n3": 0.0,
+    "fusion.contrastive_weight": 0.0,
+}
 """The loss of the heads and nothing else."""
 
 ONE_HEAD = {**PLAIN, "model.modalities": ["structure"]}
@@ -98,12 +103,20 @@ def test_the_n3_penalty_of_one_head_equals_its_formula(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize(
-    "overrides", [{"train.encoder_n3": 0.1}, {"fusion.contrastive_weight": 0.1}]
+    "overrides",
+    [{"train.encoder_n3": 0.1}, {"train.fused_n3": 0.1}, {"fusion.contrastive_weight": 0.1}],
 )
 def test_a_term_is_added_where_its_weight_is_not_zero(
     overrides: dict[str, object], batch: Batch
 ) -> None:
     assert loss({**PLAIN, **overrides}, batch) > loss(PLAIN, batch)
+
+
+def test_without_a_fused_head_there_is_no_contrastive_term(batch: Batch) -> None:
+    alone = {**PLAIN, "fusion.rank": 0}
+    model = tiny_model(alone)
+    contrastive = {**alone, "fusion.contrastive_weight": 0.1}
+    assert torch.equal(loss_of(contrastive, model, batch), loss_of(alone, model, batch))
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
