@@ -89,8 +89,8 @@ def test_an_experiment_is_entered_watched_and_its_result_is_read(
 def test_a_value_out_of_bounds_is_refused_in_the_form(
     ui: RunningUI, page: Page, shots: Path
 ) -> None:
-    open_form(page, ui).fill("0")
+    open_form(page, ui).fill("-1")
     page.get_by_role("button", name="Submit").click()
-    refused = "Validation failed for field 'fusion.rank'. Failure reason: 0 is less than the"
+    refused = "Validation failed for field 'fusion.rank'. Failure reason: -1 is less than the"
     expect(page.get_by_text(refused).first).to_be_visible()
     page.screenshot(path=shots / "refused.png")

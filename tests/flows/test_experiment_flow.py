@@ -59,7 +59,7 @@ def test_the_server_refuses_a_value_out_of_bounds_and_names_it(copied: Workspace
     )
     deployment_id = deployment.apply(work_pool_name=None)  # type: ignore[union-attr]
     with get_client(sync_client=True) as client:
-        for section, key, value in [("fusion", "rank", 0), ("fusion", "rnk", 3)]:
+        for section, key, value in [("fusion", "rank", -1), ("fusion", "rnk", 3)]:
             with pytest.raises(PrefectHTTPStatusError, match=f"{section}.*{key}"):
                 client.create_flow_run_from_deployment(
                     deployment_id, parameters=changed(section, key, value)

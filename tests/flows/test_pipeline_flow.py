@@ -87,10 +87,10 @@ def test_the_message_of_a_stage_is_its_outs_hashes(copied: Workspace) -> None:
 
 
 def test_a_failing_stage_fails_the_flow_with_its_own_message(copied: Workspace) -> None:
-    copied.set_params({"fusion": {"rank": 0}})
+    copied.set_params({"fusion": {"rank": -1}})
     state = pipeline(return_state=True)
     assert state.is_failed()
-    assert "params.yaml: fusion.rank must be greater than or equal to 1, got 0" in str(
+    assert "params.yaml: fusion.rank must be greater than or equal to 0, got -1" in str(
         state.message
     )
 
