@@ -1,5 +1,6 @@
 """Fetching pinned files, from a directory and over HTTP on loopback."""
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -70,6 +71,7 @@ def download(tmp_path: Path) -> Download:
         mirror: Path | str | None,
         files: Sequence[object] = (),
         archives: Sequence[object] = (),
+        descriptions: str | None = None,
         **changes: object,
     ) -> Path:
         params = FetchParams.model_validate(
@@ -83,7 +85,7 @@ def download(tmp_path: Path) -> Download:
                 **changes,
             }
         )
-        entry = dataset(files=list(files), archives=list(archives))
+        entry = dataset(files=list(files), archives=list(archives), descriptions=descriptions)
         place = None if mirror is None else str(mirror)
         download_dataset(entry, tmp_path / "raw", tmp_path / "kept", params, place)
         return tmp_path / "raw"
@@ -277,6 +279,19 @@ def test_a_name_that_the_archive_lacks_is_an_error(mirror_folder: Path, download
     (mirror_folder / "example.org/set.tar.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"holds no file train\.txt, only other\.txt"):
         download(mirror_folder, archives=[archive_source(content, "train.txt")])
+
+
+def test_descriptions_of_this_package_join_what_was_fetched(
+    source: SourceFile,
+    mirror_folder: Path,
+    download: Download,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "set.tsv.gz").write_bytes(gzip.compress(b"a\tfirst letter\n"))
+    monkeypatch.setattr("imf_core.data.download.DESCRIPTIONS", tmp_path)
+    raw = download(mirror_folder, files=[source], descriptions="set.tsv.gz")
+    assert (raw / "entity2desc.txt").read_text() == "a\tfirst letter\n"
 
 
 def test_a_fresh_folder_holds_nothing_of_the_earlier_content(tmp_path: Path) -> None:
