@@ -187,6 +187,10 @@ class ModelParams(Section):
     )
     relation_dim: int = Field(ge=1, le=4096, description="D_r of the dense context")
     hidden_dim: int = Field(ge=1, le=8192, description="width of the image and text encoders")
+    mask_missing: bool = Field(
+        description="leave entities out of the heads of modalities that they have not; false: "
+        "encode zeros as if they were features"
+    )
     dropout: Fraction = Field(description="in the image and text encoders")
     head_dropout: Fraction = Field(description="on the head embedding and on the query")
 

@@ -93,6 +93,7 @@ ROWS = (
         num_models=2,
     ),
     Row("no-contrastive", "no contrastive term", "ablation", {"fusion.contrastive_weight": 0.0}),
+    Row("no-masks", "missing media not masked", "ablation", {"model.mask_missing": False}),
     Row("mean", "fixed mean of the heads", "ablation", {"decision.weights": "equal"}),
     Row(
         "no-residual", "no vector of the fused entity's own", "ablation", {"fusion.residual": False}

@@ -64,9 +64,8 @@ def build_model(
                 f"no entity has a usable {modality}, but model.modalities in params.yaml lists "
                 f"it; leave it out: modalities: [{', '.join(others)}]"
             )
-        features[modality] = Features(
-            table.vectors, table.is_present, _is_in_answers(graph, table.is_present)
-        )
+        masked = table.is_present if model.mask_missing else torch.ones_like(table.is_present)
+        features[modality] = Features(table.vectors, masked, _is_in_answers(graph, masked))
     degree_bins = find_degree_bins(count_train_facts(graph))
     return IMF(graph.num_relations, degree_bins, len(DEGREE_BINS), features, model, fusion)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_world import COUNTRIES, every_query, small_params
+from tiny_world import COUNTRIES, LONELY, every_query, small_params
 
 from imf_core.artifacts import file_sha256, read_json, write_json
 from imf_core.data.graph import Graph
@@ -223,3 +223,11 @@ def test_a_modality_that_no_entity_has_is_refused_with_a_remedy(
         match=r"usable image.*leave it out: modalities: \[structure, text\]",
     ):
         build_model(graph, tables, params.model, params.fusion)
+
+
+def test_without_masks_a_missing_medium_counts_as_zeros_seen(graph: Graph, tables: Tables) -> None:
+    params = small_params({"model.mask_missing": False})
+    model = build_model(graph, tables, params.model, params.fusion)
+    assert not bool(tables["image"].is_present[LONELY])
+    assert all(bool(model.is_present(head).all()) for head in ("visual", "textual", "fused"))
+    assert model.visual_in_answers.all()
