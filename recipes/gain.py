@@ -1,23 +1,15 @@
-"""What the full model gains over another row, with a bootstrap interval over the test facts.
-
-A fact is asked for its tail and for its head; both are drawn together, since they are not two
-independent questions. The interval says how much another test set of the same kind would change
-the gain; how much another seed would, the seeds themselves show.
-"""
+"""What the full model gains over another row; see `imf_core.evaluation.gain` for the interval."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
+from imf_core.evaluation.gain import average_by_fact, estimate_gain
 from recipes.rows import FULL, STRUCTURE, TWO_STRUCTURES
 from recipes.store import Store
-
-RESAMPLES = 2000
-RESAMPLES_AT_ONCE = 50
-CONFIDENCE = 0.95
 
 
 def update_gains(store: Store, dataset: str) -> None:
@@ -50,9 +42,7 @@ def update_gains(store: Store, dataset: str) -> None:
 
 def of_fact(full: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
     """Returns how much higher the mean reciprocal rank of each fact is, shape: (2N,) -> (N,)."""
-    difference = full.astype(np.float64) - other
-    by_fact: NDArray[np.float64] = difference.reshape(2, -1).mean(axis=0)
-    return by_fact
+    return average_by_fact(full.astype(np.float64) - other)
 
 
 def compute_gain(
@@ -67,24 +57,6 @@ def compute_gain(
     pooled = np.mean(differences, axis=0)
     return {
         "seeds": list(seeds),
-        "by_seed": [_with_interval(each) for each in differences],
-        "pooled": _with_interval(pooled),
-    }
-
-
-def _with_interval(difference: NDArray[np.float64]) -> dict[str, float]:
-    """Returns a mean over facts and its interval."""
-    interval = bootstrap(
-        (difference,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        batch=RESAMPLES_AT_ONCE,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return {
-        "gain": float(difference.mean()),
-        "low": float(interval.low),
-        "high": float(interval.high),
+        "by_seed": [asdict(estimate_gain(each)) for each in differences],
+        "pooled": asdict(estimate_gain(pooled)),
     }

@@ -6,26 +6,19 @@ each process holds and scores some of the entities; the ranks are the same.
 
 from functools import partial
 
-import pyarrow as pa
 import torch
 
-from imf_core.artifacts import write_csv, write_json, write_parquet
+from imf_core.artifacts import write_csv
 from imf_core.config import EvaluateParams, load_params
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in
 from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.evaluation.ranking import RankTable, rank_triples
-from imf_core.evaluation.report import (
-    by_degree,
-    by_media,
-    by_relation,
-    overall_metrics,
-    rank_rows,
-)
+from imf_core.evaluation.ranking import RankTable
+from imf_core.evaluation.report import by_degree, by_media, by_relation
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import load_model
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
+from stages.held_out import rank_held_out, write_held_out
 from stages.inputs import load_inputs
 from stages.layout import EVALUATION, MODEL, PARAMS
 from stages.runner import run_stage
@@ -36,20 +29,16 @@ def main() -> None:
     """Fills `results/evaluation`."""
     params = load_params(PARAMS).evaluate
     device = resolve_device(params.device, "evaluate.device")
-    run_in_processes("evaluate", params.processes, device, partial(_evaluate, params, device))
+    work = partial(_evaluate, params, device)
+    run_in_processes("evaluate", "evaluate", params.processes, device, work)
 
 
 def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes) -> None:
     """Ranks with all processes; the first of them writes."""
     graph, tables = load_inputs()
-    known = known_tails_in(graph)
-    ranked: dict[str, RankTable] = {}
     with explain_out_of_memory("lower evaluate.batch_size or, on a GPU, set evaluate.device: cpu"):
         scorer = Scorer(load_model(MODEL, graph, tables).to(device), processes)
-        for split in ("valid", "test"):
-            ranked[split] = rank_triples(
-                scorer, graph.triples[split], known, graph.num_relations, params.batch_size, split
-            )
+        ranked = rank_held_out(scorer, graph, params.batch_size)
     if processes.is_first:
         _write(ranked, graph, tables)
 
@@ -58,13 +47,10 @@ def _write(ranked: dict[str, RankTable], graph: Graph, tables: dict[str, Feature
     """Writes ranks and metrics of both splits, and tables of test."""
     test = ranked["test"]
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
-    metrics = {split: overall_metrics(table) for split, table in ranked.items()}
-    ranks = [rank_rows(table, graph, split) for split, table in ranked.items()]
     write_csv(EVALUATION / "by_relation.csv", by_relation(test, graph))
     write_csv(EVALUATION / "by_degree.csv", by_degree(test, graph))
     write_csv(EVALUATION / "by_media.csv", by_media(test, is_present))
-    write_parquet(EVALUATION / "ranks.parquet", pa.concat_tables(ranks))
-    write_json(EVALUATION / "metrics.json", metrics)
+    metrics = write_held_out(ranked, graph, EVALUATION)
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")
 
 

@@ -6,22 +6,18 @@ the processes keeps the curves, prints and saves for all.
 """
 
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import torch
 from dvclive.live import Live
 
-import imf_core
 from imf_core.config import Params, load_params
 from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.inference.saved_model import build_model, save_model
+from imf_core.inference.saved_model import save_model
 from imf_core.processes import Processes
-from imf_core.training.checkpoint import Checkpoints, run_key
 from imf_core.training.trainer import Progress, Record, Trainer
+from stages.fitting import ADVICE, clear_states, describe_training, make_trainer
 from stages.inputs import load_inputs
-from stages.layout import GRAPH, IMAGE_FEATURES, MODEL, PARAMS, TEXT_FEATURES, TRAINING
-from stages.runner import run_stage, state_folder
+from stages.layout import MODEL, PARAMS, TRAINING
+from stages.runner import run_stage
 from stages.workers import run_in_processes
 
 
@@ -29,27 +25,20 @@ def main() -> None:
     """Trains, selects on valid and saves."""
     params = load_params(PARAMS)
     device = resolve_device(params.train.device, "train.device")
-    run_in_processes("train", params.train.processes, device, partial(_train, params))
+    run_in_processes("train", "train", params.train.processes, device, partial(_train, params))
 
 
 def _train(params: Params, processes: Processes) -> None:
     """Trains with `params` on the prepared graph and features."""
-    with explain_out_of_memory(
-        "lower train.batch_size, model.dim, model.relation_dim or fusion.rank, or set "
-        "train.sampled_candidates (2000, say)"
-    ):
+    with explain_out_of_memory(ADVICE):
         graph, tables = load_inputs()
-        torch.manual_seed(params.train.seed)
-        model = build_model(graph, tables, params.model, params.fusion)
-        checkpoints = Checkpoints(state_folder() / "checkpoints", _key(params))
-        trainer = Trainer(
-            model, graph, params.train, params.fusion, params.decision, checkpoints, processes
+        trainer = make_trainer(
+            params.model, params.fusion, params.decision, params.train, graph, tables, processes
         )
         if processes.is_first:
-            if checkpoints.exists():
-                print("going on from the last checkpoint of this run")
             progress = _fit_with_curves(trainer)
-            training = _describe(params, progress)
+            training = describe_training(params.train, progress)
+            model = trainer.model
             save_model(model, MODEL, graph, tables, params.model, params.fusion, training)
             print(
                 f"selected epoch {progress.best_epoch} of {progress.epoch}: "
@@ -57,10 +46,7 @@ def _train(params: Params, processes: Processes) -> None:
             )
         else:
             trainer.fit()
-            checkpoints.release()
-    processes.meet()  # by now all others have let the checkpoints go
-    if processes.is_first:
-        checkpoints.clear()
+    clear_states(trainer)
 
 
 def _fit_with_curves(trainer: Trainer) -> Progress:
@@ -82,32 +68,6 @@ def _fit_with_curves(trainer: Trainer) -> Progress:
         live.step = progress.best_epoch
         live.make_summary()
     return progress
-
-
-def _describe(params: Params, progress: Progress) -> dict[str, Any]:
-    """Says how the model was trained and selected."""
-    return {
-        **params.train.model_dump(),
-        "selected_epoch": progress.best_epoch,
-        "trained_epochs": progress.epoch,
-        "selection_mrr": progress.best_mrr,
-    }
-
-
-def _key(params: Params) -> str:
-    """Hashes everything the trained weights depend on, the library's whole code included.
-
-    The number of processes is left out, as that of threads is: it changes the order of sums alone,
-    and a run that was killed may go on with fewer or more of them.
-    """
-    root = Path(imf_core.__file__).parent
-    code = [*root.rglob("*.py"), Path(__file__)]
-    inputs = [GRAPH / "triples.parquet", IMAGE_FEATURES, TEXT_FEATURES, *code]
-    sections = params.model_dump(
-        include={"model", "fusion", "decision", "train"}, exclude={"train": {"processes"}}
-    )
-    device = resolve_device(params.train.device, "train.device")
-    return run_key({**sections, "device": device.type}, inputs)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ LONGEST_WAIT = timedelta(days=7)
 
 
 def run_in_processes(
+    stage: Literal["train", "evaluate", "baseline"],
     section: Literal["train", "evaluate"],
     count: int,
     device: torch.device,
@@ -46,7 +47,8 @@ def run_in_processes(
     """Runs a stage's work in as many processes as its parameters say.
 
     Args:
-        section: The stage and its section of the parameters.
+        stage: The stage, which is a module beside this one.
+        section: The section of the parameters that says how many.
         count: `processes` in that section.
         device: Where they compute: on a CPU, whose threads they share, or each on its own GPU.
         work: Called in every process, once they are joined.
@@ -62,7 +64,7 @@ def run_in_processes(
         work(ALONE)
     else:
         _check(section, count, device)
-        _launch(f"stages.{section}", count)
+        _launch(f"stages.{stage}", count)
 
 
 def _check(section: str, count: int, device: torch.device) -> None:

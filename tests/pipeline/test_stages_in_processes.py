@@ -109,10 +109,10 @@ def test_a_killed_stage_leaves_no_process_and_goes_on_when_run_again(workspace: 
 @pytest.mark.skipif(torch.cuda.device_count() >= 64, reason="there are so many GPUs")
 def test_more_processes_than_gpus_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"train\.processes is 64, but each takes a GPU"):
-        run_in_processes("train", 64, torch.device("cuda"), lambda _: None)
+        run_in_processes("train", "train", 64, torch.device("cuda"), lambda _: None)
 
 
 def test_a_torch_without_distributed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.distributed, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"evaluate\.processes is 2, but this build of torch"):
-        run_in_processes("evaluate", 2, torch.device("cpu"), lambda _: None)
+        run_in_processes("evaluate", "evaluate", 2, torch.device("cpu"), lambda _: None)

@@ -1,0 +1,96 @@
+"""Stage `baseline`: the same parameters without image and text, ranked as the full model is.
+
+What a graph's images and texts bring shows only beside a model that has none of them, trained and
+selected with the same care. It reads nothing but the graph and the parameters that such a model
+depends on, so that another fusion, encoder or text leaves it as it stands. Where
+`model.modalities` is `[structure]` already, the model is its own baseline: nothing is trained, and
+the files say so by being empty.
+"""
+
+from functools import partial
+
+import pyarrow as pa
+
+from imf_core.artifacts import write_json, write_parquet
+from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams, load_params
+from imf_core.data.graph import load_graph
+from imf_core.device import explain_out_of_memory, resolve_device
+from imf_core.model.scorer import Scorer
+from imf_core.processes import Processes
+from stages.fitting import ADVICE, clear_states, make_trainer
+from stages.held_out import METRICS, RANKS, rank_held_out, write_held_out
+from stages.layout import BASELINE, GRAPH, PARAMS
+from stages.runner import run_stage
+from stages.workers import run_in_processes
+
+# One head is neither fused nor weighed: what these say changes nothing.
+_NO_FUSION = FusionParams(
+    rank=0,
+    dropout=0.0,
+    residual=False,
+    detach=False,
+    contrastive_weight=0.0,
+    contrastive_temperature=1.0,
+)
+_NO_DECISION = DecisionParams(weights="equal", shrinkage=0.0)
+
+
+def main() -> None:
+    """Fills `results/baseline`."""
+    params = load_params(PARAMS)
+    if params.model.modalities == ["structure"]:
+        write_parquet(BASELINE / RANKS, pa.table({}))
+        write_json(BASELINE / METRICS, {})
+        print("the model knows of structure alone: it is its own baseline, nothing to train")
+        return
+    device = resolve_device(params.train.device, "train.device")
+    model, train = keep_structure(params.model), keep_its_penalty(params.train)
+    work = partial(_train_and_rank, model, train, params.evaluate.batch_size)
+    run_in_processes("baseline", "train", train.processes, device, work)
+
+
+def keep_structure(model: ModelParams) -> ModelParams:
+    """Returns the section `model` of the baseline; what only encoders heed has one value for all.
+
+    Args:
+        model: That of the full model.
+    """
+    of_no_encoder = {
+        "modalities": ["structure"],
+        "encoder_dim": None,
+        "hidden_dim": 1,
+        "mask_missing": True,
+        "dropout": 0.0,
+    }
+    return model.model_copy(update=of_no_encoder)
+
+
+def keep_its_penalty(train: TrainParams) -> TrainParams:
+    """Returns the section `train` of the baseline, without the penalties of heads it has not.
+
+    Args:
+        train: That of the full model.
+    """
+    return train.model_copy(update={"encoder_n3": 0.0, "fused_n3": 0.0})
+
+
+def _train_and_rank(
+    model: ModelParams, train: TrainParams, batch_size: int, processes: Processes
+) -> None:
+    """Trains with all processes; the first of them, which has the selected model, ranks."""
+    with explain_out_of_memory(ADVICE):
+        graph = load_graph(GRAPH)
+        trainer = make_trainer(model, _NO_FUSION, _NO_DECISION, train, graph, {}, processes)
+        progress = trainer.fit()
+        if processes.is_first:
+            ranked = rank_held_out(Scorer(trainer.model), graph, batch_size)
+            metrics = write_held_out(ranked, graph, BASELINE)
+            print(
+                f"structure alone: epoch {progress.best_epoch} of {progress.epoch}, "
+                f"test MRR {metrics['test']['mrr']:.4f}"
+            )
+    clear_states(trainer)
+
+
+if __name__ == "__main__":
+    run_stage(main)

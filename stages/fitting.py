@@ -1,0 +1,96 @@
+"""What the stages that train have in common: a seeded model, and states to go on from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import imf_core
+from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams
+from imf_core.data.graph import Graph
+from imf_core.device import resolve_device
+from imf_core.features.table import FeatureTable
+from imf_core.inference.saved_model import build_model
+from imf_core.processes import Processes
+from imf_core.training.checkpoint import Checkpoints, run_key
+from imf_core.training.trainer import Progress, Trainer
+from stages.layout import GRAPH, IMAGE_FEATURES, TEXT_FEATURES
+from stages.runner import state_folder
+
+ADVICE = (
+    "lower train.batch_size, model.dim, model.relation_dim or fusion.rank, or set "
+    "train.sampled_candidates (2000, say)"
+)
+"""What to do where memory does not suffice."""
+
+_FEATURES = {"image": IMAGE_FEATURES, "text": TEXT_FEATURES}
+
+
+def make_trainer(
+    model: ModelParams,
+    fusion: FusionParams,
+    decision: DecisionParams,
+    train: TrainParams,
+    graph: Graph,
+    tables: Mapping[str, FeatureTable],
+    processes: Processes,
+) -> Trainer:
+    """Makes a trainer of an untrained model, with the states of a killed run of the same.
+
+    Args:
+        model: Section `model` of the parameters.
+        fusion: Section `fusion` of the parameters.
+        decision: Section `decision` of the parameters.
+        train: Section `train` of the parameters.
+        graph: The prepared graph.
+        tables: Feature tables of the modalities that the model has.
+        processes: Those that train together.
+    """
+    torch.manual_seed(train.seed)
+    untrained = build_model(graph, tables, model, fusion)
+    checkpoints = Checkpoints(state_folder() / "checkpoints", _key(model, fusion, decision, train))
+    if processes.is_first and checkpoints.exists():
+        print("going on from the last checkpoint of this run")
+    return Trainer(untrained, graph, train, fusion, decision, checkpoints, processes)
+
+
+def describe_training(train: TrainParams, progress: Progress) -> dict[str, Any]:
+    """Says how a model was trained and selected."""
+    return {
+        **train.model_dump(),
+        "selected_epoch": progress.best_epoch,
+        "trained_epochs": progress.epoch,
+        "selection_mrr": progress.best_mrr,
+    }
+
+
+def clear_states(trainer: Trainer) -> None:
+    """Removes the states of a run whose result is saved; all processes call it."""
+    assert trainer.checkpoints is not None
+    if not trainer.processes.is_first:
+        trainer.checkpoints.release()
+    trainer.processes.meet()  # by now all others have let the checkpoints go
+    if trainer.processes.is_first:
+        trainer.checkpoints.clear()
+
+
+def _key(
+    model: ModelParams, fusion: FusionParams, decision: DecisionParams, train: TrainParams
+) -> str:
+    """Hashes everything the trained weights depend on, the library's whole code included.
+
+    The number of processes is left out, as that of threads is: it changes the order of sums alone,
+    and a run that was killed may go on with fewer or more of them.
+    """
+    root = Path(imf_core.__file__).parent
+    code = [*root.rglob("*.py"), Path(__file__)]
+    features = [path for name, path in _FEATURES.items() if name in model.modalities]
+    values = {
+        "model": model.model_dump(),
+        "fusion": fusion.model_dump(),
+        "decision": decision.model_dump(),
+        "train": train.model_dump(exclude={"processes"}),
+        "device": resolve_device(train.device, "train.device").type,
+    }
+    return run_key(values, [GRAPH / "triples.parquet", *features, *code])

@@ -1,0 +1,38 @@
+"""What the stages that rank have in common: valid and test ranked, written, summed up."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from imf_core.artifacts import write_json, write_parquet
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import known_tails_in
+from imf_core.evaluation.ranking import RankTable, rank_triples
+from imf_core.evaluation.report import overall_metrics, rank_rows
+from imf_core.model.scorer import Scorer
+
+METRICS = "metrics.json"
+RANKS = "ranks.parquet"
+
+_HELD_OUT = ("valid", "test")
+
+
+def rank_held_out(scorer: Scorer, graph: Graph, batch_size: int) -> dict[str, RankTable]:
+    """Ranks every fact of valid and test in both directions, filtered by all known facts."""
+    known = known_tails_in(graph)
+    return {
+        split: rank_triples(
+            scorer, graph.triples[split], known, graph.num_relations, batch_size, split
+        )
+        for split in _HELD_OUT
+    }
+
+
+def write_held_out(ranked: dict[str, RankTable], graph: Graph, folder: Path) -> dict[str, Any]:
+    """Writes `ranks.parquet` and `metrics.json` into `folder`, and returns the metrics."""
+    metrics = {split: overall_metrics(table) for split, table in ranked.items()}
+    ranks = [rank_rows(table, graph, split) for split, table in ranked.items()]
+    write_parquet(folder / RANKS, pa.concat_tables(ranks))
+    write_json(folder / METRICS, metrics)
+    return metrics
