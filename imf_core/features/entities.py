@@ -50,14 +50,35 @@ def read_entity_texts(path: Path, looked_up_path: Path | None = None) -> EntityT
     Raises:
         DataError: If a file is missing or damaged, or the two are of different graphs.
     """
-    table = read_parquet(path, ["entity_label", "name", "description"])
-    fingerprint = read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
-    columns = [table[name].to_pylist() for name in ("entity_label", "name", "description")]
-    if looked_up_path is not None:
-        require_fingerprint(looked_up_path, fingerprint)
-        _fill_in(looked_up_path, *columns)
+    columns, fingerprint = read_entity_words(path, looked_up_path)
     texts = [entity_text(*row) for row in zip(*columns, strict=True)]
     return EntityTexts(texts, fingerprint)
+
+
+def read_entity_words(
+    path: Path, looked_up_path: Path | None
+) -> tuple[tuple[list[str], list[str], list[str]], str]:
+    """Reads labels, names and descriptions in id order, with what was looked up filled in.
+
+    Args:
+        path: `entities.parquet`.
+        looked_up_path: `descriptions.parquet` of `data/media`; None leaves it out.
+
+    Returns:
+        The three lists, and the graph's fingerprint.
+
+    Raises:
+        DataError: If a file is missing or damaged, or the two are of different graphs.
+    """
+    table = read_parquet(path, ["entity_label", "name", "description"])
+    fingerprint = read_parquet_metadata(path).get(FINGERPRINT_KEY, "none")
+    labels, names, descriptions = (
+        table[name].to_pylist() for name in ("entity_label", "name", "description")
+    )
+    if looked_up_path is not None:
+        require_fingerprint(looked_up_path, fingerprint)
+        _fill_in(looked_up_path, labels, names, descriptions)
+    return (labels, names, descriptions), fingerprint
 
 
 def read_num_entities(path: Path) -> tuple[int, str]:

@@ -33,8 +33,8 @@ def predict_facts(scorer: Scorer, graph: Graph, params: PredictParams) -> pa.Tab
         `params.top_k` rows or fewer, most probable first: labels and names of head, relation and
         tail, `probability` (of the answer among all entities, float64), `known_in` (`valid`,
         `test` or `new`), `asked_for` (`head` or `tail`), and per head of the model `share_<head>`
-        (see `_shares`) and `log_prob_<head>`; a head that could not answer has share zero and a
-        null log-probability.
+        (see `share_support`) and `log_prob_<head>`; a head that could not answer has share zero and
+        a null log-probability.
     """
     train = known_tails_in(graph, ["train"])
     queries = plausible_queries(
@@ -76,12 +76,12 @@ def _best_answers(
         "log_prob": scores.combined[row, tail],
         "head_log_probs": scores.log_probs[row, :, tail],
         "can_answer": scores.can_answer[row],
-        "share": _shares(scorer, scores, queries, row, tail),
+        "share": share_support(scorer, scores, queries, row, tail),
     }
     return {key: value.cpu() for key, value in answer.items()}
 
 
-def _shares(
+def share_support(
     scorer: Scorer, scores: HeadScores, queries: Tensor, row: Tensor, tail: Tensor
 ) -> Tensor:
     """Splits each answer's support among the heads.
@@ -89,6 +89,13 @@ def _shares(
     A head supports an answer by its weight times how far it puts the answer above chance,
     `w_k (log p_k(t) - log 1/E)`, where that is positive; shares are these supports divided by
     their sum.
+
+    Args:
+        scorer: The model that scored.
+        scores: Of the queries.
+        queries: (head, relation with inverses), shape: (B, 2), dtype: long.
+        row: Query of each answer, shape: (P,), dtype: long.
+        tail: The answers, shape: (P,), dtype: long.
 
     Returns:
         Non-negative, rows sum to one (to zero where no head supports the answer), shape: (P, H).

@@ -1,0 +1,181 @@
+"""The full model beside the structure-only baseline and the last committed run, in figures."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imf_core.data.degrees import DEGREE_BINS
+from imf_core.evaluation.gain import Gain, average_by_fact, estimate_gain
+from imf_core.report.ranked import Ranked
+
+SIDES = ("tail", "head")
+HEAD_WORDS = {"structural": "structure", "visual": "image", "textual": "text", "fused": "fused"}
+"""What the page calls a head."""
+
+RANK_BOUNDS = (1, 3, 10, 30, 100, 300, 1000)
+"""Highest rank in each bin but the last."""
+
+FULL, BASELINE, COMMITTED = "this model", "structure only", "last committed run"
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MetricsRow:
+    """One line of the table of metrics.
+
+    Attributes:
+        title: Who scored.
+        kind: `full`, `side`, `head`, `baseline` or `committed`.
+        metrics: Of test, see `rank_metrics`.
+    """
+
+    title: str
+    kind: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some of the test queries, ranked by both models.
+
+    Attributes:
+        title: Which ones.
+        queries: How many.
+        full: MRR of the full model.
+        baseline: MRR of structure alone, None where there is no baseline.
+    """
+
+    title: str
+    queries: int
+    full: float
+    baseline: float | None
+
+    @property
+    def gain(self) -> float | None:
+        """What the full model has above structure alone."""
+        return None if self.baseline is None else self.full - self.baseline
+
+
+def list_metrics(
+    test: Mapping[str, Any], baseline: Mapping[str, Any], committed: Mapping[str, Any]
+) -> list[MetricsRow]:
+    """Returns the rows of the table of metrics.
+
+    Args:
+        test: Section `test` of `results/evaluation/metrics.json`.
+        baseline: The same of the baseline, empty where there is none.
+        committed: The same of the last committed run, empty where there is none.
+    """
+    rows = [MetricsRow(FULL, "full", test)]
+    rows += [MetricsRow(f"asked for the {side}", "side", test[side]) for side in SIDES]
+    rows += [
+        MetricsRow(f"{word_head(name)} head alone", "head", test[name]) for name in heads_in(test)
+    ]
+    if baseline:
+        rows.append(MetricsRow(f"{BASELINE}, trained alone", "baseline", baseline))
+    if committed:
+        rows.append(MetricsRow(COMMITTED, "committed", committed))
+    return rows
+
+
+def heads_in(test: Mapping[str, Any]) -> list[str]:
+    """Lists the names of the heads in a section of the metrics."""
+    return [
+        name for name, value in test.items() if isinstance(value, Mapping) and name not in SIDES
+    ]
+
+
+def word_head(name: str) -> str:
+    """Returns the word for a head: image for visual, and so on."""
+    return HEAD_WORDS.get(name, name)
+
+
+def estimate_full_gain(full: Ranked, baseline: Ranked | None) -> Gain | None:
+    """Returns the gain in MRR over structure alone, None where there is no baseline."""
+    if baseline is None:
+        return None
+    return estimate_gain(average_by_fact(full.reciprocal - baseline.reciprocal))
+
+
+def compare_by_media(
+    full: Ranked, baseline: Ranked | None, is_present: Mapping[str, Mask]
+) -> list[Group]:
+    """Splits the queries by whether the entity asked about has an image, a text.
+
+    Args:
+        full: Ranks of the full model.
+        baseline: Ranks of structure alone, of the same facts.
+        is_present: Word for a modality -> which entities have it, shape: (E,).
+    """
+    found = []
+    for word, present in is_present.items():
+        has = present[full.entity]
+        found.append(_group(f"with {word}", has, full, baseline))
+        found.append(_group(f"without {word}", ~has, full, baseline))
+    return [group for group in found if group.queries]
+
+
+def compare_by_degree(
+    full: Ranked, baseline: Ranked | None, degree_bins: NDArray[np.int64]
+) -> list[Group]:
+    """Splits the queries by how many train facts the entity asked about has.
+
+    Args:
+        full: Ranks of the full model.
+        baseline: Ranks of structure alone, of the same facts.
+        degree_bins: Of every entity, from `find_degree_bins`, shape: (E,).
+    """
+    bins = degree_bins[full.entity]
+    found = [
+        _group(_word_range(low, high), bins == position, full, baseline)
+        for position, (low, high) in enumerate(DEGREE_BINS)
+    ]
+    return [group for group in found if group.queries]
+
+
+def compare_by_relation(
+    full: Ranked, baseline: Ranked | None, num_relations: int
+) -> Iterator[tuple[int, Group, Group, Group]]:
+    """Yields for each relation of test: its id, all its queries, those for the tail, the head."""
+    relation = full.facts[:, 1]
+    for each in range(num_relations):
+        mask = relation == each
+        if mask.any():
+            yield (
+                each,
+                _group("both", mask, full, baseline),
+                _group("tail", mask & ~full.is_head_query, full, baseline),
+                _group("head", mask & full.is_head_query, full, baseline),
+            )
+
+
+def count_ranks(ranked: Ranked) -> list[tuple[str, int, float]]:
+    """Returns words for each bin of ranks, how many queries fall there, and their share."""
+    bins = np.searchsorted(RANK_BOUNDS, ranked.rank, side="left")
+    counts = np.bincount(bins, minlength=len(RANK_BOUNDS) + 1)
+    lows = [1, *(bound + 1 for bound in RANK_BOUNDS)]
+    titles = [_word_range(low, high) for low, high in zip(lows, [*RANK_BOUNDS, None], strict=True)]
+    return [
+        (title, int(count), float(count / len(ranked.rank)))
+        for title, count in zip(titles, counts, strict=True)
+    ]
+
+
+def _group(title: str, mask: Mask, full: Ranked, baseline: Ranked | None) -> Group:
+    """Averages the reciprocal ranks of some queries."""
+    count = int(mask.sum())
+    if not count:
+        return Group(title, 0, 0.0, None)
+    other = None if baseline is None else float(baseline.reciprocal[mask].mean())
+    return Group(title, count, float(full.reciprocal[mask].mean()), other)
+
+
+def _word_range(low: int, high: int | None) -> str:
+    """Writes a range of whole numbers: 1, 2–3, 11+."""
+    if high is None:
+        return f"{low}+"
+    return str(low) if low == high else f"{low}–{high}"

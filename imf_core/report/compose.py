@@ -1,0 +1,200 @@
+"""From the files of a finished run to all that its page shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from imf_core.artifacts import read_json, read_parquet
+from imf_core.data.degrees import count_train_facts, find_degree_bins
+from imf_core.data.graph import Graph
+from imf_core.data.summary import warnings
+from imf_core.features.entities import read_entity_words
+from imf_core.features.shards import MANIFEST
+from imf_core.features.table import FeatureTable
+from imf_core.inference.predict import NEW
+from imf_core.inference.saved_model import CONFIG
+from imf_core.model.scorer import Scorer
+from imf_core.report import comparison
+from imf_core.report.cast import Cast, choose_sample
+from imf_core.report.credits import read_credits
+from imf_core.report.curves import draw_reliability, draw_training
+from imf_core.report.decision_weights import average_weights
+from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
+from imf_core.report.gallery import choose_new_facts, find_mistakes
+from imf_core.report.page import Page
+from imf_core.report.pictures import read_thumbnails
+from imf_core.report.provenance import describe_environment, read_lock
+from imf_core.report.ranked import Ranked, read_test_ranks
+from imf_core.report.relations import MAX_ROWS, make_relation_rows, read_csv, word_redundancy
+
+METRICS = "metrics.json"
+RANKS = "ranks.parquet"
+RELIABILITY = "reliability.csv"
+CURVES = Path("plots/metrics")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where a run's files stand.
+
+    Attributes:
+        graph: Folder of the prepared graph.
+        media: Folder of what was looked up.
+        images: Folder of the picture shards.
+        summary: `data.json`.
+        relations: `data_relations.csv`.
+        training: Folder of the curves.
+        model: Folder of the model.
+        evaluation: Folder of ranks and metrics.
+        baseline: The same of structure alone.
+        predictions: `predictions.parquet`.
+        lock: `dvc.lock`.
+    """
+
+    graph: Path
+    media: Path
+    images: Path
+    summary: Path
+    relations: Path
+    training: Path
+    model: Path
+    evaluation: Path
+    baseline: Path
+    predictions: Path
+    lock: Path
+
+
+def compose_page(
+    files: RunFiles,
+    graph: Graph,
+    tables: Mapping[str, FeatureTable],
+    scorer: Scorer,
+    committed: Mapping[str, Any] | None,
+    own_stage: str,
+) -> Page:
+    """Reads what a run has written and asks its model about its mistakes.
+
+    Args:
+        files: Where to read.
+        graph: The prepared graph.
+        tables: Its feature tables.
+        scorer: The trained model.
+        committed: Metrics of the last committed run, None where there is none.
+        own_stage: The stage that makes the page, which `dvc.lock` can say nothing new of.
+
+    Raises:
+        DataError: If a file is missing or damaged.
+    """
+    (_, names, descriptions), _ = read_entity_words(
+        files.graph / "entities.parquet", files.media / "descriptions.parquet"
+    )
+    full = read_test_ranks(files.evaluation / RANKS)
+    assert full is not None, "a trained model has ranks"
+    baseline = read_test_ranks(files.baseline / RANKS)
+    described = read_csv(files.relations)
+    summary, training = read_json(files.summary), read_json(files.model / CONFIG)["training"]
+    metrics = read_json(files.evaluation / METRICS)
+    predictions = read_parquet(files.predictions)
+    relations = make_relation_rows(described, full, baseline)
+    new_facts = choose_new_facts(predictions, graph)
+    mistakes = find_mistakes(scorer, graph, full)
+    sample = choose_sample(graph, _entities_with_picture(files.images))
+    in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]
+    in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
+    shown = [*sample, *in_facts]
+    cast = Cast(names, descriptions, read_thumbnails(files.images, graph.fingerprint, shown))
+    rows = comparison.list_metrics(
+        metrics["test"],
+        read_json(files.baseline / METRICS).get("test", {}),
+        {} if committed is None or committed == metrics else committed["test"],
+    )
+    return Page(
+        summary=summary,
+        warnings=warnings(summary),
+        redundant=word_redundancy(described),
+        relation_names=graph.relation_names,
+        cast=cast,
+        sample=[cast.sampled(each, graph, graph.relation_names) for each in sample],
+        rows=rows,
+        gain=comparison.estimate_full_gain(full, baseline),
+        committed="none" if committed is None else "same" if committed == metrics else "other",
+        training=training,
+        curves=draw_training(_read_curves(files.training / CURVES), training["selected_epoch"]),
+        figures={
+            "metrics": draw_metrics(rows),
+            **_draw_comparisons(graph, tables, scorer, full, baseline),
+            **_draw_reliability(files.evaluation / RELIABILITY),
+        },
+        relations=relations[:MAX_ROWS],
+        num_relations_left_out=max(0, len(relations) - MAX_ROWS),
+        new_facts=new_facts,
+        num_predicted=(
+            len(predictions),
+            len(predictions) - int(pc.sum(pc.equal(predictions["known_in"], NEW)).as_py() or 0),
+        ),
+        mistakes=mistakes,
+        lock=read_lock(files.lock, own_stage),
+        environment=describe_environment(),
+        credits=read_credits(files.media, shown, names),
+    )
+
+
+def _draw_comparisons(
+    graph: Graph,
+    tables: Mapping[str, FeatureTable],
+    scorer: Scorer,
+    full: Ranked,
+    baseline: Ranked | None,
+) -> dict[str, Figure]:
+    """Draws the figures that are made of ranks."""
+    degree_bins = find_degree_bins(count_train_facts(graph)).numpy()
+    by_degree = comparison.compare_by_degree(full, baseline, degree_bins)
+    found = {
+        "ranks": draw_ranks(full, baseline),
+        "degree": draw_groups(
+            "degree",
+            "By how many train facts the entity asked about has",
+            "train facts of the entity asked about",
+            "with {}",
+            by_degree,
+        ),
+    }
+    is_present = {
+        name: table.is_present.numpy()
+        for name, table in tables.items()
+        if name in {"image", "text"} and bool(table.is_present.any())
+    }
+    by_media = comparison.compare_by_media(full, baseline, is_present)
+    if by_media:
+        title = "Questions about entities with and without an image, a text"
+        found["media"] = draw_groups("media", title, None, "{}", by_media)
+    if len(scorer.head_names) > 1:
+        weights = average_weights(scorer.model, full, graph.num_relations)
+        counts = np.bincount(full.facts[:, 1], minlength=graph.num_relations).tolist()
+        found["weights"] = draw_weights(weights, scorer.head_names, graph.relation_names, counts)
+    return found
+
+
+def _draw_reliability(path: Path) -> dict[str, Figure]:
+    """Draws the reliability of probabilities, where it was measured."""
+    rows = read_csv(path)
+    return {"reliability": draw_reliability(rows)} if rows else {}
+
+
+def _read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Reads what was logged while training: points (epoch, value) by name."""
+    return {
+        path.stem: [(int(row["step"]), float(row[path.stem])) for row in read_csv(path, "\t")]
+        for path in sorted(folder.glob("*.tsv"))
+    }
+
+
+def _entities_with_picture(folder: Path) -> list[int]:
+    """Lists the entities that have a picture, without reading one."""
+    table = pq.read_table(folder / MANIFEST, columns=["entity_id", "num_images"])
+    return list(table.filter(pc.greater(table["num_images"], 0))["entity_id"].to_pylist())

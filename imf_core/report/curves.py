@@ -1,0 +1,100 @@
+"""Figures of how the model came about and how far it can be trusted: curves and reliability."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imf_core.report import charts
+from imf_core.report.comparison import word_head
+from imf_core.report.figures import Figure, as_percent
+
+COMBINED_CURVE = "valid_mrr"
+
+
+def draw_training(
+    curves: Mapping[str, Sequence[tuple[int, float]]], selected_epoch: int | None
+) -> list[Figure]:
+    """Draws the loss and the MRR on valid, together and of each head, over the epochs.
+
+    Args:
+        curves: Points (epoch, value) by the name under which they were logged.
+        selected_epoch: Of the model that was kept.
+    """
+    valid: list[dict[str, Any]] = [
+        {"epoch": epoch, "mrr": as_percent(value), "series": _word_curve(name)}
+        for name in sorted(curves, key=len)
+        if name.startswith(COMBINED_CURVE)
+        for epoch, value in curves[name]
+    ]
+    loss: list[dict[str, Any]] = [
+        {"epoch": epoch, "loss": value, "series": "all together"}
+        for epoch, value in curves.get("loss", ())
+    ]
+    figures = []
+    kept = f" Epoch {selected_epoch}, at the dashed line, was kept." if selected_epoch else ""
+    if valid:
+        best = max(row["mrr"] for row in valid if row["series"] == "all together")
+        spec = charts.draw_curves(valid, "mrr", "MRR on valid, %", selected_epoch)
+        figures.append(
+            Figure(
+                "valid",
+                "MRR on valid",
+                f"All together, the heads reach {best:.1f} % at best.{kept}",
+                spec,
+                ["Epoch", "Head", "MRR on valid, %"],
+                [[str(row["epoch"]), row["series"], f"{row['mrr']:.1f}"] for row in valid],
+            )
+        )
+    if loss:
+        figures.append(
+            Figure(
+                "loss",
+                "Training loss",
+                f"From {loss[0]['loss']:.2f} at epoch {loss[0]['epoch']} to "
+                f"{loss[-1]['loss']:.2f} at epoch {loss[-1]['epoch']}.",
+                charts.draw_curves(loss, "loss", "loss", selected_epoch),
+                ["Epoch", "Loss"],
+                [[str(row["epoch"]), f"{row['loss']:.3f}"] for row in loss],
+            )
+        )
+    return figures
+
+
+def draw_reliability(rows: Sequence[Mapping[str, str]]) -> Figure:
+    """Draws how often answers of a given probability are true.
+
+    Args:
+        rows: Of `results/evaluation/reliability.csv`.
+    """
+    filled = [row for row in rows if int(float(row["answers"]))]
+    values = [
+        {
+            "probability": as_percent(float(row["mean_probability"])),
+            "share": as_percent(float(row["share_true"])),
+            "series": row["probability"],
+        }
+        for row in filled
+    ]
+    return Figure(
+        "reliability",
+        "How often an answer of some probability is true",
+        "On the dashed line, a probability means what it says; below it, the model is too sure.",
+        charts.draw_reliability(values),
+        ["Probability", "From", "To", "Answers", "Given on average, %", "True, %"],
+        [
+            [
+                row["probability"],
+                row["from"],
+                row["to"],
+                row["answers"],
+                f"{each['probability']:.1f}",
+                f"{each['share']:.1f}",
+            ]
+            for row, each in zip(filled, values, strict=True)
+        ],
+    )
+
+
+def _word_curve(name: str) -> str:
+    """Returns the head of a curve: image for valid_mrr_visual, and so on."""
+    head = name.removeprefix(COMBINED_CURVE).strip("_")
+    return word_head(head) if head else "all together"

@@ -1,0 +1,169 @@
+"""Facts to look at: confident new ones, and held-out ones that the model ranks badly."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import KnownTails, known_tails_in
+from imf_core.inference.predict import NEW, share_support
+from imf_core.model.scorer import Scorer
+from imf_core.report.comparison import word_head
+from imf_core.report.ranked import Ranked
+
+NEW_FACTS, MISTAKES = 12, 8
+"""Shown at most, of different relations as far as there are."""
+
+BAD_RANK = 10
+"""A fact ranked below it is a mistake."""
+
+EXAMINED = 200
+"""Badly ranked facts that the model is asked about again."""
+
+Shares = list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class NewFact:
+    """A predicted fact that no split holds.
+
+    Attributes:
+        head: Entity id.
+        relation: Relation id.
+        tail: Entity id.
+        asked_for: `head` or `tail`.
+        probability: As predicted.
+        shares: Share of each head of the model, largest first; those that have one.
+    """
+
+    head: int
+    relation: int
+    tail: int
+    asked_for: str
+    probability: float
+    shares: Shares
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A test fact that the model ranks badly.
+
+    Attributes:
+        head: Entity id.
+        relation: Relation id.
+        tail: Entity id.
+        asked_for: `head` or `tail`: which of the two was to be found.
+        rank: Of the true answer.
+        preferred: The entity that the model put first.
+        shares: Of the heads in the answer that it put first, largest first.
+    """
+
+    head: int
+    relation: int
+    tail: int
+    asked_for: str
+    rank: float
+    preferred: int
+    shares: Shares
+
+
+def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
+    """Chooses the most probable new fact of each relation; then the next ones of each.
+
+    Args:
+        predictions: From `predict_facts`, most probable first.
+        graph: Gives the ids of the labels.
+    """
+    entity_ids = {label: number for number, label in enumerate(graph.entity_labels)}
+    relation_ids = {label: number for number, label in enumerate(graph.relation_labels)}
+    rows = [row for row in predictions.to_pylist() if row["known_in"] == NEW]
+    chosen = [rows[place] for place in _spread([row["relation"] for row in rows], NEW_FACTS)]
+    return [
+        NewFact(
+            entity_ids[row["head"]],
+            relation_ids[row["relation"]],
+            entity_ids[row["tail"]],
+            row["asked_for"],
+            row["probability"],
+            _name_shares(
+                {key[6:]: value for key, value in row.items() if key.startswith("share_")}
+            ),
+        )
+        for row in chosen
+    ]
+
+
+def find_mistakes(scorer: Scorer, graph: Graph, ranked: Ranked) -> list[Mistake]:
+    """Finds badly ranked test facts of which the model was surest that it is something else.
+
+    Args:
+        scorer: The trained model.
+        graph: Its graph.
+        ranked: Its ranks of test.
+    """
+    worst = np.flatnonzero(ranked.rank > BAD_RANK)
+    worst = worst[np.argsort(-ranked.rank[worst], kind="stable")]
+    queries = ranked.queries(graph.num_relations)
+    places = worst[_spread([tuple(queries[row, 1:]) for row in worst], EXAMINED)]
+    if not len(places):
+        return []
+    known = known_tails_in(graph)
+    asked = torch.from_numpy(queries[places])
+    parts = [_ask(scorer, batch, known) for batch in asked.split(scorer.probability_batch_size(64))]
+    sure, preferred, shares = (torch.cat(part) for part in zip(*parts, strict=True))
+    order = torch.argsort(sure, descending=True, stable=True).tolist()
+    spread = _spread([int(ranked.facts[places[each], 1]) for each in order], MISTAKES)
+    found = []
+    for each in (order[place] for place in spread):
+        row = places[each]
+        head, relation, tail = ranked.facts[row].tolist()
+        found.append(
+            Mistake(
+                head,
+                relation,
+                tail,
+                "head" if ranked.is_head_query[row] else "tail",
+                float(ranked.rank[row]),
+                int(preferred[each]),
+                _name_shares(dict(zip(scorer.head_names, shares[each].tolist(), strict=True))),
+            )
+        )
+    return found
+
+
+def _ask(scorer: Scorer, queries: Tensor, known: KnownTails) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the log-probability of the best answer that is not known, the answer, its shares."""
+    scores = scorer.score_all_tails(queries)
+    rows, tails = (each.to(scorer.device) for each in known.lookup(queries))
+    others = scores.combined.clone()
+    others[rows, tails] = -torch.inf
+    others.scatter_(1, queries[:, :1].to(scorer.device), -torch.inf)  # no fact about itself
+    best = others.max(dim=1)
+    row = torch.arange(len(queries), device=scorer.device)
+    shares = share_support(scorer, scores, queries, row, best.indices)
+    return best.values.cpu(), best.indices.cpu(), shares.cpu()
+
+
+def _spread(kinds: Sequence[Any], count: int) -> list[int]:
+    """Chooses positions: the first of each kind, then the second of each, and so on.
+
+    Returns:
+        At most `count` positions; those of one round in the order of `kinds`.
+    """
+    seen: dict[Any, int] = {}
+    rounds = []
+    for place, kind in enumerate(kinds):
+        seen[kind] = seen.get(kind, 0) + 1
+        rounds.append((seen[kind], place))
+    return [place for _, place in sorted(rounds)[:count]]
+
+
+def _name_shares(shares: Mapping[str, float]) -> Shares:
+    """Words the heads that have a share, largest first."""
+    named = [(word_head(name), share) for name, share in shares.items() if share >= 0.005]
+    return sorted(named, key=lambda each: -each[1])

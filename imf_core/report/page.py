@@ -1,0 +1,142 @@
+"""The page as HTML: one file that asks for nothing else and runs no script but its own.
+
+Names and descriptions come from strangers. The template escapes all of them; beyond that, the
+page's own policy (`Content-Security-Policy`) lets no script run but the two whose hashes it names,
+and nothing be fetched.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from imf_core.evaluation.gain import Gain
+from imf_core.report.cast import Cast, Entity
+from imf_core.report.comparison import MetricsRow
+from imf_core.report.credits import Credit
+from imf_core.report.figures import Figure
+from imf_core.report.gallery import Mistake, NewFact
+from imf_core.report.provenance import Lock
+from imf_core.report.relations import RelationRow
+
+_FOLDER = Path(__file__).parent
+CHARTS_SCRIPT = "window.vegaEmbed = vegaEmbed;"
+"""What the bundle of the chart library is to end with."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page shows.
+
+    Attributes:
+        summary: What `results/data.json` holds.
+        warnings: What a reader of the metrics should be wary of.
+        redundant: Relations that say the same as another one, in words.
+        relation_names: By id.
+        cast: The entities that appear.
+        sample: Entities that give an idea of the graph.
+        rows: Of the table of metrics.
+        gain: In MRR over structure alone; None where the model is structure alone.
+        committed: The last committed run has `none`, the `same` or `other` metrics.
+        training: How the model was trained, of its `config.json`.
+        curves: Figures of the training.
+        figures: All others, by name.
+        relations: Of the table of relations.
+        num_relations_left_out: Of that table, for want of room.
+        new_facts: Confident predictions.
+        num_predicted: Predictions, and how many of them valid or test confirm.
+        mistakes: Badly ranked test facts.
+        lock: What `dvc.lock` says, None where there is none.
+        environment: Versions by name.
+        credits: Whose the pictures and texts are, where that is known.
+    """
+
+    summary: Mapping[str, Any]
+    warnings: Sequence[str]
+    redundant: Sequence[str]
+    relation_names: Sequence[str]
+    cast: Cast
+    sample: Sequence[Entity]
+    rows: Sequence[MetricsRow]
+    gain: Gain | None
+    committed: str
+    training: Mapping[str, Any]
+    curves: Sequence[Figure]
+    figures: Mapping[str, Figure]
+    relations: Sequence[RelationRow]
+    num_relations_left_out: int
+    new_facts: Sequence[NewFact]
+    num_predicted: tuple[int, int]
+    mistakes: Sequence[Mistake]
+    lock: Lock | None
+    environment: Mapping[str, str]
+    credits: Sequence[Credit]
+
+
+def render_page(page: Page, charts_script: str) -> str:
+    """Renders the page.
+
+    Args:
+        page: What it shows.
+        charts_script: The chart library, which defines `vegaEmbed`.
+
+    Returns:
+        HTML, the same each time.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
+    environment.filters["points"] = lambda fraction: f"{100 * fraction:+.1f}".replace("-", "−")
+    environment.filters["count"] = lambda number: f"{number:,}"
+    figures = [*page.figures.values(), *page.curves]
+    library, own = _as_script(charts_script), _as_script(_read("page.js"))
+    return environment.get_template("page.html.jinja").render(
+        page=page,
+        style=Markup(_read("page.css")),
+        library=library,
+        own=own,
+        policy=_policy([library, own]),
+        specs=_as_data({figure.name: figure.spec for figure in figures}),
+    )
+
+
+def _read(name: str) -> str:
+    """Reads a file beside this one."""
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _as_script(code: str) -> Markup:
+    """Makes code ready to stand in a script element, which it must not end or comment out."""
+    code = code.replace("\r\n", "\n").replace("\r", "\\r")
+    return Markup(code.replace("</script", "<\\/script").replace("<!--", "<\\!--"))
+
+
+def _as_data(value: object) -> Markup:
+    """Writes JSON that can stand in a script element, whatever strings it holds."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Returns a policy under which only these scripts run and nothing is fetched.
+
+    The chart library compiles its own expressions, hence `unsafe-eval`; none of them comes from
+    the graph.
+    """
+    digests = [hashlib.sha256(script.encode("utf-8")).digest() for script in scripts]
+    hashes = " ".join(f"'sha256-{base64.b64encode(each).decode('ascii')}'" for each in digests)
+    return (
+        f"default-src 'none'; script-src {hashes} 'unsafe-eval'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,86 @@
+"""What a run was made of: parameters and hashes as `dvc.lock` has them, and the software."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from imf_core.config import read_yaml
+
+PRIVATE_SECTIONS = frozenset({"fetch"})
+"""Holds the address of whoever ran it, which a page that is passed on must not."""
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "transformers", "pyarrow", "dvc", "prefect")
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file or folder that a stage wrote, with DVC's hash of it."""
+
+    stage: str
+    path: str
+    hash: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What `dvc.lock` says of the stages.
+
+    Attributes:
+        outputs: In the order of the file.
+        params: Value by `section.key`, as the stages ran with them.
+    """
+
+    outputs: list[Output]
+    params: dict[str, Any]
+
+
+def read_lock(path: Path, but: str) -> Lock | None:
+    """Reads `dvc.lock`.
+
+    Args:
+        path: Of the file.
+        but: A stage to leave out: the one that is under way.
+
+    Returns:
+        None where there is no such file: the stages were not run by DVC.
+    """
+    if not path.exists():
+        return None
+    stages = {
+        name: stage
+        for name, stage in read_yaml(path.read_text(encoding="utf-8"))["stages"].items()
+        if name != but
+    }
+    outputs = [
+        Output(name, out["path"], f"{out['hash']}:{out[out['hash']]}", out.get("size", 0))
+        for name, stage in stages.items()
+        for out in stage.get("outs", [])
+    ]
+    params: dict[str, Any] = {}
+    for stage in stages.values():
+        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            if key.split(".")[0] not in PRIVATE_SECTIONS:
+                params.update(_flatten(key, value))
+    return Lock(outputs, params)
+
+
+def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Returns the versions of Python and of what results depend on, and the kind of machine."""
+    found = {"Python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {**found, "system": f"{platform.system()} on {platform.machine()}"}
+
+
+def _flatten(key: str, value: object) -> dict[str, Any]:
+    """Writes a section as its keys."""
+    if isinstance(value, Mapping):
+        return {f"{key}.{name}": each for name, each in value.items()}
+    return {key: value}

@@ -1,0 +1,47 @@
+"""Stage `report`: one HTML page that shows the run to people, and needs nothing else to be read."""
+
+import vl_convert
+
+from imf_core.artifacts import write_text
+from imf_core.config import load_params
+from imf_core.device import explain_out_of_memory, resolve_device
+from imf_core.inference.saved_model import load_model
+from imf_core.model.scorer import Scorer
+from imf_core.report.compose import RunFiles, compose_page
+from imf_core.report.page import CHARTS_SCRIPT, render_page
+from stages import layout
+from stages.committed import read_committed_metrics
+from stages.inputs import load_inputs
+from stages.layout import MODEL, PARAMS, REPORT
+from stages.runner import run_stage
+
+STAGE = "report"
+
+
+def main() -> None:
+    """Writes `results/report.html`."""
+    device = resolve_device(load_params(PARAMS).predict.device, "predict.device")
+    files = RunFiles(
+        graph=layout.GRAPH,
+        media=layout.MEDIA,
+        images=layout.IMAGES,
+        summary=layout.DATA_SUMMARY,
+        relations=layout.DATA_RELATIONS,
+        training=layout.TRAINING,
+        model=layout.MODEL,
+        evaluation=layout.EVALUATION,
+        baseline=layout.BASELINE,
+        predictions=layout.PREDICTIONS,
+        lock=layout.LOCK,
+    )
+    graph, tables = load_inputs()
+    with explain_out_of_memory("on a GPU, set predict.device: cpu"):
+        scorer = Scorer(load_model(MODEL, graph, tables).to(device))
+        page = compose_page(files, graph, tables, scorer, read_committed_metrics(), STAGE)
+    html = render_page(page, vl_convert.javascript_bundle(CHARTS_SCRIPT))
+    write_text(REPORT, html)
+    print(f"{REPORT}: {len(html.encode()) / 1e6:.1f} MB, to be opened in any browser")
+
+
+if __name__ == "__main__":
+    run_stage(main)
