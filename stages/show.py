@@ -7,7 +7,7 @@ from typing import Any
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.summary import describe
 from imf_core.inference.predict import NEW
-from stages.layout import DATA_SUMMARY, EVALUATION, PREDICTIONS
+from stages.layout import DATA_SUMMARY, EVALUATION, PREDICTIONS, REPORT
 from stages.runner import run_stage
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
@@ -45,6 +45,7 @@ def main() -> None:
             f"{fact['relation_name']} - {fact['tail_name']}  [{shares}]"
         )
     print(f"\nMetrics: {path}, with breakdowns beside it\nPredictions: {PREDICTIONS}")
+    print(f"Report: {REPORT}, to be opened in a browser: all of this with pictures")
 
 
 def _best_of_each_relation(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:

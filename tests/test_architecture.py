@@ -18,6 +18,7 @@ ROOMS = {
     "lookup": {"bottom", "data", "web"},
     "training": {"bottom", "data", "model", "evaluation"},
     "inference": {"bottom", "data", "features", "model"},
+    "report": {"bottom", "media", "data", "features", "model", "evaluation", "inference"},
 }
 """Which rooms of `imf_core` a room may import from, beside itself."""
 
@@ -180,8 +181,19 @@ def test_stages_are_imported_by_stages_alone() -> None:
     assert importing(CORE + FLOWS, "stages") == []
 
 
-def test_stages_know_nothing_of_flows_and_dvc() -> None:
-    assert importing(STAGES, "flows", "prefect", "dvc") == []
+def test_stages_know_nothing_of_flows_and_but_for_one_question_nothing_of_dvc() -> None:
+    assert importing(STAGES, "flows", "prefect") == []
+    assert importing(STAGES, "dvc") == ["stages/committed.py"]
+
+
+def test_the_report_is_above_all_of_the_core_and_alone_writes_html() -> None:
+    assert [
+        file
+        for file in outside(CORE, "imf_core/report/")
+        if "imf_core.report" in "".join(imports_of(file))
+    ] == []
+    assert importing(outside(CORE, "imf_core/report/") + FLOWS, "jinja2", "markupsafe") == []
+    assert importing(CORE + FLOWS, "vl_convert") == []
 
 
 def test_live_metrics_are_logged_by_the_train_stage_alone() -> None:

@@ -14,6 +14,7 @@ from imf_core.artifacts import read_json
 METRICS = Path("results/evaluation/metrics.json")
 AUDIT = Path("results/data.json")
 PREDICTIONS = Path("results/predictions.parquet")
+REPORT = Path("results/report.html")
 
 NUM_PREDICTIONS = 15
 
@@ -36,6 +37,12 @@ def show_results(before: Mapping[str, Any] | None) -> None:
     Raises:
         DataError: If a file is missing or damaged.
     """
+    create_markdown_artifact(
+        "All of this with pictures, charts and mistakes to learn from, as one page that any "
+        f"browser opens: `{REPORT.absolute()}`.",
+        key="report",
+        description="The report of the run",
+    )
     create_markdown_artifact(
         f"{metrics_table(before, read_json(METRICS))}\n\nFrom `{METRICS.absolute()}`; by relation, "
         "degree and media in the files beside it.",

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from imf_core.data.degrees import count_train_facts
 from imf_core.data.graph import Graph
@@ -25,7 +24,7 @@ class Entity:
         name: For people.
         description: Cut to `LONGEST_TEXT`, "" where there is none.
         picture: A data URI, None where there is none.
-        facts: Some of its train facts in words; only of a sampled entity.
+        facts: Some of what train says of it, one of a relation; only of a sampled entity.
         num_facts: How many train facts it has in all; only of a sampled entity.
     """
 
@@ -68,11 +67,11 @@ class Cast:
         """Returns an entity of the sample, with some of its train facts."""
         train = graph.triples["train"]
         of_it = train[(train[:, 0] == entity_id) | (train[:, 2] == entity_id)]
-        as_head = of_it[of_it[:, 0] == entity_id]
-        shown = torch.cat([as_head, of_it[of_it[:, 0] != entity_id]])[:FACTS_OF_EACH]
+        as_head = of_it[of_it[:, 0] == entity_id].tolist()
+        first_of_each = {relation: tail for _, relation, tail in reversed(as_head)}
         facts = [
-            f"{self.name(head)} – {relation_names[relation]} – {self.name(tail)}"
-            for head, relation, tail in shown.tolist()
+            f"{relation_names[relation]}: {self.name(tail)}"
+            for relation, tail in sorted(first_of_each.items())[:FACTS_OF_EACH]
         ]
         plain = self.entity(entity_id)
         return Entity(plain.name, plain.description, plain.picture, facts, len(of_it))

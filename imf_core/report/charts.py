@@ -30,7 +30,7 @@ def draw_bars(rows: Rows, label: str, value: str, title: str) -> Spec:
     """Draws one horizontal bar per row, coloured by `series`."""
     return {
         "data": {"values": list(rows)},
-        "height": {"step": ROW_PIXELS},
+        "height": ROW_PIXELS * len(rows),
         "encoding": {
             "y": {"field": label, "type": "nominal", "sort": None, "title": None},
             "x": {"field": value, "type": "quantitative", "title": title},
@@ -73,7 +73,7 @@ def draw_stacks(rows: Rows, label: str, value: str, title: str) -> Spec:
     """Draws one horizontal bar per label, divided among the series."""
     return {
         "data": {"values": list(rows)},
-        "height": {"step": ROW_PIXELS - 4},
+        "height": (ROW_PIXELS - 4) * len({row[label] for row in rows}),
         "mark": {"type": "bar"},
         "encoding": {
             "y": {"field": label, "type": "nominal", "sort": None, "title": None},
@@ -153,5 +153,5 @@ def _colour(rows: Rows) -> Spec:
         "field": "series",
         "type": "nominal",
         "scale": {"domain": names, "range": colours},
-        "legend": {"title": None, "orient": "top", "columns": 3},
+        "legend": {"title": None, "orient": "top"},
     }

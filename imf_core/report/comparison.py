@@ -72,11 +72,9 @@ def list_metrics(
     """
     rows = [MetricsRow(FULL, "full", test)]
     rows += [MetricsRow(f"asked for the {side}", "side", test[side]) for side in SIDES]
-    rows += [
-        MetricsRow(f"{word_head(name)} head alone", "head", test[name]) for name in heads_in(test)
-    ]
+    rows += [MetricsRow(f"{word_head(name)} head", "head", test[name]) for name in heads_in(test)]
     if baseline:
-        rows.append(MetricsRow(f"{BASELINE}, trained alone", "baseline", baseline))
+        rows.append(MetricsRow(BASELINE, "baseline", baseline))
     if committed:
         rows.append(MetricsRow(COMMITTED, "committed", committed))
     return rows

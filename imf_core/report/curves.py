@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imf_core.report import charts
-from imf_core.report.comparison import word_head
+from imf_core.report.comparison import HEAD_WORDS, word_head
 from imf_core.report.figures import Figure, as_percent
 
 COMBINED_CURVE = "valid_mrr"
@@ -21,8 +21,8 @@ def draw_training(
     """
     valid: list[dict[str, Any]] = [
         {"epoch": epoch, "mrr": as_percent(value), "series": _word_curve(name)}
-        for name in sorted(curves, key=len)
-        if name.startswith(COMBINED_CURVE)
+        for name in (COMBINED_CURVE, *(f"{COMBINED_CURVE}_{head}" for head in HEAD_WORDS))
+        if name in curves
         for epoch, value in curves[name]
     ]
     loss: list[dict[str, Any]] = [

@@ -47,7 +47,7 @@ def draw_metrics(rows: Sequence[MetricsRow]) -> Figure:
     return Figure(
         "metrics",
         "MRR on test",
-        f"The longest bar is that of {best.title}, {best.metrics['mrr']:.1%}.",
+        f"The longest bar is that of {best.title}, {word_percent(best.metrics['mrr'], 1)}.",
         charts.draw_bars(values, "who", "mrr", "MRR on test, %"),
         ["Who", "MRR, %"],
         [[each["who"], f"{each['mrr']:.1f}"] for each in values],
@@ -69,8 +69,8 @@ def draw_ranks(full: Ranked, baseline: Ranked | None) -> Figure:
     return Figure(
         "ranks",
         "Where the true answer stands",
-        f"Of all test questions, {first:.0%} have the true answer in first place and {top:.0%} "
-        "among the first ten.",
+        f"Of all test questions, {word_percent(first)} have the true answer in first place and "
+        f"{word_percent(top)} among the first ten.",
         charts.draw_pairs(values, "rank", "share", "rank of the true answer", "questions, %"),
         ["Rank", *(f"{name}, % of questions" for name in models)],
         [
@@ -144,7 +144,7 @@ def draw_weights(
     ]
     total = np.average(weights[order], axis=0, weights=np.array(counts)[order])
     ranking = np.argsort(-total, kind="stable").tolist()
-    told = ", ".join(f"{words[place]} {total[place]:.0%}" for place in ranking)
+    told = ", ".join(f"{words[place]} {word_percent(total[place])}" for place in ranking)
     cut = f" The {len(drawn)} relations with most test facts are drawn." * (len(order) > len(drawn))
     return Figure(
         "weights",
@@ -172,9 +172,14 @@ def _word_gains(wording: str, groups: Sequence[Group]) -> str:
 def _series_of(row: MetricsRow) -> str:
     """Returns the colour's name for a row of metrics."""
     kinds = {"full": FULL, "baseline": BASELINE, "committed": "committed"}
-    return kinds.get(row.kind) or row.title.removesuffix(" head alone")
+    return kinds.get(row.kind) or row.title.removesuffix(" head")
 
 
 def as_percent(fraction: float) -> float:
-    """Rounds to a hundredth of a per cent, which no chart can show."""
-    return round(100 * float(fraction), 2)
+    """Rounds to what no chart can show."""
+    return round(100 * float(fraction), 4)
+
+
+def word_percent(fraction: float, digits: int = 0) -> str:
+    """Writes a fraction in per cent: 85 %, which no line is broken in."""
+    return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"

@@ -25,7 +25,7 @@
       font: "system-ui, sans-serif",
       axis: {
         labelColor: quiet, titleColor: quiet, gridColor: line, domainColor: line, tickColor: line,
-        labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelLimit: isNarrow ? 104 : 200,
+        labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelLimit: isNarrow ? 124 : 220,
       },
       axisX: { tickCount: isNarrow ? 4 : 8, labelOverlap: true },
       legend: { labelColor: ink, labelFontSize: 12, columns: isNarrow ? 3 : 6 },
@@ -45,7 +45,9 @@
         ...withColours(specs[place.dataset.chart], style),
       };
       const theme = dark.matches ? "dark" : "light";
-      drawn.push(await vegaEmbed(place, spec, { actions: false, renderer: "svg", logLevel: 1, tooltip: { theme } }));
+      const result = await vegaEmbed(place, spec, { actions: false, renderer: "svg", tooltip: { theme } });
+      place.querySelector("svg").setAttribute("aria-hidden", "true"); // the label says it
+      drawn.push(result);
     }
     before.forEach((result) => result.finalize());
   }
