@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.degrees import count_train_facts, find_degree_bins
@@ -111,7 +110,7 @@ def compose_page(
     rows = comparison.list_metrics(
         metrics["test"],
         read_json(files.baseline / METRICS).get("test", {}),
-        {} if committed is None or committed == metrics else committed["test"],
+        {} if committed is None or committed == metrics else committed.get("test", {}),
     )
     return Page(
         summary=summary,
@@ -196,5 +195,5 @@ def _read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def _entities_with_picture(folder: Path) -> list[int]:
     """Lists the entities that have a picture, without reading one."""
-    table = pq.read_table(folder / MANIFEST, columns=["entity_id", "num_images"])
+    table = read_parquet(folder / MANIFEST, ["entity_id", "num_images"])
     return list(table.filter(pc.greater(table["num_images"], 0))["entity_id"].to_pylist())

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -24,6 +25,9 @@ BAD_RANK = 10
 
 EXAMINED = 200
 """Badly ranked facts that the model is asked about again."""
+
+CONSIDERED = 5000
+"""Predictions among which facts of many relations are looked for."""
 
 Shares = list[tuple[str, float]]
 
@@ -81,7 +85,8 @@ def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
     """
     entity_ids = {label: number for number, label in enumerate(graph.entity_labels)}
     relation_ids = {label: number for number, label in enumerate(graph.relation_labels)}
-    rows = [row for row in predictions.to_pylist() if row["known_in"] == NEW]
+    new = predictions.filter(pc.equal(predictions["known_in"], NEW))
+    rows = new.slice(0, CONSIDERED).to_pylist()
     chosen = [rows[place] for place in _spread([row["relation"] for row in rows], NEW_FACTS)]
     return [
         NewFact(

@@ -30,8 +30,8 @@ class Lock:
     """What `dvc.lock` says of the stages.
 
     Attributes:
-        outputs: In the order of the file.
-        params: Value by `section.key`, as the stages ran with them.
+        outputs: By path.
+        params: Value by `section.key`, by key, as the stages ran with them.
     """
 
     outputs: list[Output]
@@ -65,7 +65,8 @@ def read_lock(path: Path, but: str) -> Lock | None:
         for key, value in stage.get("params", {}).get("params.yaml", {}).items():
             if key.split(".")[0] not in PRIVATE_SECTIONS:
                 params.update(_flatten(key, value))
-    return Lock(outputs, params)
+    # The order in the file is that in which stages came to be run.
+    return Lock(sorted(outputs, key=lambda out: out.path), dict(sorted(params.items())))
 
 
 def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

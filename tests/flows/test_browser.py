@@ -1,35 +1,16 @@
 """The UI as a person sees it, in a real browser: the form, the run, its artifact."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
+from chromium import CHROMIUM, QUIET
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 from running_ui import RunningUI
 
-CHROMIUM = next(
-    filter(
-        None,
-        [
-            *map(shutil.which, ("chromium", "chromium-browser", "google-chrome")),
-            shutil.which("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
-        ],
-    ),
-    None,
-)
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 LONG_MILLISECONDS = 300_000
 
 # Prefect and the libraries below it warn of their own deprecations.

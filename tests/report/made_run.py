@@ -1,0 +1,187 @@
+"""The files of a run on the tiny graph, as the stages would have written them."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from PIL import Image
+from tiny_world import COUNTRIES, small_params, tiny_graph, tiny_model, tiny_tables
+
+from imf_core.artifacts import write_csv, write_json, write_parquet, write_text
+from imf_core.data.fingerprint import FINGERPRINT_KEY
+from imf_core.data.graph import Graph, save_graph
+from imf_core.data.known_tails import known_tails_in
+from imf_core.evaluation.ranking import rank_triples
+from imf_core.evaluation.report import overall_metrics, rank_rows
+from imf_core.features.shards import ShardWriter
+from imf_core.inference.predict import predict_facts
+from imf_core.inference.saved_model import save_model
+from imf_core.model.imf import IMF
+from imf_core.model.scorer import Scorer
+from imf_core.report.compose import RunFiles, compose_page
+from imf_core.report.page import Page
+
+HOSTILE = '</script><img src=x onerror="window.isHacked=1"><script>window.isHacked=1</script>'
+"""A name that would run a script in a page that takes it as it is."""
+
+LOCK = """schema: '2.0'
+stages:
+  media:
+    params:
+      params.yaml:
+        fetch:
+          contact: somebody@example.org
+        media:
+          source: none
+    outs:
+    - path: data/media
+      hash: md5
+      md5: abc.dir
+      size: 12
+  report:
+    outs:
+    - path: results/report.html
+      hash: md5
+      md5: old
+      size: 1
+"""
+
+
+def named_graph() -> Graph:
+    """The tiny graph, in which strangers have chosen some names."""
+    graph = tiny_graph()
+    names, texts = list(graph.entity_names), list(graph.entity_descriptions)
+    for country in COUNTRIES:
+        names[country] = f"{HOSTILE} {country}"
+        texts[country] = f"{HOSTILE} word " * 9
+    relations = [f"{HOSTILE} next to", *graph.relation_names[1:]]
+    return replace(graph, entity_names=names, entity_descriptions=texts, relation_names=relations)
+
+
+def draw_picture(colour: int) -> bytes:
+    """A picture larger than a thumbnail."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (200, 150), (colour, 90, 90)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_run(root: Path) -> RunFiles:
+    """Writes all that the report reads; the pictures are those of the countries."""
+    files = RunFiles(
+        graph=root / "graph",
+        media=root / "media",
+        images=root / "images",
+        summary=root / "data.json",
+        relations=root / "data_relations.csv",
+        training=root / "training",
+        model=root / "model",
+        evaluation=root / "evaluation",
+        baseline=root / "baseline",
+        predictions=root / "predictions.parquet",
+        lock=root / "dvc.lock",
+    )
+    graph, params, model = named_graph(), small_params(), tiny_model()
+    save_graph(graph, files.graph)
+    training = {"selected_epoch": 2, "trained_epochs": 4}
+    save_model(model, files.model, graph, tiny_tables(), params.model, params.fusion, training)
+    _write_ranks(files.evaluation, model, graph)
+    structure = {"model.modalities": ["structure"]}
+    _write_ranks(files.baseline, tiny_model(structure), graph)
+    write_parquet(files.predictions, predict_facts(Scorer(model), graph, params.predict))
+    for name, values in {"loss": (3.0, 2.0), "valid_mrr": (0.2, 0.4)}.items():
+        lines = [f"step\t{name}", *(f"{2 * place}\t{value}" for place, value in enumerate(values))]
+        write_text(files.training / "plots/metrics" / f"{name}.tsv", "\n".join(lines) + "\n")
+    _write_audit(files, graph)
+    _write_media(files, graph)
+    write_text(files.lock, LOCK)
+    return files
+
+
+def compose(files: RunFiles, committed: dict[str, object] | None = None) -> Page:
+    """Composes the page of the written run."""
+    return compose_page(
+        files, named_graph(), tiny_tables(), Scorer(tiny_model()), committed, "report"
+    )
+
+
+def _write_ranks(folder: Path, model: IMF, graph: Graph) -> None:
+    known = known_tails_in(graph)
+    table = rank_triples(
+        Scorer(model), graph.triples["test"], known, graph.num_relations, batch_size=8
+    )
+    write_parquet(folder / "ranks.parquet", rank_rows(table, graph, "test"))
+    write_json(folder / "metrics.json", {"test": overall_metrics(table)})
+
+
+def _write_audit(files: RunFiles, graph: Graph) -> None:
+    described = [
+        {
+            "relation": label,
+            "name": name,
+            "train_facts": 10,
+            "cardinality": "n-1",
+            "symmetric": "no",
+            "inverse_of": "",
+            "duplicate_of": "",
+        }
+        for label, name in zip(graph.relation_labels, graph.relation_names, strict=True)
+    ]
+    write_csv(files.relations, described)
+    keys = ("valid_in_train", "valid_in_test_only", "valid_given_away", "test_given_away")
+    pairs = ("pairs_linked_in_train", "entities_unseen_in_train")
+    nothing = dict.fromkeys([*keys, *(f"{s}_{p}" for s in ("valid", "test") for p in pairs)], 0)
+    coverage = {"name": 22, "description": 15, "image_source": 13}
+    ignored = ("texts_of_unknown_labels", "images_of_unknown_entities", "repeated_image_lines")
+    write_json(
+        files.summary,
+        {
+            "dataset": HOSTILE,
+            "valid_source": "held out of train",
+            "test_source": "as given",
+            "entities": {
+                "total": graph.num_entities,
+                **{f"with_{key}": count for key, count in coverage.items()},
+                **{f"share_with_{key}": count / 22 for key, count in coverage.items()},
+                "in_no_fact": 0,
+            },
+            "relations": {"total": 3, "without_train_fact": 0},
+            "facts": {split: len(triples) for split, triples in graph.triples.items()},
+            "source": {
+                **nothing,
+                "duplicate_lines": {"train": 0},
+                "test_facts_dropped": 0,
+                "train_facts_dropped": 0,
+            },
+            "leaks": nothing,
+            "ignored": dict.fromkeys(ignored, 0),
+        },
+    )
+
+
+def _write_media(files: RunFiles, graph: Graph) -> None:
+    metadata = {FINGERPRINT_KEY: graph.fingerprint}
+    has_image = tiny_tables()["image"].is_present
+    shards = ShardWriter(files.images, 4, metadata)
+    for entity in torch.nonzero(has_image).flatten().tolist():
+        shards.append(entity, [draw_picture(entity), draw_picture(255 - entity)])
+    shards.flush()
+    counts = pa.array((2 * has_image.long()).tolist(), pa.int32())
+    ids = pa.array(range(graph.num_entities), pa.int64())
+    manifest = pa.table({"entity_id": ids, "num_images": counts})
+    write_parquet(files.images / "manifest.parquet", manifest, metadata)
+    looked_up = pa.table(
+        {
+            "entity_id": pa.array([COUNTRIES[1], COUNTRIES[2]], pa.int64()),
+            "image_file": ["flag.svg", "flag.svg"],
+            "image_author": [HOSTILE, None],
+            "image_licence": ["CC BY 4.0", None],
+            "image_page": ["javascript:alert(1)", "https://example.org/flag"],
+        }
+    )
+    write_parquet(files.media / "manifest.parquet", looked_up, metadata)
+    texts = {"entity_id": pa.array([], pa.int64())}
+    for name in ("description", "name", "source_url", "licence"):
+        texts[name] = pa.array([], pa.string())
+    write_parquet(files.media / "descriptions.parquet", pa.table(texts), metadata)

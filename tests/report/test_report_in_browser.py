@@ -1,0 +1,72 @@
+"""The page in a real browser: drawn, sorted, and usable by everybody."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import vl_convert
+from axe_playwright_python.sync_playwright import Axe
+from chromium import CHROMIUM, QUIET
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Page as Tab
+
+from imf_core.report.page import CHARTS_SCRIPT, Page, render_page
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
+
+
+@pytest.fixture(scope="module")
+def address(page: Page, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path: Path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(render_page(page, vl_convert.javascript_bundle(CHARTS_SCRIPT)), "utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, address: str, width: int, scheme: str) -> tuple[Tab, list[str]]:
+    """Opens the page and waits for its charts; faults of its scripts and requests are collected."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+    )
+    tab, faults = context.new_page(), []
+    tab.on("console", lambda message: faults.append(message.text))
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("request", lambda request: request.url.startswith("http") and faults.append(request.url))
+    tab.goto(address)
+    tab.wait_for_function(
+        "document.querySelectorAll('[data-chart] svg[aria-hidden]').length"
+        " === document.querySelectorAll('[data-chart]').length"
+    )
+    return tab, faults
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+def test_it_is_drawn_without_faults_and_usable_by_everybody(
+    browser: Browser, address: str, width: int, scheme: str
+) -> None:
+    tab, faults = open_page(browser, address, width, scheme)
+    tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
+    found = Axe().run(tab).response["violations"]
+    serious = [each["id"] for each in found if each["impact"] in {"serious", "critical"}]
+    assert (serious, faults) == ([], [])
+    assert tab.evaluate("document.documentElement.scrollWidth") == width, "it scrolls sideways"
+    assert not tab.evaluate("window.isHacked")
+
+
+def test_the_table_of_relations_is_sorted_by_keyboard(browser: Browser, address: str) -> None:
+    tab, _ = open_page(browser, address, 1280, "light")
+    button = tab.locator("table.sortable button", has_text="MRR")
+    button.focus()
+    for key, order in (("Enter", "descending"), ("Space", "ascending")):
+        tab.keyboard.press(key)
+        cells = tab.locator("table.sortable tbody tr td:nth-child(5)").all_inner_texts()
+        values = [float(cell) for cell in cells]
+        assert values == sorted(values, reverse=order == "descending")
+        assert button.locator("xpath=..").get_attribute("aria-sort") == order
