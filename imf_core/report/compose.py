@@ -102,6 +102,7 @@ def compose_page(
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
     mistakes = find_mistakes(scorer, graph, full)
+    lock = read_lock(files.lock, own_stage)
     sample = choose_sample(graph, _entities_with_picture(files.images))
     in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]
     in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
@@ -113,6 +114,7 @@ def compose_page(
         {} if committed is None or committed == metrics else committed.get("test", {}),
     )
     return Page(
+        title=_name_graph(summary["dataset"], {} if lock is None else lock.params),
         summary=summary,
         warnings=warnings(summary),
         redundant=word_redundancy(described),
@@ -137,10 +139,16 @@ def compose_page(
             len(predictions) - int(pc.sum(pc.equal(predictions["known_in"], NEW)).as_py() or 0),
         ),
         mistakes=mistakes,
-        lock=read_lock(files.lock, own_stage),
+        lock=lock,
         environment=describe_environment(),
         credits=read_credits(files.media, shown, names),
     )
+
+
+def _name_graph(dataset: str, params: Mapping[str, Any]) -> str:
+    """Returns the name of the data set, or of the folder or file that the user's own came from."""
+    is_own = dataset in {"folder", "rdf"} and "dataset.path" in params
+    return Path(params["dataset.path"]).name if is_own else dataset
 
 
 def _draw_comparisons(

@@ -35,6 +35,7 @@ class Page:
     """All that the page shows.
 
     Attributes:
+        title: Name of the graph.
         summary: What `results/data.json` holds.
         warnings: What a reader of the metrics should be wary of.
         redundant: Relations that say the same as another one, in words.
@@ -57,6 +58,7 @@ class Page:
         credits: Whose the pictures and texts are, where that is known.
     """
 
+    title: str
     summary: Mapping[str, Any]
     warnings: Sequence[str]
     redundant: Sequence[str]
