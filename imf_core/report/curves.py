@@ -8,6 +8,8 @@ from imf_core.report.comparison import HEAD_WORDS, word_head
 from imf_core.report.figures import Figure, as_percent
 
 COMBINED_CURVE = "valid_mrr"
+MAX_POINTS = 100
+"""Of a curve, evenly spread: more cannot be told apart, and the page is to stay small."""
 
 
 def draw_training(
@@ -23,11 +25,11 @@ def draw_training(
         {"epoch": epoch, "mrr": as_percent(value), "series": _word_curve(name)}
         for name in (COMBINED_CURVE, *(f"{COMBINED_CURVE}_{head}" for head in HEAD_WORDS))
         if name in curves
-        for epoch, value in curves[name]
+        for epoch, value in _thin(curves[name])
     ]
     loss: list[dict[str, Any]] = [
         {"epoch": epoch, "loss": value, "series": "all together"}
-        for epoch, value in curves.get("loss", ())
+        for epoch, value in _thin(curves.get("loss", ()))
     ]
     figures = []
     kept = f" Epoch {selected_epoch}, at the dashed line, was kept." if selected_epoch else ""
@@ -98,3 +100,9 @@ def _word_curve(name: str) -> str:
     """Returns the head of a curve: image for valid_mrr_visual, and so on."""
     head = name.removeprefix(COMBINED_CURVE).strip("_")
     return word_head(head) if head else "all together"
+
+
+def _thin(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Returns at most `MAX_POINTS` of the points of a curve, the first and the last among them."""
+    count = min(MAX_POINTS, len(points))
+    return [points[place * (len(points) - 1) // max(1, count - 1)] for place in range(count)]

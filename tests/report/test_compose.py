@@ -10,6 +10,7 @@ from made_run import compose
 from imf_core.artifacts import read_json, read_parquet, write_json, write_parquet, write_text
 from imf_core.inference.predict import NEW
 from imf_core.report.compose import RunFiles
+from imf_core.report.curves import MAX_POINTS, draw_training
 from imf_core.report.page import Page
 
 
@@ -97,3 +98,10 @@ def test_the_lock_tells_hashes_and_parameters_but_no_address(page: Page) -> None
 
 def test_only_web_addresses_become_links(page: Page) -> None:
     assert {credit.page for credit in page.credits} <= {"", "https://example.org/flag"}
+
+
+def test_a_long_curve_is_thinned_to_its_ends_and_what_lies_between() -> None:
+    drawn = draw_training({"loss": [(epoch, 1 / (1 + epoch)) for epoch in range(1001)]}, 3)
+    epochs = [int(row[0]) for row in drawn[0].rows]
+    assert len(epochs) == MAX_POINTS
+    assert (epochs[0], epochs[-1]) == (0, 1000)
