@@ -103,4 +103,4 @@ def _shorten(text: str) -> str:
     text = " ".join(text.split())
     if len(text) <= LONGEST_TEXT:
         return text
-    return text[:LONGEST_TEXT].rsplit(" ", 1)[0].rstrip(",.;:") + " …"
+    return text[:LONGEST_TEXT].rsplit(" ", 1)[0].rstrip(",.;:") + "\N{NO-BREAK SPACE}…"

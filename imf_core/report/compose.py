@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -145,10 +145,10 @@ def compose_page(
     )
 
 
-def _name_graph(dataset: str, params: Mapping[str, Any]) -> str:
+def _name_graph(dataset: str, params: Mapping[str, str]) -> str:
     """Returns the name of the data set, or of the folder or file that the user's own came from."""
     is_own = dataset in {"folder", "rdf"} and "dataset.path" in params
-    return Path(params["dataset.path"]).name if is_own else dataset
+    return PurePosixPath(params["dataset.path"]).name if is_own else dataset
 
 
 def _draw_comparisons(

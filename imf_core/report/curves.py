@@ -34,7 +34,7 @@ def draw_training(
     figures = []
     kept = f" Epoch {selected_epoch}, at the dashed line, was kept." if selected_epoch else ""
     if valid:
-        best = max(row["mrr"] for row in valid if row["series"] == "all together")
+        best = as_percent(max(value for _, value in curves[COMBINED_CURVE]))
         spec = charts.draw_curves(valid, "mrr", "MRR on valid, %", selected_epoch)
         figures.append(
             Figure(

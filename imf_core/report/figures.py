@@ -111,7 +111,7 @@ def draw_groups(
                 f"{group.queries:,}",
                 f"{100 * group.full:.1f}",
                 "" if group.baseline is None else f"{100 * group.baseline:.1f}",
-                "" if group.gain is None else f"{100 * group.gain:+.1f}",
+                "" if group.gain is None else word_points(group.gain),
             ]
             for group in groups
         ],
@@ -162,7 +162,7 @@ def draw_weights(
 def _word_gains(wording: str, groups: Sequence[Group]) -> str:
     """Says what the full model gains in each group."""
     told = [
-        f"{100 * group.gain:+.1f} points {wording.format(group.title)}"
+        f"{word_points(group.gain)} points {wording.format(group.title)}"
         for group in groups
         if group.gain is not None
     ]
@@ -183,3 +183,8 @@ def as_percent(fraction: float) -> float:
 def word_percent(fraction: float, digits: int = 0) -> str:
     """Writes a fraction in per cent: 85 %, which no line is broken in."""
     return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def word_points(fraction: float) -> str:
+    """Writes a difference of fractions in points of a per cent, with its sign."""
+    return f"{100 * fraction:+.1f}".replace("-", "−")

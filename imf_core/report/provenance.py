@@ -1,11 +1,11 @@
 """What a run was made of: parameters and hashes as `dvc.lock` has them, and the software."""
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
 
 from imf_core.config import read_yaml
 
@@ -31,11 +31,11 @@ class Lock:
 
     Attributes:
         outputs: By path.
-        params: Value by `section.key`, by key, as the stages ran with them.
+        params: Value as YAML has it by `section.key`, sorted; of an absolute path the last part.
     """
 
     outputs: list[Output]
-    params: dict[str, Any]
+    params: dict[str, str]
 
 
 def read_lock(path: Path, but: str) -> Lock | None:
@@ -60,7 +60,7 @@ def read_lock(path: Path, but: str) -> Lock | None:
         for name, stage in stages.items()
         for out in stage.get("outs", [])
     ]
-    params: dict[str, Any] = {}
+    params: dict[str, str] = {}
     for stage in stages.values():
         for key, value in stage.get("params", {}).get("params.yaml", {}).items():
             if key.split(".")[0] not in PRIVATE_SECTIONS:
@@ -80,8 +80,19 @@ def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     return {**found, "system": f"{platform.system()} on {platform.machine()}"}
 
 
-def _flatten(key: str, value: object) -> dict[str, Any]:
+def _flatten(key: str, value: object) -> dict[str, str]:
     """Writes a section as its keys."""
     if isinstance(value, Mapping):
-        return {f"{key}.{name}": each for name, each in value.items()}
-    return {key: value}
+        return {f"{key}.{name}": _word(each) for name, each in value.items()}
+    return {key: _word(value)}
+
+
+def _word(value: object) -> str:
+    """Writes a value; where on a machine its files lie is of no use elsewhere."""
+    if isinstance(value, str):
+        return f"…/{PurePath(value).name}" if PurePath(value).is_absolute() else value
+    if isinstance(value, list):
+        return f"[{', '.join(map(_word, value))}]"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_word(each)}" for name, each in value.items())
+    return json.dumps(value)
