@@ -11,7 +11,7 @@ from imf_core.artifacts import read_json, read_parquet, write_json, write_parque
 from imf_core.inference.predict import NEW
 from imf_core.report.compose import RunFiles
 from imf_core.report.curves import MAX_POINTS, draw_training
-from imf_core.report.page import Page
+from imf_core.report.page import Page, render_page
 
 
 def test_the_gain_is_the_difference_of_the_two_metrics(page: Page) -> None:
@@ -36,6 +36,7 @@ def test_a_model_of_structure_alone_is_its_own_baseline(
     write_json(tmp_path / "metrics.json", {})
     alone = compose(replace(run_files, baseline=tmp_path))
     assert alone.gain is None
+    assert "it is its own baseline" in render_page(alone, "")
     assert "baseline" not in {row.kind for row in alone.rows}
 
 
