@@ -1,10 +1,13 @@
 """Stage `evaluate`: filtered ranks of valid and test and the metrics made from them.
 
 Test is scored here, once, with the model that valid selected. With `evaluate.processes`,
-each process holds and scores some of the entities; the ranks are the same.
+each process holds and scores some of the entities; the ranks are the same. How far its
+probabilities can be relied on is then measured by the first of them alone.
 """
 
 from functools import partial
+from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -15,6 +18,7 @@ from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.evaluation.ranking import RankTable, rank_triples
+from imf_core.evaluation.reliability import calibration_error, reliability_rows
 from imf_core.evaluation.report import (
     by_degree,
     by_media,
@@ -23,9 +27,10 @@ from imf_core.evaluation.report import (
     rank_rows,
 )
 from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import load_model
+from imf_core.inference.saved_model import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
+from imf_core.training.judged_answers import JudgedAnswers, judge_answers
 from stages.inputs import load_inputs
 from stages.layout import EVALUATION, MODEL, PARAMS
 from stages.runner import run_stage
@@ -45,20 +50,35 @@ def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes
     known = known_tails_in(graph)
     ranked: dict[str, RankTable] = {}
     with explain_out_of_memory("lower evaluate.batch_size or, on a GPU, set evaluate.device: cpu"):
-        scorer = Scorer(load_model(MODEL, graph, tables).to(device), processes)
+        model = load_model(MODEL, graph, tables).to(device)
+        scorer = Scorer(model, processes)
         for split in ("valid", "test"):
             ranked[split] = rank_triples(
                 scorer, graph.triples[split], known, graph.num_relations, params.batch_size, split
             )
-    if processes.is_first:
-        _write(ranked, graph, tables)
+        if processes.is_first:
+            judged = _judge(scorer if processes.count == 1 else Scorer(model), graph, params)
+            _write(ranked, judged, graph, tables)
 
 
-def _write(ranked: dict[str, RankTable], graph: Graph, tables: dict[str, FeatureTable]) -> None:
+def _judge(scorer: Scorer, graph: Graph, params: EvaluateParams) -> JudgedAnswers:
+    """Judges the best answers to the questions of test."""
+    known = known_tails_in(graph, ("train", "valid"))
+    test = graph.triples["test"]
+    return judge_answers(scorer, test, test, known, graph.num_relations, params.batch_size)
+
+
+def _write(
+    ranked: dict[str, RankTable],
+    judged: JudgedAnswers,
+    graph: Graph,
+    tables: dict[str, FeatureTable],
+) -> None:
     """Writes ranks and metrics of both splits, and tables of test."""
     test = ranked["test"]
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
-    metrics = {split: overall_metrics(table) for split, table in ranked.items()}
+    metrics: dict[str, Any] = {split: overall_metrics(each) for split, each in ranked.items()}
+    metrics["calibration"] = _write_reliability(judged)
     ranks = [rank_rows(table, graph, split) for split, table in ranked.items()]
     write_csv(EVALUATION / "by_relation.csv", by_relation(test, graph))
     write_csv(EVALUATION / "by_degree.csv", by_degree(test, graph))
@@ -66,6 +86,21 @@ def _write(ranked: dict[str, RankTable], graph: Graph, tables: dict[str, Feature
     write_parquet(EVALUATION / "ranks.parquet", pa.concat_tables(ranks))
     write_json(EVALUATION / "metrics.json", metrics)
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")
+
+
+def _write_reliability(judged: JudgedAnswers) -> dict[str, float]:
+    """Compares probability and truth before and after calibration, and returns both errors."""
+    probabilities = {
+        "as scored": judged.log_probs.exp().numpy(),
+        "calibrated": load_calibration(MODEL).probability(judged.log_odds).numpy(),
+    }
+    is_true = judged.is_true.numpy()
+    rows = [reliability_rows(kind, each, is_true) for kind, each in probabilities.items()]
+    write_csv(EVALUATION / "reliability.csv", chain.from_iterable(rows))
+    return {
+        f"error_{kind.replace(' ', '_')}": calibration_error(each, is_true)
+        for kind, each in probabilities.items()
+    }
 
 
 if __name__ == "__main__":

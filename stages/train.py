@@ -15,7 +15,7 @@ from dvclive.live import Live
 import imf_core
 from imf_core.config import Params, load_params
 from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.inference.saved_model import build_model, save_model
+from imf_core.inference.saved_model import build_model, save_calibration, save_model
 from imf_core.processes import Processes
 from imf_core.training.checkpoint import Checkpoints, run_key
 from imf_core.training.trainer import Progress, Record, Trainer
@@ -51,6 +51,7 @@ def _train(params: Params, processes: Processes) -> None:
             progress = _fit_with_curves(trainer)
             training = _describe(params, progress)
             save_model(model, MODEL, graph, tables, params.model, params.fusion, training)
+            save_calibration(trainer.calibrate(), MODEL)
             print(
                 f"selected epoch {progress.best_epoch} of {progress.epoch}: "
                 f"MRR {progress.best_mrr:.4f} on valid, on {trainer.device}"
