@@ -1,6 +1,6 @@
 """Scoring with a trained model: everything that does not depend on the query is done once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +56,16 @@ class Scorer:
             self._entities = _embed(model, self.shard.rows)
             self._relation_tables = model.embed_relations()
         self._room: Tensor | None = None
+
+    @property
+    def entities(self) -> Mapping[str, Tensor]:
+        """Embeddings of the entities held here, by head, shape: (entities held, D)."""
+        return self._entities
+
+    @property
+    def relations(self) -> Mapping[str, Tensor]:
+        """Embeddings of relations and their inverses, by head, shape: (2R, D_r)."""
+        return self._relation_tables
 
     def batch_size(self, wanted: int) -> int:
         """Returns how many queries to rank at once: `wanted` or what memory allows.
