@@ -231,6 +231,7 @@ class IMF(nn.Module):
 
         Their structural embeddings are masked as those of a missing modality are, and a head whose
         modality they lack, in which nothing was learned of them, takes no part in their queries.
+        They are no answers to any.
 
         Args:
             entity_ids: shape: (N,), dtype: long.

@@ -26,7 +26,8 @@ class HeadScores:
         log_probs: Normalised within each head, constant where the head cannot answer,
             shape: (B, H, E), dtype: float32.
         can_answer: Whether the head takes part in the query, shape: (B, H), dtype: bool.
-        combined: Decision fusion of the heads, normalised, shape: (B, E), dtype: float32.
+        combined: Decision fusion of the heads, normalised over the entities that the model was
+            trained on, shape: (B, E), dtype: float32.
     """
 
     log_probs: Tensor
@@ -137,6 +138,7 @@ class Scorer:
         )
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
         pooled = self.model.decision(log_probs, send(queries, self.device), can_answer)
+        pooled = pooled.masked_fill(~self.model.is_learned, -torch.inf)
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def _buffers(self, num_queries: int) -> Tensor:
