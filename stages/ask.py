@@ -23,8 +23,9 @@ from pathlib import Path
 
 from imf_core.device import explain_out_of_memory
 from imf_core.errors import QuestionError
-from imf_core.inference.completer import Answer, Completer, Question
-from imf_core.inference.question_file import ASKED, answer_file, parse_question
+from imf_core.inference.completer import Completer
+from imf_core.inference.question import ASKED, Answer, Question, parse_question
+from imf_core.inference.question_file import answer_file
 from stages.completion import UNNAMED, introduce, load_workspace_completer
 from stages.runner import run_stage
 

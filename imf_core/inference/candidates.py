@@ -53,15 +53,14 @@ def share_with_more(known: KnownTails) -> NDArray[np.float32]:
         In (0, 1), in the order of `known.queries`, shape: (Q,), dtype: float32.
     """
     counts = known.offsets.diff().numpy()
-    relation = known.queries[:, 1].numpy()
-    share = np.zeros(len(counts), dtype=np.float32)
-    for each in np.unique(relation):
-        mine = counts[relation == each]
+    _, sizes = np.unique(known.queries[:, 1].numpy(), return_counts=True)  # sorted by relation
+    shares = []
+    for mine in np.split(counts, np.cumsum(sizes)[:-1]):
         ordered = np.sort(mine)
         more = len(mine) - np.searchsorted(ordered, mine, side="right")
         at_least = len(mine) - np.searchsorted(ordered, mine, side="left")
-        share[relation == each] = (more + 1) / (at_least + 2)
-    return share
+        shares.append((more + 1) / (at_least + 2))
+    return np.concatenate(shares).astype(np.float32)
 
 
 def _largest(

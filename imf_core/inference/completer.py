@@ -8,78 +8,30 @@ probabilities, what each head had to do with them, what is near to an entity, an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from imf_core.data.graph import Graph, load_graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.errors import QuestionError
 from imf_core.features.table import FeatureTable, load_features
-from imf_core.inference.answers import (
-    Answers,
-    FactTable,
-    concatenate,
-    find_answers,
-    find_known_answers,
-)
+from imf_core.inference.answers import Answers, concatenate, find_answers, find_known_answers
 from imf_core.inference.candidates import share_with_more
+from imf_core.inference.fact_table import FactTable
 from imf_core.inference.names import Names
+from imf_core.inference.neighbours import Neighbour, find_nearest
 from imf_core.inference.newcomer import add_newcomer
+from imf_core.inference.question import ASKED, Answer, Question
 from imf_core.inference.saved_model import SavedModel, load_calibration, load_config, load_model
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
-
-
-@dataclass(frozen=True)
-class Question:
-    """`(head, relation, ?)` or `(?, relation, tail)`.
-
-    Attributes:
-        head: Label or name; None where the head is asked for.
-        relation: Label or name.
-        tail: Label or name; None where the tail is asked for.
-    """
-
-    head: str | None
-    relation: str
-    tail: str | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer to a question.
-
-    Attributes:
-        label: Of the entity.
-        name: Of the entity.
-        probability: That it is right, if the question has an answer that train does not give; see
-            `Calibration`.
-        known_in: `train`, `valid`, `test` or `new`.
-        shares: Of each head in its support, by head.
-    """
-
-    label: str
-    name: str
-    probability: float
-    known_in: str
-    shares: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """An entity near to another one, by the cosine of their embeddings."""
-
-    label: str
-    name: str
-    cosine: float
 
 
 class Completer:
@@ -172,7 +124,7 @@ class Completer:
             return self.entities.find(question.tail), relation + self.graph.num_relations
         raise QuestionError(
             f"a question asks for the head or for the tail, exactly one of them must be '?', got "
-            f"{question.head or '?'} - {question.relation} - {question.tail or '?'}"
+            f"{question.head or ASKED} - {question.relation} - {question.tail or ASKED}"
         )
 
     def known_answers(self, question: Question) -> tuple[list[str], float]:
@@ -208,7 +160,7 @@ class Completer:
         number = self.entities.find(entity)
         everyone = torch.arange(self.graph.num_entities)
         return {
-            head: self._nearest(head, number, everyone, count)
+            head: find_nearest(self.scorer, self.graph, head, number, everyone, count)
             for head in self.scorer.head_names
             if self._has(head, number)
         }
@@ -233,7 +185,8 @@ class Completer:
         inverse = (relation + num_relations) % (2 * num_relations)
         _, alike = self._known.lookup(torch.tensor([[self.entities.find(answer.label), inverse]]))
         heads = [name for name in self.scorer.head_names if self._has(name, entity)]
-        return self._nearest(max(heads, key=answer.shares.__getitem__), entity, alike, count)
+        best = max(heads, key=answer.shares.__getitem__)
+        return find_nearest(self.scorer, self.graph, best, entity, alike, count)
 
     def with_newcomer(self, name: str, features: Mapping[str, Tensor]) -> "Completer":
         """Returns a completer that knows one more entity, of which there is no fact.
@@ -280,20 +233,6 @@ class Completer:
 
     def _has(self, head: str, entity: int) -> bool:
         return bool(self.scorer.model.is_present(head)[entity])
-
-    def _nearest(self, head: str, entity: int, among: Tensor, count: int) -> list[Neighbour]:
-        """Returns those of some entities, shape: (N,), that are nearest in a head's space."""
-        model, vectors = self.scorer.model, self.scorer.entities[head]
-        among = among.to(vectors.device)
-        among = among[(among != entity) & model.is_present(head)[among] & model.is_learned[among]]
-        cosines = F.cosine_similarity(vectors[among], vectors[entity].unsqueeze(0))
-        best = cosines.topk(min(count, len(among)))
-        return [
-            Neighbour(self.graph.entity_labels[number], self.graph.entity_names[number], cosine)
-            for number, cosine in zip(
-                among[best.indices].tolist(), best.values.tolist(), strict=True
-            )
-        ]
 
 
 def load_completer(

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imf_core.artifacts import write_parquet, write_text
-from imf_core.inference.answers import NEW
 from imf_core.inference.completer import Completer
+from imf_core.inference.fact_table import NEW
 
 TSV_COLUMNS = (
     "head",

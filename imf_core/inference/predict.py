@@ -8,8 +8,9 @@ from tqdm import tqdm
 from imf_core.config import PredictParams
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
-from imf_core.inference.answers import FactTable, as_facts, concatenate, find_answers
+from imf_core.inference.answers import as_facts, concatenate, find_answers
 from imf_core.inference.candidates import plausible_queries
+from imf_core.inference.fact_table import FactTable
 from imf_core.model.calibration import Calibration
 from imf_core.model.scorer import Scorer
 

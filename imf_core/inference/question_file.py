@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from imf_core.artifacts import atomic_path
 from imf_core.errors import QuestionError
-from imf_core.inference.completer import Completer, Question
+from imf_core.inference.completer import Completer
+from imf_core.inference.question import ASKED, Question, parse_question
 
-ASKED = "?"
 ROLES = ("head", "relation", "tail")
 QUESTIONS_AT_ONCE = 1024
 
@@ -77,11 +77,6 @@ def read_questions(path: Path) -> Iterator[Question]:
             yield parse_question(head, str(relation), tail)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} cannot be read ({error})") from error
-
-
-def parse_question(head: str | None, relation: str, tail: str | None) -> Question:
-    """Makes a question of its three parts, where `?` is what is asked for."""
-    return Question(None if head == ASKED else head, relation, None if tail == ASKED else tail)
 
 
 def _batches(questions: Iterator[Question]) -> Iterator[list[Question]]:

@@ -11,7 +11,8 @@ from imf_core.data.graph import Graph, save_graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.errors import DataError, QuestionError
 from imf_core.features.table import FeatureTable, save_features
-from imf_core.inference.completer import Completer, Question, load_completer
+from imf_core.inference.completer import Completer, load_completer
+from imf_core.inference.question import Question
 from imf_core.inference.saved_model import CALIBRATION, save_calibration, save_model
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF

@@ -9,8 +9,8 @@ from tiny_world import LONELY, UNSEEN_RELATIONS, small_params, tiny_graph, tiny_
 
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import KnownTails, build_known_tails
-from imf_core.inference.answers import NEW
 from imf_core.inference.candidates import plausible_queries
+from imf_core.inference.fact_table import NEW
 from imf_core.inference.predict import predict_facts
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
