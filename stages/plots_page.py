@@ -50,7 +50,7 @@ _TEMPLATE = """<!DOCTYPE html>
 
 def make_page() -> str:
     """Returns the template of DVC's `plots.html_template`, about 900 kB."""
-    bundle = vl_convert.javascript_bundle(None, VEGA_LITE)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
     return _TEMPLATE.replace("@BUNDLE@", bundle)
 
 
