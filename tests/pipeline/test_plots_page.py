@@ -75,7 +75,7 @@ def test_every_plot_is_drawn_without_a_network(
         shown.on("pageerror", note_fault)
         shown.goto((tmp_path / "index.html").as_uri())
         count = len(yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"])
-        expect(shown.locator("main .marks")).to_have_count(count, timeout=60_000)
+        expect(shown.locator("main svg.marks")).to_have_count(count, timeout=60_000)
         browser.close()
     assert faults == []
     assert [url for url in urls if url.startswith("http")] == []
