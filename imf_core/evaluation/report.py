@@ -39,12 +39,13 @@ def summarize_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
     """Returns the few figures by which runs are compared.
 
     Args:
-        metrics: `overall_metrics` by split.
+        metrics: `overall_metrics` of `valid` and `test`; what else there is is left out.
 
     Returns:
-        The metrics named in `SUMMARIZED` by split.
+        The metrics named in `SUMMARIZED` of both splits.
     """
-    return {split: {name: each[name] for name in SUMMARIZED} for split, each in metrics.items()}
+    splits = ("valid", "test")
+    return {split: {name: metrics[split][name] for name in SUMMARIZED} for split in splits}
 
 
 def by_relation(table: RankTable, graph: Graph) -> list[dict[str, Any]]:

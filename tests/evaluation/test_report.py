@@ -36,7 +36,8 @@ def weighted_mrr(rows: list[dict[str, float]]) -> float:
 
 
 def test_the_summary_holds_the_metrics_of_each_split_and_no_head(table: RankTable) -> None:
-    metrics = {"valid": overall_metrics(table), "test": overall_metrics(table)}
+    of_split = overall_metrics(table)
+    metrics = {"valid": of_split, "test": of_split, "something": {"else": 1.0}}
     summary = summarize_metrics(metrics)
     assert list(summary) == ["valid", "test"]
     assert set(summary["test"]) == {"mrr", "hits_at_1", "hits_at_3", "hits_at_10"}
