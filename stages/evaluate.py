@@ -25,6 +25,7 @@ from imf_core.evaluation.report import (
     by_relation,
     overall_metrics,
     rank_rows,
+    summarize_metrics,
 )
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import load_calibration, load_model
@@ -85,6 +86,7 @@ def _write(
     write_csv(EVALUATION / "by_media.csv", by_media(test, is_present))
     write_parquet(EVALUATION / "ranks.parquet", pa.concat_tables(ranks))
     write_json(EVALUATION / "metrics.json", metrics)
+    write_json(EVALUATION / "summary.json", summarize_metrics(metrics))
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")
 
 

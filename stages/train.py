@@ -24,6 +24,9 @@ from stages.layout import GRAPH, IMAGE_FEATURES, MODEL, PARAMS, TEXT_FEATURES, T
 from stages.runner import run_stage, state_folder
 from stages.workers import run_in_processes
 
+SHOWN = ("loss", "valid_mrr")
+"""What stands beside the epoch in `metrics.json`; the plots' files hold the rest as well."""
+
 
 def main() -> None:
     """Trains, selects on valid and saves."""
@@ -74,12 +77,13 @@ def _fit_with_curves(trainer: Trainer) -> Progress:
             for name, value in record.items():
                 if name != "epoch":
                     live.log_metric(name, value)
+            live.summary = {name: record[name] for name in SHOWN}
             live.make_summary()
 
         progress = trainer.fit(log)
         # The last word is that of the selected epoch, not of the last one trained.
         selected = next(r for r in progress.history if r["epoch"] == progress.best_epoch)
-        live.summary.update({key: value for key, value in selected.items() if key != "epoch"})
+        live.summary = {name: selected[name] for name in SHOWN}
         live.step = progress.best_epoch
         live.make_summary()
     return progress
