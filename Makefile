@@ -36,7 +36,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-install: $(VENV)/.installed
+install: $(VENV)/.installed .dvc/plots.html
 
 $(VENV)/.installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,6 +44,10 @@ $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@
+
+.dvc/plots.html: stages/plots_page.py $(VENV)/.installed  # what DVC's plots need to open offline
+	$(BIN)/python -m stages.plots_page
+	$(BIN)/python -m dvc config --quiet --local plots.html_template plots.html
 
 format:
 	$(BIN)/ruff format .
@@ -56,4 +60,4 @@ lock: install  ## pin every package anew within the ranges of pyproject.toml
 		$(foreach package,$(CUDA_PACKAGES),--no-emit-package $(package))
 
 clean:  ## remove everything that can be made again, the environment too
-	rm -rf $(VENV) .imf .dvc/cache data results
+	rm -rf $(VENV) .imf .dvc/cache .dvc/plots.html dvc_plots data results

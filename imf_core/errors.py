@@ -17,6 +17,10 @@ class DataError(ImfError):
     """An input file is missing, malformed or contradicts another one."""
 
 
+class QuestionError(ImfError):
+    """A question names what the graph does not have, or asks for what cannot be answered."""
+
+
 class NetworkError(ImfError):
     """Nobody on the web answers, or a host that did has stopped."""
 

@@ -7,7 +7,6 @@ goes on where it was.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +128,7 @@ def _without_paths(overrides: Overrides) -> Overrides:
 
 def _command(name: str, row: Row, seed: int, settings: Overrides) -> str:
     """Returns the command that measures this row with this seed alone."""
-    words: Sequence[str] = [f"--set {key}={value}" for key, value in settings.items()]
+    words = [f"--set {key}={'null' if value is None else value}" for key, value in settings.items()]
     return " ".join([f"python -m recipes.measure {name} --rows {row.name} --seeds {seed}", *words])
 
 

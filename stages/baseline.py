@@ -18,7 +18,7 @@ from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
 from stages.fitting import ADVICE, clear_states, make_trainer
-from stages.held_out import METRICS, RANKS, rank_held_out, write_held_out
+from stages.held_out import METRICS, RANKS, measure_held_out, rank_held_out, write_ranks
 from stages.layout import BASELINE, GRAPH, PARAMS
 from stages.runner import run_stage
 from stages.workers import run_in_processes
@@ -84,7 +84,9 @@ def _train_and_rank(
         progress = trainer.fit()
         if processes.is_first:
             ranked = rank_held_out(Scorer(trainer.model), graph, batch_size)
-            metrics = write_held_out(ranked, graph, BASELINE)
+            metrics = measure_held_out(ranked)
+            write_ranks(ranked, graph, BASELINE)
+            write_json(BASELINE / METRICS, metrics)
             print(
                 f"structure alone: epoch {progress.best_epoch} of {progress.epoch}, "
                 f"test MRR {metrics['test']['mrr']:.4f}"

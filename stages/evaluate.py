@@ -1,24 +1,35 @@
 """Stage `evaluate`: filtered ranks of valid and test and the metrics made from them.
 
 Test is scored here, once, with the model that valid selected. With `evaluate.processes`,
-each process holds and scores some of the entities; the ranks are the same.
+each process holds and scores some of the entities; the ranks are the same. How far its
+probabilities can be relied on is then measured by the first of them alone.
 """
 
 from functools import partial
+from itertools import chain
+from typing import Any
 
 import torch
 
-from imf_core.artifacts import write_csv
+from imf_core.artifacts import write_csv, write_json
 from imf_core.config import EvaluateParams, load_params
 from imf_core.data.graph import Graph
+from imf_core.data.known_tails import known_tails_in
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.evaluation.ranking import RankTable
-from imf_core.evaluation.report import by_degree, by_media, by_relation
+from imf_core.evaluation.reliability import calibration_error, reliability_rows
+from imf_core.evaluation.report import (
+    by_degree,
+    by_media,
+    by_relation,
+    summarize_metrics,
+)
 from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import load_model
+from imf_core.inference.saved_model import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
-from stages.held_out import rank_held_out, write_held_out
+from imf_core.training.judged_answers import JudgedAnswers, judge_answers
+from stages.held_out import METRICS, measure_held_out, rank_held_out, write_ranks
 from stages.inputs import load_inputs
 from stages.layout import EVALUATION, MODEL, PARAMS
 from stages.runner import run_stage
@@ -37,21 +48,54 @@ def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes
     """Ranks with all processes; the first of them writes."""
     graph, tables = load_inputs()
     with explain_out_of_memory("lower evaluate.batch_size or, on a GPU, set evaluate.device: cpu"):
-        scorer = Scorer(load_model(MODEL, graph, tables).to(device), processes)
+        model = load_model(MODEL, graph, tables).to(device)
+        scorer = Scorer(model, processes)
         ranked = rank_held_out(scorer, graph, params.batch_size)
-    if processes.is_first:
-        _write(ranked, graph, tables)
+        if processes.is_first:
+            judged = _judge(scorer if processes.count == 1 else Scorer(model), graph, params)
+            _write(ranked, judged, graph, tables)
 
 
-def _write(ranked: dict[str, RankTable], graph: Graph, tables: dict[str, FeatureTable]) -> None:
+def _judge(scorer: Scorer, graph: Graph, params: EvaluateParams) -> JudgedAnswers:
+    """Judges the best answers to the questions of test."""
+    known = known_tails_in(graph, ("train", "valid"))
+    test = graph.triples["test"]
+    return judge_answers(scorer, test, test, known, graph.num_relations, params.batch_size)
+
+
+def _write(
+    ranked: dict[str, RankTable],
+    judged: JudgedAnswers,
+    graph: Graph,
+    tables: dict[str, FeatureTable],
+) -> None:
     """Writes ranks and metrics of both splits, and tables of test."""
     test = ranked["test"]
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
+    metrics: dict[str, Any] = {**measure_held_out(ranked)}
+    metrics["calibration"] = _write_reliability(judged)
     write_csv(EVALUATION / "by_relation.csv", by_relation(test, graph))
     write_csv(EVALUATION / "by_degree.csv", by_degree(test, graph))
     write_csv(EVALUATION / "by_media.csv", by_media(test, is_present))
-    metrics = write_held_out(ranked, graph, EVALUATION)
+    write_ranks(ranked, graph, EVALUATION)
+    write_json(EVALUATION / METRICS, metrics)
+    write_json(EVALUATION / "summary.json", summarize_metrics(metrics))
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")
+
+
+def _write_reliability(judged: JudgedAnswers) -> dict[str, float]:
+    """Compares probability and truth before and after calibration, and returns both errors."""
+    probabilities = {
+        "as scored": judged.log_probs.exp().numpy(),
+        "calibrated": load_calibration(MODEL).probability(judged.log_odds).numpy(),
+    }
+    is_true = judged.is_true.numpy()
+    rows = [reliability_rows(kind, each, is_true) for kind, each in probabilities.items()]
+    write_csv(EVALUATION / "reliability.csv", chain.from_iterable(rows))
+    return {
+        f"error_{kind.replace(' ', '_')}": calibration_error(each, is_true)
+        for kind, each in probabilities.items()
+    }
 
 
 if __name__ == "__main__":

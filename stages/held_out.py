@@ -1,11 +1,11 @@
-"""What the stages that rank have in common: valid and test ranked, written, summed up."""
+"""What the stages that rank have in common: valid and test ranked, summed up, written."""
 
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from imf_core.artifacts import write_json, write_parquet
+from imf_core.artifacts import write_parquet
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.evaluation.ranking import RankTable, rank_triples
@@ -29,10 +29,12 @@ def rank_held_out(scorer: Scorer, graph: Graph, batch_size: int) -> dict[str, Ra
     }
 
 
-def write_held_out(ranked: dict[str, RankTable], graph: Graph, folder: Path) -> dict[str, Any]:
-    """Writes `ranks.parquet` and `metrics.json` into `folder`, and returns the metrics."""
-    metrics = {split: overall_metrics(table) for split, table in ranked.items()}
+def measure_held_out(ranked: dict[str, RankTable]) -> dict[str, Any]:
+    """Returns the metrics of each split."""
+    return {split: overall_metrics(table) for split, table in ranked.items()}
+
+
+def write_ranks(ranked: dict[str, RankTable], graph: Graph, folder: Path) -> None:
+    """Writes `ranks.parquet` into `folder`."""
     ranks = [rank_rows(table, graph, split) for split, table in ranked.items()]
     write_parquet(folder / RANKS, pa.concat_tables(ranks))
-    write_json(folder / METRICS, metrics)
-    return metrics

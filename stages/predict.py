@@ -5,8 +5,9 @@ import pyarrow.compute as pc
 from imf_core.artifacts import write_parquet
 from imf_core.config import load_params
 from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.inference.predict import NEW, predict_facts
-from imf_core.inference.saved_model import load_model
+from imf_core.inference.fact_table import NEW
+from imf_core.inference.predict import predict_facts
+from imf_core.inference.saved_model import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from stages.inputs import load_inputs
 from stages.layout import MODEL, PARAMS, PREDICTIONS
@@ -20,7 +21,7 @@ def main() -> None:
     device = resolve_device(params.device, "predict.device")
     with explain_out_of_memory("lower predict.max_queries or, on a GPU, set predict.device: cpu"):
         scorer = Scorer(load_model(MODEL, graph, tables).to(device))
-        facts = predict_facts(scorer, graph, params)
+        facts = predict_facts(scorer, load_calibration(MODEL), graph, params)
     write_parquet(PREDICTIONS, facts)
     new = pc.sum(pc.equal(facts["known_in"], NEW)).as_py()
     print(f"{len(facts)} facts, {new} of them new, {len(facts) - new} confirmed by valid or test")

@@ -6,7 +6,7 @@ from typing import Any
 
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.summary import describe
-from imf_core.inference.predict import NEW
+from imf_core.inference.fact_table import NEW
 from stages.layout import DATA_SUMMARY, EVALUATION, PREDICTIONS, REPORT
 from stages.runner import run_stage
 

@@ -11,7 +11,7 @@ from dvclive.live import Live
 
 from imf_core.config import Params, load_params
 from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.inference.saved_model import save_model
+from imf_core.inference.saved_model import save_calibration, save_model
 from imf_core.processes import Processes
 from imf_core.training.trainer import Progress, Record, Trainer
 from stages.fitting import ADVICE, clear_states, describe_training, make_trainer
@@ -19,6 +19,9 @@ from stages.inputs import load_inputs
 from stages.layout import MODEL, PARAMS, TRAINING
 from stages.runner import run_stage
 from stages.workers import run_in_processes
+
+SHOWN = ("loss", "valid_mrr")
+"""What stands beside the epoch in `metrics.json`; the plots' files hold the rest as well."""
 
 
 def main() -> None:
@@ -40,6 +43,7 @@ def _train(params: Params, processes: Processes) -> None:
             training = describe_training(params.train, progress)
             model = trainer.model
             save_model(model, MODEL, graph, tables, params.model, params.fusion, training)
+            save_calibration(trainer.calibrate(), MODEL)
             print(
                 f"selected epoch {progress.best_epoch} of {progress.epoch}: "
                 f"MRR {progress.best_mrr:.4f} on valid, on {trainer.device}"
@@ -59,12 +63,13 @@ def _fit_with_curves(trainer: Trainer) -> Progress:
             for name, value in record.items():
                 if name != "epoch":
                     live.log_metric(name, value)
+            live.summary = {name: record[name] for name in SHOWN}
             live.make_summary()
 
         progress = trainer.fit(log)
         # The last word is that of the selected epoch, not of the last one trained.
         selected = next(r for r in progress.history if r["epoch"] == progress.best_epoch)
-        live.summary.update({key: value for key, value in selected.items() if key != "epoch"})
+        live.summary = {name: selected[name] for name in SHOWN}
         live.step = progress.best_epoch
         live.make_summary()
     return progress

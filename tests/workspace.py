@@ -88,6 +88,7 @@ def make_workspace(folder: Path) -> Workspace:
     workspace.set_params(SMALL)
     workspace.run("git", "init", "-q")
     workspace.dvc("init", "-q")
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     workspace.run("git", "add", "-A")
     workspace.run("git", "commit", "-qm", "start")
     return workspace

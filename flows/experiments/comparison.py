@@ -5,14 +5,17 @@ import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flows.experiments.form import PARAMS_FILE
 from flows.faults import FlowError
 from flows.pages.markdown import escape, table
 from flows.pages.metrics_table import COLUMNS
-from flows.pages.results_page import METRICS
 from flows.processes.command import DVC
+
+SUMMARY = Path("results/evaluation/summary.json")
+"""What DVC knows as metrics of an evaluation."""
 
 _SPLITS = ("valid", "test")
 _LONGEST_VALUE = 60
@@ -86,7 +89,7 @@ def _diff(*revisions: str) -> Any:
 
 def _metrics(diff: Any, side: str) -> dict[str, float]:
     """Reads the metrics of one side; empty where it has none."""
-    metrics = diff.get("metrics", {}).get(METRICS.as_posix(), {})
+    metrics = diff.get("metrics", {}).get(SUMMARY.as_posix(), {})
     return {key: values[side] for key, values in metrics.items() if values.get(side) is not None}
 
 

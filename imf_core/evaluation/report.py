@@ -14,6 +14,9 @@ from imf_core.evaluation.ranking import COMBINED, RankTable
 
 Mask = NDArray[np.bool_]
 
+SUMMARIZED = ("mrr", "hits_at_1", "hits_at_3", "hits_at_10")
+"""What of a split's metrics runs are compared by."""
+
 
 def overall_metrics(table: RankTable) -> dict[str, Any]:
     """Returns the metrics of one split.
@@ -30,6 +33,19 @@ def overall_metrics(table: RankTable) -> dict[str, Any]:
         if name != COMBINED:
             result[name] = rank_metrics(rank, table.num_candidates)
     return result
+
+
+def summarize_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Returns the few figures by which runs are compared.
+
+    Args:
+        metrics: `overall_metrics` of `valid` and `test`; what else there is is left out.
+
+    Returns:
+        The metrics named in `SUMMARIZED` of both splits.
+    """
+    splits = ("valid", "test")
+    return {split: {name: metrics[split][name] for name in SUMMARIZED} for split in splits}
 
 
 def by_relation(table: RankTable, graph: Graph) -> list[dict[str, Any]]:

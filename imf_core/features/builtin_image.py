@@ -45,36 +45,54 @@ def describe_images(images: Iterable[bytes]) -> np.ndarray:
     return np.stack(rows) if rows else np.zeros((0, sum(_BLOCKS)), np.float32)
 
 
-def reduce_descriptions(descriptions: np.ndarray, dim: int) -> np.ndarray:
-    """Standardises the blocks of `descriptions` and keeps the main directions.
+class FittedReduction:
+    """Standardises the blocks of descriptions and keeps their main directions.
 
     The directions are fitted on at most `FIT_IMAGES` evenly spaced rows.
 
     Args:
-        descriptions: shape: (n, 1344), dtype: float32.
+        descriptions: shape: (n, 1344), dtype: float32, n at least one.
         dim: Upper bound of the components kept; also bounded by n - 1.
-
-    Returns:
-        shape: (n, min(dim, n - 1, 1344)), dtype: float32; rows of length one. A column of ones
-        where no two pictures differ.
     """
-    num_images = len(descriptions)
-    fitted = descriptions[:: max(1, -(-num_images // FIT_IMAGES))].astype(np.float64)
-    mean = fitted.mean(axis=0)
-    scale = _block_scales(fitted - mean)
-    if not scale.any():
-        return np.ones((num_images, 1), np.float32)
-    num_components = min(dim, len(fitted) - 1, fitted.shape[1])
-    # Both solvers are exact and repeatable; they differ in speed for many or for few rows.
-    solver = "covariance_eigh" if len(fitted) > fitted.shape[1] else "full"
-    pca = PCA(num_components, svd_solver=solver).fit((fitted - mean) * scale)
-    steps = range(0, num_images, FIT_IMAGES)
-    parts = [
-        pca.transform((descriptions[start : start + FIT_IMAGES] - mean) * scale) for start in steps
-    ]
-    vectors = np.concatenate(parts)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+    def __init__(self, descriptions: np.ndarray, dim: int) -> None:
+        fitted = descriptions[:: max(1, -(-len(descriptions) // FIT_IMAGES))].astype(np.float64)
+        self._mean = fitted.mean(axis=0)
+        self._scale = _block_scales(fitted - self._mean)
+        self._pca: PCA | None = None
+        if self._scale.any():
+            num_components = min(dim, len(fitted) - 1, fitted.shape[1])
+            # Both solvers are exact and repeatable; they differ in speed for many or few rows.
+            solver = "covariance_eigh" if len(fitted) > fitted.shape[1] else "full"
+            pca = PCA(num_components, svd_solver=solver)
+            self._pca = pca.fit((fitted - self._mean) * self._scale)
+
+    def apply(self, descriptions: np.ndarray) -> np.ndarray:
+        """Reduces descriptions, these or others.
+
+        Args:
+            descriptions: shape: (m, 1344), dtype: float32.
+
+        Returns:
+            shape: (m, min(dim, n - 1, 1344)), dtype: float32; rows of length one. A column of ones
+            where no two of the n pictures differ.
+        """
+        if self._pca is None:
+            return np.ones((len(descriptions), 1), np.float32)
+        parts = [
+            self._pca.transform(
+                (descriptions[start : start + FIT_IMAGES] - self._mean) * self._scale
+            )
+            for start in range(0, len(descriptions), FIT_IMAGES)
+        ]
+        vectors = np.concatenate(parts)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def reduce_descriptions(descriptions: np.ndarray, dim: int) -> np.ndarray:
+    """Reduces descriptions to their own main directions; see `FittedReduction`."""
+    return FittedReduction(descriptions, dim).apply(descriptions)
 
 
 def _block_scales(centred: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Using a trained model: save, load, predict new facts."""
+"""Using a trained model: save, load, predict new facts, ask it, take its results elsewhere."""

@@ -13,9 +13,9 @@ def plausible_queries(
 ) -> Tensor:
     """Lists queries (entity, relation with inverses) that make sense for the entity.
 
-    The affinity of an entity e to a relation r is the largest share, over the relations s that e
-    has a fact of, of entities with s that also have r. An entity that has r itself has affinity
-    one, so that further answers of a known query are asked for as well.
+    The affinity of an entity e to a relation r that it lacks is the largest share, over the
+    relations s that e has a fact of, of entities with s that also have r. To a relation that e has
+    it is the share that `share_with_more` gives: most borders have a next one, no capital has.
 
     Args:
         known: Facts that count as known, with inverses.
@@ -35,8 +35,32 @@ def plausible_queries(
     for known_relation in range(2 * num_relations):
         owners = np.flatnonzero(has[:, known_relation])
         affinity[owners] = np.maximum(affinity[owners], share[known_relation])
+    affinity[entity, relation] = share_with_more(known)
     chosen = _largest(affinity, min_affinity, max_queries)
     return torch.from_numpy(chosen)
+
+
+def share_with_more(known: KnownTails) -> NDArray[np.float32]:
+    """Estimates how probably each known query has a further answer.
+
+    Of the queries of the same relation with at least as many answers it is the share of those that
+    have more, with one query of either kind added, since few say little (Laplace's rule).
+
+    Args:
+        known: Facts that count as known, with inverses.
+
+    Returns:
+        In (0, 1), in the order of `known.queries`, shape: (Q,), dtype: float32.
+    """
+    counts = known.offsets.diff().numpy()
+    _, sizes = np.unique(known.queries[:, 1].numpy(), return_counts=True)  # sorted by relation
+    shares = []
+    for mine in np.split(counts, np.cumsum(sizes)[:-1]):
+        ordered = np.sort(mine)
+        more = len(mine) - np.searchsorted(ordered, mine, side="right")
+        at_least = len(mine) - np.searchsorted(ordered, mine, side="left")
+        shares.append((more + 1) / (at_least + 2))
+    return np.concatenate(shares).astype(np.float32)
 
 
 def _largest(

@@ -20,10 +20,12 @@ from imf_core.data.graph import Graph
 from imf_core.data.known_tails import with_inverses
 from imf_core.errors import DataError
 from imf_core.features.table import FeatureTable
+from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF, Features
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+CALIBRATION = "calibration.json"
 
 
 class SavedModel(Section):
@@ -128,7 +130,7 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
         DataError: If a file is missing or damaged, or graph or features are others.
         ConfigError: If `config.json` is not the configuration of a model.
     """
-    config = validate(SavedModel, read_json(folder / CONFIG), str(folder / CONFIG))
+    config = load_config(folder)
     if config.graph_fingerprint != graph.fingerprint:
         raise DataError(
             f"the model in {folder} was trained on another graph (fingerprint "
@@ -156,6 +158,32 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
             "delete the folder and run `dvc repro`"
         ) from error
     return model
+
+
+def load_config(folder: Path) -> SavedModel:
+    """Reads what a saved model is.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+        ConfigError: If it is not the configuration of a model.
+    """
+    return validate(SavedModel, read_json(folder / CONFIG), str(folder / CONFIG))
+
+
+def save_calibration(calibration: Calibration, folder: Path) -> None:
+    """Writes `calibration.json` beside the weights it was fitted for."""
+    write_json(folder / CALIBRATION, calibration.model_dump())
+
+
+def load_calibration(folder: Path) -> Calibration:
+    """Reads what `save_calibration` wrote.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+        ConfigError: If it is not a calibration.
+    """
+    path = folder / CALIBRATION
+    return validate(Calibration, read_json(path), str(path))
 
 
 def _describe(

@@ -86,6 +86,9 @@ class IMF(nn.Module):
             `fused` where there are at least two modalities and `fusion.rank` is not zero.
     """
 
+    is_learned: Tensor
+    fused_is_present: Tensor
+
     def __init__(
         self,
         num_relations: int,
@@ -140,8 +143,7 @@ class IMF(nn.Module):
             )
             if fusion.residual:
                 self.fused_residual = StructuralEncoder(self.num_entities, dims[FUSED])
-            has_leader = self.entity_fusion.has_leader([self.is_present(n) for n in modalities])
-            self.register_buffer(f"{FUSED}_is_present", has_leader, persistent=False)
+            self.register_buffer(f"{FUSED}_is_present", self._has_leader(), persistent=False)
         self.scorers = nn.ModuleDict(
             {
                 name: ContextualScorer(
@@ -156,6 +158,8 @@ class IMF(nn.Module):
         self.decision = DecisionFusion(
             len(self.head_names), num_relations, degree_bins, num_degree_bins
         )
+        learned = torch.ones(self.num_entities, dtype=torch.bool)
+        self.register_buffer("is_learned", learned, persistent=False)
         nowhere = torch.zeros(2 * num_relations, dtype=torch.bool)
         in_answers = {HEAD_OF_MODALITY[name]: each.is_in_answers for name, each in features.items()}
         for name in self.head_names:
@@ -219,7 +223,28 @@ class IMF(nn.Module):
         Returns:
             shape: (B,), dtype: bool.
         """
-        return self.is_present(head)[entity_ids] | self.is_in_answers(head)[relations]
+        is_placed = self.is_in_answers(head)[relations] & self.is_learned[entity_ids]
+        return self.is_present(head)[entity_ids] | is_placed
+
+    def mark_unlearned(self, entity_ids: Tensor) -> None:
+        """Leaves to their features alone what is said of entities without any fact in train.
+
+        Their structural embeddings are masked as those of a missing modality are, and a head whose
+        modality they lack, in which nothing was learned of them, takes no part in their queries.
+        They are no answers to any.
+
+        Args:
+            entity_ids: shape: (N,), dtype: long.
+        """
+        self.is_learned[entity_ids] = False
+        if "structural" in self.encoders:
+            self.is_present("structural")[entity_ids] = False
+        if FUSED in self.head_names:
+            self.fused_is_present.copy_(self._has_leader())
+
+    def _has_leader(self) -> Tensor:
+        """Says of which entities the fused head knows anything, shape: (E,), dtype: bool."""
+        return self.entity_fusion.has_leader([self.is_present(name) for name in self.encoders])
 
     def fusion_factors(self, vectors: Sequence[Tensor]) -> list[Tensor]:
         """Returns each modality's factors in the fusion, shape: (N, D) -> (N, F)."""

@@ -1,6 +1,6 @@
 """Scoring with a trained model: everything that does not depend on the query is done once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,8 @@ class HeadScores:
         log_probs: Normalised within each head, constant where the head cannot answer,
             shape: (B, H, E), dtype: float32.
         can_answer: Whether the head takes part in the query, shape: (B, H), dtype: bool.
-        combined: Decision fusion of the heads, normalised, shape: (B, E), dtype: float32.
+        combined: Decision fusion of the heads, normalised over the entities that the model was
+            trained on, shape: (B, E), dtype: float32.
     """
 
     log_probs: Tensor
@@ -56,6 +57,16 @@ class Scorer:
             self._entities = _embed(model, self.shard.rows)
             self._relation_tables = model.embed_relations()
         self._room: Tensor | None = None
+
+    @property
+    def entities(self) -> Mapping[str, Tensor]:
+        """Embeddings of the entities held here, by head, shape: (entities held, D)."""
+        return self._entities
+
+    @property
+    def relations(self) -> Mapping[str, Tensor]:
+        """Embeddings of relations and their inverses, by head, shape: (2R, D_r)."""
+        return self._relation_tables
 
     def batch_size(self, wanted: int) -> int:
         """Returns how many queries to rank at once: `wanted` or what memory allows.
@@ -127,6 +138,7 @@ class Scorer:
         )
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
         pooled = self.model.decision(log_probs, send(queries, self.device), can_answer)
+        pooled = pooled.masked_fill(~self.model.is_learned, -torch.inf)
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def _buffers(self, num_queries: int) -> Tensor:

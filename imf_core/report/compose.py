@@ -15,8 +15,8 @@ from imf_core.data.summary import warnings
 from imf_core.features.entities import read_entity_words
 from imf_core.features.shards import MANIFEST
 from imf_core.features.table import FeatureTable
-from imf_core.inference.predict import NEW
-from imf_core.inference.saved_model import CONFIG
+from imf_core.inference.fact_table import NEW
+from imf_core.inference.saved_model import CONFIG, load_calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report import comparison
 from imf_core.report.cast import Cast, choose_sample
@@ -101,7 +101,7 @@ def compose_page(
     predictions = read_parquet(files.predictions)
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
-    mistakes = find_mistakes(scorer, graph, full)
+    mistakes = find_mistakes(scorer, load_calibration(files.model), graph, full)
     lock = read_lock(files.lock, own_stage)
     sample = choose_sample(graph, _entities_with_picture(files.images))
     in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from torch import Tensor
 
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, known_tails_in
-from imf_core.inference.predict import NEW, share_support
+from imf_core.data.known_tails import known_tails_in
+from imf_core.inference.answers import concatenate, find_answers
+from imf_core.inference.fact_table import NEW
+from imf_core.model.calibration import Calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report.comparison import word_head
 from imf_core.report.ranked import Ranked
@@ -24,6 +25,7 @@ BAD_RANK = 10
 """A fact ranked below it is a mistake."""
 
 EXAMINED = 200
+AT_ONCE = 64
 """Badly ranked facts that the model is asked about again."""
 
 CONSIDERED = 5000
@@ -41,7 +43,7 @@ class NewFact:
         relation: Relation id.
         tail: Entity id.
         asked_for: `head` or `tail`.
-        probability: As predicted.
+        probability: Calibrated.
         shares: Share of each head of the model, largest first; those that have one.
     """
 
@@ -64,6 +66,7 @@ class Mistake:
         asked_for: `head` or `tail`: which of the two was to be found.
         rank: Of the true answer.
         preferred: The entity that the model put first.
+        probability: Of that answer, calibrated.
         shares: Of the heads in the answer that it put first, largest first.
     """
 
@@ -73,6 +76,7 @@ class Mistake:
     asked_for: str
     rank: float
     preferred: int
+    probability: float
     shares: Shares
 
 
@@ -103,11 +107,14 @@ def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
     ]
 
 
-def find_mistakes(scorer: Scorer, graph: Graph, ranked: Ranked) -> list[Mistake]:
+def find_mistakes(
+    scorer: Scorer, calibration: Calibration, graph: Graph, ranked: Ranked
+) -> list[Mistake]:
     """Finds badly ranked test facts of which the model was surest that it is something else.
 
     Args:
         scorer: The trained model.
+        calibration: Fitted for it.
         graph: Its graph.
         ranked: Its ranks of test.
     """
@@ -117,16 +124,19 @@ def find_mistakes(scorer: Scorer, graph: Graph, ranked: Ranked) -> list[Mistake]
     places = worst[_spread([tuple(queries[row, 1:]) for row in worst], EXAMINED)]
     if not len(places):
         return []
-    known = known_tails_in(graph)
-    asked = torch.from_numpy(queries[places])
-    parts = [_ask(scorer, batch, known) for batch in asked.split(scorer.probability_batch_size(64))]
-    sure, preferred, shares = (torch.cat(part) for part in zip(*parts, strict=True))
-    order = torch.argsort(sure, descending=True, stable=True).tolist()
+    known, asked = known_tails_in(graph), torch.from_numpy(queries[places])
+    preferred = concatenate(
+        find_answers(scorer, calibration, batch, known, count=1)
+        for batch in asked.split(scorer.probability_batch_size(AT_ONCE))
+    )
+    assert len(preferred.tail) == len(places), "ten candidates or more stand above a bad rank"
+    order = torch.argsort(preferred.probability, descending=True, stable=True).tolist()
     spread = _spread([int(ranked.facts[places[each], 1]) for each in order], MISTAKES)
     found = []
     for each in (order[place] for place in spread):
         row = places[each]
         head, relation, tail = ranked.facts[row].tolist()
+        shares = dict(zip(scorer.head_names, preferred.share[each].tolist(), strict=True))
         found.append(
             Mistake(
                 head,
@@ -134,24 +144,12 @@ def find_mistakes(scorer: Scorer, graph: Graph, ranked: Ranked) -> list[Mistake]
                 tail,
                 "head" if ranked.is_head_query[row] else "tail",
                 float(ranked.rank[row]),
-                int(preferred[each]),
-                _name_shares(dict(zip(scorer.head_names, shares[each].tolist(), strict=True))),
+                int(preferred.tail[each]),
+                float(preferred.probability[each]),
+                _name_shares(shares),
             )
         )
     return found
-
-
-def _ask(scorer: Scorer, queries: Tensor, known: KnownTails) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the log-probability of the best answer that is not known, the answer, its shares."""
-    scores = scorer.score_all_tails(queries)
-    rows, tails = (each.to(scorer.device) for each in known.lookup(queries))
-    others = scores.combined.clone()
-    others[rows, tails] = -torch.inf
-    others.scatter_(1, queries[:, :1].to(scorer.device), -torch.inf)  # no fact about itself
-    best = others.max(dim=1)
-    row = torch.arange(len(queries), device=scorer.device)
-    shares = share_support(scorer, scores, queries, row, best.indices)
-    return best.values.cpu(), best.indices.cpu(), shares.cpu()
 
 
 def _spread(kinds: Sequence[Any], count: int) -> list[int]:

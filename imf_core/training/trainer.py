@@ -18,10 +18,12 @@ from imf_core.device import resolve_device
 from imf_core.errors import TrainingError
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
+from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.processes import ALONE, Processes
 from imf_core.training.batches import QueryRows, build_rows
+from imf_core.training.calibration_fit import calibrate
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.decision_fit import fit_decision, score_held_out
 from imf_core.training.step import TrainingStep
@@ -97,6 +99,7 @@ class Trainer:
         self.decision_params = decision
         self.checkpoints = checkpoints
         self.processes = processes
+        self.graph = graph
         self.num_relations = graph.num_relations
         self.device = resolve_device(train.device, "train.device")
         self.model = model.to(self.device)
@@ -146,6 +149,12 @@ class Trainer:
             self.model.load_state_dict(self.progress.best_state)
             self._fit_decision(Scorer(self.model), self.valid)
         return self.progress
+
+    def calibrate(self) -> Calibration:
+        """Fits the calibration of the selected model, in the first process, after `fit`."""
+        return calibrate(
+            self.model, self.graph, self.halves, self.decision_params, VALIDATION_BATCH
+        )
 
     def _rows(self, graph: Graph) -> QueryRows:
         known = known_tails_in(graph, ["train"])

@@ -17,6 +17,7 @@ from imf_core.evaluation.report import (
     by_relation,
     overall_metrics,
     rank_rows,
+    summarize_metrics,
 )
 from imf_core.features.table import FeatureTable
 from imf_core.model.scorer import Scorer
@@ -32,6 +33,15 @@ def table(graph: Graph) -> RankTable:
 
 def weighted_mrr(rows: list[dict[str, float]]) -> float:
     return sum(row["mrr"] * row["queries"] for row in rows) / sum(row["queries"] for row in rows)
+
+
+def test_the_summary_holds_the_metrics_of_each_split_and_no_head(table: RankTable) -> None:
+    of_split = overall_metrics(table)
+    metrics = {"valid": of_split, "test": of_split, "something": {"else": 1.0}}
+    summary = summarize_metrics(metrics)
+    assert list(summary) == ["valid", "test"]
+    assert set(summary["test"]) == {"mrr", "hits_at_1", "hits_at_3", "hits_at_10"}
+    assert summary["test"]["mrr"] == metrics["test"]["mrr"]
 
 
 def test_the_sides_average_to_the_whole(table: RankTable) -> None:

@@ -95,7 +95,7 @@ def test_an_experiment_runs_beside_a_run_that_holds_the_workspace_and_leaves_it_
     assert not FOLDER.exists()
     # Test is not scored, and the baseline's scores do not pass for the experiment's.
     shown = json.loads(copied.dvc("exp", "diff", "--json", "--all", "HEAD", "x").stdout)
-    test_mrr = shown["metrics"]["results/evaluation/metrics.json"]["test.mrr"]
+    test_mrr = shown["metrics"]["results/evaluation/summary.json"]["test.mrr"]
     assert test_mrr["new"] is None
 
 

@@ -8,18 +8,22 @@ import torch
 from tiny_world import LONELY, UNSEEN_RELATIONS, small_params, tiny_graph, tiny_model
 
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails
+from imf_core.data.known_tails import KnownTails, build_known_tails
 from imf_core.inference.candidates import plausible_queries
-from imf_core.inference.predict import NEW, predict_facts
+from imf_core.inference.fact_table import NEW
+from imf_core.inference.predict import predict_facts
+from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 
 ALL = {"top_k": 10_000, "answers_per_query": 100, "min_relation_affinity": 0.0}
 
+CALIBRATION = Calibration(slope=0.5, offset=-0.25, shown=10, answers=100, true_answers=20)
+
 
 def predict(model: IMF, graph: Graph, **changes: Any) -> pa.Table:
     params = small_params({f"predict.{key}": value for key, value in {**ALL, **changes}.items()})
-    return predict_facts(Scorer(model), graph, params.predict)
+    return predict_facts(Scorer(model), CALIBRATION, graph, params.predict)
 
 
 def labels_of(graph: Graph, split: str) -> set[tuple[str, str, str]]:
@@ -33,6 +37,16 @@ def facts_of(table: pa.Table) -> list[tuple[str, str, str]]:
     return list(
         zip(*(table[role].to_pylist() for role in ("head", "relation", "tail")), strict=True)
     )
+
+
+def probability(scorer: Scorer, known: KnownTails, query: list[int], answer: int) -> float:
+    """Calibrates the odds of an answer against all entities that are not known, in plain sums."""
+    scores = scorer.score_all_tails(torch.tensor([query])).combined[0].double().exp()
+    rivals = torch.ones_like(scores, dtype=torch.bool)
+    rivals[known.lookup(torch.tensor([query]))[1]] = False
+    rivals[[query[0], answer]] = False
+    log_odds = torch.log(scores[answer] / scores[rivals].sum())
+    return float(torch.sigmoid(0.5 * log_odds - 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +132,7 @@ def test_a_fact_asked_for_from_both_sides_keeps_its_better_probability(
         sides = {"tail": (head, relation, tail)}
         sides["head"] = (tail, relation + graph.num_relations, head)
         found = {
-            side: scorer.score_all_tails(torch.tensor([query])).combined[0, answer].exp().item()
+            side: probability(scorer, train, query, answer)
             for side, (*query, answer) in sides.items()
             if query in asked
         }

@@ -13,7 +13,17 @@ from imf_core.artifacts import file_sha256, read_json, write_json
 from imf_core.data.graph import Graph
 from imf_core.errors import ConfigError, DataError, ImfError
 from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import CONFIG, WEIGHTS, build_model, load_model, save_model
+from imf_core.inference.saved_model import (
+    CALIBRATION,
+    CONFIG,
+    WEIGHTS,
+    build_model,
+    load_calibration,
+    load_model,
+    save_calibration,
+    save_model,
+)
+from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 
@@ -231,3 +241,16 @@ def test_without_masks_a_missing_medium_counts_as_zeros_seen(graph: Graph, table
     assert not bool(tables["image"].is_present[LONELY])
     assert all(bool(model.is_present(head).all()) for head in ("visual", "textual", "fused"))
     assert model.visual_in_answers.all()
+
+
+def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:
+    calibration = Calibration(slope=0.8, offset=-0.1, shown=10, answers=90, true_answers=12)
+    save_calibration(calibration, tmp_path)
+    assert load_calibration(tmp_path) == calibration
+
+
+@pytest.mark.parametrize("content", [{}, {"slope": 1.0}, [], {"slope": "1", "offset": 0.0}])
+def test_a_calibration_of_something_else_is_refused(content: object, tmp_path: Path) -> None:
+    write_json(tmp_path / CALIBRATION, content)
+    with pytest.raises(ConfigError, match=CALIBRATION):
+        load_calibration(tmp_path)

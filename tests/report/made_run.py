@@ -17,7 +17,8 @@ from imf_core.evaluation.ranking import rank_triples
 from imf_core.evaluation.report import overall_metrics, rank_rows
 from imf_core.features.shards import ShardWriter
 from imf_core.inference.predict import predict_facts
-from imf_core.inference.saved_model import save_model
+from imf_core.inference.saved_model import save_calibration, save_model
+from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.report.compose import RunFiles, compose_page
@@ -25,6 +26,8 @@ from imf_core.report.page import Page
 
 HOSTILE = '</script><img src=x onerror="window.isHacked=1"><script>window.isHacked=1</script>'
 """A name that would run a script in a page that takes it as it is."""
+
+CALIBRATION = Calibration(slope=1.0, offset=0.0, shown=3, answers=10, true_answers=5)
 
 LOCK = """schema: '2.0'
 stages:
@@ -86,10 +89,13 @@ def write_run(root: Path) -> RunFiles:
     save_graph(graph, files.graph)
     training = {"selected_epoch": 2, "trained_epochs": 4}
     save_model(model, files.model, graph, tiny_tables(), params.model, params.fusion, training)
+    save_calibration(CALIBRATION, files.model)
     _write_ranks(files.evaluation, model, graph)
     structure = {"model.modalities": ["structure"]}
     _write_ranks(files.baseline, tiny_model(structure), graph)
-    write_parquet(files.predictions, predict_facts(Scorer(model), graph, params.predict))
+    write_parquet(
+        files.predictions, predict_facts(Scorer(model), CALIBRATION, graph, params.predict)
+    )
     for name, values in {"loss": (3.0, 2.0), "valid_mrr": (0.2, 0.4)}.items():
         lines = [f"step\t{name}", *(f"{2 * place}\t{value}" for place, value in enumerate(values))]
         write_text(files.training / "plots/metrics" / f"{name}.tsv", "\n".join(lines) + "\n")

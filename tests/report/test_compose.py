@@ -8,7 +8,7 @@ import pytest
 from made_run import compose
 
 from imf_core.artifacts import read_json, read_parquet, write_json, write_parquet, write_text
-from imf_core.inference.predict import NEW
+from imf_core.inference.fact_table import NEW
 from imf_core.report.compose import RunFiles
 from imf_core.report.curves import MAX_POINTS, draw_training
 from imf_core.report.page import Page, render_page

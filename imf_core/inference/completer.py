@@ -1,0 +1,260 @@
+"""A trained model to be asked, by labels or names.
+
+    completer = load_completer(graph_folder, model_folder, {"text": path, "image": path})
+    completer.ask(Question("Nicaragua", "member of", None))
+
+In: a graph, its features and a model as their stages wrote them. Out: answers with calibrated
+probabilities, what each head had to do with them, what is near to an entity, and why.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from imf_core.data.graph import Graph, load_graph
+from imf_core.data.known_tails import known_tails_in
+from imf_core.errors import QuestionError
+from imf_core.features.table import FeatureTable, load_features
+from imf_core.inference.answers import Answers, concatenate, find_answers, find_known_answers
+from imf_core.inference.candidates import share_with_more
+from imf_core.inference.fact_table import FactTable
+from imf_core.inference.names import Names
+from imf_core.inference.neighbours import Neighbour, find_nearest
+from imf_core.inference.newcomer import add_newcomer
+from imf_core.inference.question import ASKED, Answer, Question
+from imf_core.inference.saved_model import SavedModel, load_calibration, load_config, load_model
+from imf_core.model.calibration import Calibration
+from imf_core.model.imf import IMF
+from imf_core.model.scorer import Scorer
+
+
+class Completer:
+    """A graph and a model trained on it; made by `load_completer`.
+
+    Args:
+        graph: The graph.
+        tables: Features by modality (`image`, `text`), those of the model at least.
+        model: Trained on them.
+        config: What the model is.
+        calibration: Fitted for it.
+
+    Attributes:
+        graph: The graph.
+        scorer: The model, ready to score.
+        entities: Finds entities.
+        relations: Finds relations.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        tables: Mapping[str, FeatureTable],
+        model: IMF,
+        config: SavedModel,
+        calibration: Calibration,
+    ) -> None:
+        self.graph = graph
+        self.scorer = Scorer(model)
+        self.entities = Names("entity", graph.entity_labels, graph.entity_names)
+        self.relations = Names("relation", graph.relation_labels, graph.relation_names)
+        self._tables, self._config, self._calibration = tables, config, calibration
+        self._known = known_tails_in(graph, ["train"])
+        self._table = FactTable(graph, model.head_names)
+
+    def ask(self, question: Question, count: int = 10, with_known: bool = False) -> list[Answer]:
+        """Answers a question.
+
+        Args:
+            question: By labels or names.
+            count: Answers, at most.
+            with_known: Whether answers that train gives are among them. Those of valid and test
+                always may be: nothing has learned from them.
+
+        Returns:
+            Most probable first.
+
+        Raises:
+            QuestionError: If a name is unknown or ambiguous, or nothing is asked for.
+        """
+        return [self._answer(row) for row in self.answer([question], count, with_known).to_pylist()]
+
+    def answer(
+        self, questions: Sequence[Question], count: int = 10, with_known: bool = False
+    ) -> pa.Table:
+        """Answers several questions at once.
+
+        Args:
+            questions: By labels or names, at least one.
+            count: Answers to each, at most.
+            with_known: As in `ask`.
+
+        Returns:
+            One row per answer, by question and then most probable first: `question` (its position,
+            int64), then the columns of `FactTable`.
+
+        Raises:
+            QuestionError: As in `ask`.
+        """
+        queries = torch.tensor([self.find_query(question) for question in questions])
+        first, parts = 0, []
+        for batch in queries.split(self.scorer.probability_batch_size(len(queries))):
+            found = self._find(batch, count, with_known)
+            parts.append(replace(found, row=found.row + first))
+            first += len(batch)
+        answers = concatenate(parts)
+        table = self._table.write(answers)
+        return table.add_column(0, "question", pa.array(answers.row.numpy(), pa.int64()))
+
+    def find_query(self, question: Question) -> tuple[int, int]:
+        """Returns a question in ids: entity and relation, an inverse one where heads are asked for.
+
+        Raises:
+            QuestionError: As in `ask`.
+        """
+        relation = self.relations.find(question.relation)
+        if question.head is not None and question.tail is None:
+            return self.entities.find(question.head), relation
+        if question.head is None and question.tail is not None:
+            return self.entities.find(question.tail), relation + self.graph.num_relations
+        raise QuestionError(
+            f"a question asks for the head or for the tail, exactly one of them must be '?', got "
+            f"{question.head or ASKED} - {question.relation} - {question.tail or ASKED}"
+        )
+
+    def known_answers(self, question: Question) -> tuple[list[str], float]:
+        """Returns what train answers, as names, and how probable it is that there is more.
+
+        The latter is one where train gives nothing; see `share_with_more`.
+
+        Raises:
+            QuestionError: As in `ask`.
+        """
+        query = torch.tensor([self.find_query(question)])
+        _, tails = self._known.lookup(query)
+        names = [self.graph.entity_names[tail] for tail in tails.tolist()]
+        if not names:
+            return [], 1.0
+        place = (self._known.queries == query).all(dim=1).nonzero()[0, 0]
+        return names, float(share_with_more(self._known)[place])
+
+    def neighbours(self, entity: str, count: int = 10) -> dict[str, list[Neighbour]]:
+        """Returns what is nearest to an entity, in the space of each head.
+
+        Args:
+            entity: Label or name.
+            count: Neighbours, at most.
+
+        Returns:
+            By head, nearest first; among the entities that have its modality, and without heads
+            whose modality this entity lacks.
+
+        Raises:
+            QuestionError: If the name is unknown or ambiguous.
+        """
+        number = self.entities.find(entity)
+        everyone = torch.arange(self.graph.num_entities)
+        return {
+            head: find_nearest(self.scorer, self.graph, head, number, everyone, count)
+            for head in self.scorer.head_names
+            if self._has(head, number)
+        }
+
+    def precedents(self, question: Question, answer: Answer, count: int = 3) -> list[Neighbour]:
+        """Returns entities of which train says what an answer says of the question's entity.
+
+        Args:
+            question: By labels or names.
+            answer: An answer to it, from `ask`.
+            count: Entities, at most.
+
+        Returns:
+            Those nearest to the question's entity in the space of the head that spoke most for the
+            answer and whose modality the entity has.
+
+        Raises:
+            QuestionError: As in `ask`.
+        """
+        entity, relation = self.find_query(question)
+        num_relations = self.graph.num_relations
+        inverse = (relation + num_relations) % (2 * num_relations)
+        _, alike = self._known.lookup(torch.tensor([[self.entities.find(answer.label), inverse]]))
+        heads = [name for name in self.scorer.head_names if self._has(name, entity)]
+        best = max(heads, key=answer.shares.__getitem__)
+        return find_nearest(self.scorer, self.graph, best, entity, alike, count)
+
+    def with_newcomer(self, name: str, features: Mapping[str, Tensor]) -> "Completer":
+        """Returns a completer that knows one more entity, of which there is no fact.
+
+        Its structural part is masked, and it is never an answer.
+
+        Args:
+            name: Its name and label.
+            features: Its features by modality (`image`, `text`), at least one that the model reads;
+                made as those of the graph were, shape: (F,), dtype: float32.
+
+        Raises:
+            QuestionError: If the name is taken, or no feature is of use to the model.
+        """
+        if name in self.graph.entity_labels or name in self.graph.entity_names:
+            raise QuestionError(f"the graph has {name!r} already; give the new entity another name")
+        graph, tables, model = add_newcomer(
+            self.graph, self._tables, self.scorer.model, self._config, name, features
+        )
+        return Completer(graph, tables, model, self._config, self._calibration)
+
+    def _find(self, queries: Tensor, count: int, with_known: bool) -> Answers:
+        """Answers one batch of queries."""
+        arguments = (self.scorer, self._calibration, queries, self._known)
+        found = find_answers(*arguments, count)
+        if not with_known:
+            return found
+        found = concatenate([find_known_answers(*arguments), found])
+        order = np.lexsort([-found.probability.numpy(), found.row.numpy()])
+        found = found.select(torch.from_numpy(order))
+        sizes = found.row.bincount(minlength=len(queries))
+        rank = torch.arange(len(found.row)) - (sizes.cumsum(0) - sizes)[found.row]
+        return found.select((rank < count).nonzero().flatten())
+
+    def _answer(self, row: Mapping[str, Any]) -> Answer:
+        role = row["asked_for"]
+        return Answer(
+            label=row[role],
+            name=row[f"{role}_name"],
+            probability=row["probability"],
+            known_in=row["known_in"],
+            shares={head: row[f"share_{head}"] for head in self.scorer.head_names},
+        )
+
+    def _has(self, head: str, entity: int) -> bool:
+        return bool(self.scorer.model.is_present(head)[entity])
+
+
+def load_completer(
+    graph_folder: Path,
+    model_folder: Path,
+    feature_paths: Mapping[str, Path],
+    device: torch.device | None = None,
+) -> Completer:
+    """Loads a trained model to be asked.
+
+    Args:
+        graph_folder: What `prepare` wrote.
+        model_folder: What `train` wrote.
+        feature_paths: What the feature stages wrote, by modality (`image`, `text`).
+        device: Where to compute; the CPU by default.
+
+    Raises:
+        DataError: If a file is missing or damaged, or they are not of one run.
+        ConfigError: If a file of the model is of another kind.
+    """
+    graph = load_graph(graph_folder)
+    tables = {name: load_features(path, graph.fingerprint) for name, path in feature_paths.items()}
+    model = load_model(model_folder, graph, tables).to(device or torch.device("cpu"))
+    config, calibration = load_config(model_folder), load_calibration(model_folder)
+    return Completer(graph, tables, model, config, calibration)

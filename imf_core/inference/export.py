@@ -1,0 +1,90 @@
+"""Takes results elsewhere: facts as TSV, embeddings as Parquet."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imf_core.artifacts import write_parquet, write_text
+from imf_core.inference.completer import Completer
+from imf_core.inference.fact_table import NEW
+
+TSV_COLUMNS = (
+    "head",
+    "relation",
+    "tail",
+    "probability",
+    "head_name",
+    "relation_name",
+    "tail_name",
+)
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def select_new(facts: pa.Table, least_probability: float) -> pa.Table:
+    """Returns the predicted facts that no split holds and that are probable enough.
+
+    Args:
+        facts: As `predict_facts` returns them.
+        least_probability: In [0, 1].
+    """
+    is_new = pc.equal(facts["known_in"], NEW)
+    return facts.filter(pc.and_(is_new, pc.greater_equal(facts["probability"], least_probability)))
+
+
+def write_tsv(facts: pa.Table, path: Path) -> None:
+    """Writes facts as tab-separated text under a line of column names.
+
+    A backslash, tab or line end within a label or name is escaped by a backslash.
+    """
+    lines = ["\t".join(TSV_COLUMNS)]
+    for row in facts.select(TSV_COLUMNS).to_pylist():
+        row["probability"] = f"{row['probability']:.4f}"
+        lines.append("\t".join(row[name].translate(_ESCAPES) for name in TSV_COLUMNS))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_embeddings(completer: Completer, folder: Path) -> list[Path]:
+    """Writes the embeddings of all entities and relations, a file for each head.
+
+    Args:
+        completer: Holds the model.
+        folder: Gets `entities/<head>.parquet` (`label`, `name`, `is_present`: whether the entity
+            has the head's modality, `vector`) and `relations/<head>.parquet` (`label`, `name`,
+            `is_inverse`, `vector`).
+
+    Returns:
+        The files.
+    """
+    graph, scorer = completer.graph, completer.scorer
+    paths = []
+    for head, vectors in scorer.entities.items():
+        table = pa.table(
+            {
+                "label": pa.array(graph.entity_labels, pa.string()),
+                "name": pa.array(graph.entity_names, pa.string()),
+                "is_present": scorer.model.is_present(head).cpu().numpy(),
+                "vector": _as_lists(vectors.cpu().numpy()),
+            }
+        )
+        paths.append(folder / "entities" / f"{head}.parquet")
+        write_parquet(paths[-1], table)
+    for head, vectors in scorer.relations.items():
+        table = pa.table(
+            {
+                "label": pa.array(2 * graph.relation_labels, pa.string()),
+                "name": pa.array(2 * graph.relation_names, pa.string()),
+                "is_inverse": np.repeat([False, True], graph.num_relations),
+                "vector": _as_lists(vectors.detach().cpu().numpy()),
+            }
+        )
+        paths.append(folder / "relations" / f"{head}.parquet")
+        write_parquet(paths[-1], table)
+    return paths
+
+
+def _as_lists(vectors: np.ndarray) -> pa.FixedSizeListArray:
+    """Makes a column of vectors, shape: (N, D), dtype: float32."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])

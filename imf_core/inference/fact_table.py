@@ -1,0 +1,79 @@
+"""Answers in words: a table of facts in labels and names, the same columns whoever asks."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from imf_core.data.graph import SPLITS, Graph
+from imf_core.inference.answers import Answers, as_facts
+
+NEW = "new"
+"""What `known_in` says of a fact that no split holds."""
+
+
+class FactTable:
+    """Words answers as facts of a graph.
+
+    Args:
+        graph: Gives labels, names, and what is known.
+        head_names: Of the model.
+    """
+
+    def __init__(self, graph: Graph, head_names: tuple[str, ...]) -> None:
+        self._graph = graph
+        self._head_names = head_names
+        self._labels, self._names = (
+            pa.array(column, pa.string()) for column in (graph.entity_labels, graph.entity_names)
+        )
+        self._known = {split: np.sort(self._keys(graph.triples[split].numpy())) for split in SPLITS}
+
+    def write(self, answers: Answers) -> pa.Table:
+        """Returns one row per answer.
+
+        Returns:
+            Labels and names of head, relation and tail, `probability` (calibrated, float64),
+            `log_prob` (as scored), `known_in` (`train`, `valid`, `test` or `new`), `asked_for`
+            (`head` or `tail`), and per head of the model `share_<head>` (of its support) and
+            `log_prob_<head>`; a head that could not answer has share zero and a null
+            log-probability.
+        """
+        graph = self._graph
+        facts = as_facts(answers, graph.num_relations)
+        columns: dict[str, object] = {}
+        for position, role in ((0, "head"), (1, "relation"), (2, "tail")):
+            ids = facts[:, position]
+            if role == "relation":
+                columns[role] = pa.array([graph.relation_labels[i] for i in ids], pa.string())
+                names = [graph.relation_names[i] for i in ids]
+                columns["relation_name"] = pa.array(names, pa.string())
+            else:
+                columns[role] = self._labels.take(ids)
+                columns[f"{role}_name"] = self._names.take(ids)
+        columns["probability"] = answers.probability.numpy()
+        columns["log_prob"] = answers.log_prob.double().numpy()
+        columns["known_in"] = pa.array(self._known_in(facts), pa.string())
+        asked = (answers.query[:, 1] >= graph.num_relations).tolist()
+        columns["asked_for"] = pa.array(["head" if each else "tail" for each in asked], pa.string())
+        for position, name in enumerate(self._head_names):
+            log_probs = answers.head_log_probs[:, position].double().numpy()
+            columns[f"share_{name}"] = answers.share[:, position].double().numpy()
+            columns[f"log_prob_{name}"] = pa.array(
+                log_probs, mask=~answers.can_answer[:, position].numpy()
+            )
+        return pa.table(columns)
+
+    def _known_in(self, facts: NDArray[np.int64]) -> list[str]:
+        """Says which split holds each fact."""
+        keys = self._keys(facts)
+        found = np.full(len(facts), NEW, dtype=object)
+        for split, known in self._known.items():
+            if len(known):
+                place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+                found[known[place] == keys] = split
+        return list(found)
+
+    def _keys(self, facts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Makes one number of each fact, shape: (N, 3) -> (N,)."""
+        head, relation, tail = facts.T
+        keys: NDArray[np.int64] = (relation * len(self._labels) + head) * len(self._labels) + tail
+        return keys

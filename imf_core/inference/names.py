@@ -1,0 +1,83 @@
+"""Finds entities and relations by what people call them: a label, or a name if it is but one's."""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Sequence
+
+from imf_core.errors import QuestionError
+
+SHOWN = 5
+
+
+class Names:
+    """The labels and names of one kind of thing.
+
+    Args:
+        kind: What they are, for errors: entity or relation.
+        labels: Source labels; the position is the id.
+        names: Names for people, in the same order.
+    """
+
+    def __init__(self, kind: str, labels: Sequence[str], names: Sequence[str]) -> None:
+        self._kind = kind
+        self._labels, self._names = labels, names
+        self._by_label = {label: number for number, label in enumerate(labels)}
+        self._by_name: dict[str, list[int]] = defaultdict(list)
+        for number, name in enumerate(names):
+            self._by_name[_folded(name)].append(number)
+
+    def find(self, text: str) -> int:
+        """Returns the id of a label or, where there is no such label, of a name.
+
+        Names are compared without regard to case and to the number of spaces; of several that
+        differ in case alone the one written alike is taken.
+
+        Raises:
+            QuestionError: If nothing is called so, or several things are.
+        """
+        if text in self._by_label:
+            return self._by_label[text]
+        found = self._by_name.get(_folded(text), [])
+        alike = [number for number in found if self._names[number] == text] or found
+        if len(alike) == 1:
+            return alike[0]
+        if alike:
+            raise QuestionError(
+                f"{len(alike)} {self._plural} are called {text!r}; give the label of one: "
+                f"{self._list(alike)}"
+            )
+        raise QuestionError(
+            f"no {self._kind} has the label or name {text!r}; {self._nearest(text)}"
+        )
+
+    @property
+    def _plural(self) -> str:
+        return {"entity": "entities"}.get(self._kind, f"{self._kind}s")
+
+    def _nearest(self, text: str) -> str:
+        """Names what looks most like a text."""
+        near = difflib.get_close_matches(_folded(text), self._by_name, n=SHOWN, cutoff=0.5)
+        numbers = [number for name in near for number in self._by_name[name]]
+        numbers += [
+            self._by_label[label]
+            for label in difflib.get_close_matches(text, self._by_label, n=SHOWN, cutoff=0.7)
+        ]
+        if numbers:
+            return f"nearest are {self._list(list(dict.fromkeys(numbers)))}"
+        return (
+            f"there are {len(self._labels)}, such as {self._list(list(range(len(self._labels))))}"
+        )
+
+    def _list(self, numbers: Sequence[int]) -> str:
+        """Lists the first few as label (name)."""
+        shown = [
+            repr(self._labels[number])
+            + (f" ({self._names[number]})" if self._names[number] != self._labels[number] else "")
+            for number in numbers[:SHOWN]
+        ]
+        return ", ".join(shown) + (", ..." if len(numbers) > SHOWN else "")
+
+
+def _folded(name: str) -> str:
+    """Returns a name as it is compared."""
+    return " ".join(name.casefold().split())

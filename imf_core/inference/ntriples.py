@@ -1,0 +1,82 @@
+"""Facts as RDF, in N-Triples: a statement for each fact, and the names as `rdfs:label`.
+
+A label that is an IRI (with `://`, or a `urn:`) stands for itself, as in a graph that came from a
+dump. Any other one gets an IRI under a prefix that the user gives: `<prefix>entity/` or
+`<prefix>relation/` and the label, percent-encoded, so that different labels stay different. RDF has
+no place for a probability in a statement; the TSV has it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal as OneOf
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyoxigraph
+from pyoxigraph import Literal, NamedNode, RdfFormat, Triple
+
+from imf_core.artifacts import write_bytes
+from imf_core.errors import QuestionError
+
+LABEL = NamedNode("http://www.w3.org/2000/01/rdf-schema#label")
+
+Kind = OneOf["entity", "relation"]
+
+
+def write_ntriples(facts: pa.Table, path: Path, prefix: str | None) -> None:
+    """Writes facts as N-Triples, then the name of everything in them, sorted by IRI.
+
+    Args:
+        facts: With labels and names of head, relation and tail.
+        path: The file.
+        prefix: Absolute IRI before the labels that are none, such as `https://example.org/`.
+
+    Raises:
+        QuestionError: If a label is no IRI and there is no prefix, or the prefix is none.
+    """
+    if prefix is not None and _as_iri(prefix) is None:
+        raise QuestionError(
+            f"the prefix must be an absolute IRI such as https://example.org/, got {prefix!r}"
+        )
+    content = pyoxigraph.serialize(_triples(facts, prefix), format=RdfFormat.N_TRIPLES)
+    assert content is not None
+    write_bytes(path, content)
+
+
+def _triples(facts: pa.Table, prefix: str | None) -> Iterator[Triple]:
+    """Words the facts, and the names last."""
+    names: dict[str, str] = {}
+    for fact in facts.to_pylist():
+        head, relation, tail = (
+            _node(fact[role], "relation" if role == "relation" else "entity", prefix)
+            for role in ("head", "relation", "tail")
+        )
+        for node, role in ((head, "head"), (relation, "relation"), (tail, "tail")):
+            if fact[f"{role}_name"] != fact[role]:
+                names[node.value] = fact[f"{role}_name"]
+        yield Triple(head, relation, tail)
+    for iri, name in sorted(names.items()):
+        yield Triple(NamedNode(iri), LABEL, Literal(name))
+
+
+def _node(label: str, kind: Kind, prefix: str | None) -> NamedNode:
+    """Returns the IRI of a label."""
+    node = _as_iri(label)
+    if node is not None:
+        return node
+    if prefix is None:
+        raise QuestionError(
+            f"{label!r} is no IRI; give a prefix under which labels become one, such as "
+            "--prefix https://example.org/"
+        )
+    return NamedNode(f"{prefix}{kind}/{quote(label)}")
+
+
+def _as_iri(label: str) -> NamedNode | None:
+    """Returns a label as an IRI where it is an absolute one."""
+    if "://" not in label and not label.startswith("urn:"):
+        return None
+    try:
+        return NamedNode(label)
+    except ValueError:
+        return None

@@ -1,0 +1,113 @@
+"""Answers a file of questions: a TSV or Parquet file in, a Parquet file out, a batch at a time.
+
+A line of the TSV is `head <tab> relation <tab> tail`, by labels or names, with `?` in the place of
+what is asked for; the Parquet file has columns of these names, where null asks as well.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imf_core.artifacts import atomic_path
+from imf_core.errors import QuestionError
+from imf_core.inference.completer import Completer
+from imf_core.inference.question import ASKED, Question, parse_question
+
+ROLES = ("head", "relation", "tail")
+QUESTIONS_AT_ONCE = 1024
+
+
+def answer_file(
+    completer: Completer, path: Path, output: Path, count: int, with_known: bool
+) -> tuple[int, int]:
+    """Answers all questions of a file.
+
+    Args:
+        completer: Who answers.
+        path: `.parquet`, or else TSV.
+        output: Parquet with the columns of `Completer.answer`; `question` counts from 0.
+        count: Answers to each, at most.
+        with_known: Whether answers that train gives are among them.
+
+    Returns:
+        How many questions were answered, and how many answers written.
+
+    Raises:
+        QuestionError: If the file cannot be read or is empty, or a question cannot be answered;
+            nothing is written then.
+    """
+    num_questions = num_answers = 0
+    with atomic_path(output) as temporary:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for batch in _batches(read_questions(path)):
+                _check(completer, path, num_questions, batch)
+                table = completer.answer(batch, count, with_known)
+                position = pa.array([row + num_questions for row in table["question"].to_pylist()])
+                table = table.set_column(0, "question", position)
+                writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+                writer.write_table(table)
+                num_questions += len(batch)
+                num_answers += len(table)
+        finally:
+            if writer is not None:
+                writer.close()
+        if not num_questions:
+            raise QuestionError(f"{path} holds no question")
+    return num_questions, num_answers
+
+
+def read_questions(path: Path) -> Iterator[Question]:
+    """Reads the questions of a file one by one.
+
+    Raises:
+        QuestionError: If the file cannot be read, or a line does not have its three parts.
+    """
+    rows = _read_parquet(path) if path.suffix == ".parquet" else _read_lines(path)
+    try:
+        for number, (head, relation, tail) in enumerate(rows):
+            if relation in {None, ASKED}:
+                raise QuestionError(
+                    f"{path}, question {number}: a relation is needed; ask for the head or for the "
+                    "tail"
+                )
+            yield parse_question(head, str(relation), tail)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise QuestionError(f"{path} cannot be read ({error})") from error
+
+
+def _batches(questions: Iterator[Question]) -> Iterator[list[Question]]:
+    return iter(lambda: list(islice(questions, QUESTIONS_AT_ONCE)), [])
+
+
+def _check(completer: Completer, path: Path, first: int, batch: list[Question]) -> None:
+    """Names the first question of a batch that cannot be answered."""
+    for number, question in enumerate(batch, start=first):
+        try:
+            completer.find_query(question)
+        except QuestionError as error:
+            raise QuestionError(f"{path}, question {number}: {error}") from error
+
+
+def _read_lines(path: Path) -> Iterator[list[str]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            parts = line.rstrip("\r\n").split("\t")
+            if len(parts) != len(ROLES):
+                raise QuestionError(
+                    f"{path}, line {number}: head, relation and tail must be separated by tabs, "
+                    f"got {len(parts)} parts"
+                )
+            yield parts
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[str | None, ...]]:
+    with pq.ParquetFile(path) as file:
+        missing = set(ROLES) - set(file.schema_arrow.names)
+        if missing:
+            raise QuestionError(f"{path} has no column {', '.join(sorted(missing))}")
+        for batch in file.iter_batches(QUESTIONS_AT_ONCE, columns=list(ROLES)):
+            yield from zip(*(batch[role].to_pylist() for role in ROLES), strict=True)

@@ -1,0 +1,90 @@
+"""The best answers to held-out questions, and whether they are right: what calibration is about."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from imf_core.data.known_tails import KnownTails, build_known_tails, with_inverses
+from imf_core.model.calibration import Candidates
+from imf_core.model.scorer import Scorer
+
+SHOWN = 10
+"""Answers judged of each question, about as many as a person looks at."""
+
+MAX_FACTS = 10_000
+"""Held-out facts whose questions are asked; two numbers are settled by far fewer."""
+
+
+@dataclass(frozen=True)
+class JudgedAnswers:
+    """The best answers to questions that held-out facts answer.
+
+    Attributes:
+        log_probs: Of the answer among all entities, as scored, shape: (P,), dtype: float64.
+        log_odds: Against the other candidates alone, shape: (P,), dtype: float64.
+        is_true: Whether a held-out fact gives it, shape: (P,), dtype: bool.
+    """
+
+    log_probs: Tensor
+    log_odds: Tensor
+    is_true: Tensor
+
+
+@torch.no_grad()
+def judge_answers(
+    scorer: Scorer,
+    asked: Tensor,
+    held_out: Tensor,
+    known: KnownTails,
+    num_relations: int,
+    batch_size: int,
+) -> JudgedAnswers:
+    """Asks for the tail and for the head of held-out facts and judges the best answers.
+
+    Each distinct question is asked once.
+
+    Args:
+        scorer: The model, alone in its process.
+        asked: The facts whose questions are asked, evenly spaced ones of them where there are more
+            than `MAX_FACTS`, shape: (N, 3), dtype: long, N at least one.
+        held_out: All facts that make an answer true, shape: (M, 3), dtype: long.
+        known: Answers that are no candidates.
+        num_relations: R.
+        batch_size: Questions asked at once, at most.
+
+    Returns:
+        On the CPU.
+    """
+    step = -(-len(asked) // MAX_FACTS)
+    questions = with_inverses(asked[::step], num_relations)[:, :2].unique(dim=0)
+    truth = build_known_tails(held_out, known.num_entities, num_relations)
+    batches = questions.split(scorer.probability_batch_size(batch_size))
+    return gather(_judge(scorer, batch, truth, known) for batch in batches)
+
+
+def gather(parts: Iterable[JudgedAnswers]) -> JudgedAnswers:
+    """Puts judged answers together."""
+    parts = list(parts)
+    return JudgedAnswers(
+        torch.cat([part.log_probs for part in parts]),
+        torch.cat([part.log_odds for part in parts]),
+        torch.cat([part.is_true for part in parts]),
+    )
+
+
+def _judge(
+    scorer: Scorer, questions: Tensor, truth: KnownTails, known: KnownTails
+) -> JudgedAnswers:
+    """Asks and judges one batch."""
+    combined = scorer.score_all_tails(questions).combined
+    candidates = Candidates(combined, questions, *known.lookup(questions))
+    rows, tails = candidates.best(SHOWN)
+    is_answer = torch.zeros(combined.shape, dtype=torch.bool)
+    is_answer[truth.lookup(questions)] = True
+    return JudgedAnswers(
+        combined[rows, tails].double().cpu(),
+        candidates.log_odds(rows, tails).cpu(),
+        is_answer[rows.cpu(), tails.cpu()],
+    )

@@ -1,0 +1,155 @@
+"""Asks the trained model. Not a stage.
+
+    python -m stages.ask "Nicaragua" "member of"             # what is it a member of?
+    python -m stages.ask "?" "member of" "NATO"              # who is a member of it?
+    python -m stages.ask "Nicaragua" --neighbours            # what is like it?
+    python -m stages.ask --queries questions.tsv --out answers.parquet
+
+Entities and relations are given by label or name. An answer's probability is that it is right, if
+the question has an answer beside those that train gives. Shares say which head spoke for it; `as`
+names entities of which train says the same, the nearest in the space of the head that spoke most.
+
+Of an entity that the graph does not have, give a description, an image or both, and no head:
+
+    python -m stages.ask --description "An island state in the Caribbean." "official language"
+
+A file of questions is TSV (head, relation, tail, with ? for what is asked) or Parquet with columns
+of these names.
+"""
+
+import argparse
+import signal
+from pathlib import Path
+
+from imf_core.device import explain_out_of_memory
+from imf_core.errors import QuestionError
+from imf_core.inference.completer import Completer
+from imf_core.inference.question import ASKED, Answer, Question, parse_question
+from imf_core.inference.question_file import answer_file
+from stages.completion import UNNAMED, introduce, load_workspace_completer
+from stages.runner import run_stage
+
+NAMES_SHOWN = 5
+
+
+def main() -> None:
+    """Prints answers or neighbours, or answers a file of questions."""
+    parser = _parser()
+    chosen = parser.parse_args()
+    is_newcomer = bool(chosen.description or chosen.image)
+    own = chosen.name or UNNAMED
+    words = chosen.question
+    if chosen.queries is not None:
+        if chosen.out is None or words or is_newcomer or chosen.neighbours:
+            parser.error("--queries takes --out, -k and --known alone")
+    elif chosen.neighbours:
+        if len(words) != (0 if is_newcomer else 1):
+            parser.error("--neighbours takes one entity, or the description or image of a new one")
+        entity = own if is_newcomer else words[0]
+    else:
+        question = _read_question(words, own if is_newcomer else None)
+    with explain_out_of_memory("set predict.device: cpu or lower the number of questions"):
+        completer = load_workspace_completer()
+        if is_newcomer:
+            completer = introduce(completer, chosen.name, chosen.description, chosen.image)
+        if chosen.queries is not None:
+            questions, answers = answer_file(
+                completer, chosen.queries, chosen.out, chosen.count, chosen.known
+            )
+            print(f"{questions} questions, {answers} answers in {chosen.out}")
+        elif chosen.neighbours:
+            _print_neighbours(completer, entity, chosen.count)
+        else:
+            _print_answers(completer, question, chosen.count, chosen.known)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describes the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("question", nargs="*", metavar="WORD", help="HEAD RELATION [TAIL]")
+    parser.add_argument("-k", dest="count", type=_count, default=10, help="answers (10)")
+    parser.add_argument("--known", action="store_true", help="with answers that train gives")
+    parser.add_argument("--neighbours", action="store_true", help="what is nearest to an entity")
+    parser.add_argument("--queries", type=Path, metavar="FILE", help="TSV or Parquet of questions")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="Parquet of their answers")
+    parser.add_argument("--name", default="", help="of a new entity, part of its text")
+    parser.add_argument("--description", default="", help="of a new entity")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="of a new entity")
+    return parser
+
+
+def _read_question(words: list[str], newcomer: str | None) -> Question:
+    """Reads HEAD RELATION [TAIL], where a new entity takes the place of the one left out."""
+    match words:
+        case [head, relation] if newcomer is None:
+            return parse_question(head, relation, ASKED)
+        case [head, relation, tail] if newcomer is None:
+            return parse_question(head, relation, tail)
+        case [relation] if newcomer is not None:
+            return parse_question(newcomer, relation, ASKED)
+        case ["?", relation] if newcomer is not None:
+            return parse_question(ASKED, relation, newcomer)
+    given = (
+        'HEAD RELATION, or "?" RELATION TAIL' if newcomer is None else 'RELATION, or "?" RELATION'
+    )
+    raise QuestionError(f"give {given} for the head, got {' '.join(words) or 'nothing'}")
+
+
+def _print_answers(completer: Completer, question: Question, count: int, with_known: bool) -> None:
+    """Prints what train says, and then what the model does."""
+    known, more = completer.known_answers(question)
+    answers = completer.ask(question, count, with_known)
+    print(f"\n{question.head or ASKED} - {question.relation} - {question.tail or ASKED}\n")
+    if known:
+        listed = ", ".join(known[:NAMES_SHOWN]) + (", ..." if len(known) > NAMES_SHOWN else "")
+        print(f"Train gives {len(known)}: {listed}")
+        print(
+            f"Of the questions of this kind with as many answers, {more:.0%} have more; that this"
+        )
+        print("one has is taken for granted here:\n")
+    width = max([len(answer.name) for answer in answers] or [0])
+    for answer in answers:
+        print(
+            f"  {answer.probability:.2f}  {_verdict(answer):13} {answer.name:{width}}  "
+            f"[{_shares(answer)}]{_precedents(completer, question, answer)}"
+        )
+    if not answers:
+        print("  no other entity is left to answer")
+
+
+def _print_neighbours(completer: Completer, entity: str, count: int) -> None:
+    """Prints what is nearest in each head's space."""
+    for head, neighbours in completer.neighbours(entity, count).items():
+        listed = ", ".join(f"{each.name} {each.cosine:.2f}" for each in neighbours)
+        print(f"{head:10}  {listed}")
+
+
+def _verdict(answer: Answer) -> str:
+    """Says whether a split confirms an answer."""
+    return answer.known_in if answer.known_in == "new" else f"true ({answer.known_in})"
+
+
+def _shares(answer: Answer) -> str:
+    """Lists the heads that spoke for an answer."""
+    return " ".join(f"{head} {share:.0%}" for head, share in answer.shares.items() if share >= 5e-3)
+
+
+def _precedents(completer: Completer, question: Question, answer: Answer) -> str:
+    """Lists entities of which train says the same."""
+    alike = completer.precedents(question, answer)
+    return "  as " + ", ".join(each.name for each in alike) if alike else ""
+
+
+def _count(text: str) -> int:
+    """Reads a number of answers."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    # Where its reader has enough (`| head`), printing ends as that of any other command does.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    run_stage(main)

@@ -1,0 +1,61 @@
+"""Takes new facts and embeddings elsewhere. Not a stage.
+
+    python -m stages.export --facts new.tsv --above 0.8
+    python -m stages.export --facts new.nt --above 0.8 --prefix https://example.org/
+    python -m stages.export --embeddings embeddings
+
+Facts are those of the last run's predictions that no split holds. A TSV has their probabilities and
+names; N-Triples have an IRI for every label: itself where it is one, else one under the prefix.
+Embeddings are Parquet files, one for each head, of entities and of relations.
+"""
+
+import argparse
+from pathlib import Path
+
+from imf_core.artifacts import read_parquet
+from imf_core.inference.export import select_new, write_embeddings, write_tsv
+from imf_core.inference.ntriples import write_ntriples
+from stages.completion import load_workspace_completer
+from stages.layout import PREDICTIONS
+from stages.runner import run_stage
+
+
+def main() -> None:
+    """Writes what is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--facts", type=Path, metavar="FILE", help=".tsv or .nt")
+    parser.add_argument("--above", type=_probability, default=0.5, help="least probability (0.5)")
+    parser.add_argument("--prefix", metavar="IRI", help="of labels that are no IRI, for .nt")
+    parser.add_argument("--embeddings", type=Path, metavar="FOLDER")
+    chosen = parser.parse_args()
+    if chosen.facts is None and chosen.embeddings is None:
+        parser.error("say what to export: --facts FILE, --embeddings FOLDER or both")
+    if chosen.facts is not None and chosen.facts.suffix not in {".tsv", ".nt"}:
+        parser.error(f"--facts must end in .tsv or .nt, got {chosen.facts}")
+    if chosen.facts is not None:
+        facts = select_new(read_parquet(PREDICTIONS), chosen.above)
+        if chosen.facts.suffix == ".tsv":
+            write_tsv(facts, chosen.facts)
+        else:
+            write_ntriples(facts, chosen.facts, chosen.prefix)
+        print(f"{len(facts)} new facts in {chosen.facts}")
+    if chosen.embeddings is not None:
+        paths = write_embeddings(load_workspace_completer(), chosen.embeddings)
+        print("\n".join(f"embeddings in {path}" for path in paths))
+
+
+def _probability(text: str) -> float:
+    """Reads a probability."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be in [0, 1], got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    run_stage(main)

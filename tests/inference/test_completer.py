@@ -1,0 +1,212 @@
+"""A trained model is asked by labels or names."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_world import LONELY, every_query, small_params
+
+from imf_core.data.graph import Graph, save_graph
+from imf_core.data.known_tails import known_tails_in
+from imf_core.errors import DataError, QuestionError
+from imf_core.features.table import FeatureTable, save_features
+from imf_core.inference.completer import Completer, load_completer
+from imf_core.inference.question import Question
+from imf_core.inference.saved_model import CALIBRATION, save_calibration, save_model
+from imf_core.model.calibration import Calibration
+from imf_core.model.imf import IMF
+from imf_core.model.scorer import Scorer
+
+Tables = dict[str, FeatureTable]
+
+SPEAKS = Question("e05", "speaks", None)
+SPOKEN = Question(None, "speaks", "e19")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, graph: Graph, tables: Tables, trained: IMF) -> Path:
+    """A trained model with its graph and features, as the stages write them."""
+    params = small_params()
+    save_graph(graph, tmp_path / "graph")
+    for name, table in tables.items():
+        save_features(table, graph.fingerprint, tmp_path / f"{name}.parquet")
+    save_model(trained, tmp_path / "model", graph, tables, params.model, params.fusion, {})
+    calibration = Calibration(slope=0.5, offset=-0.2, shown=10, answers=9, true_answers=3)
+    save_calibration(calibration, tmp_path / "model")
+    return tmp_path
+
+
+def load(folder: Path) -> Completer:
+    paths = {name: folder / f"{name}.parquet" for name in ("image", "text")}
+    return load_completer(folder / "graph", folder / "model", paths)
+
+
+@pytest.fixture
+def completer(folder: Path) -> Completer:
+    return load(folder)
+
+
+def train_tails(graph: Graph, head: str, relation: int) -> set[str]:
+    query = torch.tensor([[graph.entity_labels.index(head), relation]])
+    _, tails = known_tails_in(graph, ["train"]).lookup(query)
+    return {graph.entity_labels[tail] for tail in tails.tolist()}
+
+
+def test_the_best_answers_come_first_and_train_gives_none_of_them(
+    completer: Completer, graph: Graph
+) -> None:
+    answers = completer.ask(SPEAKS, 5)
+    probabilities = [answer.probability for answer in answers]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert len(answers) == 5
+    assert not {answer.label for answer in answers} & train_tails(graph, "e05", 2)
+    assert "train" not in {answer.known_in for answer in answers}
+
+
+def test_labels_and_names_ask_the_same(completer: Completer) -> None:
+    assert completer.ask(Question("E05", "SPEAKS", None)) == completer.ask(SPEAKS)
+
+
+def test_known_answers_are_marked_where_they_are_asked_for(completer: Completer) -> None:
+    everyone = completer.graph.num_entities
+    without, together = (completer.ask(SPOKEN, everyone, known) for known in (False, True))
+    known = [answer for answer in together if answer.known_in == "train"]
+    names, _ = completer.known_answers(SPOKEN)
+    assert [answer for answer in together if answer.known_in != "train"] == without
+    assert {answer.name for answer in known} == set(names) != set()
+    assert completer.ask(SPOKEN, 3, True) == together[:3]
+
+
+def test_held_out_answers_are_marked_by_their_split(completer: Completer, graph: Graph) -> None:
+    head, relation, tail = graph.triples["test"][0].tolist()
+    labels = graph.entity_labels
+    question = Question(labels[head], graph.relation_labels[relation], None)
+    found = {answer.label: answer.known_in for answer in completer.ask(question, 99)}
+    assert found[labels[tail]] == "test"
+
+
+def test_both_directions_are_asked(completer: Completer, graph: Graph) -> None:
+    query = completer.find_query(SPOKEN)
+    assert query == (graph.entity_labels.index("e19"), 2 + graph.num_relations)
+    assert completer.find_query(SPEAKS) == (graph.entity_labels.index("e05"), 2)
+
+
+@pytest.mark.parametrize("parts", [("e05", "e19"), (None, None)])
+def test_exactly_one_end_is_asked_for(
+    parts: tuple[str | None, str | None], completer: Completer
+) -> None:
+    with pytest.raises(QuestionError, match=r"exactly one of them must be '\?'"):
+        completer.ask(Question(parts[0], "speaks", parts[1]))
+
+
+def test_many_questions_are_answered_as_one_by_one(completer: Completer) -> None:
+    table = completer.answer([SPEAKS, SPOKEN], 4).to_pylist()
+    for number, question in enumerate((SPEAKS, SPOKEN)):
+        role = "tail" if question.tail is None else "head"
+        rows = [row for row in table if row["question"] == number]
+        alone = completer.ask(question, 4)
+        assert [row[role] for row in rows] == [answer.label for answer in alone]
+        assert [row["probability"] for row in rows] == pytest.approx(
+            [answer.probability for answer in alone]
+        )
+
+
+def test_shares_sum_to_one(completer: Completer) -> None:
+    best = completer.ask(SPEAKS, 1)[0]
+    assert set(best.shares) == set(completer.scorer.head_names)
+    assert sum(best.shares.values()) == pytest.approx(1)
+
+
+def test_neighbours_are_the_nearest_that_have_the_modality(completer: Completer) -> None:
+    found = completer.neighbours("e05", 3)
+    vectors = completer.scorer.entities["textual"]
+    cosines = torch.nn.functional.cosine_similarity(vectors, vectors[5:6])
+    cosines[~completer.scorer.model.is_present("textual")] = -2
+    cosines[5] = -2
+    assert [each.label for each in found["textual"]] == [
+        completer.graph.entity_labels[number] for number in cosines.topk(3).indices
+    ]
+    lonely = completer.neighbours(completer.graph.entity_labels[LONELY])
+    assert set(lonely) == {"structural", "fused"}
+
+
+def test_precedents_are_entities_of_which_train_says_the_same(
+    completer: Completer, graph: Graph
+) -> None:
+    answer = next(each for each in completer.ask(SPEAKS, 99) if each.label == "e19")
+    found = completer.precedents(SPEAKS, answer)
+    assert found
+    for each in found:
+        assert "e19" in train_tails(graph, each.label, 2)
+
+
+def test_a_model_without_its_calibration_is_refused(folder: Path) -> None:
+    (folder / "model" / CALIBRATION).unlink()
+    with pytest.raises(DataError, match=rf"{CALIBRATION} is missing; run `dvc repro`"):
+        load(folder)
+
+
+def test_a_newcomer_with_anothers_features_is_near_to_it(
+    completer: Completer, tables: Tables
+) -> None:
+    features = {name: table.vectors[5] for name, table in tables.items()}
+    found = completer.with_newcomer("new", features).neighbours("new", 1)
+    assert set(found) == {"visual", "textual", "fused"}
+    for head in ("visual", "textual"):
+        assert (found[head][0].label, found[head][0].cosine) == ("e05", pytest.approx(1))
+
+
+def test_the_structural_head_says_nothing_of_a_newcomer(
+    completer: Completer, tables: Tables
+) -> None:
+    newcomer = completer.with_newcomer("new", {"text": tables["text"].vectors[5]})
+    for relation in newcomer.graph.relation_labels:
+        for answer in newcomer.ask(Question("new", relation, None), 3):
+            assert (answer.shares["structural"], answer.shares["visual"]) == (0, 0)
+
+
+def test_a_newcomer_is_asked_about_from_both_sides_and_is_no_answer(
+    completer: Completer, tables: Tables
+) -> None:
+    newcomer = completer.with_newcomer("new", {"image": tables["image"].vectors[5]})
+    for question in (Question("new", "next_to", None), Question(None, "next_to", "new")):
+        found = newcomer.ask(question, 99)
+        assert len(found) == completer.graph.num_entities
+        assert "new" not in {answer.label for answer in found}
+
+
+def test_a_newcomer_changes_nothing_for_the_others(completer: Completer, tables: Tables) -> None:
+    newcomer = completer.with_newcomer("new", {"text": tables["text"].vectors[5]})
+    for name, before in completer.scorer.entities.items():
+        torch.testing.assert_close(newcomer.scorer.entities[name][:-1], before)
+    model = newcomer.scorer.model
+    after = Scorer(model).score_all_tails(every_query()).log_probs[:, :, :-1].log_softmax(dim=2)
+    before = completer.scorer.score_all_tails(every_query()).log_probs.log_softmax(dim=2)
+    torch.testing.assert_close(after, before)
+    assert "new" not in {each.label for each in newcomer.ask(SPOKEN, 99)}
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "message"),
+    [
+        ("E05", {"text": torch.ones(6)}, "the graph has 'E05' already"),
+        ("new", {}, "neither image nor text: nothing to go by"),
+    ],
+)
+def test_a_newcomer_that_is_none_is_refused(
+    name: str, features: dict[str, torch.Tensor], message: str, completer: Completer
+) -> None:
+    with pytest.raises(QuestionError, match=message):
+        completer.with_newcomer(name, features)
+
+
+def test_test_facts_have_no_say_in_an_answer(
+    folder: Path, completer: Completer, graph: Graph
+) -> None:
+    less = replace(graph, triples={**graph.triples, "test": graph.triples["test"][:0]})
+    save_graph(less, folder / "graph")
+    found = [each.ask(SPEAKS) for each in (completer, load(folder))]
+    assert [(a.label, a.probability) for a in found[0]] == [
+        (a.label, a.probability) for a in found[1]
+    ]

@@ -1,0 +1,77 @@
+"""A file of questions is answered a batch at a time."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_world import tiny_graph, tiny_tables
+
+from imf_core.errors import QuestionError
+from imf_core.inference import question_file
+from imf_core.inference.completer import Completer
+from imf_core.inference.question_file import answer_file
+from imf_core.inference.saved_model import SavedModel
+from imf_core.model.calibration import Calibration
+from imf_core.model.imf import IMF
+
+LINES = "E05\tspeaks\t?\n?\tnext to\te07\ne06\tin\t?\n"
+ROWS = {"head": ["E05", None, "e06"], "relation": ["speaks", "next to", "in"]}
+
+
+@pytest.fixture
+def completer(trained: IMF) -> Completer:
+    calibration = Calibration(slope=1.0, offset=0.0, shown=10, answers=9, true_answers=3)
+    config = SavedModel.model_construct()  # of no use without newcomers
+    return Completer(tiny_graph(), tiny_tables(), trained, config, calibration)
+
+
+def test_lines_and_parquet_rows_are_answered_alike(
+    completer: Completer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.tsv").write_text(LINES)
+    pq.write_table(pa.table({**ROWS, "tail": ["?", "e07", None]}), tmp_path / "two.parquet")
+    found = []
+    for name in ("one.tsv", "two.parquet"):
+        output = tmp_path / f"answers of {name}.parquet"
+        assert answer_file(completer, tmp_path / name, output, 4, False) == (3, 12)
+        found.append(pq.read_table(output))
+    assert found[0].equals(found[1])
+    assert found[0]["question"].to_pylist() == [0] * 4 + [1] * 4 + [2] * 4
+    monkeypatch.setattr(question_file, "QUESTIONS_AT_ONCE", 2)
+    answer_file(completer, tmp_path / "one.tsv", tmp_path / "in batches", 4, False)
+    in_batches = pq.read_table(tmp_path / "in batches")
+    for column in ("question", "head", "tail"):
+        assert in_batches[column].to_pylist() == found[0][column].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("E05\tspeaks\t?\ne05 speaks ?\n", "line 2: head, relation and tail .* got 1 parts"),
+        ("E05\tspeaks\t?\nNobody\tspeaks\t?\n", "question 1: no entity .* 'Nobody'"),
+        ("E05\t?\te06\n", "question 0: a relation is needed"),
+        ("E05\tspeaks\te06\n", r"question 0: .* exactly one of them must be '\?'"),
+        ("", "holds no question"),
+    ],
+)
+def test_a_file_that_cannot_be_answered_is_refused_and_nothing_is_written(
+    content: str, message: str, completer: Completer, tmp_path: Path
+) -> None:
+    path, output = tmp_path / "questions.tsv", tmp_path / "answers.parquet"
+    path.write_text(content)
+    with pytest.raises(QuestionError, match=message):
+        answer_file(completer, path, output, 3, False)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none.tsv", "cannot be read"), ("none.parquet", "cannot be read"), ("odd.parquet", "tail")],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    name: str, message: str, completer: Completer, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table(ROWS), tmp_path / "odd.parquet")
+    with pytest.raises(QuestionError, match=rf"{name} .*{message}"):
+        answer_file(completer, tmp_path / name, tmp_path / "out.parquet", 3, False)

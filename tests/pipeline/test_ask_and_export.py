@@ -1,0 +1,99 @@
+"""The commands that ask the trained model of a finished workspace, and export from it."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from workspace import Workspace
+
+from stages import ask, export
+from stages.runner import run_stage
+
+pytestmark = pytest.mark.slow
+
+Command = Callable[..., list[str]]
+
+
+@pytest.fixture
+def command(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Returns a function that runs a command in the workspace and returns what it prints."""
+    monkeypatch.chdir(finished.folder)
+
+    def run(main: Callable[[], None], *arguments: str) -> list[str]:
+        monkeypatch.setattr(sys, "argv", ["command", *arguments])
+        main()
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_a_question_is_answered_by_a_table(command: Command) -> None:
+    lines = command(ask.main, "Earth", "orbits", "-k", "3", "--known")
+    assert "Earth - orbits - ?" in lines
+    assert len([line for line in lines if "[" in line]) == 3
+
+
+def test_the_head_is_asked_for_by_a_question_mark(command: Command) -> None:
+    lines = command(ask.main, "?", "orbits", "jupiter", "-k", "2")
+    assert "? - orbits - jupiter" in lines
+    assert any(line.startswith("Train gives ") for line in lines)
+
+
+def test_neighbours_are_listed_by_head(command: Command) -> None:
+    lines = command(ask.main, "Earth", "--neighbours", "-k", "2")
+    assert [line.split()[0] for line in lines] == ["structural", "visual", "textual", "fused"]
+
+
+def test_a_new_entity_is_asked_about_by_text_and_image(command: Command) -> None:
+    image = "examples/solar-system/images/mars.png"
+    given = ("--description", "A small moon of rock and ice.", "--image", image)
+    lines = command(ask.main, *given, "orbits", "-k", "2")
+    assert "the new entity - orbits - ?" in lines
+    assert "structural" not in "".join(lines)
+
+
+def test_a_file_of_questions_is_answered(
+    command: Command, finished: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "questions.tsv").write_text("earth\torbits\t?\n?\torbits\tjupiter\n")
+    arguments = ("--queries", str(tmp_path / "questions.tsv"), "--out", str(tmp_path / "out"))
+    assert command(ask.main, *arguments, "-k", "2")[0].startswith("2 questions, 4 answers")
+    predicted = pq.read_schema(finished.folder / "results/predictions.parquet").names
+    assert pq.read_schema(tmp_path / "out").names == ["question", *predicted]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("Erth", "orbits"), r"error: no entity .* 'Erth'; nearest are .*'earth' \(Earth\)"),
+        (("Earth",), r'error: give HEAD RELATION, or "\?" RELATION TAIL for the head, got Earth'),
+        (("Earth", "--description", "A moon."), "error: no relation has the label or name 'Earth'"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_ends_in_one_line(
+    words: tuple[str, ...], message: str, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        command(lambda: run_stage(ask.main), *words)
+    assert re.match(message, capsys.readouterr().err)
+
+
+def test_new_facts_and_embeddings_are_exported(command: Command, tmp_path: Path) -> None:
+    for name in ("new.tsv", "new.nt"):
+        arguments = ("--facts", str(tmp_path / name), "--above", "0", "--prefix", "https://a.org/")
+        command(export.main, *arguments)
+    tsv, triples = ((tmp_path / name).read_text().splitlines() for name in ("new.tsv", "new.nt"))
+    assert len([line for line in triples if "rdf-schema#label" not in line]) == len(tsv) - 1 > 0
+    command(export.main, "--embeddings", str(tmp_path / "embeddings"))
+    assert len(list((tmp_path / "embeddings").glob("*/fused.parquet"))) == 2
+
+
+def test_the_calibration_is_measured_on_test(finished: Workspace) -> None:
+    rows = (finished.folder / "results/evaluation/reliability.csv").read_text().splitlines()
+    assert rows[0] == "probability,from,to,answers,mean_probability,share_true"
+    assert {row.split(",")[0] for row in rows[1:]} == {"as scored", "calibrated"}

@@ -1,0 +1,221 @@
+"""README and docs name what exists, and every command in them is held by something.
+
+A command is a line `$ ...` of a `console` block. One that needs what a test cannot have says so in
+a comment before its block, `<!-- needs: network -->`. Of the others, each is run below, or by the
+test that `RUN_ELSEWHERE` names, or is an experiment, whose arguments are checked. The arguments of
+DVC are checked in all.
+"""
+
+import re
+import shlex
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from dvc.cli.parser import get_main_parser
+from dvc.utils.hydra import apply_overrides
+from workspace import ROOT, Workspace
+
+from imf_core.config import load_params
+from recipes.recipe import read_recipe
+from recipes.rows import find_row
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = PAGES[0].read_text(encoding="utf-8")
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+RUN_HERE = (
+    "python -m stages.plots_page",
+    "dvc config --local plots.html_template plots.html",
+    "dvc plots show",
+    "dvc plots diff",
+    "dvc metrics show",
+    "dvc metrics diff",
+    "dvc exp show --only-changed",
+    "python -m stages.show",
+    "git checkout params.yaml",
+)
+"""Run in this order in a finished workspace."""
+
+REPRO = "pipeline/test_repro.py"
+RUN_ELSEWHERE = {
+    "make run": (REPRO, "test_a_second_run_does_nothing"),  # `dvc repro`; `stages.show` is above
+    "make test": ("test_docs.py", "test_every_command_is_held_by_something"),  # the gate itself
+    "dvc repro": (REPRO, "test_a_second_run_does_nothing"),
+    "dvc exp run -S fusion.rank=64": (
+        REPRO,
+        "test_an_experiment_gives_another_model_and_is_restored_when_repeated",
+    ),
+    # What it would write is what stands there.
+    "python -m recipes.table": (
+        "recipes/test_results_table.py",
+        "test_the_texts_show_what_the_stored_measurements_give",
+    ),
+}
+"""The test of this folder that runs a command, or what it is made of."""
+
+RESULTS = {
+    "dvc exp run $(python -m recipes db15k) image_features text_features": "network",
+    "python -m recipes.measure db15k": "network",
+    "python -m recipes.curves": "network",
+}
+"""What the commands of `docs/results.md` need, which is generated and says it in words."""
+
+NAMES_OF_THE_READER = {"HASH": "0" * 64, "COMMIT": "0" * 40}
+
+
+class Command(NamedTuple):
+    """A line of a page."""
+
+    page: str
+    line: str
+    needs: str
+
+    @property
+    def words(self) -> list[str]:
+        """Its words, without variables before it and without what a shell would put in."""
+        words = shlex.split(re.sub(r"\$\(.*?\)", "", self.line))
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words.pop(0)
+        return words
+
+
+def commands_of(page: Path) -> list[Command]:
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:<!-- needs: (.+?) -->\n)?```console\n(.*?)```", text, flags=re.DOTALL)
+    found = []
+    for needs, block in blocks:
+        for line in re.findall(r"^\$ (.*)", block, flags=re.MULTILINE):
+            bare = re.sub(r"\s+#\s.*", "", line)
+            found.append(Command(page.name, bare, needs or RESULTS.get(bare, "")))
+    return found
+
+
+COMMANDS = [command for page in PAGES for command in commands_of(page)]
+
+
+def of_program(*start: str) -> list[Command]:
+    return [command for command in COMMANDS if command.words[: len(start)] == list(start)]
+
+
+def is_checked(command: Command) -> bool:
+    """Says whether its arguments are all that is to be held: what it runs is run by others."""
+    return command.words[:3] in (["dvc", "exp", "run"], ["dvc", "repro", "--force"]) or (
+        command.words[:3] == ["python", "-m", "pytest"]
+    )
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert "@@" not in text
+        assert "TODO" not in text
+
+
+def test_every_link_within_the_project_leads_somewhere() -> None:
+    missing = []
+    for page in PAGES:
+        for link, anchor in re.findall(
+            r"\]\(([^)#]*)(#[^)]*)?\)", page.read_text(encoding="utf-8")
+        ):
+            target = page.parent / link if link else page
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            if not target.exists() or (anchor and anchor not in anchors_of(target)):
+                missing.append(f"{page.name}: {link}{anchor}")
+    assert missing == []
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Anchors that GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {"#" + heading.replace(" ", "-") for heading in plain}
+
+
+def test_every_page_stands_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    pages = [page for page in PAGES[1:] if page.name != "README.md"]
+    assert [page.name for page in pages if f"({page.name})" not in index] == []
+
+
+def test_every_stage_is_described() -> None:
+    assert [stage for stage in STAGES if f"`{stage}`" not in README] == []
+
+
+def test_every_command_is_held_by_something() -> None:
+    loose = [
+        command
+        for command in COMMANDS
+        if not command.needs
+        and command.line not in RUN_HERE
+        and command.line not in RUN_ELSEWHERE
+        and not is_checked(command)
+    ]
+    assert loose == []
+
+
+def test_nothing_is_held_that_no_page_says() -> None:
+    lines = {command.line for command in COMMANDS}
+    assert {*RUN_HERE, *RUN_ELSEWHERE, *RESULTS} - lines == set()
+
+
+@pytest.mark.parametrize("line", RUN_ELSEWHERE)
+def test_the_test_that_runs_a_command_exists(line: str) -> None:
+    file, name = RUN_ELSEWHERE[line]
+    assert f"\ndef {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", of_program("dvc"), ids=lambda command: command.line)
+def test_dvc_understands_a_command(command: Command, tmp_path: Path) -> None:
+    arguments = get_main_parser().parse_args(command.words[1:])
+    stages = getattr(arguments, "targets", None) or []
+    assert set(stages) - STAGES.keys() == set()
+    path = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", path)
+    overrides = getattr(arguments, "set_param", None) or []
+    for name, value in NAMES_OF_THE_READER.items():
+        overrides = [override.replace(name, value) for override in overrides]
+    if overrides:
+        apply_overrides(path, overrides)
+    load_params(path)
+
+
+def test_a_command_of_python_names_a_module() -> None:
+    modules = {command.words[2] for command in of_program("python", "-m")}
+    assert {module for module in modules if find_spec(module) is None} == set()
+
+
+def test_a_command_of_pytest_names_files() -> None:
+    for command in of_program("python", "-m", "pytest"):
+        assert all((ROOT / word).exists() for word in command.words[3:])
+
+
+def test_a_command_of_make_names_a_target_and_its_variables() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for command in of_program("make"):
+        assert f"\n{command.words[1]}:" in makefile
+        for word in command.words[2:]:
+            assert f"\n{word.split('=')[0]} ?=" in makefile
+
+
+def test_a_command_names_recipes_and_rows_that_exist() -> None:
+    for command in COMMANDS:
+        for name in re.findall(r"(?:-m recipes(?:\.measure)?|NAME=) ?([\w-]+)", command.line):
+            read_recipe(name)
+        rows = re.findall(r"--rows? ((?:[a-z][\w-]* ?)+)", command.line)
+        for name in " ".join(rows).split():
+            find_row(name)
+
+
+@pytest.mark.slow
+def test_the_commands_that_only_look_run_as_they_stand(finished: Workspace) -> None:
+    finished.run("bash", "-euc", "\n".join(RUN_HERE))
+    page = (finished.folder / "dvc_plots/index.html").read_text(encoding="utf-8")
+    assert "cdn." not in page
+    for made in (".dvc/plots.html", ".dvc/config.local"):
+        (finished.folder / made).unlink()
+    shutil.rmtree(finished.folder / "dvc_plots")

@@ -1,0 +1,78 @@
+"""Calibration is fitted on valid, each half judged under the decision of the other."""
+
+import pytest
+import torch
+from tiny_world import small_params, tiny_graph
+
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import build_known_tails, known_tails_in
+from imf_core.model.imf import IMF
+from imf_core.model.scorer import Scorer
+from imf_core.training import calibration_fit
+from imf_core.training.calibration_fit import calibrate, fit_calibration
+from imf_core.training.judged_answers import SHOWN, JudgedAnswers, judge_answers
+
+
+def judged(slope: float, offset: float) -> JudgedAnswers:
+    """Makes answers that are right as often as a calibration says."""
+    generator = torch.Generator().manual_seed(3)
+    log_odds = 3 * torch.randn(40_000, generator=generator, dtype=torch.float64)
+    chance = torch.rand(40_000, generator=generator, dtype=torch.float64)
+    return JudgedAnswers(log_odds, log_odds, chance < torch.sigmoid(slope * log_odds + offset))
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.5, 0.3), (1.6, -2.0)])
+def test_the_two_numbers_are_found_again(slope: float, offset: float) -> None:
+    found = fit_calibration(judged(slope, offset))
+    assert (found.slope, found.offset) == pytest.approx((slope, offset), abs=0.06)
+
+
+@pytest.mark.parametrize("is_true", [True, False])
+def test_answers_that_are_all_alike_give_finite_numbers(is_true: bool) -> None:
+    log_odds = torch.tensor([0.3, -2.0], dtype=torch.float64)
+    found = fit_calibration(JudgedAnswers(log_odds, log_odds, torch.tensor([is_true] * 2)))
+    assert 0 < found.slope < 10
+    assert abs(found.offset) < 10
+
+
+def test_the_best_answers_are_judged_by_the_held_out_facts(trained: IMF, graph: Graph) -> None:
+    valid, train = graph.triples["valid"], known_tails_in(graph, ["train"])
+    found = judge_answers(Scorer(trained), valid, valid, train, graph.num_relations, 4)
+    truth = build_known_tails(valid, graph.num_entities, graph.num_relations)
+    assert len(found.is_true) == SHOWN * len(truth.queries)
+    assert 0 < int(found.is_true.sum()) <= len(truth.tails)
+
+
+def test_each_half_is_judged_under_the_decision_of_the_other(
+    trained: IMF, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[set[tuple[int, ...]]] = []
+    for name in ("score_held_out", "judge_answers"):
+        original = getattr(calibration_fit, name)
+
+        def spy(scorer: Scorer, facts: torch.Tensor, *rest: object, call=original) -> object:
+            calls.append(set(map(tuple, facts.tolist())))
+            return call(scorer, facts, *rest)
+
+        monkeypatch.setattr(calibration_fit, name, spy)
+    valid = graph.triples["valid"]
+    halves = (valid[:3], valid[3:])
+    calibrate(trained, graph, halves, small_params().decision, 8)
+    one, other = (set(map(tuple, half.tolist())) for half in halves)
+    assert calls == [one, other, other, one]
+
+
+def test_the_decision_is_left_as_it_was(trained: IMF, graph: Graph) -> None:
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    valid = graph.triples["valid"]
+    calibrate(trained, graph, (valid[:3], valid[3:]), small_params().decision, 8)
+    assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
+
+
+def test_test_facts_have_no_say(trained: IMF, graph: Graph) -> None:
+    other = tiny_graph()
+    other.triples["test"] = other.triples["test"][:0]
+    valid = graph.triples["valid"]
+    halves = (valid[:3], valid[3:])
+    found = [calibrate(trained, g, halves, small_params().decision, 8) for g in (graph, other)]
+    assert found[0] == found[1]
