@@ -41,6 +41,7 @@ RUN_HERE = (
 """Run in this order in a finished workspace."""
 
 REPRO = "pipeline/test_repro.py"
+ASK = "pipeline/test_ask_and_export.py"
 RUN_ELSEWHERE = {
     "make run": (REPRO, "test_a_second_run_does_nothing"),  # `dvc repro`; `stages.show` is above
     "make test": ("test_docs.py", "test_every_command_is_held_by_something"),  # the gate itself
@@ -48,6 +49,32 @@ RUN_ELSEWHERE = {
     "dvc exp run -S fusion.rank=64": (
         REPRO,
         "test_an_experiment_gives_another_model_and_is_restored_when_repeated",
+    ),
+    # Of another graph there.
+    'python -m stages.ask "Nicaragua" "member of" -k 3': (
+        ASK,
+        "test_a_question_is_answered_by_a_table",
+    ),
+    'python -m stages.ask "?" "member of" "NATO"': (
+        ASK,
+        "test_the_head_is_asked_for_by_a_question_mark",
+    ),
+    'python -m stages.ask "Nicaragua" --neighbours': (ASK, "test_neighbours_are_listed_by_head"),
+    'python -m stages.ask --description "An island state in the Caribbean." "official language"': (
+        ASK,
+        "test_a_new_entity_is_asked_about_by_text_and_image",
+    ),
+    "python -m stages.ask --queries questions.tsv --out answers.parquet": (
+        ASK,
+        "test_a_file_of_questions_is_answered",
+    ),
+    "python -m stages.export --facts new.nt --above 0.8 --prefix https://example.org/": (
+        ASK,
+        "test_new_facts_and_embeddings_are_exported",
+    ),
+    "python -m stages.export --embeddings embeddings": (
+        ASK,
+        "test_new_facts_and_embeddings_are_exported",
     ),
     # What it would write is what stands there.
     "python -m recipes.table": (
