@@ -39,6 +39,12 @@ def main() -> None:
     is_newcomer = bool(chosen.description or chosen.image)
     own = chosen.name or UNNAMED
     words = chosen.question
+    if chosen.name and not is_newcomer:
+        parser.error("--name is of a new entity, which takes --description or --image")
+    if chosen.out is not None and chosen.queries is None:
+        parser.error("--out takes --queries")
+    if chosen.known and chosen.neighbours:
+        parser.error("--neighbours takes no --known")
     if chosen.queries is not None:
         if chosen.out is None or words or is_newcomer or chosen.neighbours:
             parser.error("--queries takes --out, -k and --known alone")

@@ -18,8 +18,8 @@ from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
 from stages.fitting import ADVICE, clear_states, make_trainer
-from stages.held_out import METRICS, RANKS, measure_held_out, rank_held_out, write_ranks
-from stages.layout import BASELINE, GRAPH, PARAMS
+from stages.held_out import measure_held_out, rank_held_out, write_ranks
+from stages.layout import BASELINE, GRAPH, METRICS, PARAMS, RANKS
 from stages.runner import run_stage
 from stages.workers import run_in_processes
 

@@ -5,25 +5,44 @@ would have every page made anew. So a page says what it was compared with when i
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import dvc.api
 from dvc.exceptions import DvcException
 from scmrepo.exceptions import SCMError
 
-from stages.layout import EVALUATION
+from imf_core.data.graph import Graph
+from imf_core.inference.saved_model import CONFIG
+from stages.layout import EVALUATION, METRICS, MODEL
 
 
-def read_committed_metrics() -> dict[str, Any] | None:
+def read_committed_metrics(graph: Graph) -> dict[str, Any] | None:
     """Reads the metrics that git's HEAD has.
 
+    Args:
+        graph: That of this run.
+
     Returns:
-        None where there is no repository or commit, HEAD has no run, or its metrics are neither
-        in DVC's cache nor can be fetched.
+        None where there is no repository or commit, HEAD has no run or one of other facts, or its
+        files are neither in DVC's cache nor can be fetched.
     """
-    path = (EVALUATION / "metrics.json").as_posix()
     try:
-        metrics: dict[str, Any] = json.loads(dvc.api.read(path, rev="HEAD"))
+        model = _read(MODEL / CONFIG)
+        if (model["graph_fingerprint"], model["facts_digest"]) != (
+            graph.fingerprint,
+            graph.facts_digest,
+        ):
+            return None
+        return _read(EVALUATION / METRICS)
     except (DvcException, SCMError, OSError, json.JSONDecodeError):
         return None
-    return metrics
+    except Exception as error:  # what a remote's client raises is its own
+        print(f"the last committed run is left aside, its files cannot be read: {error}")
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Reads a JSON file as it stands in HEAD."""
+    content: dict[str, Any] = json.loads(dvc.api.read(path.as_posix(), rev="HEAD"))
+    return content

@@ -29,9 +29,9 @@ from imf_core.inference.saved_model import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
 from imf_core.training.judged_answers import JudgedAnswers, judge_answers
-from stages.held_out import METRICS, measure_held_out, rank_held_out, write_ranks
+from stages.held_out import measure_held_out, rank_held_out, write_ranks
 from stages.inputs import load_inputs
-from stages.layout import EVALUATION, MODEL, PARAMS
+from stages.layout import EVALUATION, METRICS, MODEL, PARAMS
 from stages.runner import run_stage
 from stages.workers import run_in_processes
 

@@ -11,9 +11,7 @@ from imf_core.data.known_tails import known_tails_in
 from imf_core.evaluation.ranking import RankTable, rank_triples
 from imf_core.evaluation.report import overall_metrics, rank_rows
 from imf_core.model.scorer import Scorer
-
-METRICS = "metrics.json"
-RANKS = "ranks.parquet"
+from stages.layout import RANKS
 
 _HELD_OUT = ("valid", "test")
 

@@ -20,3 +20,7 @@ EVALUATION = Path("results/evaluation")
 BASELINE = Path("results/baseline")
 PREDICTIONS = Path("results/predictions.parquet")
 REPORT = Path("results/report.html")
+
+METRICS = "metrics.json"
+RANKS = "ranks.parquet"
+"""Files in `EVALUATION` and `BASELINE`."""

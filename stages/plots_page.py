@@ -22,6 +22,8 @@ _TEMPLATE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'
+ 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: 'self'">
 {refresh_tag}
 <title>IMF: plots</title>
 <style>

@@ -23,7 +23,7 @@ def main() -> None:
         scorer = Scorer(load_model(MODEL, graph, tables).to(device))
         facts = predict_facts(scorer, load_calibration(MODEL), graph, params)
     write_parquet(PREDICTIONS, facts)
-    new = pc.sum(pc.equal(facts["known_in"], NEW)).as_py()
+    new = pc.sum(pc.equal(facts["known_in"], NEW)).as_py() or 0
     print(f"{len(facts)} facts, {new} of them new, {len(facts) - new} confirmed by valid or test")
 
 

@@ -37,7 +37,7 @@ def main() -> None:
     graph, tables = load_inputs()
     with explain_out_of_memory("on a GPU, set predict.device: cpu"):
         scorer = Scorer(load_model(MODEL, graph, tables).to(device))
-        page = compose_page(files, graph, tables, scorer, read_committed_metrics(), STAGE)
+        page = compose_page(files, graph, tables, scorer, read_committed_metrics(graph), STAGE)
     html = render_page(page, vl_convert.javascript_bundle(CHARTS_SCRIPT))
     write_text(REPORT, html)
     print(f"{REPORT}: {len(html.encode()) / 1e6:.1f} MB, to be opened in any browser")

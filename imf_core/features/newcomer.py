@@ -179,6 +179,7 @@ def _require_equal(section: Section, found: np.ndarray, expected: np.ndarray) ->
     if found.shape != expected.shape or not np.allclose(found, expected, atol=TOLERANCE):
         raise QuestionError(
             f"fitted to the graph's files again, {section}.model does not give the features that "
-            f"stand in data/features; they, {section}.dim or the encoder have changed since: run "
-            "`dvc repro`"
+            f"stand in data/features; they, {section}.dim or the encoder have changed "
+            "since, or another machine made them: "
+            f"run `dvc repro --force --single-item {section}` and `dvc repro`"
         )

@@ -185,6 +185,8 @@ class Completer:
         inverse = (relation + num_relations) % (2 * num_relations)
         _, alike = self._known.lookup(torch.tensor([[self.entities.find(answer.label), inverse]]))
         heads = [name for name in self.scorer.head_names if self._has(name, entity)]
+        if not heads:  # all that the model reads of it is missing
+            return []
         best = max(heads, key=answer.shares.__getitem__)
         return find_nearest(self.scorer, self.graph, best, entity, alike, count)
 

@@ -8,6 +8,9 @@ from imf_core.errors import QuestionError
 
 SHOWN = 5
 
+MAX_COMPARED = 100_000
+"""Names that an unknown one is compared with; a million take about a minute."""
+
 
 class Names:
     """The labels and names of one kind of thing.
@@ -56,6 +59,8 @@ class Names:
 
     def _nearest(self, text: str) -> str:
         """Names what looks most like a text."""
+        if len(self._labels) > MAX_COMPARED:
+            return f"there are {len(self._labels)}, too many to look for one that is like it"
         near = difflib.get_close_matches(_folded(text), self._by_name, n=SHOWN, cutoff=0.5)
         numbers = [number for name in near for number in self._by_name[name]]
         numbers += [

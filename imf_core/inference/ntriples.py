@@ -69,6 +69,8 @@ def _node(label: str, kind: Kind, prefix: str | None) -> NamedNode:
             f"{label!r} is no IRI; give a prefix under which labels become one, such as "
             "--prefix https://example.org/"
         )
+    if not prefix.endswith(("/", "#")):
+        raise QuestionError(f"a prefix must end with / or #, got {prefix!r}")
     return NamedNode(f"{prefix}{kind}/{quote(label)}")
 
 

@@ -74,7 +74,7 @@ def read_questions(path: Path) -> Iterator[Question]:
                     f"{path}, question {number}: a relation is needed; ask for the head or for the "
                     "tail"
                 )
-            yield parse_question(head, str(relation), tail)
+            yield parse_question(head, relation, tail)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} cannot be read ({error})") from error
 
@@ -96,6 +96,8 @@ def _read_lines(path: Path) -> Iterator[list[str]]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             parts = line.rstrip("\r\n").split("\t")
+            if parts == [""]:
+                continue
             if len(parts) != len(ROLES):
                 raise QuestionError(
                     f"{path}, line {number}: head, relation and tail must be separated by tabs, "
@@ -109,5 +111,9 @@ def _read_parquet(path: Path) -> Iterator[tuple[str | None, ...]]:
         missing = set(ROLES) - set(file.schema_arrow.names)
         if missing:
             raise QuestionError(f"{path} has no column {', '.join(sorted(missing))}")
+        for role in ROLES:
+            kind = file.schema_arrow.field(role).type
+            if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+                raise QuestionError(f"{path}: column {role} must hold labels or names, not {kind}")
         for batch in file.iter_batches(QUESTIONS_AT_ONCE, columns=list(ROLES)):
             yield from zip(*(batch[role].to_pylist() for role in ROLES), strict=True)

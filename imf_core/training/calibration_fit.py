@@ -12,7 +12,7 @@ from torch import Tensor
 
 from imf_core.config import DecisionParams
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in
+from imf_core.data.known_tails import build_known_tails, known_tails_in
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
@@ -37,15 +37,15 @@ def calibrate(
     """
     selected = copy.deepcopy(model.decision.state_dict())
     scorer = Scorer(model)
-    train, seen = known_tails_in(graph, ["train"]), known_tails_in(graph, ("train", "valid"))
+    seen = known_tails_in(graph, ("train", "valid"))
     num_relations = graph.num_relations
     judged = []
     for fitted, asked in (halves, halves[::-1]):
         held_out = score_held_out(scorer, fitted, seen, num_relations, batch_size)
         fit_decision(model.decision, held_out, decision)
-        judged.append(
-            judge_answers(scorer, asked, graph.triples["valid"], train, num_relations, batch_size)
-        )
+        given = torch.cat([graph.triples["train"], fitted])
+        known = build_known_tails(given, seen.num_entities, num_relations)
+        judged.append(judge_answers(scorer, asked, asked, known, num_relations, batch_size))
     model.decision.load_state_dict(selected)
     return fit_calibration(gather(judged))
 

@@ -9,6 +9,7 @@ from tiny_world import LONELY, UNSEEN_RELATIONS, small_params, tiny_graph, tiny_
 
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import KnownTails, build_known_tails
+from imf_core.inference import predict as predict_module
 from imf_core.inference.candidates import plausible_queries
 from imf_core.inference.fact_table import NEW
 from imf_core.inference.predict import predict_facts
@@ -171,3 +172,11 @@ def test_facts_of_test_change_no_prediction(
     graph.triples["test"] = graph.triples["test"][:0]
     found = predict(trained, graph)
     assert found.drop(["known_in"]).equals(predictions.drop(["known_in"]))
+
+
+def test_where_no_question_is_asked_nothing_is_predicted(
+    trained: IMF, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = torch.empty((0, 2), dtype=torch.long)
+    monkeypatch.setattr(predict_module, "plausible_queries", lambda *_: none)
+    assert len(predict(trained, graph)) == 0
