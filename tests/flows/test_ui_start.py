@@ -62,8 +62,8 @@ def test_a_schedule_that_is_switched_on_plans_runs(ui: RunningUI) -> None:
     (schedule,) = refresh.schedules
     ui.client.update_deployment_schedule(refresh.id, schedule.id, active=True)
     try:
-        wait_until(lambda: ui.planned_runs("refresh") or "ERROR" in ui.log("server"))
-        assert ui.planned_runs("refresh")
+        # An error in the server's log may pass: a busy database is asked again.
+        wait_until(lambda: ui.planned_runs("refresh"))
     finally:
         ui.client.update_deployment_schedule(refresh.id, schedule.id, active=False)
 
