@@ -1,6 +1,7 @@
 """From the files of a finished run to all that its page shows."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -129,7 +130,7 @@ def compose_page(
         figures={
             "metrics": draw_metrics(rows),
             **_draw_comparisons(graph, tables, scorer, full, baseline),
-            **_draw_reliability(files.evaluation / RELIABILITY),
+            "reliability": draw_reliability(read_csv(files.evaluation / RELIABILITY)),
         },
         relations=relations[:MAX_ROWS],
         num_relations_left_out=max(0, len(relations) - MAX_ROWS),
@@ -183,14 +184,18 @@ def _draw_comparisons(
     if len(scorer.head_names) > 1:
         weights = average_weights(scorer.model, full, graph.num_relations)
         counts = np.bincount(full.facts[:, 1], minlength=graph.num_relations).tolist()
-        found["weights"] = draw_weights(weights, scorer.head_names, graph.relation_names, counts)
+        names = _tell_apart(graph.relation_names, graph.relation_labels)
+        found["weights"] = draw_weights(weights, scorer.head_names, names, counts)
     return found
 
 
-def _draw_reliability(path: Path) -> dict[str, Figure]:
-    """Draws the reliability of probabilities, where it was measured."""
-    rows = read_csv(path)
-    return {"reliability": draw_reliability(rows)} if rows else {}
+def _tell_apart(names: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Adds the label to a name that several relations have: a chart has one bar for each name."""
+    counts = Counter(names)
+    return [
+        name if counts[name] == 1 else f"{name} ({label})"
+        for name, label in zip(names, labels, strict=True)
+    ]
 
 
 def _read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:

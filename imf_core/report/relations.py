@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imf_core.data.relation_table import BETWEEN_LABELS
+from imf_core.errors import DataError
 from imf_core.report.comparison import compare_by_relation
 from imf_core.report.ranked import Ranked
 
@@ -41,9 +42,13 @@ class RelationRow:
 
 
 def read_csv(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
-    """Reads a table with a line of titles; empty where there is no such file."""
+    """Reads a table with a line of titles.
+
+    Raises:
+        DataError: If there is no such file.
+    """
     if not path.exists():
-        return []
+        raise DataError(f"{path} is missing; run `dvc repro`")
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter=delimiter))
 

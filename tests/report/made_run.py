@@ -96,6 +96,9 @@ def write_run(root: Path) -> RunFiles:
     write_parquet(
         files.predictions, predict_facts(Scorer(model), CALIBRATION, graph, params.predict)
     )
+    titles = "probability,from,to,answers,mean_probability,share_true"
+    rows = "calibrated,0,0.5,8,0.25,0.5\ncalibrated,0.5,1,0,0,0\n"
+    write_text(files.evaluation / "reliability.csv", f"{titles}\n{rows}")
     for name, values in {"loss": (3.0, 2.0), "valid_mrr": (0.2, 0.4)}.items():
         lines = [f"step\t{name}", *(f"{2 * place}\t{value}" for place, value in enumerate(values))]
         write_text(files.training / "plots/metrics" / f"{name}.tsv", "\n".join(lines) + "\n")

@@ -8,8 +8,9 @@ import pytest
 from made_run import compose
 
 from imf_core.artifacts import read_json, read_parquet, write_json, write_parquet, write_text
+from imf_core.errors import DataError
 from imf_core.inference.fact_table import NEW
-from imf_core.report.compose import RunFiles
+from imf_core.report.compose import RunFiles, _tell_apart
 from imf_core.report.curves import MAX_POINTS, draw_training
 from imf_core.report.page import Page, render_page
 
@@ -81,14 +82,22 @@ def test_every_figure_has_words_and_numbers(page: Page) -> None:
         assert all(len(row) == len(figure.columns) for row in figure.rows)
 
 
-def test_reliability_is_drawn_where_it_was_measured(run_files: RunFiles, page: Page) -> None:
-    assert "reliability" not in page.figures
-    path = run_files.evaluation / "reliability.csv"
-    titles = "probability,from,to,answers,mean_probability,share_true"
-    write_text(path, f"{titles}\ncalibrated,0,0.5,8,0.25,0.5\ncalibrated,0.5,1,0,0,0\n")
-    drawn = compose(run_files).figures["reliability"]
-    path.unlink()
+def test_reliability_is_drawn(page: Page) -> None:
+    drawn = page.figures["reliability"]
     assert drawn.rows == [["calibrated", "0", "0.5", "8", "25.0", "50.0"]]
+
+
+def test_a_file_of_the_run_that_is_missing_is_named(run_files: RunFiles) -> None:
+    path = run_files.evaluation / "reliability.csv"
+    content = path.read_text()
+    path.unlink()
+    with pytest.raises(DataError, match=r"reliability.csv is missing"):
+        compose(run_files)
+    write_text(path, content)
+
+
+def test_relations_of_one_name_are_told_apart() -> None:
+    assert _tell_apart(["in", "on", "in"], ["P1", "P2", "P3"]) == ["in (P1)", "on", "in (P3)"]
 
 
 def test_the_lock_tells_hashes_and_parameters_but_no_address(page: Page) -> None:
