@@ -28,6 +28,7 @@ from imf_core.inference.question import ASKED, Answer, Question, parse_question
 from imf_core.inference.question_file import answer_file
 from stages.completion import UNNAMED, introduce, load_workspace_completer
 from stages.runner import run_stage
+from stages.wording import describe_shares, describe_standing
 
 NAMES_SHOWN = 5
 
@@ -115,11 +116,13 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
             f"Of the questions of this kind with as many answers, {more:.0%} have more; that this"
         )
         print("one has is taken for granted here:\n")
-    width = max([len(answer.name) for answer in answers] or [0])
-    for answer in answers:
+    standings = [describe_standing(answer.known_in) for answer in answers]
+    standing_width = max(map(len, standings), default=0)
+    name_width = max((len(answer.name) for answer in answers), default=0)
+    for answer, standing in zip(answers, standings, strict=True):
         print(
-            f"  {answer.probability:.2f}  {_verdict(answer):13} {answer.name:{width}}  "
-            f"[{_shares(answer)}]{_precedents(completer, question, answer)}"
+            f"  {answer.probability:.2f}  {standing:{standing_width}}  {answer.name:{name_width}}  "
+            f"[{describe_shares(answer.shares)}]{_precedents(completer, question, answer)}"
         )
     if not answers:
         print("  no other entity is left to answer")
@@ -130,16 +133,6 @@ def _print_neighbours(completer: Completer, entity: str, count: int) -> None:
     for head, neighbours in completer.neighbours(entity, count).items():
         listed = ", ".join(f"{each.name} {each.cosine:.2f}" for each in neighbours)
         print(f"{head:10}  {listed}")
-
-
-def _verdict(answer: Answer) -> str:
-    """Says whether a split confirms an answer."""
-    return answer.known_in if answer.known_in == "new" else f"true ({answer.known_in})"
-
-
-def _shares(answer: Answer) -> str:
-    """Lists the heads that spoke for an answer."""
-    return " ".join(f"{head} {share:.0%}" for head, share in answer.shares.items() if share >= 5e-3)
 
 
 def _precedents(completer: Completer, question: Question, answer: Answer) -> str:

@@ -8,6 +8,7 @@ from imf_core.features.newcomer import encode_new_image, encode_new_text
 from imf_core.features.table import load_features
 from imf_core.inference.completer import Completer, load_completer
 from stages.layout import (
+    FEATURES,
     GRAPH,
     IMAGE_FEATURES,
     IMAGES,
@@ -18,7 +19,6 @@ from stages.layout import (
 )
 
 UNNAMED = "the new entity"
-FEATURES = {"image": IMAGE_FEATURES, "text": TEXT_FEATURES}
 
 
 def load_workspace_completer() -> Completer:

@@ -15,7 +15,7 @@ from imf_core.inference.saved_model import build_model
 from imf_core.processes import Processes
 from imf_core.training.checkpoint import Checkpoints, run_key
 from imf_core.training.trainer import Progress, Trainer
-from stages.layout import GRAPH, IMAGE_FEATURES, TEXT_FEATURES
+from stages.layout import FEATURES, GRAPH
 from stages.runner import state_folder
 
 ADVICE = (
@@ -23,8 +23,6 @@ ADVICE = (
     "train.sampled_candidates (2000, say)"
 )
 """What to do where memory does not suffice."""
-
-_FEATURES = {"image": IMAGE_FEATURES, "text": TEXT_FEATURES}
 
 
 def make_trainer(
@@ -85,7 +83,7 @@ def _key(
     """
     root = Path(imf_core.__file__).parent
     code = [*root.rglob("*.py"), Path(__file__)]
-    features = [path for name, path in _FEATURES.items() if name in model.modalities]
+    features = [path for name, path in FEATURES.items() if name in model.modalities]
     values = {
         "model": model.model_dump(),
         "fusion": fusion.model_dump(),

@@ -2,14 +2,11 @@
 
 from imf_core.data.graph import Graph, load_graph
 from imf_core.features.table import FeatureTable, load_features
-from stages.layout import GRAPH, IMAGE_FEATURES, TEXT_FEATURES
+from stages.layout import FEATURES, GRAPH
 
 
 def load_inputs() -> tuple[Graph, dict[str, FeatureTable]]:
     """Loads the prepared graph and both feature tables, refusing those of another graph."""
     graph = load_graph(GRAPH)
-    tables = {
-        "image": load_features(IMAGE_FEATURES, graph.fingerprint),
-        "text": load_features(TEXT_FEATURES, graph.fingerprint),
-    }
+    tables = {name: load_features(path, graph.fingerprint) for name, path in FEATURES.items()}
     return graph, tables

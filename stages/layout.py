@@ -11,6 +11,8 @@ MEDIA = Path("data/media")
 IMAGES = Path("data/images")
 IMAGE_FEATURES = Path("data/features/image.parquet")
 TEXT_FEATURES = Path("data/features/text.parquet")
+FEATURES = {"image": IMAGE_FEATURES, "text": TEXT_FEATURES}
+"""By modality."""
 
 DATA_SUMMARY = Path("results/data.json")
 DATA_RELATIONS = Path("results/data_relations.csv")

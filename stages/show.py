@@ -6,9 +6,10 @@ from typing import Any
 
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.summary import describe
-from imf_core.inference.fact_table import NEW
+from imf_core.inference.fact_table import read_shares
 from stages.layout import DATA_SUMMARY, EVALUATION, PREDICTIONS, REPORT
 from stages.runner import run_stage
+from stages.wording import describe_shares, describe_standing
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 """What the printed tables show of `metrics.json`, and under which title."""
@@ -34,15 +35,10 @@ def main() -> None:
     )
     print("test, which the heads have not learned from, confirm it:\n")
     for fact in _best_of_each_relation(read_parquet(PREDICTIONS).to_pylist()):
-        verdict = "new" if fact["known_in"] == NEW else f"true ({fact['known_in']})"
-        shares = " ".join(
-            f"{key.removeprefix('share_')} {value:.0%}"
-            for key, value in fact.items()
-            if key.startswith("share_") and value >= 0.005
-        )
         print(
-            f"  {fact['probability']:.2f}  {verdict:13} {fact['head_name']} - "
-            f"{fact['relation_name']} - {fact['tail_name']}  [{shares}]"
+            f"  {fact['probability']:.2f}  {describe_standing(fact['known_in']):13} "
+            f"{fact['head_name']} - {fact['relation_name']} - {fact['tail_name']}  "
+            f"[{describe_shares(read_shares(fact))}]"
         )
     print(f"\nMetrics: {path}, with breakdowns beside it\nPredictions: {PREDICTIONS}")
     print(f"Report: {REPORT}, to be opened in a browser: all of this with pictures")

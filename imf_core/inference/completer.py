@@ -23,7 +23,7 @@ from imf_core.errors import QuestionError
 from imf_core.features.table import FeatureTable, load_features
 from imf_core.inference.answers import Answers, concatenate, find_answers, find_known_answers
 from imf_core.inference.candidates import share_with_more
-from imf_core.inference.fact_table import FactTable
+from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import Names
 from imf_core.inference.neighbours import Neighbour, find_nearest
 from imf_core.inference.newcomer import add_newcomer
@@ -230,7 +230,7 @@ class Completer:
             name=row[f"{role}_name"],
             probability=row["probability"],
             known_in=row["known_in"],
-            shares={head: row[f"share_{head}"] for head in self.scorer.head_names},
+            shares=read_shares(row),
         )
 
     def _has(self, head: str, entity: int) -> bool:

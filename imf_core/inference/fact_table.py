@@ -1,5 +1,8 @@
 """Answers in words: a table of facts in labels and names, the same columns whoever asks."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -9,6 +12,17 @@ from imf_core.inference.answers import Answers, as_facts
 
 NEW = "new"
 """What `known_in` says of a fact that no split holds."""
+
+_SHARE = "share_"
+
+
+def read_shares(row: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the share of each head in one row of a fact table, by the head's name."""
+    return {
+        column.removeprefix(_SHARE): float(share)
+        for column, share in row.items()
+        if column.startswith(_SHARE)
+    }
 
 
 class FactTable:
@@ -56,7 +70,7 @@ class FactTable:
         columns["asked_for"] = pa.array(["head" if each else "tail" for each in asked], pa.string())
         for position, name in enumerate(self._head_names):
             log_probs = answers.head_log_probs[:, position].double().numpy()
-            columns[f"share_{name}"] = answers.share[:, position].double().numpy()
+            columns[f"{_SHARE}{name}"] = answers.share[:, position].double().numpy()
             columns[f"log_prob_{name}"] = pa.array(
                 log_probs, mask=~answers.can_answer[:, position].numpy()
             )

@@ -12,7 +12,7 @@ import torch
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.inference.answers import concatenate, find_answers
-from imf_core.inference.fact_table import NEW
+from imf_core.inference.fact_table import NEW, read_shares
 from imf_core.model.calibration import Calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report.comparison import word_head
@@ -99,9 +99,7 @@ def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
             entity_ids[row["tail"]],
             row["asked_for"],
             row["probability"],
-            _name_shares(
-                {key[6:]: value for key, value in row.items() if key.startswith("share_")}
-            ),
+            _name_shares(read_shares(row)),
         )
         for row in chosen
     ]
