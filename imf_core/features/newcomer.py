@@ -113,14 +113,16 @@ def encode_new_image(
         )
 
         entities = read_entity_texts(entities_path)
-        shards = [
-            read_shard(shard, entities.num_entities)
-            for shard in shard_paths(images_folder, entities.graph_fingerprint)
-        ]
-        described = describe_images(content for _, contents in shards for content in contents)
+        ids, parts = [], []
+        for shard in shard_paths(images_folder, entities.graph_fingerprint):
+            shard_ids, pictures = read_shard(shard, entities.num_entities)
+            ids.append(shard_ids)
+            parts.append(describe_images(pictures))
+        described = np.concatenate(parts)
         fitted = FittedReduction(described, params.dim)
-        ids = np.concatenate([entity_ids for entity_ids, _ in shards])
-        again = mean_by_entity(ids, fitted.apply(described), entities.num_entities, {})
+        again = mean_by_entity(
+            np.concatenate(ids), fitted.apply(described), entities.num_entities, {}
+        )
         _require_equal("image_features", again.vectors.numpy(), table.vectors.numpy())
         return torch.from_numpy(fitted.apply(describe_images([picture]))[0])
     from imf_core.features.pretrained_image import load_image_encoder  # noqa: PLC0415
