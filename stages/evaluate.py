@@ -17,7 +17,7 @@ from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.evaluation.ranking import RankTable
-from imf_core.evaluation.reliability import calibration_error, reliability_rows
+from imf_core.evaluation.reliability import brier_score, calibration_error, reliability_rows
 from imf_core.evaluation.report import (
     by_degree,
     by_media,
@@ -85,7 +85,7 @@ def _write(
 
 
 def _write_reliability(judged: JudgedAnswers) -> dict[str, float]:
-    """Compares probability and truth before and after calibration, and returns both errors."""
+    """Compares probability and truth before and after calibration, and returns what measures it."""
     probabilities = {
         "as scored": judged.log_probs.exp().numpy(),
         "calibrated": load_calibration(MODEL).probability(judged.log_odds).numpy(),
@@ -93,8 +93,10 @@ def _write_reliability(judged: JudgedAnswers) -> dict[str, float]:
     is_true = judged.is_true.numpy()
     rows = [reliability_rows(kind, each, is_true) for kind, each in probabilities.items()]
     write_csv(EVALUATION / "reliability.csv", chain.from_iterable(rows))
+    measures = {"error": calibration_error, "brier": brier_score}
     return {
-        f"error_{kind.replace(' ', '_')}": calibration_error(each, is_true)
+        f"{name}_{kind.replace(' ', '_')}": measure(each, is_true)
+        for name, measure in measures.items()
         for kind, each in probabilities.items()
     }
 

@@ -19,6 +19,9 @@ from stages.completion import load_workspace_completer
 from stages.layout import PREDICTIONS
 from stages.runner import run_stage
 
+LEAST_PROBABILITY = 0.5
+"""Of an exported fact, where nothing else is asked for."""
+
 
 def main() -> None:
     """Writes what is asked for."""
@@ -26,7 +29,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--facts", type=Path, metavar="FILE", help=".tsv or .nt")
-    parser.add_argument("--above", type=_probability, default=0.5, help="least probability (0.5)")
+    parser.add_argument("--above", type=_probability, help="least probability (0.5)")
     parser.add_argument("--prefix", metavar="IRI", help="of labels that are no IRI, for .nt")
     parser.add_argument("--embeddings", type=Path, metavar="FOLDER")
     chosen = parser.parse_args()
@@ -34,8 +37,13 @@ def main() -> None:
         parser.error("say what to export: --facts FILE, --embeddings FOLDER or both")
     if chosen.facts is not None and chosen.facts.suffix not in {".tsv", ".nt"}:
         parser.error(f"--facts must end in .tsv or .nt, got {chosen.facts}")
+    if chosen.facts is None and (chosen.above is not None or chosen.prefix is not None):
+        parser.error("--above and --prefix are of --facts FILE")
+    if chosen.prefix is not None and chosen.facts.suffix != ".nt":
+        parser.error(f"--prefix is of a file that ends in .nt, got {chosen.facts}")
     if chosen.facts is not None:
-        facts = select_new(read_parquet(PREDICTIONS), chosen.above)
+        above = LEAST_PROBABILITY if chosen.above is None else chosen.above
+        facts = select_new(read_parquet(PREDICTIONS), above)
         if chosen.facts.suffix == ".tsv":
             write_tsv(facts, chosen.facts)
         else:

@@ -9,8 +9,10 @@ from imf_core.inference.saved_model import load_model
 from imf_core.model.scorer import Scorer
 from imf_core.report.compose import RunFiles, compose_page
 from imf_core.report.page import CHARTS_SCRIPT, render_page
+from imf_core.report.provenance import Lock, describe_lock
 from stages import layout
 from stages.committed import read_committed_metrics
+from stages.dvc_lock import read_locked_stages
 from stages.inputs import load_inputs
 from stages.layout import MODEL, PARAMS, REPORT
 from stages.runner import run_stage
@@ -32,15 +34,22 @@ def main() -> None:
         evaluation=layout.EVALUATION,
         baseline=layout.BASELINE,
         predictions=layout.PREDICTIONS,
-        lock=layout.LOCK,
     )
     graph, tables = load_inputs()
     with explain_out_of_memory("on a GPU, set predict.device: cpu"):
         scorer = Scorer(load_model(MODEL, graph, tables).to(device))
-        page = compose_page(files, graph, tables, scorer, read_committed_metrics(graph), STAGE)
+        page = compose_page(files, graph, tables, scorer, read_committed_metrics(graph), _lock())
     html = render_page(page, vl_convert.javascript_bundle(CHARTS_SCRIPT))
     write_text(REPORT, html)
     print(f"{REPORT}: {len(html.encode()) / 1e6:.1f} MB, to be opened in any browser")
+
+
+def _lock() -> Lock | None:
+    """Returns what `dvc.lock` says, but for this stage, of which it can say nothing new."""
+    stages = read_locked_stages(layout.LOCK)
+    if stages is None:
+        return None
+    return describe_lock({name: stage for name, stage in stages.items() if name != STAGE})
 
 
 if __name__ == "__main__":

@@ -54,6 +54,20 @@ def calibration_error(probability: NDArray[np.float64], is_true: NDArray[np.bool
     return float(np.abs(gaps).sum() / len(probability))
 
 
+def brier_score(probability: NDArray[np.float64], is_true: NDArray[np.bool_]) -> float:
+    """Returns the mean squared distance of probability and truth.
+
+    Unlike the calibration error it also tells the sure from the unsure: who says the overall share
+    of true answers of each of them has no calibration error, but a bad score (Brier, Monthly
+    Weather Review 1950, 78(1)).
+
+    Args:
+        probability: In [0, 1], at least one, shape: (P,).
+        is_true: shape: (P,).
+    """
+    return float(np.square(probability - is_true).mean())
+
+
 def _bins(probability: NDArray[np.float64]) -> NDArray[np.int64]:
     """Returns the bin of each probability; a probability of one is in the last."""
     return np.minimum((probability * NUM_BINS).astype(np.int64), NUM_BINS - 1)

@@ -74,7 +74,7 @@ class Completer:
             question: By labels or names.
             count: Answers, at most.
             with_known: Whether answers that train gives are among them. Those of valid and test
-                always may be: nothing has learned from them.
+                always may be: the heads have not learned from them.
 
         Returns:
             Most probable first.

@@ -46,7 +46,8 @@ def answer_file(
             for batch in _batches(read_questions(path)):
                 _check(completer, path, num_questions, batch)
                 table = completer.answer(batch, count, with_known)
-                position = pa.array([row + num_questions for row in table["question"].to_pylist()])
+                rows = [row + num_questions for row in table["question"].to_pylist()]
+                position = pa.array(rows, pa.int64())
                 table = table.set_column(0, "question", position)
                 writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
                 writer.write_table(table)

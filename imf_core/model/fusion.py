@@ -23,8 +23,9 @@ TILE_ELEMENTS = 1 << 16
 class LowRankBilinearFusion(nn.Module):
     """Fuses embeddings of several modalities into one by a sum of products.
 
-    `e_m = sum_{i=1..rank} lift_i prod_k (W_k^i e_k + b_k^i)`, the product over the modalities that
-    are present: a missing one is left out of it.
+    `e_m = sum_{i=1..rank} lift_i prod_k (W_k^i e_k + b_k^i) / sqrt(n_i)`, the product over the
+    modalities that are present: a missing one is left out of it. `n_i` is the number of terms of
+    the i-th one's kind, of full size or narrow.
 
     Our choice: linear factors, and a start from which fusion can only learn. Each modality leads
     one term of full size: its own factor starts as the identity (or what of it fits), those of the

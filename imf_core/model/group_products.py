@@ -92,6 +92,8 @@ def _buckets(sizes: Tensor) -> list[_Bucket]:
     Args:
         sizes: shape: (G,), dtype: long, on the CPU.
     """
+    if not len(sizes):
+        return []
     stops = sizes.cumsum(0)
     widths = [1 << (size - 1).bit_length() for size in sizes.tolist()]
     starts = [i for i, width in enumerate(widths) if i == 0 or width != widths[i - 1]]

@@ -28,7 +28,7 @@ from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_rank
 from imf_core.report.gallery import choose_new_facts, find_mistakes
 from imf_core.report.page import Page
 from imf_core.report.pictures import read_thumbnails
-from imf_core.report.provenance import describe_environment, read_lock
+from imf_core.report.provenance import Lock, describe_environment
 from imf_core.report.ranked import Ranked, read_test_ranks
 from imf_core.report.relations import MAX_ROWS, make_relation_rows, read_csv, word_redundancy
 
@@ -53,7 +53,6 @@ class RunFiles:
         evaluation: Folder of ranks and metrics.
         baseline: The same of structure alone.
         predictions: `predictions.parquet`.
-        lock: `dvc.lock`.
     """
 
     graph: Path
@@ -66,7 +65,6 @@ class RunFiles:
     evaluation: Path
     baseline: Path
     predictions: Path
-    lock: Path
 
 
 def compose_page(
@@ -75,7 +73,7 @@ def compose_page(
     tables: Mapping[str, FeatureTable],
     scorer: Scorer,
     committed: Mapping[str, Any] | None,
-    own_stage: str,
+    lock: Lock | None,
 ) -> Page:
     """Reads what a run has written and asks its model about its mistakes.
 
@@ -85,7 +83,7 @@ def compose_page(
         tables: Its feature tables.
         scorer: The trained model.
         committed: Metrics of the last committed run, None where there is none.
-        own_stage: The stage that makes the page, which `dvc.lock` can say nothing new of.
+        lock: What `dvc.lock` says of the other stages, None where DVC did not run them.
 
     Raises:
         DataError: If a file is missing or damaged.
@@ -96,14 +94,14 @@ def compose_page(
     full = read_test_ranks(files.evaluation / RANKS)
     assert full is not None, "a trained model has ranks"
     baseline = read_test_ranks(files.baseline / RANKS)
-    described = read_csv(files.relations)
+    described = _tell_apart(read_csv(files.relations))
+    relation_names = [row["name"] for row in described]
     summary, training = read_json(files.summary), read_json(files.model / CONFIG)["training"]
     metrics = read_json(files.evaluation / METRICS)
     predictions = read_parquet(files.predictions)
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
     mistakes = find_mistakes(scorer, load_calibration(files.model), graph, full)
-    lock = read_lock(files.lock, own_stage)
     sample = choose_sample(graph, _entities_with_picture(files.images))
     in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]
     in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
@@ -119,9 +117,9 @@ def compose_page(
         summary=summary,
         warnings=warnings(summary),
         redundant=word_redundancy(described),
-        relation_names=graph.relation_names,
+        relation_names=relation_names,
         cast=cast,
-        sample=[cast.sampled(each, graph, graph.relation_names) for each in sample],
+        sample=[cast.sampled(each, graph, relation_names) for each in sample],
         rows=rows,
         gain=comparison.estimate_full_gain(full, baseline),
         committed="none" if committed is None else "same" if committed == metrics else "other",
@@ -129,7 +127,7 @@ def compose_page(
         curves=draw_training(_read_curves(files.training / CURVES), training["selected_epoch"]),
         figures={
             "metrics": draw_metrics(rows),
-            **_draw_comparisons(graph, tables, scorer, full, baseline),
+            **_draw_comparisons(graph, relation_names, tables, scorer, full, baseline),
             "reliability": draw_reliability(read_csv(files.evaluation / RELIABILITY)),
         },
         relations=relations[:MAX_ROWS],
@@ -154,6 +152,7 @@ def _name_graph(dataset: str, params: Mapping[str, str]) -> str:
 
 def _draw_comparisons(
     graph: Graph,
+    relation_names: Sequence[str],
     tables: Mapping[str, FeatureTable],
     scorer: Scorer,
     full: Ranked,
@@ -184,18 +183,18 @@ def _draw_comparisons(
     if len(scorer.head_names) > 1:
         weights = average_weights(scorer.model, full, graph.num_relations)
         counts = np.bincount(full.facts[:, 1], minlength=graph.num_relations).tolist()
-        names = _tell_apart(graph.relation_names, graph.relation_labels)
-        found["weights"] = draw_weights(weights, scorer.head_names, names, counts)
+        found["weights"] = draw_weights(weights, scorer.head_names, relation_names, counts)
     return found
 
 
-def _tell_apart(names: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """Adds the label to a name that several relations have: a chart has one bar for each name."""
-    counts = Counter(names)
-    return [
-        name if counts[name] == 1 else f"{name} ({label})"
-        for name, label in zip(names, labels, strict=True)
-    ]
+def _tell_apart(described: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Adds the label to a name that several relations have: by name they are told apart here."""
+    counts = Counter(row["name"] for row in described)
+    told_apart = []
+    for row in described:
+        name, label = row["name"], row["relation"]
+        told_apart.append({**row, "name": name if counts[name] == 1 else f"{name} ({label})"})
+    return told_apart
 
 
 def _read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:

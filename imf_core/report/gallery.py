@@ -25,8 +25,10 @@ BAD_RANK = 10
 """A fact ranked below it is a mistake."""
 
 EXAMINED = 200
-AT_ONCE = 64
 """Badly ranked facts that the model is asked about again."""
+
+AT_ONCE = 64
+"""Of them, in one batch."""
 
 CONSIDERED = 5000
 """Predictions among which facts of many relations are looked for."""

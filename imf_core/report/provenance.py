@@ -5,9 +5,8 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path, PurePath
-
-from imf_core.config import read_yaml
+from pathlib import PurePath
+from typing import Any
 
 PRIVATE_SECTIONS = frozenset({"fetch"})
 """Holds the address of whoever ran it, which a page that is passed on must not."""
@@ -38,23 +37,12 @@ class Lock:
     params: dict[str, str]
 
 
-def read_lock(path: Path, but: str) -> Lock | None:
-    """Reads `dvc.lock`.
+def describe_lock(stages: Mapping[str, Any]) -> Lock:
+    """Lists outputs and parameters.
 
     Args:
-        path: Of the file.
-        but: A stage to leave out: the one that is under way.
-
-    Returns:
-        None where there is no such file: the stages were not run by DVC.
+        stages: What DVC has locked of each stage, by its name.
     """
-    if not path.exists():
-        return None
-    stages = {
-        name: stage
-        for name, stage in read_yaml(path.read_text(encoding="utf-8"))["stages"].items()
-        if name != but
-    }
     outputs = [
         Output(name, out["path"], f"{out['hash']}:{out[out['hash']]}", out.get("size", 0))
         for name, stage in stages.items()

@@ -174,9 +174,10 @@ def test_facts_of_test_change_no_prediction(
     assert found.drop(["known_in"]).equals(predictions.drop(["known_in"]))
 
 
+@pytest.mark.parametrize("context", ["block-diagonal", "dense"])
 def test_where_no_question_is_asked_nothing_is_predicted(
-    trained: IMF, graph: Graph, monkeypatch: pytest.MonkeyPatch
+    context: str, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     none = torch.empty((0, 2), dtype=torch.long)
     monkeypatch.setattr(predict_module, "plausible_queries", lambda *_: none)
-    assert len(predict(trained, graph)) == 0
+    assert len(predict(tiny_model({"model.context": context}), graph)) == 0

@@ -1,5 +1,6 @@
 """A file of questions is answered a batch at a time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from tiny_world import tiny_graph, tiny_tables
 from imf_core.errors import QuestionError
 from imf_core.inference import question_file
 from imf_core.inference.completer import Completer
+from imf_core.inference.question import Question
 from imf_core.inference.question_file import answer_file
 from imf_core.inference.saved_model import SavedModel
 from imf_core.model.calibration import Calibration
@@ -43,6 +45,24 @@ def test_lines_and_parquet_rows_are_answered_alike(
     in_batches = pq.read_table(tmp_path / "in batches")
     for column in ("question", "head", "tail"):
         assert in_batches[column].to_pylist() == found[0][column].to_pylist()
+
+
+def test_a_batch_without_answers_leaves_the_others_as_they_are(
+    completer: Completer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.tsv").write_text(LINES)
+    answer = completer.answer
+
+    def answer_all_but_the_first(
+        questions: Sequence[Question], count: int, with_known: bool
+    ) -> pa.Table:
+        found = answer(questions, count, with_known)
+        return found.slice(0, 0) if questions[0].head == "E05" else found
+
+    monkeypatch.setattr(question_file, "QUESTIONS_AT_ONCE", 1)
+    monkeypatch.setattr(completer, "answer", answer_all_but_the_first)
+    assert answer_file(completer, tmp_path / "one.tsv", tmp_path / "out", 4, False) == (3, 8)
+    assert pq.read_table(tmp_path / "out")["question"].to_pylist() == [1] * 4 + [2] * 4
 
 
 @pytest.mark.parametrize(

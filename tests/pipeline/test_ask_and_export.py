@@ -97,3 +97,22 @@ def test_the_calibration_is_measured_on_test(finished: Workspace) -> None:
     rows = (finished.folder / "results/evaluation/reliability.csv").read_text().splitlines()
     assert rows[0] == "probability,from,to,answers,mean_probability,share_true"
     assert {row.split(",")[0] for row in rows[1:]} == {"as scored", "calibrated"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--embeddings", "folder", "--above", "0.5"], "--above and --prefix are of --facts"),
+        (["--facts", "new.tsv", "--prefix", "https://example.org/"], "ends in .nt, got new.tsv"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    given: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["command", *given])
+    with pytest.raises(SystemExit):
+        export.main()
+    assert message in capsys.readouterr().err

@@ -23,33 +23,25 @@ from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.report.compose import RunFiles, compose_page
 from imf_core.report.page import Page
+from imf_core.report.provenance import describe_lock
 
 HOSTILE = '</script><img src=x onerror="window.isHacked=1"><script>window.isHacked=1</script>'
 """A name that would run a script in a page that takes it as it is."""
 
 CALIBRATION = Calibration(slope=1.0, offset=0.0, shown=3, answers=10, true_answers=5)
 
-LOCK = """schema: '2.0'
-stages:
-  media:
-    params:
-      params.yaml:
-        fetch:
-          contact: somebody@example.org
-        media:
-          source: none
-    outs:
-    - path: data/media
-      hash: md5
-      md5: abc.dir
-      size: 12
-  report:
-    outs:
-    - path: results/report.html
-      hash: md5
-      md5: old
-      size: 1
-"""
+LOCKED = {
+    "media": {
+        "params": {
+            "params.yaml": {
+                "fetch": {"contact": "somebody@example.org"},
+                "media": {"source": "none"},
+            }
+        },
+        "outs": [{"path": "data/media", "hash": "md5", "md5": "abc.dir", "size": 12}],
+    }
+}
+"""What `dvc.lock` says of the stages."""
 
 
 def named_graph() -> Graph:
@@ -83,7 +75,6 @@ def write_run(root: Path) -> RunFiles:
         evaluation=root / "evaluation",
         baseline=root / "baseline",
         predictions=root / "predictions.parquet",
-        lock=root / "dvc.lock",
     )
     graph, params, model = named_graph(), small_params(), tiny_model()
     save_graph(graph, files.graph)
@@ -104,14 +95,18 @@ def write_run(root: Path) -> RunFiles:
         write_text(files.training / "plots/metrics" / f"{name}.tsv", "\n".join(lines) + "\n")
     _write_audit(files, graph)
     _write_media(files, graph)
-    write_text(files.lock, LOCK)
     return files
 
 
 def compose(files: RunFiles, committed: dict[str, object] | None = None) -> Page:
     """Composes the page of the written run."""
     return compose_page(
-        files, named_graph(), tiny_tables(), Scorer(tiny_model()), committed, "report"
+        files,
+        named_graph(),
+        tiny_tables(),
+        Scorer(tiny_model()),
+        committed,
+        describe_lock(LOCKED),
     )
 
 

@@ -97,7 +97,9 @@ def test_a_file_of_the_run_that_is_missing_is_named(run_files: RunFiles) -> None
 
 
 def test_relations_of_one_name_are_told_apart() -> None:
-    assert _tell_apart(["in", "on", "in"], ["P1", "P2", "P3"]) == ["in (P1)", "on", "in (P3)"]
+    described = [{"name": name, "relation": label} for name, label in (("in", "P1"), ("on", "P2"))]
+    told_apart = _tell_apart([*described, {"name": "in", "relation": "P3"}])
+    assert [row["name"] for row in told_apart] == ["in (P1)", "on", "in (P3)"]
 
 
 def test_the_lock_tells_hashes_and_parameters_but_no_address(page: Page) -> None:
