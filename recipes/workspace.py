@@ -8,14 +8,19 @@ import subprocess
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
 from imf_core.config import Params, read_yaml, validate
 from imf_core.errors import ConfigError
+from stages.dvc_lock import read_locked_stages
 from stages.layout import LOCK, PARAMS
 
 DATA_SECTIONS = ("dataset", "prepare", "media", "images", "image_features", "text_features")
 """Sections that graph and features are made by."""
+
+_CUT = (
+    f"{LOCK} is empty or cut, as it is for a while when DVC writes it; try again when no "
+    "`dvc repro` or `dvc exp run` is at work, and if it is still so, run "
+    "`dvc repro image_features text_features`"
+)
 
 
 def read_committed() -> Params:
@@ -96,21 +101,20 @@ def _read_locked() -> list[tuple[str, dict[str, Any]]]:
     """Reads what DVC ran its stages with: for each the sections it declares, or a key of one.
 
     Raises:
-        ConfigError: If DVC's file is cut.
+        ConfigError: If DVC's file is empty or ends early.
+        DataError: If it is no valid YAML.
     """
     if not LOCK.exists():
         return []
+    stages = read_locked_stages(LOCK)
+    if stages is None:
+        raise ConfigError(_CUT)
     try:
-        stages = read_yaml(LOCK.read_text(encoding="utf-8"))["stages"].values()
         return [
             (section, {key: value} if key else dict(value))
-            for stage in stages
+            for stage in stages.values()
             for dotted, value in stage.get("params", {}).get(str(PARAMS), {}).items()
             for section, _, key in [dotted.partition(".")]
         ]
-    except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError) as error:
-        raise ConfigError(
-            f"{LOCK} is empty or cut, as it is for a while when DVC writes it; try again when no "
-            "`dvc repro` or `dvc exp run` is at work, and if it is still so, run "
-            "`dvc repro image_features text_features`"
-        ) from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ConfigError(_CUT) from error
