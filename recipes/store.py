@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imf_core.artifacts import atomic_path, read_json, write_text
+from imf_core.errors import DataError
 from imf_core.evaluation.ranking import COMBINED, RankTable
 from recipes.recipe import FOLDER
 
@@ -173,9 +174,14 @@ class Store:
 def _read(path: Path) -> Measurement:
     """Reads what `Store.save` wrote."""
     content = read_json(path)
-    models = [ModelRun(**model) for model in content.pop("models")]
-    basis = Basis(**content.pop("basis"))
-    return Measurement(**content, basis=basis, models=models)
+    try:
+        models = [ModelRun(**model) for model in content.pop("models")]
+        basis = Basis(**content.pop("basis"))
+        return Measurement(**content, basis=basis, models=models)
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is no measurement of this version ({error}); remove it and measure again"
+        ) from error
 
 
 def _dump(content: dict[str, Any]) -> str:

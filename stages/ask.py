@@ -11,7 +11,7 @@ names entities of which train says the same, the nearest in the space of the hea
 
 Of an entity that the graph does not have, give a description, an image or both, and no head:
 
-    python -m stages.ask --description "An island state in the Caribbean." "official language"
+    python -m stages.ask --description "An island state in the Caribbean." "currency"
 
 A file of questions is TSV (head, relation, tail, with ? for what is asked) or Parquet with columns
 of these names.

@@ -162,3 +162,11 @@ def test_the_picture_of_a_set_is_drawn_the_same_each_time(store: Store, tmp_path
     for path in pictures:
         curves.draw_curves("atlas", summarise(store.load_all("atlas")), path)
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
+def test_a_file_of_another_version_is_named_with_its_remedy(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "results" / "set" / "full-seed0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"models": [], "graph": "of old"}')
+    with pytest.raises(DataError, match=r"full-seed0.json is no measurement .* measure again"):
+        store.load("set", "full", 0)
