@@ -80,6 +80,7 @@ def main() -> None:
     store = Store(RESULTS, state_folder() / "ranks")
     for path, render in PLACES.items():
         write_between_markers(path, MARKER, render(store))
+        print(f"the tables in {path.relative_to(ROOT)} are those of {RESULTS.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

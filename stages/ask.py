@@ -139,10 +139,16 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
     for answer, standing in zip(answers, standings, strict=True):
         print(
             f"  {answer.probability:.2f}  {standing:{standing_width}}  {answer.name:{name_width}}  "
-            f"[{describe_shares(answer.shares)}]{_precedents(completer, question, answer)}"
+            f"{_word_shares(answer)}{_precedents(completer, question, answer)}"
         )
     if not answers:
         print("  no other entity is left to answer")
+
+
+def _word_shares(answer: Answer) -> str:
+    """Lists the shares in brackets; nothing where no head spoke for the answer."""
+    shares = describe_shares(answer.shares)
+    return f"[{shares}]" if shares else ""
 
 
 def _list(names: Sequence[str]) -> str:

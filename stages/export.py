@@ -48,7 +48,7 @@ def main() -> None:
             write_tsv(facts, chosen.facts)
         else:
             write_ntriples(facts, chosen.facts, chosen.prefix)
-        print(f"{len(facts)} new facts in {chosen.facts}")
+        print(f"{len(facts)} new facts of probability {above} and more in {chosen.facts}")
     if chosen.embeddings is not None:
         paths = write_embeddings(load_workspace_completer(), chosen.embeddings)
         print("\n".join(f"embeddings in {path}" for path in paths))

@@ -5,6 +5,7 @@ goes on from its last checkpoint when the stage is run again. With `train.proces
 the processes keeps the curves, prints and saves for all.
 """
 
+import sys
 from functools import partial
 
 from dvclive.live import Live
@@ -65,6 +66,8 @@ def _fit_with_curves(trainer: Trainer) -> Progress:
                     live.log_metric(name, value)
             live.summary = {name: record[name] for name in SHOWN}
             live.make_summary()
+            if not sys.stderr.isatty():  # where no bar moves
+                print(f"epoch {live.step}: MRR {record['valid_mrr']:.4f} on valid", flush=True)
 
         progress = trainer.fit(log)
         # The last word is that of the selected epoch, not of the last one trained.
