@@ -72,7 +72,7 @@ def compose_page(
     graph: Graph,
     tables: Mapping[str, FeatureTable],
     scorer: Scorer,
-    committed: Mapping[str, Any] | None,
+    committed: Mapping[str, Any] | comparison.NotCompared,
     lock: Lock | None,
 ) -> Page:
     """Reads what a run has written and asks its model about its mistakes.
@@ -82,7 +82,7 @@ def compose_page(
         graph: The prepared graph.
         tables: Its feature tables.
         scorer: The trained model.
-        committed: Metrics of the last committed run, None where there is none.
+        committed: Metrics of the last committed run, or why it is not compared with.
         lock: What `dvc.lock` says of the other stages, None where DVC did not run them.
 
     Raises:
@@ -107,10 +107,9 @@ def compose_page(
     in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
     shown = [*sample, *in_facts]
     cast = Cast(names, descriptions, read_thumbnails(files.images, graph.fingerprint, shown))
+    standing, beside = comparison.place_committed(metrics, committed)
     rows = comparison.list_metrics(
-        metrics["test"],
-        read_json(files.baseline / METRICS).get("test", {}),
-        {} if committed is None or committed == metrics else committed.get("test", {}),
+        metrics["test"], read_json(files.baseline / METRICS).get("test", {}), beside
     )
     return Page(
         title=_name_graph(summary["dataset"], {} if lock is None else lock.params),
@@ -122,7 +121,7 @@ def compose_page(
         sample=[cast.sampled(each, graph, relation_names) for each in sample],
         rows=rows,
         gain=comparison.estimate_full_gain(full, baseline),
-        committed="none" if committed is None else "same" if committed == metrics else "other",
+        committed=standing,
         training=training,
         curves=draw_training(_read_curves(files.training / CURVES), training["selected_epoch"]),
         figures={

@@ -44,7 +44,8 @@ class Page:
         sample: Entities that give an idea of the graph.
         rows: Of the table of metrics.
         gain: In MRR over structure alone; None where the model is structure alone.
-        committed: The last committed run has `none`, the `same` or `other` metrics.
+        committed: The last committed run has the `same` or `other` metrics, or why it is not
+            compared with, see `NotCompared`.
         training: How the model was trained, of its `config.json`.
         curves: Figures of the training.
         figures: All others, by name.

@@ -7,11 +7,14 @@ import pytest
 from tiny_world import tiny_graph
 from workspace import Workspace
 
+from imf_core.report.comparison import NotCompared
 from stages.committed import read_committed_metrics
 
-# DVC's own libraries warn of their deprecations.
 GRAPH = tiny_graph()
 
+LOCKED = ["results/model/config.json", "results/evaluation/metrics.json"]
+
+# DVC's own libraries warn of their deprecations.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
@@ -19,7 +22,7 @@ def test_there_are_none_outside_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert read_committed_metrics(GRAPH) is None
+    assert read_committed_metrics(GRAPH) is NotCompared.NO_RUN
 
 
 def test_those_of_head_are_read_and_not_those_of_the_workspace(
@@ -30,7 +33,7 @@ def test_those_of_head_are_read_and_not_those_of_the_workspace(
     workspace.run("git", "init", "-q")
     workspace.dvc("init", "-q")
     workspace.run("git", "commit", "-qm", "no run yet", "--allow-empty")
-    assert read_committed_metrics(GRAPH) is None
+    assert read_committed_metrics(GRAPH) is NotCompared.NO_RUN
     path = tmp_path / "results/evaluation/metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"test": {"mrr": 0.25}}))
@@ -44,4 +47,20 @@ def test_those_of_head_are_read_and_not_those_of_the_workspace(
     assert read_committed_metrics(GRAPH) == {"test": {"mrr": 0.25}}
     config.write_text(json.dumps({**of_graph, "facts_digest": "of others"}))
     workspace.run("git", "commit", "-qam", "a run of other facts")
-    assert read_committed_metrics(GRAPH) is None
+    assert read_committed_metrics(GRAPH) is NotCompared.OTHER_FACTS
+
+
+def test_a_run_whose_metrics_are_in_no_cache_is_told_from_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    workspace = Workspace(tmp_path)
+    workspace.run("git", "init", "-q")
+    workspace.dvc("init", "-q")
+    outs = [{"path": path, "md5": "0" * 32, "size": 2} for path in LOCKED]
+    stage = {"cmd": "true", "outs": outs}
+    (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"all": {**stage, "outs": LOCKED}}}))
+    (tmp_path / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"all": stage}}))
+    workspace.run("git", "add", "-A")
+    workspace.run("git", "commit", "-qm", "a run")
+    assert read_committed_metrics(GRAPH) is NotCompared.NOT_CACHED

@@ -21,6 +21,7 @@ from imf_core.inference.saved_model import save_calibration, save_model
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
+from imf_core.report.comparison import NotCompared
 from imf_core.report.compose import RunFiles, compose_page
 from imf_core.report.page import Page
 from imf_core.report.provenance import describe_lock
@@ -98,7 +99,9 @@ def write_run(root: Path) -> RunFiles:
     return files
 
 
-def compose(files: RunFiles, committed: dict[str, object] | None = None) -> Page:
+def compose(
+    files: RunFiles, committed: dict[str, object] | NotCompared = NotCompared.NO_RUN
+) -> Page:
     """Composes the page of the written run."""
     return compose_page(
         files,

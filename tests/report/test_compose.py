@@ -10,6 +10,7 @@ from made_run import compose
 from imf_core.artifacts import read_json, read_parquet, write_json, write_parquet, write_text
 from imf_core.errors import DataError
 from imf_core.inference.fact_table import NEW
+from imf_core.report.comparison import NotCompared
 from imf_core.report.compose import RunFiles, _tell_apart
 from imf_core.report.curves import MAX_POINTS, draw_training
 from imf_core.report.page import Page, render_page
@@ -46,11 +47,25 @@ def test_the_last_committed_run_stands_beside_unless_it_is_the_same(run_files: R
     other = {"test": {**same["test"], "mrr": 0.5}}
     found = {
         name: compose(run_files, metrics)
-        for name, metrics in (("none", None), ("same", same), ("other", other))
+        for name, metrics in (("no run", NotCompared.NO_RUN), ("same", same), ("other", other))
     }
     for name, page in found.items():
         assert page.committed == name
         assert ("committed" in {row.kind for row in page.rows}) == (name == "other")
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (NotCompared.NO_RUN, "There is no committed run"),
+        (NotCompared.OTHER_FACTS, "is of another graph or other facts"),
+        (NotCompared.NOT_CACHED, "neither in DVC's cache"),
+    ],
+)
+def test_the_page_says_why_no_committed_run_stands_beside(
+    run_files: RunFiles, why: NotCompared, words: str
+) -> None:
+    assert words in render_page(compose(run_files, why), "")
 
 
 def test_a_committed_run_with_other_metrics_is_left_aside(run_files: RunFiles) -> None:
