@@ -1,6 +1,5 @@
 """From the files of a finished run to all that its page shows."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,21 +15,25 @@ from imf_core.data.summary import warnings
 from imf_core.features.entities import read_entity_words
 from imf_core.features.shards import MANIFEST
 from imf_core.features.table import FeatureTable
-from imf_core.inference.fact_table import NEW
 from imf_core.inference.saved_model import CONFIG, load_calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report import comparison
 from imf_core.report.cast import Cast, choose_sample
 from imf_core.report.credits import read_credits
-from imf_core.report.curves import draw_reliability, draw_training
+from imf_core.report.curves import (
+    draw_reliability,
+    draw_training,
+    read_curves,
+    read_reliability,
+)
 from imf_core.report.decision_weights import average_weights
 from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
-from imf_core.report.gallery import choose_new_facts, find_mistakes
+from imf_core.report.gallery import choose_new_facts, count_predictions, find_mistakes
 from imf_core.report.page import Page
 from imf_core.report.pictures import read_thumbnails
 from imf_core.report.provenance import Lock, describe_environment
 from imf_core.report.ranked import Ranked, read_test_ranks
-from imf_core.report.relations import MAX_ROWS, make_relation_rows, read_csv, word_redundancy
+from imf_core.report.relations import MAX_ROWS, make_relation_rows, read_relations, word_redundancy
 
 METRICS = "metrics.json"
 RANKS = "ranks.parquet"
@@ -94,7 +97,7 @@ def compose_page(
     full = read_test_ranks(files.evaluation / RANKS)
     assert full is not None, "a trained model has ranks"
     baseline = read_test_ranks(files.baseline / RANKS)
-    described = _tell_apart(read_csv(files.relations))
+    described = read_relations(files.relations, graph)
     relation_names = [row["name"] for row in described]
     summary, training = read_json(files.summary), read_json(files.model / CONFIG)["training"]
     metrics = read_json(files.evaluation / METRICS)
@@ -123,19 +126,16 @@ def compose_page(
         gain=comparison.estimate_full_gain(full, baseline),
         committed=standing,
         training=training,
-        curves=draw_training(_read_curves(files.training / CURVES), training["selected_epoch"]),
+        curves=draw_training(read_curves(files.training / CURVES), training["selected_epoch"]),
         figures={
             "metrics": draw_metrics(rows),
             **_draw_comparisons(graph, relation_names, tables, scorer, full, baseline),
-            "reliability": draw_reliability(read_csv(files.evaluation / RELIABILITY)),
+            "reliability": draw_reliability(read_reliability(files.evaluation / RELIABILITY)),
         },
         relations=relations[:MAX_ROWS],
         num_relations_left_out=max(0, len(relations) - MAX_ROWS),
         new_facts=new_facts,
-        num_predicted=(
-            len(predictions),
-            len(predictions) - int(pc.sum(pc.equal(predictions["known_in"], NEW)).as_py() or 0),
-        ),
+        predicted=count_predictions(predictions),
         mistakes=mistakes,
         lock=lock,
         environment=describe_environment(),
@@ -184,24 +184,6 @@ def _draw_comparisons(
         counts = np.bincount(full.facts[:, 1], minlength=graph.num_relations).tolist()
         found["weights"] = draw_weights(weights, scorer.head_names, relation_names, counts)
     return found
-
-
-def _tell_apart(described: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Adds the label to a name that several relations have: by name they are told apart here."""
-    counts = Counter(row["name"] for row in described)
-    told_apart = []
-    for row in described:
-        name, label = row["name"], row["relation"]
-        told_apart.append({**row, "name": name if counts[name] == 1 else f"{name} ({label})"})
-    return told_apart
-
-
-def _read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Reads what was logged while training: points (epoch, value) by name."""
-    return {
-        path.stem: [(int(row["step"]), float(row[path.stem])) for row in read_csv(path, "\t")]
-        for path in sorted(folder.glob("*.tsv"))
-    }
 
 
 def _entities_with_picture(folder: Path) -> list[int]:

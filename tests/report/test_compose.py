@@ -5,15 +5,24 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_run import compose
+from made_run import compose, named_graph
 
-from imf_core.artifacts import read_json, read_parquet, write_json, write_parquet, write_text
+from imf_core.artifacts import (
+    read_json,
+    read_parquet,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_text,
+)
 from imf_core.errors import DataError
 from imf_core.inference.fact_table import NEW
 from imf_core.report.comparison import NotCompared
-from imf_core.report.compose import RunFiles, _tell_apart
+from imf_core.report.compose import RunFiles
 from imf_core.report.curves import MAX_POINTS, draw_training
+from imf_core.report.gallery import DOUBTFUL_FACTS
 from imf_core.report.page import Page, render_page
+from imf_core.report.relations import read_relations
 
 
 def test_the_gain_is_the_difference_of_the_two_metrics(page: Page) -> None:
@@ -72,10 +81,38 @@ def test_a_committed_run_with_other_metrics_is_left_aside(run_files: RunFiles) -
     assert "committed" not in {row.kind for row in compose(run_files, {"test": {"mr": 3}}).rows}
 
 
-def test_new_facts_are_in_no_split_and_of_many_relations(run_files: RunFiles, page: Page) -> None:
-    new = [row for row in read_parquet(run_files.predictions).to_pylist() if row["known_in"] == NEW]
+def with_probability(run_files: RunFiles, folder: Path, most: float) -> RunFiles:
+    """Copies the predictions, the first of which is to have the probability `most`."""
+    table = read_parquet(run_files.predictions)
+    probabilities = [most * (1 - place / len(table)) for place in range(len(table))]
+    place = table.column_names.index("probability")
+    changed = table.set_column(place, "probability", pa.array(probabilities))
+    write_parquet(folder / "predictions.parquet", changed)
+    return replace(run_files, predictions=folder / "predictions.parquet")
+
+
+def test_new_facts_are_probable_in_no_split_and_of_many_relations(
+    run_files: RunFiles, tmp_path: Path
+) -> None:
+    files = with_probability(run_files, tmp_path, 0.99)
+    probable = [
+        row for row in read_parquet(files.predictions).to_pylist() if row["probability"] >= 0.5
+    ]
+    new = [row for row in probable if row["known_in"] == NEW]
+    page = compose(files)
     assert {fact.relation for fact in page.new_facts[:3]} == {0, 1, 2}
     assert page.new_facts[0].probability == new[0]["probability"]
+    assert all(fact.probability >= 0.5 for fact in page.new_facts)
+    assert (page.predicted.probable, page.predicted.probable_new) == (len(probable), len(new))
+
+
+def test_where_no_new_fact_is_probable_the_page_says_so_and_shows_a_few(
+    run_files: RunFiles, tmp_path: Path
+) -> None:
+    page = compose(with_probability(run_files, tmp_path, 0.02))
+    assert page.predicted.probable_new == 0 < page.predicted.new
+    assert len(page.new_facts) == DOUBTFUL_FACTS
+    assert "so none is proposed" in render_page(page, "")
 
 
 def test_a_mistake_is_ranked_badly_and_something_false_or_unknown_is_preferred(page: Page) -> None:
@@ -111,10 +148,25 @@ def test_a_file_of_the_run_that_is_missing_is_named(run_files: RunFiles) -> None
     write_text(path, content)
 
 
-def test_relations_of_one_name_are_told_apart() -> None:
-    described = [{"name": name, "relation": label} for name, label in (("in", "P1"), ("on", "P2"))]
-    told_apart = _tell_apart([*described, {"name": "in", "relation": "P3"}])
-    assert [row["name"] for row in told_apart] == ["in (P1)", "on", "in (P3)"]
+def test_relations_of_one_name_are_told_apart(run_files: RunFiles, tmp_path: Path) -> None:
+    path, labels = tmp_path / "relations.csv", named_graph().relation_labels
+    rows = [
+        dict.fromkeys(("cardinality", "symmetric", "inverse_of", "duplicate_of"), "")
+        | {"relation": label, "name": name, "train_facts": 1}
+        for label, name in zip(labels, ("in", "on", "in"), strict=True)
+    ]
+    write_csv(path, rows)
+    names = [row["name"] for row in read_relations(path, named_graph())]
+    assert names == [f"in ({labels[0]})", "on", f"in ({labels[2]})"]
+
+
+def test_a_table_of_other_relations_than_those_of_the_graph_is_refused(
+    run_files: RunFiles, tmp_path: Path
+) -> None:
+    path = tmp_path / "relations.csv"
+    write_text(path, "\n".join(run_files.relations.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"relations\.csv has other relations .*`dvc repro`"):
+        read_relations(path, named_graph())
 
 
 def test_the_lock_tells_hashes_and_parameters_but_no_address(page: Page) -> None:
