@@ -60,7 +60,6 @@ def draw_pairs(rows: Rows, label: str, value: str, label_title: str | None, titl
                 "type": "nominal",
                 "sort": None,
                 "title": label_title,
-                "axis": {"labelAngle": 0},
             },
             "xOffset": {"field": "series", "sort": None},
             "y": {"field": value, "type": "quantitative", "title": title},
@@ -94,7 +93,12 @@ def draw_curves(rows: Rows, value: str, title: str, selected_epoch: int | None) 
     curves: Spec = {
         "mark": {"type": "line", "strokeWidth": 2},
         "encoding": {
-            "x": {"field": "epoch", "type": "quantitative", "title": "epoch"},
+            "x": {
+                "field": "epoch",
+                "type": "quantitative",
+                "title": "epoch",
+                "axis": {"tickMinStep": 1},
+            },
             "y": {
                 "field": value,
                 "type": "quantitative",

@@ -6,14 +6,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.degrees import count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
 from imf_core.data.summary import warnings
 from imf_core.features.entities import read_entity_words
-from imf_core.features.shards import MANIFEST
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import CONFIG, load_calibration
 from imf_core.model.scorer import Scorer
@@ -30,6 +28,7 @@ from imf_core.report.decision_weights import average_weights
 from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
 from imf_core.report.gallery import choose_new_facts, count_predictions, find_mistakes
 from imf_core.report.page import Page
+from imf_core.report.picture_sources import entities_with_picture, word_failures
 from imf_core.report.pictures import read_thumbnails
 from imf_core.report.provenance import Lock, describe_environment
 from imf_core.report.ranked import Ranked, read_test_ranks
@@ -105,7 +104,8 @@ def compose_page(
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
     mistakes = find_mistakes(scorer, load_calibration(files.model), graph, full)
-    sample = choose_sample(graph, _entities_with_picture(files.images))
+    with_picture = entities_with_picture(files.images)
+    sample = choose_sample(graph, with_picture)
     in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]
     in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
     shown = [*sample, *in_facts]
@@ -117,7 +117,8 @@ def compose_page(
     return Page(
         title=_name_graph(summary["dataset"], {} if lock is None else lock.params),
         summary=summary,
-        warnings=warnings(summary),
+        num_with_picture=len(with_picture),
+        warnings=[*warnings(summary), *word_failures(files.images)],
         redundant=word_redundancy(described),
         relation_names=relation_names,
         cast=cast,
@@ -184,9 +185,3 @@ def _draw_comparisons(
         counts = np.bincount(full.facts[:, 1], minlength=graph.num_relations).tolist()
         found["weights"] = draw_weights(weights, scorer.head_names, relation_names, counts)
     return found
-
-
-def _entities_with_picture(folder: Path) -> list[int]:
-    """Lists the entities that have a picture, without reading one."""
-    table = read_parquet(folder / MANIFEST, ["entity_id", "num_images"])
-    return list(table.filter(pc.greater(table["num_images"], 0))["entity_id"].to_pylist())

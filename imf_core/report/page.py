@@ -38,6 +38,7 @@ class Page:
     Attributes:
         title: Name of the graph.
         summary: What `results/data.json` holds.
+        num_with_picture: Entities that have a picture that could be read.
         warnings: What a reader of the metrics should be wary of.
         redundant: Relations that say the same as another one, in words.
         relation_names: By id.
@@ -62,6 +63,7 @@ class Page:
 
     title: str
     summary: Mapping[str, Any]
+    num_with_picture: int
     warnings: Sequence[str]
     redundant: Sequence[str]
     relation_names: Sequence[str]
