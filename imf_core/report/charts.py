@@ -25,6 +25,9 @@ SERIES = {
 
 ROW_PIXELS = 26
 
+WHOLE_NUMBERS = "datum.value % 1 ? '' : format(datum.value, 'd')"
+"""Labels of an axis of epochs: over few of them, ticks stand between epochs as well."""
+
 
 def draw_bars(rows: Rows, label: str, value: str, title: str) -> Spec:
     """Draws one horizontal bar per row, coloured by `series`."""
@@ -97,7 +100,7 @@ def draw_curves(rows: Rows, value: str, title: str, selected_epoch: int | None) 
                 "field": "epoch",
                 "type": "quantitative",
                 "title": "epoch",
-                "axis": {"tickMinStep": 1},
+                "axis": {"labelExpr": WHOLE_NUMBERS},
             },
             "y": {
                 "field": value,

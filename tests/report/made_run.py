@@ -178,6 +178,8 @@ def _write_media(files: RunFiles, graph: Graph) -> None:
     ids = pa.array(range(graph.num_entities), pa.int64())
     manifest = pa.table({"entity_id": ids, "num_images": counts})
     write_parquet(files.images / "manifest.parquet", manifest, metadata)
+    fates = ["ok", "surplus", "missing", "truncated", "truncated"]
+    write_parquet(files.images / "sources.parquet", pa.table({"status": fates}), metadata)
     looked_up = pa.table(
         {
             "entity_id": pa.array([COUNTRIES[1], COUNTRIES[2]], pa.int64()),

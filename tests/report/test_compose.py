@@ -1,11 +1,14 @@
 """What the page shows is what the files say."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from made_run import compose, named_graph
+from tiny_world import tiny_tables
+from workspace import ROOT
 
 from imf_core.artifacts import (
     read_json,
@@ -132,6 +135,42 @@ def test_every_figure_has_words_and_numbers(page: Page) -> None:
     for figure in [*page.figures.values(), *page.curves]:
         assert figure.summary
         assert all(len(row) == len(figure.columns) for row in figure.rows)
+
+
+def test_pictures_that_could_not_be_used_are_told_beside_their_sources(page: Page) -> None:
+    usable = int(tiny_tables()["image"].is_present.sum())
+    assert page.num_with_picture == usable
+    html = render_page(page, "")
+    assert "<span>a usable picture</span>" in html
+    assert f"<b>{usable}</b>" in html
+    assert "3 of 5 sources of pictures gave none (truncated: 2, missing: 1)" in html
+
+
+def test_an_entity_that_is_only_a_tail_is_shown_in_facts_of_others(page: Page) -> None:
+    graph = named_graph()
+    heads = set(graph.triples["train"][:, 0].tolist())
+    only_tail = next(tail for _, _, tail in graph.triples["train"].tolist() if tail not in heads)
+    shown = page.cast.sampled(only_tail, graph, page.relation_names)
+    assert shown.facts
+    assert all(fact.endswith(f" – {shown.name}") for fact in shown.facts)
+
+
+def test_redundant_relations_are_told_without_contradicting_the_audit(
+    page: Page,
+) -> None:
+    told = replace(page, warnings=[], redundant=["borders is symmetric"])
+    html = render_page(told, "")
+    assert "train tells the answer of no question of valid or test" in html
+    assert "here it tells none of them" in html
+
+
+def test_the_drawing_of_the_method_has_the_colours_of_the_page() -> None:
+    drawing = (ROOT / "docs/images/imf.svg").read_text()
+    style = (ROOT / "imf_core/report/page.css").read_text()
+    for name in ("structure", "image", "text", "fused"):
+        light = re.search(rf"--{name}: (#\w+);", style)
+        assert light is not None
+        assert light[1] in drawing
 
 
 def test_reliability_is_drawn(page: Page) -> None:
