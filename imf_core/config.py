@@ -277,7 +277,9 @@ class PredictParams(Section):
     top_k: int = Field(ge=1, description="facts written")
     answers_per_query: int = Field(ge=1, description="facts kept from one query")
     min_relation_affinity: float = Field(
-        ge=0.0, le=1.0, description="ask a relation only of entities that plausibly have it"
+        ge=0.0,
+        le=1.0,
+        description="ask a relation only of entities that plausibly have it, or have more",
     )
     max_queries: int = Field(ge=1, description="the most plausible queries are asked first")
     device: Device = Field(description=DEVICE)

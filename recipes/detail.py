@@ -1,13 +1,12 @@
 """The section of one data set in `docs/results.md`."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from measuring.markdown import make_table
+from recipes.breakdowns import render_breakdowns
 from recipes.published import PublishedRow
 from recipes.rows import FULL, STRUCTURE, TWO_STRUCTURES
 from recipes.store import Measurement
@@ -25,22 +24,17 @@ def render_detail(
     Args:
         dataset: The recipe's name.
         rows: From `summarise`; at least one.
-        gains: From `Store.load_gain`.
+        gains: From `load_current_gains`.
         published: Figures of others.
     """
     shown = [each for each in rows.values() if each.row.part != "ablation"]
-    first = shown[0].first if shown else next(iter(rows.values())).first
     blocks = [
         f"## {dataset}",
         _places(rows),
         _results(shown, published),
-        _word_gains(gains),
-        "MRR by the number of train facts of the query's entity (in brackets, queries):",
-        _breakdown(shown, "by_degree", [_name_degree(row) for row in first.by_degree]),
+        _word_gains(gains, rows),
+        *render_breakdowns(shown),
     ]
-    if any(media := _name_media(first.by_media)):
-        blocks += ["MRR where the query's entity, or the answer, has a modality and where not:"]
-        blocks += [_breakdown(shown, "by_media", media)]
     if ablations := _ablations(rows):
         blocks += ["Parts of the full model taken away or replaced:", ablations]
     blocks.append(f"![MRR on valid by epoch](images/{picture_name(dataset)})")
@@ -52,8 +46,23 @@ def picture_name(dataset: str) -> str:
     return f"curves-{dataset}.png"
 
 
-def word_gain(gain: Mapping[str, float]) -> str:
-    """Words a gain in MRR and its interval, in points of per cent."""
+def word_gain(gain: Mapping[str, Any], other: str, rows: Rows) -> str:
+    """Words what the full model gains over another row, of all seeds of the gain together.
+
+    Args:
+        gain: From `compute_gain`.
+        other: The name of the other row.
+        rows: From `summarise`; where either row has other seeds, those of the gain are named.
+    """
+    seeds = gain["seeds"]
+    words = _word_interval(gain["pooled"])
+    if all(rows[name].seeds == seeds for name in (FULL, other)):
+        return words
+    return f"{words} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
+
+
+def _word_interval(gain: Mapping[str, float]) -> str:
+    """Words a difference in MRR and its interval, in points of per cent."""
     return f"{100 * gain['gain']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
 
 
@@ -111,56 +120,17 @@ def _command(measurement: Measurement) -> str:
     return re.sub(r" --seeds \d+", "", measurement.command)
 
 
-def _word_gains(gains: Mapping[str, Any]) -> str:
+def _word_gains(gains: Mapping[str, Any], rows: Rows) -> str:
     """Says what the full model gains over others, pooled over the seeds and by seed."""
     titles = {STRUCTURE: "structure alone", TWO_STRUCTURES: "two structural models"}
     lines = [
-        f"- over {title}: {word_gain(gains[other]['pooled'])}; by seed "
-        + ", ".join(map(word_gain, gains[other]["by_seed"]))
+        f"- over {title}: {word_gain(gains[other], other, rows)}; by seed "
+        + ", ".join(map(_word_interval, gains[other]["by_seed"]))
         for other, title in titles.items()
         if other in gains
     ]
     head = "What the full model gains in MRR, with the 95 % bootstrap interval over test facts:"
     return "\n".join([head, "", *lines]) if lines else ""
-
-
-def _name_degree(row: Mapping[str, Any]) -> str:
-    return f"{row['train_facts_of_query_entity']} ({row['queries']:,})"
-
-
-def _name_media(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names the rows of `by_media`; "" where all queries have the modality, or none has it."""
-    groups = Counter((row["modality"], row["entity"]) for row in rows)
-    has = {"yes": "with", "no": "without"}
-    return [
-        f"{row['entity']} {has[row['has_it']]} {row['modality']} ({row['queries']:,})"
-        if groups[row["modality"], row["entity"]] > 1
-        else ""
-        for row in rows
-    ]
-
-
-def _breakdown(shown: Sequence[Summary], table: str, titles: Sequence[str]) -> str:
-    """Returns MRR by row of the main table and row of a breakdown.
-
-    Args:
-        shown: Rows of the main table.
-        table: The breakdown, a field of `Measurement`.
-        titles: Of its rows, which are columns here; those without one are left out.
-    """
-    columns = [position for position, title in enumerate(titles) if title]
-    lines = [
-        [
-            summary.row.title,
-            *(summary.per_cent(partial(_read_cell, table, position)) for position in columns),
-        ]
-        for summary in shown
-    ]
-    return "\n".join(make_table(["row", *(titles[position] for position in columns)], lines))
-
-
-def _read_cell(table: str, position: int, measurement: Measurement) -> float:
-    return float(getattr(measurement, table)[position]["mrr"])
 
 
 def _ablations(rows: Rows) -> str:

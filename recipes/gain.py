@@ -1,6 +1,6 @@
 """What the full model gains over another row; see `imf_core.evaluation.gain` for the interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,17 +9,21 @@ from numpy.typing import NDArray
 
 from imf_core.evaluation.gain import average_by_fact, estimate_gain
 from recipes.rows import FULL, STRUCTURE, TWO_STRUCTURES
-from recipes.store import Store
+from recipes.store import Measurement, Store
+
+TOLERANCE = 1e-5
+"""Between a gain and the difference of two MRRs, which are stored with six digits."""
 
 
 def update_gains(store: Store, dataset: str) -> None:
-    """Computes the gains of a data set anew, as far as there are measurements and their ranks."""
-    seeds_of: dict[str, set[int]] = {FULL: set(), STRUCTURE: set(), TWO_STRUCTURES: set()}
-    for measurement in store.load_all(dataset):
-        seeds_of.get(measurement.row, set()).add(measurement.seed)
-    gains = store.load_gain(dataset)
+    """Computes the gains of a data set anew, as far as there are measurements and their ranks.
+
+    One whose ranks are elsewhere stays if it is still the gain of what is stored.
+    """
+    measurements = store.load_all(dataset)
+    gains = load_current_gains(store, dataset)
     for other in (STRUCTURE, TWO_STRUCTURES):
-        seeds = sorted(seeds_of[FULL] & seeds_of[other])
+        seeds = sorted(_mrr_by_seed(FULL, measurements).keys() & _mrr_by_seed(other, measurements))
         pairs = [
             (store.load_ranks(dataset, FULL, seed), store.load_ranks(dataset, other, seed))
             for seed in seeds
@@ -27,17 +31,49 @@ def update_gains(store: Store, dataset: str) -> None:
         differences = [
             of_fact(full, rest) for full, rest in pairs if full is not None and rest is not None
         ]
-        if not seeds:
-            gains.pop(other, None)
-        elif len(differences) < len(seeds):
+        if len(differences) < len(seeds):
             print(
-                f"{dataset}: the gain of {FULL} over {other} stays as it was, since the ranks of "
+                f"{dataset}: the gain of {FULL} over {other} "
+                f"{'stays as it was' if other in gains else 'is left out'}, since the ranks of "
                 "some of its seeds are not here; measure those with --again"
             )
-        else:
+        elif seeds:
             gains[other] = compute_gain(seeds, differences)
-    if gains:
-        store.save_gain(dataset, gains)
+    store.save_gain(dataset, gains)
+
+
+def load_current_gains(store: Store, dataset: str) -> dict[str, Any]:
+    """Reads the gains of a data set but for those of measurements that are no longer stored.
+
+    Returns:
+        From `compute_gain`, by the row that `full` is compared with.
+    """
+    measurements = store.load_all(dataset)
+    return {
+        other: gain
+        for other, gain in store.load_gain(dataset).items()
+        if is_gain_of(gain, other, measurements)
+    }
+
+
+def is_gain_of(gain: Mapping[str, Any], other: str, measurements: Sequence[Measurement]) -> bool:
+    """Says whether a gain over another row is, seed by seed, what is between their MRRs.
+
+    Args:
+        gain: From `compute_gain`.
+        other: The row that `full` is compared with.
+        measurements: All of the data set.
+    """
+    full, rest = _mrr_by_seed(FULL, measurements), _mrr_by_seed(other, measurements)
+    return all(
+        seed in full and seed in rest and abs(full[seed] - rest[seed] - each["gain"]) <= TOLERANCE
+        for seed, each in zip(gain["seeds"], gain["by_seed"], strict=True)
+    )
+
+
+def _mrr_by_seed(row: str, measurements: Sequence[Measurement]) -> dict[int, float]:
+    """Returns the MRR on test of each seed that a row was measured with."""
+    return {each.seed: each.test["mrr"] for each in measurements if each.row == row}
 
 
 def of_fact(full: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -2,11 +2,14 @@
 
 Reads the prepared graph and features of the workspace, which must be made as the recipe says; all
 other values are those of the committed params.yaml with the recipe, the row and the seed on top. A
-row and seed that is stored already, measured with the same values, is left as it is. A killed run
-goes on where it was.
+row and seed that is stored already, measured with the same values on the same facts and features,
+is left as it is. A killed run goes on where it was.
 """
 
 import argparse
+import json
+import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import yaml
 from imf_core.config import load_params, read_yaml
 from imf_core.errors import ConfigError
 from recipes.gain import update_gains
-from recipes.measurement import measure_row
+from recipes.measurement import find_basis, measure_row
 from recipes.recipe import Overrides, lay_over, list_recipes, read_recipe
 from recipes.rows import ROWS, Row, find_row, is_row_of, overrides_of
 from recipes.store import RESULTS, Store
@@ -36,16 +39,15 @@ def main() -> None:
     source = f"recipes/{given.name}.yaml with --set"
     expected = lay_over(values, recipe, source)
     check_prepared(given.name, load_params(PARAMS), expected)
-    rows = [row for row in map(find_row, given.rows) if is_row_of(row, expected)]
+    wanted = list(map(find_row, given.rows))
+    for row in wanted:
+        _refuse_another_row(row, settings)
+    rows = [row for row in wanted if is_row_of(row, expected)]
     if left_out := set(given.rows) - {row.name for row in rows}:
         print(f"not rows of {given.name}: {', '.join(sorted(left_out))}")
     # Checked before hours of training.
     planned = [
-        (
-            row,
-            seed,
-            lay_over(values, {**_values(recipe, row, settings), "train.seed": seed}, source),
-        )
+        (row, seed, lay_over(values, {**overrides_of(recipe, row), "train.seed": seed}, source))
         for seed in given.seeds
         for row in rows
     ]
@@ -53,16 +55,16 @@ def main() -> None:
     graph, tables = load_inputs()
     for row, seed, params in planned:
         title = f"{given.name}, {row.name}, seed {seed}"
-        overrides = _without_paths(_values(recipe, row, settings))
         found = store.load(given.name, row.name, seed)
-        if found is not None and found.overrides == overrides and not given.again:
+        basis = find_basis(params, graph, tables)
+        if found is not None and found.basis == basis and not given.again:
             print(f"{title}: measured already, MRR {found.test['mrr']:.4f} on test", flush=True)
             continue
         measurement, test = measure_row(
             given.name,
             row,
             params,
-            overrides,
+            _without_paths(overrides_of(recipe, row)),
             _command(given.name, row, seed, _without_paths(settings)),
             graph,
             tables,
@@ -111,9 +113,28 @@ def read_setting(word: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {word}: the value is not valid YAML: {error}") from error
 
 
-def _values(recipe: Overrides, row: Row, settings: Overrides) -> Overrides:
-    """Returns all values of a row; what the command line says has the last word."""
-    return {**overrides_of(recipe, row), **settings}
+def write_setting(key: str, value: Any) -> str:
+    """Writes what `read_setting` reads, on one line."""
+    flow = yaml.safe_dump(value, default_flow_style=True, width=math.inf, allow_unicode=True)
+    word = flow.removesuffix("...\n").strip()
+    # PyYAML leaves words bare that are numbers to us, such as 1e5.
+    return f"{key}={word if read_yaml(word) == value else json.dumps(value)}"
+
+
+def _refuse_another_row(row: Row, settings: Overrides) -> None:
+    """Refuses settings by which a row would be another one under its name.
+
+    Raises:
+        ConfigError: If one sets what makes the row that row, or the seed.
+    """
+    for key in settings:
+        if key == "train.seed":
+            raise ConfigError("--set train.seed: the seeds of a row are given with --seeds")
+        if key in row.overrides:
+            raise ConfigError(
+                f"--set {key}: the row {row.name} is what it is by {key}, which is "
+                f"{row.overrides[key]!r} there; set something else, or name other rows with --rows"
+            )
 
 
 def _without_paths(overrides: Overrides) -> Overrides:
@@ -128,7 +149,7 @@ def _without_paths(overrides: Overrides) -> Overrides:
 
 def _command(name: str, row: Row, seed: int, settings: Overrides) -> str:
     """Returns the command that measures this row with this seed alone."""
-    words = [f"--set {key}={'null' if value is None else value}" for key, value in settings.items()]
+    words = [f"--set {shlex.quote(write_setting(*each))}" for each in settings.items()]
     return " ".join([f"python -m recipes.measure {name} --rows {row.name} --seeds {seed}", *words])
 
 

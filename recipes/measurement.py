@@ -1,6 +1,6 @@
 """Measures one row of the table with one seed: trained, selected on valid, test ranked once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +8,20 @@ import torch
 
 from imf_core.config import Params
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in
 from imf_core.device import explain_out_of_memory
-from imf_core.evaluation.ranking import RankingScorer, RankTable, rank_triples
+from imf_core.evaluation.ranking import RankingScorer, RankTable
 from imf_core.evaluation.report import by_degree, by_media, overall_metrics
 from imf_core.features.table import FeatureTable
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.scorer import Scorer
+from imf_core.training.checkpoint import find_checkpoints, training_values
 from measuring.environment import describe_environment
 from recipes.pair import put_together
 from recipes.recipe import Overrides
 from recipes.rows import SEEDS_APART, Row
-from recipes.store import Measurement
-from recipes.training import find_checkpoints, train_model
+from recipes.store import Basis, Measurement
+from recipes.training import train_model
+from stages.held_out import rank_held_out
 
 CODE = ("imf_core", "stages", "recipes", "measuring", ":!recipes/results")
 """What of the project a result depends on; params.yaml is taken as it is committed."""
@@ -60,15 +61,21 @@ def measure_row(
         for seed in seeds:
             train = params.train.model_copy(update={"seed": seed})
             of_seed = params.model_copy(update={"train": train})
-            states.append(find_checkpoints(of_seed, inputs, checkpoint_folder))
+            states.append(
+                find_checkpoints(
+                    checkpoint_folder,
+                    inputs,
+                    of_seed.model,
+                    of_seed.fusion,
+                    of_seed.decision,
+                    of_seed.train,
+                )
+            )
             model, run = train_model(of_seed, graph, tables, states[-1])
             scorers.append(Scorer(model))
             models.append(run)
         scorer, decision = _combine(scorers, graph, params)
-        ranked = {
-            split: _rank(scorer, graph, split, params.evaluate.batch_size)
-            for split in ("valid", "test")
-        }
+        ranked = rank_held_out(scorer, graph, params.evaluate.batch_size)
     for state in states:
         state.clear()
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
@@ -81,7 +88,7 @@ def measure_row(
         command=command,
         environment={**describe_environment(CODE), "device": _name_device(scorer.device)},
         threads=torch.get_num_threads(),
-        graph=f"{graph.fingerprint} {graph.facts_digest}",
+        basis=find_basis(params, graph, tables),
         models=models,
         weights=_global_weights(scorer.head_names, decision),
         test=overall_metrics(ranked["test"]),
@@ -92,6 +99,23 @@ def measure_row(
     return measurement, ranked["test"]
 
 
+def find_basis(params: Params, graph: Graph, tables: Mapping[str, FeatureTable]) -> Basis:
+    """Returns what the figures of a row depend on.
+
+    Args:
+        params: Of the row and the seed.
+        graph: The prepared graph.
+        tables: Features by modality; those that the row has not are left out.
+    """
+    return Basis(
+        params=training_values(params.model, params.fusion, params.decision, params.train),
+        graph=f"{graph.fingerprint} {graph.facts_digest} {graph.test_digest}",
+        features={
+            name: table.digest for name, table in tables.items() if name in params.model.modalities
+        },
+    )
+
+
 def _combine(
     scorers: list[Scorer], graph: Graph, params: Params
 ) -> tuple[RankingScorer, DecisionFusion]:
@@ -100,12 +124,6 @@ def _combine(
         return scorers[0], scorers[0].model.decision
     together = put_together(scorers, graph, params.decision, params.evaluate.batch_size)
     return together, together.decision
-
-
-def _rank(scorer: RankingScorer, graph: Graph, split: str, batch_size: int) -> RankTable:
-    """Ranks the facts of a split, filtered by all known ones."""
-    known = known_tails_in(graph)
-    return rank_triples(scorer, graph.triples[split], known, graph.num_relations, batch_size, split)
 
 
 def _global_weights(head_names: tuple[str, ...], decision: DecisionFusion) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Several models under one decision: the control by which ensembling is not sold as fusion."""
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -74,11 +73,7 @@ def put_together(
     together = ModelsTogether(scorers, decision)
     known = known_tails_in(graph, ("train", "valid"))
     held_out = score_held_out(
-        cast(Scorer, together),  # it has all that is asked of one
-        graph.triples["valid"],
-        known,
-        graph.num_relations,
-        batch_size,
+        together, graph.triples["valid"], known, graph.num_relations, batch_size
     )
     fit_decision(together.decision, held_out, params)
     return together

@@ -8,7 +8,11 @@ from pydantic import Field
 from imf_core.config import Section, read_yaml, validate
 from recipes.recipe import PUBLISHED
 
-_MARKS = {"test": " (test-selected)", "valid": " (selected on valid)", "unknown": ""}
+_MARKS = {
+    "test": " (test-selected)",
+    "valid": " (selected on valid)",
+    "unknown": " (selection not stated)",
+}
 PerCent = Field(default=None, ge=0, le=100)
 
 
@@ -25,7 +29,7 @@ class PublishedRow(Section):
 
     @property
     def title(self) -> str:
-        """The model, and by which split the reported epoch was selected if that is known."""
+        """The model, and by which split the reported epoch was selected, if that is stated."""
         return f"{self.model}{_MARKS[self.selected]}"
 
 

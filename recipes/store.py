@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imf_core.artifacts import atomic_path, read_json, write_text
+from imf_core.errors import DataError
 from imf_core.evaluation.ranking import COMBINED, RankTable
 from recipes.recipe import FOLDER
 
 RESULTS = FOLDER / "results"
 GAIN = "gain.json"
 DIGITS = 6
+"""Of figures; what was set stays as it is, to be compared with what is to be measured."""
+
+EXACT = ("overrides", "basis")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,21 @@ class ModelRun:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What the figures of a measurement depend on, beside the code and the row's kind.
+
+    Attributes:
+        params: The sections that training and ranking depend on, whole; see `training_values`.
+        graph: Hashes of the labels, of the train and valid facts, and of the test facts.
+        features: Hash of the table of each modality that the model reads.
+    """
+
+    params: dict[str, dict[str, Any]]
+    graph: str
+    features: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One row of one data set, with one seed.
 
@@ -55,7 +74,7 @@ class Measurement:
         command: What measured it.
         environment: What it ran on, from `measuring.environment`, and the device.
         threads: Threads of one process.
-        graph: Hash of the labels, and of the train and valid facts.
+        basis: What the figures depend on: one of the same basis need not be measured again.
         models: How each model was trained; mostly there is one.
         weights: Weights of the heads in the global decision.
         test: Metrics, from `overall_metrics`.
@@ -72,7 +91,7 @@ class Measurement:
     command: str
     environment: dict[str, str]
     threads: int
-    graph: str
+    basis: Basis
     models: list[ModelRun]
     weights: dict[str, float]
     test: dict[str, Any]
@@ -155,13 +174,22 @@ class Store:
 def _read(path: Path) -> Measurement:
     """Reads what `Store.save` wrote."""
     content = read_json(path)
-    models = [ModelRun(**model) for model in content.pop("models")]
-    return Measurement(**content, models=models)
+    try:
+        models = [ModelRun(**model) for model in content.pop("models")]
+        basis = Basis(**content.pop("basis"))
+        return Measurement(**content, basis=basis, models=models)
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is no measurement of this version ({error}); remove it and measure again"
+        ) from error
 
 
 def _dump(content: dict[str, Any]) -> str:
     """Writes one line for each key: a curve or a table is to be compared, not read."""
-    lines = [f" {json.dumps(key)}: {json.dumps(_round(each))}" for key, each in content.items()]
+    lines = [
+        f" {json.dumps(key)}: {json.dumps(each if key in EXACT else _round(each))}"
+        for key, each in content.items()
+    ]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

@@ -1,7 +1,7 @@
 """The measurements of a data set row by row: means and deviations over the seeds."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,11 @@ class Summary:
         return statistics.fmean(map(read, self.measurements))
 
     @property
+    def seeds(self) -> list[int]:
+        """What was measured, in order."""
+        return [each.seed for each in self.measurements]
+
+    @property
     def first(self) -> Measurement:
         """The measurement of the lowest seed."""
         return self.measurements[0]
@@ -59,13 +64,42 @@ def summarise(measurements: Sequence[Measurement]) -> dict[str, Summary]:
         measurements: Of one data set.
 
     Raises:
-        DataError: If they are not of one graph.
+        DataError: If they are not of the same facts and features, or the seeds of a row not of the
+            same values.
     """
-    if len({each.graph for each in measurements}) > 1:
-        places = sorted({f"{each.row}-seed{each.seed}" for each in measurements})
-        raise DataError(
-            f"recipes/results/{measurements[0].dataset}: {', '.join(places)} were not measured on "
-            "the same facts; measure those of the old ones anew"
-        )
+    _require_one("on the same facts", {_place(each): each.basis.graph for each in measurements})
+    for modality in ("image", "text"):
+        digests = {
+            _place(each): each.basis.features[modality]
+            for each in measurements
+            if modality in each.basis.features
+        }
+        _require_one(f"with the same {modality} features", digests)
     found = {row.name: [each for each in measurements if each.row == row.name] for row in ROWS}
+    for seeds in found.values():
+        _require_one("with the same values", {_place(each): _values(each) for each in seeds})
     return {row.name: Summary(row, found[row.name]) for row in ROWS if found[row.name]}
+
+
+def _place(measurement: Measurement) -> str:
+    return f"{measurement.dataset}/{measurement.row}-seed{measurement.seed}"
+
+
+def _values(measurement: Measurement) -> dict[str, Any]:
+    """Returns the parameters of a measurement but for its seed."""
+    return {
+        f"{section}.{key}": value
+        for section, keys in measurement.basis.params.items()
+        for key, value in keys.items()
+        if (section, key) != ("train", "seed")
+    }
+
+
+def _require_one(words: str, found: Mapping[str, Any]) -> None:
+    """Checks that what has a place in one table is the same everywhere."""
+    values = list(found.values())
+    if any(value != values[0] for value in values):
+        raise DataError(
+            f"recipes/results: {', '.join(sorted(found))} were not measured {words}; measure anew "
+            "those that are out of date, or delete their files"
+        )

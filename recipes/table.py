@@ -4,17 +4,18 @@ The short table stands in `README.md`, the others in `docs/results.md`: each bet
 markers. `python -m recipes.curves` draws the pictures that the latter shows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 
 from measuring.markdown import make_table, write_between_markers
 from recipes.detail import render_detail, word_gain
+from recipes.gain import load_current_gains
 from recipes.published import PublishedRow, read_published
 from recipes.recipe import FOLDER, list_recipes
 from recipes.rows import FULL, STRUCTURE
 from recipes.store import RESULTS, Store
-from recipes.summary import read_metric, summarise
+from recipes.summary import Summary, read_metric, summarise
 from stages.runner import run_stage, state_folder
 
 ROOT = FOLDER.parent
@@ -26,7 +27,7 @@ NOTHING = "Not measured yet."
 def render_short(store: Store) -> str:
     """Returns one line for each data set: MRR on test of each modality and of all together."""
     published = read_published()
-    titles = ["set", *SHORT_ROWS, "gain over structure", "best published"]
+    titles = ["set", *SHORT_ROWS, "seeds", "gain over structure", "best published"]
     lines = []
     for dataset in list_recipes():
         if rows := summarise(store.load_all(dataset)):
@@ -34,9 +35,10 @@ def render_short(store: Store) -> str:
                 rows[name].per_cent(read_metric("mrr")) if name in rows else ""
                 for name in SHORT_ROWS
             ]
-            gains = store.load_gain(dataset)
-            gain = word_gain(gains[STRUCTURE]["pooled"]) if STRUCTURE in gains else ""
-            lines.append([dataset, *cells, gain, _word_best(published.get(dataset, []))])
+            gains = load_current_gains(store, dataset)
+            gain = word_gain(gains[STRUCTURE], STRUCTURE, rows) if STRUCTURE in gains else ""
+            best = _word_best(published.get(dataset, []))
+            lines.append([dataset, *cells, _word_seeds(rows), gain, best])
     return "\n".join(make_table(titles, lines)) if lines else NOTHING
 
 
@@ -44,7 +46,7 @@ def render_full(store: Store) -> str:
     """Returns a section of tables for each data set that was measured."""
     published = read_published()
     sections = [
-        render_detail(dataset, rows, store.load_gain(dataset), published.get(dataset, []))
+        render_detail(dataset, rows, load_current_gains(store, dataset), published.get(dataset, []))
         for dataset in list_recipes()
         if (rows := summarise(store.load_all(dataset)))
     ]
@@ -56,6 +58,14 @@ PLACES: dict[Path, Callable[[Store], str]] = {
     ROOT / "docs" / "results.md": render_full,
 }
 """What is written where."""
+
+
+def _word_seeds(rows: Mapping[str, Summary]) -> str:
+    """Words how many seeds the rows of the short table have, row by row where they differ."""
+    counts = {name: len(rows[name].seeds) for name in SHORT_ROWS if name in rows}
+    if len(set(counts.values())) < 2:
+        return "".join(map(str, set(counts.values())))
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _word_best(published: Sequence[PublishedRow]) -> str:

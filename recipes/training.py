@@ -1,20 +1,17 @@
 """Trains one model for a row of the table, timed, and resumed where it was killed."""
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
-import imf_core
 from imf_core.artifacts import read_json, write_json
 from imf_core.config import Params
 from imf_core.data.graph import Graph
-from imf_core.device import resolve_device
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.model.imf import IMF
-from imf_core.training.checkpoint import Checkpoints, run_key
+from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.trainer import Progress, Record, Trainer
 from recipes.store import ModelRun
 
@@ -72,22 +69,6 @@ def train_model(
         wall_seconds=wall_seconds,
         curve=_draw_curve(progress),
     )
-
-
-def find_checkpoints(params: Params, inputs: Iterable[Path], folder: Path) -> Checkpoints:
-    """Returns where the states of a model stand, by everything that its weights depend on.
-
-    Args:
-        params: Of the row.
-        inputs: Files that graph and features are read from.
-        folder: For the states of all models.
-    """
-    code = Path(imf_core.__file__).parent.rglob("*.py")
-    sections = params.model_dump(
-        include={"model", "fusion", "decision", "train"}, exclude={"train": {"processes"}}
-    )
-    device = resolve_device(params.train.device, "train.device").type
-    return Checkpoints(folder, run_key({**sections, "device": device}, [*inputs, *code]))
 
 
 def _draw_curve(progress: Progress) -> list[Record]:

@@ -6,18 +6,21 @@ of the last run in the file, and those of one row must not get into the next.
 
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from imf_core.config import Params, read_yaml, validate
 from imf_core.errors import ConfigError
-from stages.layout import PARAMS
-
-LOCK = Path("dvc.lock")
-"""What DVC writes down of its runs, the parameters of each stage among it."""
+from stages.dvc_lock import read_locked_stages
+from stages.layout import LOCK, PARAMS
 
 DATA_SECTIONS = ("dataset", "prepare", "media", "images", "image_features", "text_features")
 """Sections that graph and features are made by."""
+
+_CUT = (
+    f"{LOCK} is empty or cut, as it is for a while when DVC writes it; try again when no "
+    "`dvc repro` or `dvc exp run` is at work, and if it is still so, run "
+    "`dvc repro image_features text_features`"
+)
 
 
 def read_committed() -> Params:
@@ -83,16 +86,35 @@ def check_prepared(name: str, found: Params, expected: Params) -> None:
 
 def _find_unmade(found: Params) -> list[str]:
     """Lists values of the data that DVC has not run with; none where it has not run at all."""
-    content = read_yaml(LOCK.read_text(encoding="utf-8")) if LOCK.exists() else {}
     values = found.model_dump()
-    unmade: list[str] = []
-    for stage in content.get("stages", {}).values():
-        for dotted, value in stage.get("params", {}).get(str(PARAMS), {}).items():
-            section, _, name = dotted.partition(".")
-            made = {name: value} if name else value
-            unmade += [
-                f"{section}.{key} was {made[key]!r}, is {now!r}"
-                for key, now in values[section].items()
-                if section in DATA_SECTIONS and key in made and made[key] != now
-            ]
+    unmade = [
+        f"{section}.{key} was {made[key]!r}, is {now!r}"
+        for section, made in _read_locked()
+        if section in DATA_SECTIONS
+        for key, now in values[section].items()
+        if key in made and made[key] != now
+    ]
     return list(dict.fromkeys(unmade))
+
+
+def _read_locked() -> list[tuple[str, dict[str, Any]]]:
+    """Reads what DVC ran its stages with: for each the sections it declares, or a key of one.
+
+    Raises:
+        ConfigError: If DVC's file is empty or ends early.
+        DataError: If it is no valid YAML.
+    """
+    if not LOCK.exists():
+        return []
+    stages = read_locked_stages(LOCK)
+    if stages is None:
+        raise ConfigError(_CUT)
+    try:
+        return [
+            (section, {key: value} if key else dict(value))
+            for stage in stages.values()
+            for dotted, value in stage.get("params", {}).get(str(PARAMS), {}).items()
+            for section, _, key in [dotted.partition(".")]
+        ]
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ConfigError(_CUT) from error

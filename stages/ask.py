@@ -11,7 +11,7 @@ names entities of which train says the same, the nearest in the space of the hea
 
 Of an entity that the graph does not have, give a description, an image or both, and no head:
 
-    python -m stages.ask --description "An island state in the Caribbean." "official language"
+    python -m stages.ask --description "An island state in the Caribbean." "currency"
 
 A file of questions is TSV (head, relation, tail, with ? for what is asked) or Parquet with columns
 of these names.
@@ -19,6 +19,7 @@ of these names.
 
 import argparse
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from imf_core.device import explain_out_of_memory
@@ -37,37 +38,50 @@ def main() -> None:
     """Prints answers or neighbours, or answers a file of questions."""
     parser = _parser()
     chosen = parser.parse_args()
-    is_newcomer = bool(chosen.description or chosen.image)
-    own = chosen.name or UNNAMED
-    words = chosen.question
+    _refuse_what_does_not_go_together(parser, chosen)
+    own = None
+    if chosen.description or chosen.image:
+        own = chosen.name or UNNAMED
+    question = None
+    if chosen.queries is None and not chosen.neighbours:
+        question = _read_question(chosen.question, own)
+    with explain_out_of_memory("set predict.device: cpu or lower the number of questions"):
+        completer = load_workspace_completer()
+        if own is not None:
+            completer = introduce(completer, chosen.name, chosen.description or "", chosen.image)
+        if question is not None:
+            _print_answers(completer, question, chosen.count, chosen.known)
+        elif chosen.neighbours:
+            _print_neighbours(completer, own or chosen.question[0], chosen.count)
+        else:
+            questions, answers = answer_file(
+                completer, chosen.queries, chosen.out, chosen.count, chosen.known
+            )
+            print(f"{questions} questions, {answers} answers in {chosen.out}")
+
+
+def _refuse_what_does_not_go_together(
+    parser: argparse.ArgumentParser, chosen: argparse.Namespace
+) -> None:
+    """Ends the process where an option would be ignored."""
+    words, is_newcomer = chosen.question, bool(chosen.description or chosen.image)
+    if chosen.description == "":
+        parser.error("--description must say something")
     if chosen.name and not is_newcomer:
         parser.error("--name is of a new entity, which takes --description or --image")
     if chosen.out is not None and chosen.queries is None:
         parser.error("--out takes --queries")
     if chosen.known and chosen.neighbours:
         parser.error("--neighbours takes no --known")
+    if chosen.neighbours and len(words) != (0 if is_newcomer else 1):
+        parser.error("--neighbours takes one entity, or the description or image of a new one")
     if chosen.queries is not None:
         if chosen.out is None or words or is_newcomer or chosen.neighbours:
             parser.error("--queries takes --out, -k and --known alone")
-    elif chosen.neighbours:
-        if len(words) != (0 if is_newcomer else 1):
-            parser.error("--neighbours takes one entity, or the description or image of a new one")
-        entity = own if is_newcomer else words[0]
-    else:
-        question = _read_question(words, own if is_newcomer else None)
-    with explain_out_of_memory("set predict.device: cpu or lower the number of questions"):
-        completer = load_workspace_completer()
-        if is_newcomer:
-            completer = introduce(completer, chosen.name, chosen.description, chosen.image)
-        if chosen.queries is not None:
-            questions, answers = answer_file(
-                completer, chosen.queries, chosen.out, chosen.count, chosen.known
-            )
-            print(f"{questions} questions, {answers} answers in {chosen.out}")
-        elif chosen.neighbours:
-            _print_neighbours(completer, entity, chosen.count)
-        else:
-            _print_answers(completer, question, chosen.count, chosen.known)
+        if chosen.out.suffix != ".parquet":
+            parser.error(f"--out must end in .parquet, got {chosen.out}")
+        if chosen.out.resolve() == chosen.queries.resolve():
+            parser.error(f"--out {chosen.out} is the file of --queries")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--queries", type=Path, metavar="FILE", help="TSV or Parquet of questions")
     parser.add_argument("--out", type=Path, metavar="FILE", help="Parquet of their answers")
     parser.add_argument("--name", default="", help="of a new entity, part of its text")
-    parser.add_argument("--description", default="", help="of a new entity")
+    parser.add_argument("--description", help="of a new entity")
     parser.add_argument("--image", type=Path, metavar="FILE", help="of a new entity")
     return parser
 
@@ -106,16 +120,19 @@ def _read_question(words: list[str], newcomer: str | None) -> Question:
 
 def _print_answers(completer: Completer, question: Question, count: int, with_known: bool) -> None:
     """Prints what train says, and then what the model does."""
-    known, more = completer.known_answers(question)
+    known, held_out = (
+        completer.known_answers(question, splits) for splits in (("train",), ("valid", "test"))
+    )
     answers = completer.ask(question, count, with_known)
     print(f"\n{question.head or ASKED} - {question.relation} - {question.tail or ASKED}\n")
     if known:
-        listed = ", ".join(known[:NAMES_SHOWN]) + (", ..." if len(known) > NAMES_SHOWN else "")
-        print(f"Train gives {len(known)}: {listed}")
-        print(
-            f"Of the questions of this kind with as many answers, {more:.0%} have more; that this"
-        )
-        print("one has is taken for granted here:\n")
+        print(f"Train gives {_list(known)}")
+    if held_out:
+        print(f"Valid and test, from which the heads have not learned, give {_list(held_out)}")
+    if known or held_out:
+        more = completer.share_with_more(question)
+        print(f"Of such questions with at least as many answers, {more:.0%} have a further one.")
+        print("Probabilities are those of an answer that train does not give, if there is one:\n")
     standings = [describe_standing(answer.known_in) for answer in answers]
     standing_width = max(map(len, standings), default=0)
     name_width = max((len(answer.name) for answer in answers), default=0)
@@ -126,6 +143,12 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
         )
     if not answers:
         print("  no other entity is left to answer")
+
+
+def _list(names: Sequence[str]) -> str:
+    """Counts names and lists the first of them."""
+    rest = ", ..." if len(names) > NAMES_SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:NAMES_SHOWN])}{rest}"
 
 
 def _print_neighbours(completer: Completer, entity: str, count: int) -> None:

@@ -26,21 +26,21 @@ def read_committed_metrics(graph: Graph) -> dict[str, Any] | NotCompared:
 
     Returns:
         Why there is nothing to compare with: there is no repository or commit, HEAD has no run or
-        one of other facts, or its files are neither in DVC's cache nor can be fetched.
+        one of other facts (as is one that does not say of which test facts it is), or its files are
+        neither in DVC's cache nor can be fetched.
     """
     try:
-        model = _read(MODEL / CONFIG)
-        if (model["graph_fingerprint"], model["facts_digest"]) != (
-            graph.fingerprint,
-            graph.facts_digest,
-        ):
-            return NotCompared.OTHER_FACTS
-        return _read(EVALUATION / METRICS)
+        model, metrics = _read(MODEL / CONFIG), _read(EVALUATION / METRICS)
     except (DvcException, SCMError, OSError, json.JSONDecodeError):
         return NotCompared.NOT_CACHED if _is_run_committed() else NotCompared.NO_RUN
     except Exception as error:  # what a remote's client raises is its own
         print(f"the last committed run is left aside, its files cannot be read: {error}")
         return NotCompared.NOT_CACHED
+    # An early run may lack any of them.
+    labels, facts, test = graph.fingerprint, graph.facts_digest, graph.test_digest
+    is_of_model = model.get("graph_fingerprint") == labels and model.get("facts_digest") == facts
+    is_of_test = metrics.get("test_digest") == test
+    return metrics if is_of_model and is_of_test else NotCompared.OTHER_FACTS
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def _write(
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
     metrics: dict[str, Any] = {**measure_held_out(ranked)}
     metrics["calibration"] = _write_reliability(judged)
+    metrics["test_digest"] = graph.test_digest
     write_csv(EVALUATION / "by_relation.csv", by_relation(test, graph))
     write_csv(EVALUATION / "by_degree.csv", by_degree(test, graph))
     write_csv(EVALUATION / "by_media.csv", by_media(test, is_present))

@@ -6,14 +6,12 @@ from typing import Any
 
 import torch
 
-import imf_core
 from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams
 from imf_core.data.graph import Graph
-from imf_core.device import resolve_device
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.processes import Processes
-from imf_core.training.checkpoint import Checkpoints, run_key
+from imf_core.training.checkpoint import find_checkpoints
 from imf_core.training.trainer import Progress, Trainer
 from stages.layout import FEATURES, GRAPH
 from stages.runner import state_folder
@@ -47,7 +45,10 @@ def make_trainer(
     """
     torch.manual_seed(train.seed)
     untrained = build_model(graph, tables, model, fusion)
-    checkpoints = Checkpoints(state_folder() / "checkpoints", _key(model, fusion, decision, train))
+    features = [path for name, path in FEATURES.items() if name in model.modalities]
+    inputs = [GRAPH / "triples.parquet", *features, Path(__file__)]
+    folder = state_folder() / "checkpoints"
+    checkpoints = find_checkpoints(folder, inputs, model, fusion, decision, train)
     if processes.is_first and checkpoints.exists():
         print("going on from the last checkpoint of this run")
     return Trainer(untrained, graph, train, fusion, decision, checkpoints, processes)
@@ -71,24 +72,3 @@ def clear_states(trainer: Trainer) -> None:
     trainer.processes.meet()  # by now all others have let the checkpoints go
     if trainer.processes.is_first:
         trainer.checkpoints.clear()
-
-
-def _key(
-    model: ModelParams, fusion: FusionParams, decision: DecisionParams, train: TrainParams
-) -> str:
-    """Hashes everything the trained weights depend on, the library's whole code included.
-
-    The number of processes is left out, as that of threads is: it changes the order of sums alone,
-    and a run that was killed may go on with fewer or more of them.
-    """
-    root = Path(imf_core.__file__).parent
-    code = [*root.rglob("*.py"), Path(__file__)]
-    features = [path for name, path in FEATURES.items() if name in model.modalities]
-    values = {
-        "model": model.model_dump(),
-        "fusion": fusion.model_dump(),
-        "decision": decision.model_dump(),
-        "train": train.model_dump(exclude={"processes"}),
-        "device": resolve_device(train.device, "train.device").type,
-    }
-    return run_key(values, [GRAPH / "triples.parquet", *features, *code])

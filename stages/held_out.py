@@ -8,15 +8,14 @@ import pyarrow as pa
 from imf_core.artifacts import write_parquet
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
-from imf_core.evaluation.ranking import RankTable, rank_triples
+from imf_core.evaluation.ranking import RankingScorer, RankTable, rank_triples
 from imf_core.evaluation.report import overall_metrics, rank_rows
-from imf_core.model.scorer import Scorer
 from stages.layout import RANKS
 
 _HELD_OUT = ("valid", "test")
 
 
-def rank_held_out(scorer: Scorer, graph: Graph, batch_size: int) -> dict[str, RankTable]:
+def rank_held_out(scorer: RankingScorer, graph: Graph, batch_size: int) -> dict[str, RankTable]:
     """Ranks every fact of valid and test in both directions, filtered by all known facts."""
     known = known_tails_in(graph)
     return {

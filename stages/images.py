@@ -34,8 +34,8 @@ def main() -> None:
     settled = [status for status in SETTLED if summary.sources[status]]
     if settled:
         print(
-            f"  to ask again for what is {', '.join(settled)}: python -m stages.forget --failed, "
-            "then dvc repro --force --single-item images"
+            f"  of what is {', '.join(settled)}, mend files of your own; to ask the web again: "
+            "python -m stages.forget --failed, then dvc repro --force --single-item images"
         )
     if summary.sources["unreachable"]:
         print("  to try the unreachable again: dvc repro --force --single-item images")

@@ -15,6 +15,9 @@ RAY_VARIABLE = "RAY_ADDRESS"
 EX_TEMPFAIL = 75
 """The exit status of sysexits.h for what may go well later; `os` has it on Unix alone."""
 
+INTERRUPTED = 130
+"""The exit status that shells give to what the keyboard has interrupted."""
+
 
 def run_stage(stage: Callable[[], None]) -> None:
     """Runs a stage and ends the process with a plain message on a user's error.
@@ -24,22 +27,33 @@ def run_stage(stage: Callable[[], None]) -> None:
 
     Raises:
         SystemExit: With status 75 on a `NetworkError`, which whoever runs the stage may try
-            again later; with 1 on any other `ImfError` or a full disk.
+            again later; with 130 where it is interrupted from the keyboard; with 1 on any other
+            `ImfError`, a full disk or a file that cannot be read or written.
     """
     try:
         stage()
     except ImfError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EX_TEMPFAIL if isinstance(error, NetworkError) else 1)
+    except KeyboardInterrupt:
+        print("interrupted; finished stages and checkpoints are kept", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            where = error.filename or "the working folder"
+            print(
+                f"error: the disk is full (writing {where}); free some space and run `dvc repro` "
+                "again, finished stages and checkpoints are kept",
+                file=sys.stderr,
+            )
+        elif error.filename is not None:
+            print(
+                f"error: {error.filename} cannot be read or written ({error.strerror}); mend that "
+                "or name another file",
+                file=sys.stderr,
+            )
+        else:
             raise
-        where = error.filename or "the working folder"
-        print(
-            f"error: the disk is full (writing {where}); free some space and run `dvc repro` "
-            "again, finished stages and checkpoints are kept",
-            file=sys.stderr,
-        )
         sys.exit(1)
 
 

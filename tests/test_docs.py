@@ -60,7 +60,7 @@ RUN_ELSEWHERE = {
         "test_the_head_is_asked_for_by_a_question_mark",
     ),
     'python -m stages.ask "Nicaragua" --neighbours': (ASK, "test_neighbours_are_listed_by_head"),
-    'python -m stages.ask --description "An island state in the Caribbean." "official language"': (
+    'python -m stages.ask --description "An island state in the Caribbean." "currency"': (
         ASK,
         "test_a_new_entity_is_asked_about_by_text_and_image",
     ),

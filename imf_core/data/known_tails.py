@@ -37,12 +37,25 @@ class KnownTails:
         """
         if len(self.queries) == 0:
             return self.tails, self.tails
-        key = _keys(queries, self.num_entities)
-        position = torch.searchsorted(self._sorted, key).clamp_max(len(self.queries) - 1)
-        found = self._sorted[position] == key
-        sizes = torch.where(found, self.offsets[position + 1] - self.offsets[position], 0)
+        position = self.find(queries)
+        sizes = torch.where(position < 0, 0, self.offsets.diff()[position])
         rows, index = expand(self.offsets[position], sizes)
         return rows, self.tails[index]
+
+    def find(self, queries: Tensor) -> Tensor:
+        """Finds queries among the known ones.
+
+        Args:
+            queries: shape: (B, 2), dtype: long, on the CPU.
+
+        Returns:
+            Positions in `self.queries`, -1 where nothing is known, shape: (B,), dtype: long.
+        """
+        if len(self.queries) == 0:
+            return torch.full((len(queries),), -1)
+        key = _keys(queries, self.num_entities)
+        position = torch.searchsorted(self._sorted, key).clamp_max(len(self.queries) - 1)
+        return torch.where(self._sorted[position] == key, position, -1)
 
     @cached_property
     def _sorted(self) -> Tensor:

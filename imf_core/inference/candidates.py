@@ -63,6 +63,27 @@ def share_with_more(known: KnownTails) -> NDArray[np.float32]:
     return np.concatenate(shares).astype(np.float32)
 
 
+def share_with_room(known: KnownTails, facts: NDArray[np.int64], num_relations: int) -> Tensor:
+    """Estimates how probably there is room for facts beside those that are known.
+
+    Each fact answers two questions, one in either direction. Where a question has known answers,
+    its share is that of `share_with_more`: who has a capital seldom has a second one.
+
+    Args:
+        known: Facts that count as known, with inverses.
+        facts: (head, relation, tail), shape: (N, 3), dtype: int64.
+        num_relations: R.
+
+    Returns:
+        The smaller share of the two; one where nothing is known, shape: (N,), dtype: float32.
+    """
+    share = torch.cat([torch.from_numpy(share_with_more(known)), torch.ones(1)])
+    head, relation, tail = torch.from_numpy(facts).unbind(dim=1)
+    asked = (torch.stack([head, relation], 1), torch.stack([tail, relation + num_relations], 1))
+    one, other = (share[known.find(queries)] for queries in asked)  # -1 is the one at the end
+    return torch.minimum(one, other)
+
+
 def _largest(
     affinity: NDArray[np.float32], min_affinity: float, max_queries: int
 ) -> NDArray[np.int64]:

@@ -80,7 +80,8 @@ class Completer:
             Most probable first.
 
         Raises:
-            QuestionError: If a name is unknown or ambiguous, or nothing is asked for.
+            QuestionError: If a name is unknown or ambiguous, nothing is asked for, or `count` is
+                below one.
         """
         return [self._answer(row) for row in self.answer([question], count, with_known).to_pylist()]
 
@@ -101,6 +102,8 @@ class Completer:
         Raises:
             QuestionError: As in `ask`.
         """
+        if count < 1:
+            raise QuestionError(f"at least one answer must be asked for, got a count of {count}")
         queries = torch.tensor([self.find_query(question) for question in questions])
         first, parts = 0, []
         for batch in queries.split(self.scorer.probability_batch_size(len(queries))):
@@ -127,21 +130,27 @@ class Completer:
             f"{question.head or ASKED} - {question.relation} - {question.tail or ASKED}"
         )
 
-    def known_answers(self, question: Question) -> tuple[list[str], float]:
-        """Returns what train answers, as names, and how probable it is that there is more.
-
-        The latter is one where train gives nothing; see `share_with_more`.
+    def known_answers(self, question: Question, splits: Sequence[str] = ("train",)) -> list[str]:
+        """Returns what splits of the graph answer, as names.
 
         Raises:
             QuestionError: As in `ask`.
         """
         query = torch.tensor([self.find_query(question)])
-        _, tails = self._known.lookup(query)
-        names = [self.graph.entity_names[tail] for tail in tails.tolist()]
-        if not names:
-            return [], 1.0
-        place = (self._known.queries == query).all(dim=1).nonzero()[0, 0]
-        return names, float(share_with_more(self._known)[place])
+        _, tails = known_tails_in(self.graph, splits).lookup(query)
+        return [self.graph.entity_names[tail] for tail in tails.tolist()]
+
+    def share_with_more(self, question: Question) -> float:
+        """Returns how probable it is that there is an answer beside those that any split gives.
+
+        It is one where none gives any; see `candidates.share_with_more`.
+
+        Raises:
+            QuestionError: As in `ask`.
+        """
+        known = known_tails_in(self.graph)
+        place = int(known.find(torch.tensor([self.find_query(question)])))
+        return 1.0 if place < 0 else float(share_with_more(known)[place])
 
     def neighbours(self, entity: str, count: int = 10) -> dict[str, list[Neighbour]]:
         """Returns what is nearest to an entity, in the space of each head.
@@ -155,8 +164,10 @@ class Completer:
             whose modality this entity lacks.
 
         Raises:
-            QuestionError: If the name is unknown or ambiguous.
+            QuestionError: If the name is unknown or ambiguous, or `count` is below one.
         """
+        if count < 1:
+            raise QuestionError(f"at least one neighbour must be asked for, got a count of {count}")
         number = self.entities.find(entity)
         everyone = torch.arange(self.graph.num_entities)
         return {

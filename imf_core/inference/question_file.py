@@ -5,6 +5,7 @@ what is asked for; the Parquet file has columns of these names, where null asks 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,14 @@ from imf_core.inference.question import ASKED, Question, parse_question
 
 ROLES = ("head", "relation", "tail")
 QUESTIONS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class PlacedQuestion:
+    """A question and where in its file it stands, `line 3` (from 1) or `row 2` (from 0)."""
+
+    place: str
+    question: Question
 
 
 def answer_file(
@@ -44,8 +53,9 @@ def answer_file(
         writer: pq.ParquetWriter | None = None
         try:
             for batch in _batches(read_questions(path)):
-                _check(completer, path, num_questions, batch)
-                table = completer.answer(batch, count, with_known)
+                _check(completer, path, batch)
+                questions = [each.question for each in batch]
+                table = completer.answer(questions, count, with_known)
                 rows = [row + num_questions for row in table["question"].to_pylist()]
                 position = pa.array(rows, pa.int64())
                 table = table.set_column(0, "question", position)
@@ -61,7 +71,7 @@ def answer_file(
     return num_questions, num_answers
 
 
-def read_questions(path: Path) -> Iterator[Question]:
+def read_questions(path: Path) -> Iterator[PlacedQuestion]:
     """Reads the questions of a file one by one.
 
     Raises:
@@ -69,32 +79,31 @@ def read_questions(path: Path) -> Iterator[Question]:
     """
     rows = _read_parquet(path) if path.suffix == ".parquet" else _read_lines(path)
     try:
-        for number, (head, relation, tail) in enumerate(rows):
+        for place, (head, relation, tail) in rows:
             if relation in {None, ASKED}:
                 raise QuestionError(
-                    f"{path}, question {number}: a relation is needed; ask for the head or for the "
-                    "tail"
+                    f"{path}, {place}: a relation is needed; ask for the head or for the tail"
                 )
-            yield parse_question(head, relation, tail)
+            yield PlacedQuestion(place, parse_question(head, relation, tail))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} cannot be read ({error})") from error
 
 
-def _batches(questions: Iterator[Question]) -> Iterator[list[Question]]:
+def _batches(questions: Iterator[PlacedQuestion]) -> Iterator[list[PlacedQuestion]]:
     return iter(lambda: list(islice(questions, QUESTIONS_AT_ONCE)), [])
 
 
-def _check(completer: Completer, path: Path, first: int, batch: list[Question]) -> None:
+def _check(completer: Completer, path: Path, batch: list[PlacedQuestion]) -> None:
     """Names the first question of a batch that cannot be answered."""
-    for number, question in enumerate(batch, start=first):
+    for each in batch:
         try:
-            completer.find_query(question)
+            completer.find_query(each.question)
         except QuestionError as error:
-            raise QuestionError(f"{path}, question {number}: {error}") from error
+            raise QuestionError(f"{path}, {each.place}: {error}") from error
 
 
-def _read_lines(path: Path) -> Iterator[list[str]]:
-    with path.open(encoding="utf-8") as file:
+def _read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             parts = line.rstrip("\r\n").split("\t")
             if parts == [""]:
@@ -104,10 +113,10 @@ def _read_lines(path: Path) -> Iterator[list[str]]:
                     f"{path}, line {number}: head, relation and tail must be separated by tabs, "
                     f"got {len(parts)} parts"
                 )
-            yield parts
+            yield f"line {number}", parts
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[str | None, ...]]:
+def _read_parquet(path: Path) -> Iterator[tuple[str, tuple[str | None, ...]]]:
     with pq.ParquetFile(path) as file:
         missing = set(ROLES) - set(file.schema_arrow.names)
         if missing:
@@ -116,5 +125,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[str | None, ...]]:
             kind = file.schema_arrow.field(role).type
             if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                 raise QuestionError(f"{path}: column {role} must hold labels or names, not {kind}")
+        number = 0
         for batch in file.iter_batches(QUESTIONS_AT_ONCE, columns=list(ROLES)):
-            yield from zip(*(batch[role].to_pylist() for role in ROLES), strict=True)
+            for row in zip(*(batch[role].to_pylist() for role in ROLES), strict=True):
+                yield f"row {number}", row
+                number += 1

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 import torch
 
 from imf_core.artifacts import atomic_path, file_sha256
+from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams
+from imf_core.device import resolve_device
 from imf_core.errors import TrainingError
 from imf_core.holds import Hold
 
@@ -101,6 +103,49 @@ class Checkpoints:
     def clear(self) -> None:
         """Removes the run's state once its result is saved, unless its twin goes on from there."""
         self._hold.remove()
+
+
+def training_values(
+    model: ModelParams, fusion: FusionParams, decision: DecisionParams, train: TrainParams
+) -> dict[str, dict[str, Any]]:
+    """Returns all parameters that trained weights depend on, by section.
+
+    What trains them is left out. The number of processes changes, as that of threads does, the
+    order of sums alone, and `train.device` says what is asked for rather than what there is.
+    """
+    return {
+        "model": model.model_dump(),
+        "fusion": fusion.model_dump(),
+        "decision": decision.model_dump(),
+        "train": train.model_dump(exclude={"device", "processes"}),
+    }
+
+
+def find_checkpoints(
+    folder: Path,
+    inputs: Iterable[Path],
+    model: ModelParams,
+    fusion: FusionParams,
+    decision: DecisionParams,
+    train: TrainParams,
+) -> Checkpoints:
+    """Returns the states of a training, found by everything that its weights depend on.
+
+    The library's whole code is part of that, and the kind of device; the number of processes is
+    not, so that a run that was killed may go on with fewer or more of them.
+
+    Args:
+        folder: Kept states of all runs.
+        inputs: Files that graph and features are read from, and code outside the library.
+        model: Section `model` of the parameters.
+        fusion: Section `fusion` of the parameters.
+        decision: Section `decision` of the parameters.
+        train: Section `train` of the parameters.
+    """
+    code = Path(__file__).parents[1].rglob("*.py")
+    device = resolve_device(train.device, "train.device").type
+    values = {**training_values(model, fusion, decision, train), "device": device}
+    return Checkpoints(folder, run_key(values, [*inputs, *code]))
 
 
 def _digest_content(file: BinaryIO) -> bytes:

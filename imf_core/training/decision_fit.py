@@ -5,6 +5,7 @@ everything; what a head is worth shows on facts that none has seen.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,10 +14,27 @@ from imf_core.config import DecisionParams
 from imf_core.data.known_tails import KnownTails, with_inverses
 from imf_core.errors import TrainingError
 from imf_core.model.decision import DecisionFusion
-from imf_core.model.scorer import Scorer
+from imf_core.model.scorer import HeadScores
 
 TOP_CANDIDATES = 128
 """Candidates kept per head and query; what lies below holds next to no probability."""
+
+
+class ProbabilityScorer(Protocol):
+    """Anything that gives every entity a probability as the tail of a query."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the scores are."""
+        ...
+
+    def probability_batch_size(self, wanted: int) -> int:
+        """Returns how many queries to score at once: `wanted` or what memory allows."""
+        ...
+
+    def score_all_tails(self, queries: Tensor) -> HeadScores:
+        """Scores every entity as the tail of each query, shape: (B, 2), dtype: long."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +58,11 @@ class HeldOutScores:
 
 @torch.no_grad()
 def score_held_out(
-    scorer: Scorer, triples: Tensor, known: KnownTails, num_relations: int, batch_size: int
+    scorer: ProbabilityScorer,
+    triples: Tensor,
+    known: KnownTails,
+    num_relations: int,
+    batch_size: int,
 ) -> HeldOutScores:
     """Scores facts in both directions and keeps the candidates that matter.
 

@@ -64,6 +64,16 @@ def test_the_fingerprint_does_not_depend_on_names_and_facts(graph: Graph) -> Non
     assert graph.fingerprint == renamed.fingerprint
 
 
+def test_each_fact_counts_in_the_digest_of_its_split_alone(graph: Graph) -> None:
+    other = torch.tensor([[0, 1, 2]])
+    tested = replace(graph, triples={**graph.triples, "test": other})
+    assert tested.facts_digest == graph.facts_digest
+    assert tested.test_digest != graph.test_digest
+    selected = replace(graph, triples={**graph.triples, "valid": other})
+    assert selected.facts_digest != graph.facts_digest
+    assert selected.test_digest == graph.test_digest
+
+
 def test_files_of_two_graphs_in_one_folder_are_refused(graph: Graph, tmp_path: Path) -> None:
     save_graph(graph, tmp_path)
     save_graph(replace(graph, relation_labels=["r", "t"]), tmp_path / "other")

@@ -1,10 +1,15 @@
 """Which queries are worth asking."""
 
+import numpy as np
 import pytest
 import torch
 
 from imf_core.data.known_tails import KnownTails, build_known_tails
-from imf_core.inference.candidates import plausible_queries, share_with_more
+from imf_core.inference.candidates import (
+    plausible_queries,
+    share_with_more,
+    share_with_room,
+)
 
 CAPITAL, CURRENCY, INVERSE = 0, 1, 2
 """Relations; the inverse of relation r is r + INVERSE."""
@@ -57,3 +62,10 @@ def test_the_most_plausible_queries_come_first(known: KnownTails) -> None:
 @pytest.mark.parametrize("max_queries", [1, 3, 10])
 def test_no_more_queries_than_allowed_are_kept(known: KnownTails, max_queries: int) -> None:
     assert ask(known, 0.0, max_queries) == ask(known, 0.0)[:max_queries]
+
+
+def test_room_for_a_fact_is_what_both_its_questions_leave(known: KnownTails) -> None:
+    # 0 has a capital, 3 is one (1 / 5 each by Laplace's rule); 2 has no currency, 6 is one (1 / 4).
+    facts = np.array([(0, CAPITAL, 7), (2, CURRENCY, 3), (2, CURRENCY, 6), (0, CAPITAL, 4)])
+    room = share_with_room(known, facts, num_relations=2)
+    assert room.tolist() == pytest.approx([1 / 5, 1.0, 1 / 4, 1 / 5])

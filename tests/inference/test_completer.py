@@ -72,7 +72,7 @@ def test_known_answers_are_marked_where_they_are_asked_for(completer: Completer)
     everyone = completer.graph.num_entities
     without, together = (completer.ask(SPOKEN, everyone, known) for known in (False, True))
     known = [answer for answer in together if answer.known_in == "train"]
-    names, _ = completer.known_answers(SPOKEN)
+    names = completer.known_answers(SPOKEN)
     assert [answer for answer in together if answer.known_in != "train"] == without
     assert {answer.name for answer in known} == set(names) != set()
     assert completer.ask(SPOKEN, 3, True) == together[:3]
@@ -210,3 +210,22 @@ def test_test_facts_have_no_say_in_an_answer(
     assert [(a.label, a.probability) for a in found[0]] == [
         (a.label, a.probability) for a in found[1]
     ]
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_less_than_one_answer_or_neighbour_cannot_be_asked_for(
+    count: int, completer: Completer
+) -> None:
+    with pytest.raises(QuestionError, match=f"at least one answer .* count of {count}"):
+        completer.ask(SPEAKS, count)
+    with pytest.raises(QuestionError, match=f"at least one neighbour .* count of {count}"):
+        completer.neighbours("e05", count)
+
+
+def test_a_question_that_no_split_answers_has_room(completer: Completer, graph: Graph) -> None:
+    head, relation, _ = graph.triples["test"][0].tolist()
+    answered = Question(graph.entity_labels[head], graph.relation_labels[relation], None)
+    open_question = Question("e00", "speaks", None)
+    assert completer.known_answers(open_question, ("train", "valid", "test")) == []
+    assert completer.share_with_more(open_question) == 1
+    assert 0 < completer.share_with_more(answered) < 1

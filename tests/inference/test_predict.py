@@ -83,6 +83,17 @@ def test_held_out_facts_are_marked_by_their_split(predictions: pa.Table, graph: 
     assert {"valid", "test", NEW} == set(marks.values())
 
 
+def test_no_second_answer_is_new_where_some_split_gives_the_only_one(
+    trained: IMF, predictions: pa.Table, graph: Graph
+) -> None:
+    def marks_of_continents(table: pa.Table) -> set[str]:
+        return {row["known_in"] for row in table.to_pylist() if row["relation"] == "in"}
+
+    held_out = {"valid", "test"}
+    assert marks_of_continents(predictions) == {*held_out, NEW}
+    assert marks_of_continents(predict(trained, graph, min_relation_affinity=0.5)) == held_out
+
+
 def test_names_stand_beside_labels(predictions: pa.Table, graph: Graph) -> None:
     names = dict(zip(graph.entity_labels, graph.entity_names, strict=True))
     for role in ("head", "tail"):

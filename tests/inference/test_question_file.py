@@ -69,9 +69,9 @@ def test_a_batch_without_answers_leaves_the_others_as_they_are(
     ("content", "message"),
     [
         ("E05\tspeaks\t?\ne05 speaks ?\n", "line 2: head, relation and tail .* got 1 parts"),
-        ("E05\tspeaks\t?\nNobody\tspeaks\t?\n", "question 1: no entity .* 'Nobody'"),
-        ("E05\t?\te06\n", "question 0: a relation is needed"),
-        ("E05\tspeaks\te06\n", r"question 0: .* exactly one of them must be '\?'"),
+        ("E05\tspeaks\t?\nNobody\tspeaks\t?\n", "line 2: no entity .* 'Nobody'"),
+        ("E05\t?\te06\n", "line 1: a relation is needed"),
+        ("E05\tspeaks\te06\n", r"line 1: .* exactly one of them must be '\?'"),
         ("", "holds no question"),
     ],
 )

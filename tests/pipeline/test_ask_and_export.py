@@ -102,6 +102,26 @@ def test_the_calibration_is_measured_on_test(finished: Workspace) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (["--queries", "q.parquet", "--out", "./q.parquet"], "is the file of --queries"),
+        (["--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
+        (["--description", "", "orbits"], "--description must say something"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    given: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["command", *given])
+    with pytest.raises(SystemExit):
+        ask.main()
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
         (["--embeddings", "folder", "--above", "0.5"], "--above and --prefix are of --facts"),
         (["--facts", "new.tsv", "--prefix", "https://example.org/"], "ends in .nt, got new.tsv"),
     ],

@@ -1,6 +1,7 @@
 """The metrics of the last committed run, as DVC reads them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,17 +37,24 @@ def test_those_of_head_are_read_and_not_those_of_the_workspace(
     assert read_committed_metrics(GRAPH) is NotCompared.NO_RUN
     path = tmp_path / "results/evaluation/metrics.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"test": {"mrr": 0.25}}))
+    metrics = {"test": {"mrr": 0.25}, "test_digest": GRAPH.test_digest}
+    path.write_text(json.dumps(metrics))
     config = tmp_path / "results/model/config.json"
     config.parent.mkdir()
     of_graph = {"graph_fingerprint": GRAPH.fingerprint, "facts_digest": GRAPH.facts_digest}
     config.write_text(json.dumps(of_graph))
     workspace.run("git", "add", "-A")
     workspace.run("git", "commit", "-qm", "a run")
-    path.write_text(json.dumps({"test": {"mrr": 0.5}}))
-    assert read_committed_metrics(GRAPH) == {"test": {"mrr": 0.25}}
+    path.write_text(json.dumps({**metrics, "test": {"mrr": 0.5}}))
+    assert read_committed_metrics(GRAPH) == metrics
+    cleaned = replace(GRAPH, triples={**GRAPH.triples, "test": GRAPH.triples["test"][1:]})
+    assert read_committed_metrics(cleaned) is NotCompared.OTHER_FACTS
     config.write_text(json.dumps({**of_graph, "facts_digest": "of others"}))
     workspace.run("git", "commit", "-qam", "a run of other facts")
+    assert read_committed_metrics(GRAPH) is NotCompared.OTHER_FACTS
+    config.write_text(json.dumps(of_graph))
+    path.write_text(json.dumps({"test": {"mrr": 0.25}}))
+    workspace.run("git", "commit", "-qam", "an early run, which does not say of what test it is")
     assert read_committed_metrics(GRAPH) is NotCompared.OTHER_FACTS
 
 

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from workspace import Workspace, make_workspace
 
+from imf_core.data.graph import load_graph
+
 pytestmark = pytest.mark.slow
 
 HEADS = {"structural", "visual", "textual", "fused"}
@@ -41,6 +43,7 @@ def test_the_metrics_have_the_promised_names(finished: Workspace) -> None:
         assert HEADS | {"head", "tail", "mrr", "mean_rank"} <= set(metrics[split])
         for part in (metrics[split], *(metrics[split][key] for key in HEADS | {"head", "tail"})):
             assert {"mrr", "hits_at_1", "hits_at_3", "hits_at_10", "mean_rank"} <= set(part)
+    assert metrics["test_digest"] == load_graph(finished.folder / "data/graph").test_digest
 
 
 def test_predictions_name_facts_and_shares(finished: Workspace) -> None:

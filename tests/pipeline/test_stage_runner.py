@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from imf_core.errors import DataError, NetworkError
 from stages.runner import ray_address, run_stage
 
 
-def failing(error: Exception) -> Callable[[], None]:
+def failing(error: BaseException) -> Callable[[], None]:
     def stage() -> None:
         raise error
 
@@ -35,6 +36,27 @@ def test_a_full_disk_is_told_with_what_to_do(capsys: pytest.CaptureFixture[str])
         run_stage(failing(OSError(errno.ENOSPC, "no space", "data/raw")))
     assert ended.value.code == 1
     assert "the disk is full (writing data/raw); free some space" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stage() -> None:
+        tmp_path.write_text("a folder is no file")
+
+    with pytest.raises(SystemExit) as ended:
+        run_stage(stage)
+    assert ended.value.code == 1
+    assert (
+        f"error: {tmp_path} cannot be read or written (Is a directory)" in capsys.readouterr().err
+    )
+
+
+def test_an_interrupted_stage_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_stage(failing(KeyboardInterrupt()))
+    assert ended.value.code == 130
+    assert "checkpoints are kept" in capsys.readouterr().err
 
 
 def test_a_bug_keeps_its_traceback() -> None:

@@ -5,7 +5,17 @@ from typing import Any
 import numpy as np
 
 from imf_core.evaluation.ranking import COMBINED, RankTable
-from recipes.store import Measurement, ModelRun
+from recipes.store import Basis, Measurement, ModelRun
+
+
+def make_basis(
+    seed: int = 0,
+    epochs: int = 10,
+    graph: str = "a graph",
+    features: dict[str, str] | None = None,
+) -> Basis:
+    """Makes what a measurement depends on."""
+    return Basis({"train": {"seed": seed, "epochs": epochs}}, graph, features or {})
 
 
 def make_measurement(
@@ -27,7 +37,7 @@ def make_measurement(
             "command": f"python -m recipes.measure atlas --rows {row} --seeds {seed}",
             "environment": {"cpu": "abacus", "device": "cpu", "torch": "2", "commit": "abc"},
             "threads": 1,
-            "graph": "a graph",
+            "basis": make_basis(seed),
             "models": [ModelRun(seed, 5, 10, 60.0, 70.0, curve)],
             "weights": {"structural": 0.6, "textual": 0.4},
             "test": {**metrics, "tail": metrics, "head": {**metrics, "mrr": 0.125}},

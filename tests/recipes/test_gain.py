@@ -1,13 +1,29 @@
 """The gain of the full model: by fact, by seed and pooled."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from made_results import make_measurement, make_ranks
 
-from recipes.gain import compute_gain, of_fact, update_gains
-from recipes.store import Store
+from recipes.gain import compute_gain, load_current_gains, of_fact, update_gains
+from recipes.recipe import list_recipes
+from recipes.store import RESULTS, Store
+
+GAIN: dict[str, Any] = {
+    "seeds": [0],
+    "by_seed": [{"gain": 0.1, "low": 0.0, "high": 0.2}],
+    "pooled": {"gain": 0.1, "low": 0.0, "high": 0.2},
+}
+
+
+def save_without_ranks(store: Store, full: float, structure: float) -> None:
+    """Stores two rows as another machine has measured them."""
+    for row, mrr in (("full", full), ("structure", structure)):
+        store.save(make_measurement(row=row, mrr=mrr), make_ranks(2.0))
+    shutil.rmtree(store.ranks)
 
 
 def test_both_directions_of_a_fact_are_one_number() -> None:
@@ -38,10 +54,40 @@ def test_a_gain_stays_where_the_ranks_of_a_seed_are_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path / "results", tmp_path / "ranks")
-    for row in ("full", "structure"):
-        store.save(make_measurement(row=row), make_ranks(2.0))
-    store.save_gain("atlas", {"structure": {"seeds": [0, 1, 2]}})
-    next((tmp_path / "ranks").rglob("full*.npz")).unlink()
+    save_without_ranks(store, full=0.5, structure=0.4)
+    store.save_gain("atlas", {"structure": GAIN})
     update_gains(store, "atlas")
-    assert store.load_gain("atlas") == {"structure": {"seeds": [0, 1, 2]}}
-    assert "stays as it was" in capsys.readouterr().out
+    assert store.load_gain("atlas") == {"structure": GAIN}
+    assert "over structure stays as it was" in capsys.readouterr().out
+
+
+def test_a_gain_goes_where_a_row_was_measured_anew_and_the_other_ranks_are_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path / "results", tmp_path / "ranks")
+    save_without_ranks(store, full=0.50002, structure=0.4)
+    store.save_gain("atlas", {"structure": GAIN})
+    update_gains(store, "atlas")
+    assert store.load_gain("atlas") == {}
+    assert "over structure is left out, since the ranks" in capsys.readouterr().out
+
+
+def test_gains_go_with_the_measurements_they_are_of(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results", tmp_path / "ranks")
+    store.save_gain("atlas", {"structure": GAIN, "two-structures": GAIN})
+    update_gains(store, "atlas")
+    assert store.load_gain("atlas") == {}
+
+
+def test_a_gain_of_a_seed_that_a_row_lacks_is_not_current(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results", tmp_path / "ranks")
+    save_without_ranks(store, full=0.5, structure=0.4)
+    both = {"seeds": [0, 1], "by_seed": GAIN["by_seed"] * 2}
+    store.save_gain("atlas", {"structure": both})
+    assert load_current_gains(store, "atlas") == {}
+
+
+@pytest.mark.parametrize("dataset", list_recipes())
+def test_the_gains_that_are_stored_are_those_of_what_is_stored(dataset: str) -> None:
+    store = Store(RESULTS, RESULTS / "none")
+    assert load_current_gains(store, dataset) == store.load_gain(dataset)

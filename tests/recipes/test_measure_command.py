@@ -1,9 +1,11 @@
 """`python -m recipes.measure`: what is measured, what is left as it is, what is refused."""
 
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tiny_world import small_params, tiny_graph, tiny_tables
 
 from imf_core.errors import ConfigError
 from recipes import measure
+from recipes.measure import read_setting, write_setting
 from recipes.store import Store
 
 Run = Callable[..., None]
@@ -79,6 +82,65 @@ def test_other_values_are_measured_anew_and_recorded(run: Run, store: Store) -> 
     assert found.command.endswith("atlas --rows structure --seeds 0 --set train.epochs=2")
 
 
+def test_a_row_is_measured_anew_where_facts_or_features_are_others(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(rows="structure text")
+    graph, tables = tiny_graph(), tiny_tables()
+    tables["text"] = replace(tables["text"], vectors=tables["text"].vectors * 2)
+    monkeypatch.setattr(measure, "load_inputs", lambda: (graph, tables))
+    run(rows="structure text")
+    told = capsys.readouterr().out
+    assert "structure, seed 0: measured already" in told
+    assert "text, seed 0: measured already" not in told
+    graph.triples["test"] = graph.triples["test"][1:]
+    run(rows="structure")
+    assert "measured already" not in capsys.readouterr().out
+
+
+def test_a_row_is_measured_anew_where_params_yaml_has_other_values(run: Run, store: Store) -> None:
+    run()
+    params = small_params({"train.epochs": 2}).model_dump()
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run(["git", *author, "commit", "-qam", "other values"], check=True)
+    run()
+    found = store.load("atlas", "structure", 0)
+    assert found is not None
+    assert found.models[0].trained_epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "setting", "message"),
+    [
+        ("structure", "model.modalities=[text]", "the row structure is what it is by model.moda"),
+        ("structure-text", "fusion.rank=8", "by fusion.rank, which is 0 there; set something el"),
+        ("full", "train.seed=4", "the seeds of a row are given with --seeds"),
+    ],
+)
+def test_what_makes_a_row_that_row_cannot_be_set(
+    run: Run, row: str, setting: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"--set {setting.partition('=')[0]}: .*{message}"):
+        run("--set", setting, rows=row)
+
+
+@pytest.mark.parametrize(
+    "value", [["structure", "text"], None, 5e-7, True, "it's", "1e5", ".../model", {"path": "a b"}]
+)
+def test_a_shell_hands_a_recorded_setting_on_as_it_was(value: object) -> None:
+    word = shlex.quote(write_setting("section.key", value))
+    assert "\n" not in word
+    assert list(map(read_setting, shlex.split(word))) == [("section.key", value)]
+
+
+def test_a_command_is_recorded_so_that_a_shell_can_run_it(run: Run, store: Store) -> None:
+    run("--set", "model.modalities=[structure, text]", rows="full")
+    found = store.load("atlas", "full", 0)
+    assert found is not None
+    assert found.command.endswith("--seeds 0 --set 'model.modalities=[structure, text]'")
+
+
 def test_a_workspace_that_holds_other_data_is_refused_with_keys_and_remedy(run: Run) -> None:
     params = small_params({"dataset.name": "nations", "text_features.dim": 64}).model_dump()
     Path("params.yaml").write_text(yaml.safe_dump(params))
@@ -92,6 +154,15 @@ def test_data_that_dvc_made_with_other_values_are_refused(run: Run) -> None:
     made = {"params.yaml": {"prepare": {"seed": 9}, "train": {"epochs": 1}}}
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"prepare": {"params": made}}}))
     with pytest.raises(ConfigError, match=r"now: prepare.seed was 9, is 0. Run `dvc"):
+        run()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "schema: '2.0'\n", "stages:\n  prepare:\n", "stages:\n  prepare:\n    par"]
+)
+def test_a_file_of_runs_that_is_cut_is_an_error_that_says_so(run: Run, text: str) -> None:
+    Path("dvc.lock").write_text(text)
+    with pytest.raises(ConfigError, match=r"dvc.lock is empty or cut, .*try again"):
         run()
 
 

@@ -1,5 +1,6 @@
 """A row measured on the tiny graph: what the stages would measure, resumed where it was killed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
 from imf_core.features.table import FeatureTable
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
-from recipes.measurement import measure_row
+from recipes.measurement import find_basis, measure_row
 from recipes.rows import find_row
 from recipes.store import Measurement, Store
 from recipes.training import Stopwatch
@@ -126,6 +127,7 @@ def test_a_measurement_reads_as_it_was_saved_and_ranks_as_reciprocals(
     found = store.load("tiny", "structure", 3)
     assert found is not None
     assert found.overrides == measurement.overrides
+    assert found.basis == measurement.basis
     assert found.test["mrr"] == pytest.approx(measurement.test["mrr"], abs=1e-6)
     assert store.load_all("tiny") == [found]
     reciprocal = store.load_ranks("tiny", "structure", 3)
@@ -133,3 +135,31 @@ def test_a_measurement_reads_as_it_was_saved_and_ranks_as_reciprocals(
     assert reciprocal.dtype == np.float32
     assert reciprocal.mean() == pytest.approx(measurement.test["mrr"], abs=1e-6)
     assert torch.get_num_threads() == found.threads
+
+
+def test_what_was_set_is_stored_to_the_last_digit(
+    graph: Graph, tables: Tables, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "results", tmp_path / "ranks")
+    measurement, ranks = measure("structure", graph, tables, tmp_path, **{"train.n3": 5e-7})
+    store.save(replace(measurement, overrides={"train.n3": 5e-7}), ranks)
+    found = store.load("tiny", "structure", 3)
+    assert found is not None
+    assert found.overrides == {"train.n3": 5e-7}
+    assert found.basis.params["train"]["n3"] == 5e-7
+
+
+def test_the_basis_changes_with_values_facts_and_features_of_the_row_alone(
+    graph: Graph, tables: Tables
+) -> None:
+    params = small_params({"model.modalities": ["structure", "text"]})
+    basis = find_basis(params, graph, tables)
+    assert basis.features == {"text": tables["text"].digest}
+    others = {**tables, "image": replace(tables["image"], vectors=tables["image"].vectors + 1)}
+    assert find_basis(params, graph, others) == basis
+    others = {**tables, "text": replace(tables["text"], vectors=tables["text"].vectors + 1)}
+    assert find_basis(params, graph, others) != basis
+    cleaned = replace(graph, triples={**graph.triples, "test": graph.triples["test"][1:]})
+    assert find_basis(params, cleaned, tables) != basis
+    longer = params.model_copy(update={"train": params.train.model_copy(update={"epochs": 9})})
+    assert find_basis(longer, graph, tables) != basis

@@ -2,15 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
-from made_results import make_measurement, make_ranks
+from made_results import make_basis, make_measurement, make_ranks
 
 from imf_core.errors import DataError
 from measuring.markdown import replace_between_markers
 from recipes.published import read_published
 from recipes.recipe import list_recipes
-from recipes.store import RESULTS, Measurement, Store
+from recipes.store import RESULTS, Basis, Measurement, Store
 from recipes.summary import summarise
 from recipes.table import MARKER, NOTHING, PLACES, render_full, render_short
 
@@ -25,8 +26,9 @@ def save(store: Store, *measurements: Measurement) -> None:
         store.save(each, make_ranks(2.0))
 
 
-def interval(gain: float) -> dict[str, float]:
-    return {"gain": gain, "low": gain - 0.01, "high": gain + 0.01}
+def gain_of_first_seed(gain: float) -> dict[str, Any]:
+    interval = {"gain": gain, "low": gain - 0.01, "high": gain + 0.01}
+    return {"seeds": [0], "by_seed": [interval], "pooled": interval}
 
 
 @pytest.mark.parametrize("path", PLACES, ids=lambda path: path.name)
@@ -48,12 +50,14 @@ def test_the_short_table_has_a_line_for_each_measured_set(store: Store) -> None:
         make_measurement(row="full", mrr=0.6),
         make_measurement(row="full", mrr=0.38, dataset="db15k"),
     )
-    store.save_gain("atlas", {"structure": {"seeds": [0], "pooled": interval(0.2)}})
+    store.save_gain("atlas", {"structure": gain_of_first_seed(0.2)})
     assert render_short(store).splitlines() == [
-        "| set | structure | text | image | full | gain over structure | best published |",
-        "|---|---|---|---|---|---|---|",
-        "| atlas | 45.0 ± 7.1 |  |  | 60.0 | +20.0 [+19.0, +21.0] |  |",
-        "| db15k |  |  |  | 38.0 |  | 41.3 M-Hyper; 37.5 M-Hyper run again (selected on valid) |",
+        "| set | structure | text | image | full | seeds | gain over structure | best published |",
+        "|---|---|---|---|---|---|---|---|",
+        "| atlas | 45.0 ± 7.1 |  |  | 60.0 | structure 2, full 1 "
+        "| +20.0 [+19.0, +21.0] (seed 0) |  |",
+        "| db15k |  |  |  | 38.0 | 1 |  | 41.3 M-Hyper (selection not stated); "
+        "37.5 M-Hyper run again (selected on valid) |",
     ]
 
 
@@ -66,7 +70,7 @@ def test_a_section_has_every_row_once_and_the_ablations_apart(store: Store) -> N
         make_measurement(row="two-structures", modalities=["structure"]),
         make_measurement(row="rank-8", mrr=0.55),
     )
-    store.save_gain("atlas", {"structure": {"by_seed": [interval(0.1)], "pooled": interval(0.1)}})
+    store.save_gain("atlas", {"structure": gain_of_first_seed(0.1)})
     main, apart = render_full(store).split("Parts of the full model")
     assert "Measured on abacus, 1 thread, torch 2; commit abc." in main
     command = "`python -m recipes.measure atlas --rows structure`"
@@ -99,10 +103,52 @@ def test_figures_of_others_stand_below_ours_and_are_marked(store: Store) -> None
     assert any(each.startswith(line) for each in lines[ours + 1 :])
 
 
-def test_a_set_measured_on_different_facts_is_refused(store: Store) -> None:
-    save(store, make_measurement(), make_measurement(seed=1, graph="another"))
-    with pytest.raises(DataError, match=r"atlas: full-seed0, full-seed1 were not measured on the"):
+def test_a_gain_that_is_no_longer_that_of_the_rows_is_not_shown(store: Store) -> None:
+    save(store, make_measurement(row="structure", mrr=0.4), make_measurement(row="full", mrr=0.6))
+    store.save_gain("atlas", {"structure": gain_of_first_seed(0.1)})
+    assert "| 60.0 | 1 |  |  |" in render_short(store)
+    assert "What the full model gains" not in render_full(store)
+
+
+def test_a_breakdown_is_read_by_its_labels_wherever_they_stand(store: Store) -> None:
+    measurement = make_measurement(row="structure")
+    rare, common = measurement.by_degree
+    shuffled = [{**common, "mrr": 0.9}, {**rare, "mrr": 0.1}]
+    save(store, measurement, make_measurement(row="full", by_degree=shuffled))
+    lines = render_full(store).splitlines()
+    assert "| full IMF | 10.0 | 90.0 |" in lines
+    save(store, make_measurement(row="full", by_degree=[common]))
+    with pytest.raises(DataError, match=r"atlas/full-seed0.json: by_degree has no row 0, which"):
+        render_full(store)
+
+
+TEXT, OTHER_TEXT = {"text": "a hash"}, {"text": "another hash", "image": "a hash"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "message"),
+    [
+        (make_basis(), make_basis(graph="another"), "on the same facts"),
+        (make_basis(features=TEXT), make_basis(features=OTHER_TEXT), "with the same text features"),
+        (make_basis(), make_basis(epochs=20), "with the same values"),
+    ],
+)
+def test_what_was_measured_on_other_grounds_gets_no_place_in_one_table(
+    store: Store, one: Basis, other: Basis, message: str
+) -> None:
+    save(store, make_measurement(basis=one), make_measurement(seed=1, basis=other))
+    places = "atlas/full-seed0, atlas/full-seed1"
+    with pytest.raises(DataError, match=rf"{places} were not measured {message}; measure anew"):
         render_short(store)
+
+
+def test_rows_may_differ_in_their_values_and_in_the_modalities_they_read(store: Store) -> None:
+    save(
+        store,
+        make_measurement(row="structure", basis=make_basis(epochs=20)),
+        make_measurement(row="full", basis=make_basis(features=TEXT)),
+    )
+    assert "| atlas |" in render_short(store)
 
 
 def test_figures_of_others_are_of_sets_that_have_a_recipe() -> None:
@@ -116,3 +162,11 @@ def test_the_picture_of_a_set_is_drawn_the_same_each_time(store: Store, tmp_path
     for path in pictures:
         curves.draw_curves("atlas", summarise(store.load_all("atlas")), path)
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
+def test_a_file_of_another_version_is_named_with_its_remedy(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "results" / "set" / "full-seed0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"models": [], "graph": "of old"}')
+    with pytest.raises(DataError, match=r"full-seed0.json is no measurement .* measure again"):
+        store.load("set", "full", 0)

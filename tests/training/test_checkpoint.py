@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_world import small_params
 
 from imf_core.errors import TrainingError
-from imf_core.training.checkpoint import DIGEST_BYTES, FILE_NAME, Checkpoints, run_key
+from imf_core.training.checkpoint import (
+    DIGEST_BYTES,
+    FILE_NAME,
+    Checkpoints,
+    find_checkpoints,
+    run_key,
+)
 
 STATE = {"epoch": 3, "losses": [0.5, 0.25], "model": {"weight": torch.arange(6.0)}}
 
@@ -132,3 +139,35 @@ def test_the_key_depends_on_neither_order(tmp_path: Path) -> None:
     for path in paths:
         path.write_text(path.name)
     assert run_key({"a": 1, "b": 2}, paths) == run_key({"b": 2, "a": 1}, paths[::-1])
+
+
+def key_of(folder: Path, inputs: list[Path], overrides: dict[str, object]) -> str:
+    params = small_params(overrides)
+    sections = params.model, params.fusion, params.decision, params.train
+    return find_checkpoints(folder, inputs, *sections).key
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_same"),
+    [
+        ({"train.processes": 2}, True),
+        ({"train.device": "auto" if not torch.cuda.is_available() else "cpu"}, True),
+        ({"evaluate.batch_size": 1}, True),
+        ({"train.seed": 1}, False),
+        ({"model.dim": 4}, False),
+        ({"fusion.rank": 1}, False),
+        ({"decision.shrinkage": 1.0}, False),
+    ],
+)
+def test_states_are_found_by_what_the_weights_depend_on(
+    overrides: dict[str, object], is_same: bool, tmp_path: Path
+) -> None:
+    assert (key_of(tmp_path, [], overrides) == key_of(tmp_path, [], {})) is is_same
+
+
+def test_states_of_other_inputs_are_not_found(tmp_path: Path) -> None:
+    path = tmp_path / "triples.parquet"
+    path.write_text("facts")
+    before = key_of(tmp_path, [path], {})
+    path.write_text("other facts")
+    assert key_of(tmp_path, [path], {}) != before
