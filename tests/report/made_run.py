@@ -77,7 +77,8 @@ def write_run(root: Path) -> RunFiles:
         baseline=root / "baseline",
         predictions=root / "predictions.parquet",
     )
-    graph, params, model = named_graph(), small_params(), tiny_model()
+    params = small_params({"predict.min_relation_affinity": 0.0})
+    graph, model = named_graph(), tiny_model()
     save_graph(graph, files.graph)
     training = {"selected_epoch": 2, "trained_epochs": 4}
     save_model(model, files.model, graph, tiny_tables(), params.model, params.fusion, training)
