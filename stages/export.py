@@ -13,14 +13,12 @@ import argparse
 from pathlib import Path
 
 from imf_core.artifacts import read_parquet
-from imf_core.inference.export import select_new, write_embeddings, write_tsv
+from imf_core.inference.export import write_embeddings, write_tsv
+from imf_core.inference.fact_table import LEAST_PROBABILITY, select_new
 from imf_core.inference.ntriples import write_ntriples
 from stages.completion import load_workspace_completer
 from stages.layout import PREDICTIONS
 from stages.runner import run_stage
-
-LEAST_PROBABILITY = 0.5
-"""Of an exported fact, where nothing else is asked for."""
 
 
 def main() -> None:
@@ -29,7 +27,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--facts", type=Path, metavar="FILE", help=".tsv or .nt")
-    parser.add_argument("--above", type=_probability, help="least probability (0.5)")
+    parser.add_argument(
+        "--above", type=_probability, help=f"least probability ({LEAST_PROBABILITY})"
+    )
     parser.add_argument("--prefix", metavar="IRI", help="of labels that are no IRI, for .nt")
     parser.add_argument("--embeddings", type=Path, metavar="FOLDER")
     chosen = parser.parse_args()

@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from imf_core.artifacts import read_parquet
-from imf_core.features.images_to_shards import SOURCES
+from imf_core.features.shards import SOURCES
 from imf_core.media.images import NO_PICTURE
 from imf_core.web.store import WebStore
 from imf_core.web.urls import is_url

@@ -20,11 +20,10 @@ from imf_core.features.entities import read_num_entities
 from imf_core.features.entity_pictures import SOURCE_STATUSES, EntityPictures
 from imf_core.features.image_fetching import ImageFetcher
 from imf_core.features.image_list import ImageList
-from imf_core.features.shards import MANIFEST, ShardWriter
+from imf_core.features.shards import MANIFEST, SOURCES, ShardWriter
 from imf_core.media.images import quiet_pillow
 
 NO_SOURCE = "no_source"
-SOURCES = "sources.parquet"
 
 _MANIFEST_SCHEMA = pa.schema(
     [

@@ -1,8 +1,8 @@
 """Parquet shards of pictures: what the images stage writes and the image encoders read.
 
 `shard-00000.parquet` ... hold the re-encoded pictures (entity_id, position, image, sha256) in
-entity order; `manifest.parquet` holds one row per entity and is written last, so that a folder
-with it is whole.
+entity order; `sources.parquet` holds the fate of every source; `manifest.parquet` holds one row per
+entity and is written last, so that a folder with it is whole.
 """
 
 from hashlib import sha256
@@ -16,6 +16,7 @@ from imf_core.data.fingerprint import require_fingerprint
 from imf_core.errors import DataError
 
 MANIFEST = "manifest.parquet"
+SOURCES = "sources.parquet"
 
 _SCHEMA = pa.schema(
     [

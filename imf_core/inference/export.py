@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from imf_core.artifacts import write_parquet, write_text
 from imf_core.inference.completer import Completer
-from imf_core.inference.fact_table import NEW
 
 TSV_COLUMNS = (
     "head",
@@ -21,17 +19,6 @@ TSV_COLUMNS = (
 )
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def select_new(facts: pa.Table, least_probability: float) -> pa.Table:
-    """Returns the predicted facts that no split holds and that are probable enough.
-
-    Args:
-        facts: As `predict_facts` returns them.
-        least_probability: In [0, 1].
-    """
-    is_new = pc.equal(facts["known_in"], NEW)
-    return facts.filter(pc.and_(is_new, pc.greater_equal(facts["probability"], least_probability)))
 
 
 def write_tsv(facts: pa.Table, path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from imf_core.data.graph import SPLITS, Graph
@@ -13,7 +14,21 @@ from imf_core.inference.answers import Answers, as_facts
 NEW = "new"
 """What `known_in` says of a fact that no split holds."""
 
+LEAST_PROBABILITY = 0.5
+"""Of a new fact that is proposed, where nothing else is asked for: it is rather true than not."""
+
 _SHARE = "share_"
+
+
+def select_new(facts: pa.Table, least_probability: float) -> pa.Table:
+    """Returns the predicted facts that no split holds and that are probable enough.
+
+    Args:
+        facts: As `predict_facts` returns them.
+        least_probability: In [0, 1].
+    """
+    is_new = pc.equal(facts["known_in"], NEW)
+    return facts.filter(pc.and_(is_new, pc.greater_equal(facts["probability"], least_probability)))
 
 
 def read_shares(row: Mapping[str, Any]) -> dict[str, float]:

@@ -24,7 +24,8 @@ class Entity:
         name: For people.
         description: Cut to `LONGEST_TEXT`, "" where there is none.
         picture: A data URI, None where there is none.
-        facts: Some of what train says of it, one of a relation; only of a sampled entity.
+        facts: Some of what train says of it, one of a relation, first where it is the head; only of
+            a sampled entity.
         num_facts: How many train facts it has in all; only of a sampled entity.
     """
 
@@ -66,15 +67,21 @@ class Cast:
     def sampled(self, entity_id: int, graph: Graph, relation_names: Sequence[str]) -> Entity:
         """Returns an entity of the sample, with some of its train facts."""
         train = graph.triples["train"]
-        of_it = train[(train[:, 0] == entity_id) | (train[:, 2] == entity_id)]
-        as_head = of_it[of_it[:, 0] == entity_id].tolist()
-        first_of_each = {relation: tail for _, relation, tail in reversed(as_head)}
+        of_it = train[(train[:, 0] == entity_id) | (train[:, 2] == entity_id)].tolist()
+        as_head = {relation: tail for head, relation, tail in reversed(of_it) if head == entity_id}
+        as_tail = {relation: head for head, relation, tail in reversed(of_it) if head != entity_id}
         facts = [
             f"{relation_names[relation]}: {self.name(tail)}"
-            for relation, tail in sorted(first_of_each.items())[:FACTS_OF_EACH]
+            for relation, tail in sorted(as_head.items())
+        ]
+        facts += [
+            f"{self.name(head)} – {relation_names[relation]} – {self.name(entity_id)}"
+            for relation, head in sorted(as_tail.items())
         ]
         plain = self.entity(entity_id)
-        return Entity(plain.name, plain.description, plain.picture, facts, len(of_it))
+        return Entity(
+            plain.name, plain.description, plain.picture, facts[:FACTS_OF_EACH], len(of_it)
+        )
 
 
 def choose_sample(graph: Graph, with_picture: Iterable[int]) -> list[int]:

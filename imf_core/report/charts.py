@@ -25,6 +25,9 @@ SERIES = {
 
 ROW_PIXELS = 26
 
+WHOLE_NUMBERS = "datum.value % 1 ? '' : format(datum.value, 'd')"
+"""Labels of an axis of epochs: over few of them, ticks stand between epochs as well."""
+
 
 def draw_bars(rows: Rows, label: str, value: str, title: str) -> Spec:
     """Draws one horizontal bar per row, coloured by `series`."""
@@ -60,7 +63,6 @@ def draw_pairs(rows: Rows, label: str, value: str, label_title: str | None, titl
                 "type": "nominal",
                 "sort": None,
                 "title": label_title,
-                "axis": {"labelAngle": 0},
             },
             "xOffset": {"field": "series", "sort": None},
             "y": {"field": value, "type": "quantitative", "title": title},
@@ -94,7 +96,12 @@ def draw_curves(rows: Rows, value: str, title: str, selected_epoch: int | None) 
     curves: Spec = {
         "mark": {"type": "line", "strokeWidth": 2},
         "encoding": {
-            "x": {"field": "epoch", "type": "quantitative", "title": "epoch"},
+            "x": {
+                "field": "epoch",
+                "type": "quantitative",
+                "title": "epoch",
+                "axis": {"labelExpr": WHOLE_NUMBERS},
+            },
             "y": {
                 "field": value,
                 "type": "quantitative",

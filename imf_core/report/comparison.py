@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,14 @@ RANK_BOUNDS = (1, 3, 10, 30, 100, 300, 1000)
 FULL, BASELINE, COMMITTED = "this model", "structure only", "last committed run"
 
 Mask = NDArray[np.bool_]
+
+
+class NotCompared(Enum):
+    """Why the last committed run cannot stand beside this one."""
+
+    NO_RUN = "no run"
+    OTHER_FACTS = "other facts"
+    NOT_CACHED = "not cached"
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,25 @@ def list_metrics(
     if committed.keys() >= SHOWN:  # an early run may have had other ones
         rows.append(MetricsRow(COMMITTED, "committed", committed))
     return rows
+
+
+def place_committed(
+    metrics: Mapping[str, Any], committed: Mapping[str, Any] | NotCompared
+) -> tuple[str, Mapping[str, Any]]:
+    """Says how the last committed run stands to this one, and what of it is shown beside.
+
+    Args:
+        metrics: `results/evaluation/metrics.json`.
+        committed: The same of the last committed run, or why there is nothing to compare with.
+
+    Returns:
+        `same`, `other` or the value of a `NotCompared`; section `test` where it is `other`.
+    """
+    if isinstance(committed, NotCompared):
+        return committed.value, {}
+    if committed == metrics:
+        return "same", {}
+    return "other", committed.get("test", {})
 
 
 def heads_in(test: Mapping[str, Any]) -> list[str]:

@@ -1,36 +1,38 @@
 """From the files of a finished run to all that its page shows."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.degrees import count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
 from imf_core.data.summary import warnings
 from imf_core.features.entities import read_entity_words
-from imf_core.features.shards import MANIFEST
 from imf_core.features.table import FeatureTable
-from imf_core.inference.fact_table import NEW
 from imf_core.inference.saved_model import CONFIG, load_calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report import comparison
 from imf_core.report.cast import Cast, choose_sample
 from imf_core.report.credits import read_credits
-from imf_core.report.curves import draw_reliability, draw_training
+from imf_core.report.curves import (
+    draw_reliability,
+    draw_training,
+    read_curves,
+    read_reliability,
+)
 from imf_core.report.decision_weights import average_weights
 from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
-from imf_core.report.gallery import choose_new_facts, find_mistakes
+from imf_core.report.gallery import choose_new_facts, count_predictions, find_mistakes
 from imf_core.report.page import Page
+from imf_core.report.picture_sources import entities_with_picture, word_failures
 from imf_core.report.pictures import read_thumbnails
 from imf_core.report.provenance import Lock, describe_environment
 from imf_core.report.ranked import Ranked, read_test_ranks
-from imf_core.report.relations import MAX_ROWS, make_relation_rows, read_csv, word_redundancy
+from imf_core.report.relations import MAX_ROWS, make_relation_rows, read_relations, word_redundancy
 
 METRICS = "metrics.json"
 RANKS = "ranks.parquet"
@@ -72,7 +74,7 @@ def compose_page(
     graph: Graph,
     tables: Mapping[str, FeatureTable],
     scorer: Scorer,
-    committed: Mapping[str, Any] | None,
+    committed: Mapping[str, Any] | comparison.NotCompared,
     lock: Lock | None,
 ) -> Page:
     """Reads what a run has written and asks its model about its mistakes.
@@ -82,7 +84,7 @@ def compose_page(
         graph: The prepared graph.
         tables: Its feature tables.
         scorer: The trained model.
-        committed: Metrics of the last committed run, None where there is none.
+        committed: Metrics of the last committed run, or why it is not compared with.
         lock: What `dvc.lock` says of the other stages, None where DVC did not run them.
 
     Raises:
@@ -94,7 +96,7 @@ def compose_page(
     full = read_test_ranks(files.evaluation / RANKS)
     assert full is not None, "a trained model has ranks"
     baseline = read_test_ranks(files.baseline / RANKS)
-    described = _tell_apart(read_csv(files.relations))
+    described = read_relations(files.relations, graph)
     relation_names = [row["name"] for row in described]
     summary, training = read_json(files.summary), read_json(files.model / CONFIG)["training"]
     metrics = read_json(files.evaluation / METRICS)
@@ -102,41 +104,39 @@ def compose_page(
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
     mistakes = find_mistakes(scorer, load_calibration(files.model), graph, full)
-    sample = choose_sample(graph, _entities_with_picture(files.images))
+    with_picture = entities_with_picture(files.images)
+    sample = choose_sample(graph, with_picture)
     in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]
     in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
     shown = [*sample, *in_facts]
     cast = Cast(names, descriptions, read_thumbnails(files.images, graph.fingerprint, shown))
+    standing, beside = comparison.place_committed(metrics, committed)
     rows = comparison.list_metrics(
-        metrics["test"],
-        read_json(files.baseline / METRICS).get("test", {}),
-        {} if committed is None or committed == metrics else committed.get("test", {}),
+        metrics["test"], read_json(files.baseline / METRICS).get("test", {}), beside
     )
     return Page(
         title=_name_graph(summary["dataset"], {} if lock is None else lock.params),
         summary=summary,
-        warnings=warnings(summary),
+        num_with_picture=len(with_picture),
+        warnings=[*warnings(summary), *word_failures(files.images)],
         redundant=word_redundancy(described),
         relation_names=relation_names,
         cast=cast,
         sample=[cast.sampled(each, graph, relation_names) for each in sample],
         rows=rows,
         gain=comparison.estimate_full_gain(full, baseline),
-        committed="none" if committed is None else "same" if committed == metrics else "other",
+        committed=standing,
         training=training,
-        curves=draw_training(_read_curves(files.training / CURVES), training["selected_epoch"]),
+        curves=draw_training(read_curves(files.training / CURVES), training["selected_epoch"]),
         figures={
             "metrics": draw_metrics(rows),
             **_draw_comparisons(graph, relation_names, tables, scorer, full, baseline),
-            "reliability": draw_reliability(read_csv(files.evaluation / RELIABILITY)),
+            "reliability": draw_reliability(read_reliability(files.evaluation / RELIABILITY)),
         },
         relations=relations[:MAX_ROWS],
         num_relations_left_out=max(0, len(relations) - MAX_ROWS),
         new_facts=new_facts,
-        num_predicted=(
-            len(predictions),
-            len(predictions) - int(pc.sum(pc.equal(predictions["known_in"], NEW)).as_py() or 0),
-        ),
+        predicted=count_predictions(predictions),
         mistakes=mistakes,
         lock=lock,
         environment=describe_environment(),
@@ -185,27 +185,3 @@ def _draw_comparisons(
         counts = np.bincount(full.facts[:, 1], minlength=graph.num_relations).tolist()
         found["weights"] = draw_weights(weights, scorer.head_names, relation_names, counts)
     return found
-
-
-def _tell_apart(described: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Adds the label to a name that several relations have: by name they are told apart here."""
-    counts = Counter(row["name"] for row in described)
-    told_apart = []
-    for row in described:
-        name, label = row["name"], row["relation"]
-        told_apart.append({**row, "name": name if counts[name] == 1 else f"{name} ({label})"})
-    return told_apart
-
-
-def _read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Reads what was logged while training: points (epoch, value) by name."""
-    return {
-        path.stem: [(int(row["step"]), float(row[path.stem])) for row in read_csv(path, "\t")]
-        for path in sorted(folder.glob("*.tsv"))
-    }
-
-
-def _entities_with_picture(folder: Path) -> list[int]:
-    """Lists the entities that have a picture, without reading one."""
-    table = read_parquet(folder / MANIFEST, ["entity_id", "num_images"])
-    return list(table.filter(pc.greater(table["num_images"], 0))["entity_id"].to_pylist())

@@ -1,15 +1,49 @@
 """Figures of how the model came about and how far it can be trusted: curves and reliability."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from imf_core.report import charts
 from imf_core.report.comparison import HEAD_WORDS, word_head
+from imf_core.report.csv_table import read_csv
 from imf_core.report.figures import Figure, as_percent
 
 COMBINED_CURVE = "valid_mrr"
 MAX_POINTS = 100
 """Of a curve, evenly spread: more cannot be told apart, and the page is to stay small."""
+
+
+_RELIABILITY = {
+    "probability": str,
+    "from": str,
+    "to": str,
+    "answers": int,
+    "mean_probability": float,
+    "share_true": float,
+}
+
+
+def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Reads what was logged while training: points (epoch, value) by name.
+
+    Raises:
+        DataError: If a file is damaged.
+    """
+    curves = {}
+    for path in sorted(folder.glob("*.tsv")):
+        rows = read_csv(path, {"step": int, path.stem: float}, "\t")
+        curves[path.stem] = [(row["step"], row[path.stem]) for row in rows]
+    return curves
+
+
+def read_reliability(path: Path) -> list[dict[str, Any]]:
+    """Reads how often answers of a given probability were true.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    return read_csv(path, _RELIABILITY)
 
 
 def draw_training(
@@ -61,17 +95,17 @@ def draw_training(
     return figures
 
 
-def draw_reliability(rows: Sequence[Mapping[str, str]]) -> Figure:
+def draw_reliability(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Draws how often answers of a given probability are true.
 
     Args:
-        rows: Of `results/evaluation/reliability.csv`.
+        rows: From `read_reliability`.
     """
-    filled = [row for row in rows if int(float(row["answers"]))]
+    filled = [row for row in rows if row["answers"]]
     values = [
         {
-            "probability": as_percent(float(row["mean_probability"])),
-            "share": as_percent(float(row["share_true"])),
+            "probability": as_percent(row["mean_probability"]),
+            "share": as_percent(row["share_true"]),
             "series": row["probability"],
         }
         for row in filled
@@ -87,7 +121,7 @@ def draw_reliability(rows: Sequence[Mapping[str, str]]) -> Figure:
                 row["probability"],
                 row["from"],
                 row["to"],
-                row["answers"],
+                f"{row['answers']:,}",
                 f"{each['probability']:.1f}",
                 f"{each['share']:.1f}",
             ]

@@ -12,7 +12,7 @@ import torch
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.inference.answers import concatenate, find_answers
-from imf_core.inference.fact_table import NEW, read_shares
+from imf_core.inference.fact_table import LEAST_PROBABILITY, read_shares, select_new
 from imf_core.model.calibration import Calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report.comparison import word_head
@@ -20,6 +20,9 @@ from imf_core.report.ranked import Ranked
 
 NEW_FACTS, MISTAKES = 12, 8
 """Shown at most, of different relations as far as there are."""
+
+DOUBTFUL_FACTS = 4
+"""New facts shown where none is probable."""
 
 BAD_RANK = 10
 """A fact ranked below it is a mistake."""
@@ -34,6 +37,23 @@ CONSIDERED = 5000
 """Predictions among which facts of many relations are looked for."""
 
 Shares = list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class PredictionCounts:
+    """How many facts were predicted; `probable` are those of `LEAST_PROBABILITY` or more.
+
+    Attributes:
+        total: All of them.
+        new: Of these, those that no split holds.
+        probable: Of all.
+        probable_new: Of those that no split holds.
+    """
+
+    total: int
+    new: int
+    probable: int
+    probable_new: int
 
 
 @dataclass(frozen=True)
@@ -82,8 +102,21 @@ class Mistake:
     shares: Shares
 
 
+def count_predictions(predictions: pa.Table) -> PredictionCounts:
+    """Counts the predicted facts, of `predict_facts`."""
+    is_probable = pc.greater_equal(predictions["probability"], LEAST_PROBABILITY)
+    return PredictionCounts(
+        len(predictions),
+        len(select_new(predictions, 0)),
+        len(predictions.filter(is_probable)),
+        len(select_new(predictions, LEAST_PROBABILITY)),
+    )
+
+
 def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
     """Chooses the most probable new fact of each relation; then the next ones of each.
+
+    Where no new fact has `LEAST_PROBABILITY`, it takes the few most probable ones.
 
     Args:
         predictions: From `predict_facts`, most probable first.
@@ -91,7 +124,9 @@ def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
     """
     entity_ids = {label: number for number, label in enumerate(graph.entity_labels)}
     relation_ids = {label: number for number, label in enumerate(graph.relation_labels)}
-    new = predictions.filter(pc.equal(predictions["known_in"], NEW))
+    new = select_new(predictions, LEAST_PROBABILITY)
+    if not len(new):
+        new = select_new(predictions, 0).slice(0, DOUBTFUL_FACTS)
     rows = new.slice(0, CONSIDERED).to_pylist()
     chosen = [rows[place] for place in _spread([row["relation"] for row in rows], NEW_FACTS)]
     return [

@@ -3,6 +3,7 @@
 (() => {
   const specs = JSON.parse(document.getElementById("specs").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const narrow = window.matchMedia("(max-width: 40rem)");
   const drawn = [];
 
   function withColours(value, style) {
@@ -15,7 +16,8 @@
     return value;
   }
 
-  function config(style, isNarrow) {
+  function config(style) {
+    const isNarrow = narrow.matches;
     const ink = style.getPropertyValue("--ink").trim();
     const quiet = style.getPropertyValue("--quiet").trim();
     const line = style.getPropertyValue("--line").trim();
@@ -27,7 +29,8 @@
         labelColor: quiet, titleColor: quiet, gridColor: line, domainColor: line, tickColor: line,
         labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelLimit: isNarrow ? 124 : 220,
       },
-      axisX: { tickCount: isNarrow ? 4 : 8, labelOverlap: true },
+      axisX: { tickCount: isNarrow ? 4 : 8 },
+      axisXDiscrete: { labelAngle: isNarrow ? -40 : 0, labelOverlap: false }, // every bar has its label
       legend: { labelColor: ink, labelFontSize: 12, columns: isNarrow ? 3 : 6 },
       view: { stroke: null },
     };
@@ -41,7 +44,7 @@
         $schema: "https://vega.github.io/schema/vega-lite/v6.json",
         width: "container",
         autosize: { type: "fit-x", contains: "padding" },
-        config: config(style, place.clientWidth < 480),
+        config: config(style),
         ...withColours(specs[place.dataset.chart], style),
       };
       const theme = dark.matches ? "dark" : "light";
@@ -77,5 +80,6 @@
     });
   }
   dark.addEventListener("change", draw);
+  narrow.addEventListener("change", draw);
   draw();
 })();

@@ -17,11 +17,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from imf_core.evaluation.gain import Gain
+from imf_core.inference.fact_table import LEAST_PROBABILITY
 from imf_core.report.cast import Cast, Entity
 from imf_core.report.comparison import MetricsRow
 from imf_core.report.credits import Credit
 from imf_core.report.figures import Figure, word_points
-from imf_core.report.gallery import Mistake, NewFact
+from imf_core.report.gallery import Mistake, NewFact, PredictionCounts
 from imf_core.report.provenance import Lock
 from imf_core.report.relations import RelationRow
 
@@ -37,6 +38,7 @@ class Page:
     Attributes:
         title: Name of the graph.
         summary: What `results/data.json` holds.
+        num_with_picture: Entities that have a picture that could be read.
         warnings: What a reader of the metrics should be wary of.
         redundant: Relations that say the same as another one, in words.
         relation_names: By id.
@@ -44,14 +46,15 @@ class Page:
         sample: Entities that give an idea of the graph.
         rows: Of the table of metrics.
         gain: In MRR over structure alone; None where the model is structure alone.
-        committed: The last committed run has `none`, the `same` or `other` metrics.
+        committed: The last committed run has the `same` or `other` metrics, or why it is not
+            compared with, see `NotCompared`.
         training: How the model was trained, of its `config.json`.
         curves: Figures of the training.
         figures: All others, by name.
         relations: Of the table of relations.
         num_relations_left_out: Of that table, for want of room.
-        new_facts: Confident predictions.
-        num_predicted: Predictions, and how many of them valid or test confirm.
+        new_facts: Probable predictions, or the few most probable where none is.
+        predicted: How many facts were predicted.
         mistakes: Badly ranked test facts.
         lock: What `dvc.lock` says, None where there is none.
         environment: Versions by name.
@@ -60,6 +63,7 @@ class Page:
 
     title: str
     summary: Mapping[str, Any]
+    num_with_picture: int
     warnings: Sequence[str]
     redundant: Sequence[str]
     relation_names: Sequence[str]
@@ -74,7 +78,7 @@ class Page:
     relations: Sequence[RelationRow]
     num_relations_left_out: int
     new_facts: Sequence[NewFact]
-    num_predicted: tuple[int, int]
+    predicted: PredictionCounts
     mistakes: Sequence[Mistake]
     lock: Lock | None
     environment: Mapping[str, str]
@@ -109,6 +113,7 @@ def render_page(page: Page, charts_script: str) -> str:
         library=library,
         own=own,
         policy=_policy([library, own]),
+        least_probability=LEAST_PROBABILITY,
         specs=_as_data({figure.name: figure.spec for figure in figures}),
     )
 

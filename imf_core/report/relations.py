@@ -1,17 +1,30 @@
 """The table of relations: what each is like and how well it is completed."""
 
-import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from imf_core.data.graph import Graph
 from imf_core.data.relation_table import BETWEEN_LABELS
 from imf_core.errors import DataError
 from imf_core.report.comparison import compare_by_relation
+from imf_core.report.csv_table import read_csv
 from imf_core.report.ranked import Ranked
 
 MAX_ROWS = 250
 MAX_REDUNDANT = 20
+
+_COLUMNS = {
+    "relation": str,
+    "name": str,
+    "train_facts": int,
+    "cardinality": str,
+    "symmetric": str,
+    "inverse_of": str,
+    "duplicate_of": str,
+}
 
 
 @dataclass(frozen=True)
@@ -41,20 +54,34 @@ class RelationRow:
     gain: float | None
 
 
-def read_csv(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
-    """Reads a table with a line of titles.
+def read_relations(path: Path, graph: Graph) -> list[dict[str, Any]]:
+    """Reads what each relation is like; those of one name get their label added to it.
+
+    Args:
+        path: `results/data_relations.csv`.
+        graph: The prepared graph.
+
+    Returns:
+        Rows in id order.
 
     Raises:
-        DataError: If there is no such file.
+        DataError: If the file is missing, damaged or of another graph.
     """
-    if not path.exists():
-        raise DataError(f"{path} is missing; run `dvc repro`")
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter=delimiter))
+    described = read_csv(path, _COLUMNS)
+    if [row["relation"] for row in described] != graph.relation_labels:
+        raise DataError(
+            f"{path} has other relations than the graph; delete it and run `dvc repro` to make it "
+            "again"
+        )
+    counts = Counter(row["name"] for row in described)
+    for row in described:
+        if counts[row["name"]] > 1:
+            row["name"] = f"{row['name']} ({row['relation']})"
+    return described
 
 
 def make_relation_rows(
-    described: Sequence[Mapping[str, str]], full: Ranked, baseline: Ranked | None
+    described: Sequence[Mapping[str, Any]], full: Ranked, baseline: Ranked | None
 ) -> list[RelationRow]:
     """Returns a row per relation that test asks about, most questions first.
 
@@ -67,7 +94,7 @@ def make_relation_rows(
         RelationRow(
             described[relation]["name"],
             described[relation]["cardinality"],
-            int(described[relation]["train_facts"]),
+            described[relation]["train_facts"],
             both.queries,
             both.full,
             tail.full if tail.queries else None,
@@ -80,8 +107,8 @@ def make_relation_rows(
     return sorted(rows, key=lambda row: -row.questions)
 
 
-def word_redundancy(described: Sequence[Mapping[str, str]]) -> list[str]:
-    """Says which relations train gives away by another one, at most `MAX_REDUNDANT`.
+def word_redundancy(described: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Says which relations are symmetric, inverse or duplicate, at most `MAX_REDUNDANT`.
 
     Args:
         described: Of `results/data_relations.csv`.

@@ -21,6 +21,7 @@ from imf_core.inference.saved_model import save_calibration, save_model
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
+from imf_core.report.comparison import NotCompared
 from imf_core.report.compose import RunFiles, compose_page
 from imf_core.report.page import Page
 from imf_core.report.provenance import describe_lock
@@ -76,7 +77,8 @@ def write_run(root: Path) -> RunFiles:
         baseline=root / "baseline",
         predictions=root / "predictions.parquet",
     )
-    graph, params, model = named_graph(), small_params(), tiny_model()
+    params = small_params({"predict.min_relation_affinity": 0.0})
+    graph, model = named_graph(), tiny_model()
     save_graph(graph, files.graph)
     training = {"selected_epoch": 2, "trained_epochs": 4}
     save_model(model, files.model, graph, tiny_tables(), params.model, params.fusion, training)
@@ -98,7 +100,9 @@ def write_run(root: Path) -> RunFiles:
     return files
 
 
-def compose(files: RunFiles, committed: dict[str, object] | None = None) -> Page:
+def compose(
+    files: RunFiles, committed: dict[str, object] | NotCompared = NotCompared.NO_RUN
+) -> Page:
     """Composes the page of the written run."""
     return compose_page(
         files,
@@ -175,6 +179,8 @@ def _write_media(files: RunFiles, graph: Graph) -> None:
     ids = pa.array(range(graph.num_entities), pa.int64())
     manifest = pa.table({"entity_id": ids, "num_images": counts})
     write_parquet(files.images / "manifest.parquet", manifest, metadata)
+    fates = ["ok", "surplus", "missing", "truncated", "truncated"]
+    write_parquet(files.images / "sources.parquet", pa.table({"status": fates}), metadata)
     looked_up = pa.table(
         {
             "entity_id": pa.array([COUNTRIES[1], COUNTRIES[2]], pa.int64()),

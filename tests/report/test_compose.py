@@ -1,18 +1,31 @@
 """What the page shows is what the files say."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_run import compose
+from made_run import compose, named_graph
+from tiny_world import tiny_tables
+from workspace import ROOT
 
-from imf_core.artifacts import read_json, read_parquet, write_json, write_parquet, write_text
+from imf_core.artifacts import (
+    read_json,
+    read_parquet,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_text,
+)
 from imf_core.errors import DataError
 from imf_core.inference.fact_table import NEW
-from imf_core.report.compose import RunFiles, _tell_apart
+from imf_core.report.comparison import NotCompared
+from imf_core.report.compose import RunFiles
 from imf_core.report.curves import MAX_POINTS, draw_training
+from imf_core.report.gallery import DOUBTFUL_FACTS
 from imf_core.report.page import Page, render_page
+from imf_core.report.relations import read_relations
 
 
 def test_the_gain_is_the_difference_of_the_two_metrics(page: Page) -> None:
@@ -46,21 +59,63 @@ def test_the_last_committed_run_stands_beside_unless_it_is_the_same(run_files: R
     other = {"test": {**same["test"], "mrr": 0.5}}
     found = {
         name: compose(run_files, metrics)
-        for name, metrics in (("none", None), ("same", same), ("other", other))
+        for name, metrics in (("no run", NotCompared.NO_RUN), ("same", same), ("other", other))
     }
     for name, page in found.items():
         assert page.committed == name
         assert ("committed" in {row.kind for row in page.rows}) == (name == "other")
 
 
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (NotCompared.NO_RUN, "There is no committed run"),
+        (NotCompared.OTHER_FACTS, "is of another graph or other facts"),
+        (NotCompared.NOT_CACHED, "neither in DVC's cache"),
+    ],
+)
+def test_the_page_says_why_no_committed_run_stands_beside(
+    run_files: RunFiles, why: NotCompared, words: str
+) -> None:
+    assert words in render_page(compose(run_files, why), "")
+
+
 def test_a_committed_run_with_other_metrics_is_left_aside(run_files: RunFiles) -> None:
     assert "committed" not in {row.kind for row in compose(run_files, {"test": {"mr": 3}}).rows}
 
 
-def test_new_facts_are_in_no_split_and_of_many_relations(run_files: RunFiles, page: Page) -> None:
-    new = [row for row in read_parquet(run_files.predictions).to_pylist() if row["known_in"] == NEW]
+def with_probability(run_files: RunFiles, folder: Path, most: float) -> RunFiles:
+    """Copies the predictions, the first of which is to have the probability `most`."""
+    table = read_parquet(run_files.predictions)
+    probabilities = [most * (1 - place / len(table)) for place in range(len(table))]
+    place = table.column_names.index("probability")
+    changed = table.set_column(place, "probability", pa.array(probabilities))
+    write_parquet(folder / "predictions.parquet", changed)
+    return replace(run_files, predictions=folder / "predictions.parquet")
+
+
+def test_new_facts_are_probable_in_no_split_and_of_many_relations(
+    run_files: RunFiles, tmp_path: Path
+) -> None:
+    files = with_probability(run_files, tmp_path, 0.99)
+    probable = [
+        row for row in read_parquet(files.predictions).to_pylist() if row["probability"] >= 0.5
+    ]
+    new = [row for row in probable if row["known_in"] == NEW]
+    page = compose(files)
     assert {fact.relation for fact in page.new_facts[:3]} == {0, 1, 2}
     assert page.new_facts[0].probability == new[0]["probability"]
+    assert all(fact.probability >= 0.5 for fact in page.new_facts)
+    assert (page.predicted.probable, page.predicted.probable_new) == (len(probable), len(new))
+
+
+def test_where_no_new_fact_is_probable_the_page_says_so_and_shows_a_few(
+    run_files: RunFiles, tmp_path: Path
+) -> None:
+    page = compose(with_probability(run_files, tmp_path, 0.02))
+    assert page.predicted.probable_new == 0 < page.predicted.new
+    assert len(page.new_facts) == DOUBTFUL_FACTS
+    assert "so none is proposed" in render_page(page, "")
 
 
 def test_a_mistake_is_ranked_badly_and_something_false_or_unknown_is_preferred(page: Page) -> None:
@@ -82,6 +137,42 @@ def test_every_figure_has_words_and_numbers(page: Page) -> None:
         assert all(len(row) == len(figure.columns) for row in figure.rows)
 
 
+def test_pictures_that_could_not_be_used_are_told_beside_their_sources(page: Page) -> None:
+    usable = int(tiny_tables()["image"].is_present.sum())
+    assert page.num_with_picture == usable
+    html = render_page(page, "")
+    assert "<span>a usable picture</span>" in html
+    assert f"<b>{usable}</b>" in html
+    assert "3 of 5 sources of pictures gave none (truncated: 2, missing: 1)" in html
+
+
+def test_an_entity_that_is_only_a_tail_is_shown_in_facts_of_others(page: Page) -> None:
+    graph = named_graph()
+    heads = set(graph.triples["train"][:, 0].tolist())
+    only_tail = next(tail for _, _, tail in graph.triples["train"].tolist() if tail not in heads)
+    shown = page.cast.sampled(only_tail, graph, page.relation_names)
+    assert shown.facts
+    assert all(fact.endswith(f" – {shown.name}") for fact in shown.facts)
+
+
+def test_redundant_relations_are_told_without_contradicting_the_audit(
+    page: Page,
+) -> None:
+    told = replace(page, warnings=[], redundant=["borders is symmetric"])
+    html = render_page(told, "")
+    assert "train tells the answer of no question of valid or test" in html
+    assert "here it tells none of them" in html
+
+
+def test_the_drawing_of_the_method_has_the_colours_of_the_page() -> None:
+    drawing = (ROOT / "docs/images/imf.svg").read_text()
+    style = (ROOT / "imf_core/report/page.css").read_text()
+    for name in ("structure", "image", "text", "fused"):
+        light = re.search(rf"--{name}: (#\w+);", style)
+        assert light is not None
+        assert light[1] in drawing
+
+
 def test_reliability_is_drawn(page: Page) -> None:
     drawn = page.figures["reliability"]
     assert drawn.rows == [["calibrated", "0", "0.5", "8", "25.0", "50.0"]]
@@ -96,10 +187,25 @@ def test_a_file_of_the_run_that_is_missing_is_named(run_files: RunFiles) -> None
     write_text(path, content)
 
 
-def test_relations_of_one_name_are_told_apart() -> None:
-    described = [{"name": name, "relation": label} for name, label in (("in", "P1"), ("on", "P2"))]
-    told_apart = _tell_apart([*described, {"name": "in", "relation": "P3"}])
-    assert [row["name"] for row in told_apart] == ["in (P1)", "on", "in (P3)"]
+def test_relations_of_one_name_are_told_apart(run_files: RunFiles, tmp_path: Path) -> None:
+    path, labels = tmp_path / "relations.csv", named_graph().relation_labels
+    rows = [
+        dict.fromkeys(("cardinality", "symmetric", "inverse_of", "duplicate_of"), "")
+        | {"relation": label, "name": name, "train_facts": 1}
+        for label, name in zip(labels, ("in", "on", "in"), strict=True)
+    ]
+    write_csv(path, rows)
+    names = [row["name"] for row in read_relations(path, named_graph())]
+    assert names == [f"in ({labels[0]})", "on", f"in ({labels[2]})"]
+
+
+def test_a_table_of_other_relations_than_those_of_the_graph_is_refused(
+    run_files: RunFiles, tmp_path: Path
+) -> None:
+    path = tmp_path / "relations.csv"
+    write_text(path, "\n".join(run_files.relations.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"relations\.csv has other relations .*`dvc repro`"):
+        read_relations(path, named_graph())
 
 
 def test_the_lock_tells_hashes_and_parameters_but_no_address(page: Page) -> None:

@@ -60,6 +60,28 @@ def test_it_is_drawn_without_faults_and_usable_by_everybody(
     assert not tab.evaluate("window.isHacked")
 
 
+def test_on_a_phone_every_bar_has_its_label(browser: Browser, address: str, page: Page) -> None:
+    tab, _ = open_page(browser, address, 360, "light")
+    for name in ("ranks", "degree", "media"):
+        values = page.figures[name].spec["data"]["values"]
+        labels = {str(row.get("group", row.get("rank"))) for row in values}
+        texts = tab.locator(f"[data-chart={name}] svg .role-axis-label text")
+        seen = texts.evaluate_all(
+            "each => each.filter((text) => text.getAttribute('opacity') !== '0')"
+            ".map((text) => text.textContent)"
+        )
+        assert labels <= set(seen)
+
+
+def test_the_bars_of_coverage_are_of_one_length(browser: Browser, address: str) -> None:
+    for width in (360, 1280):
+        tab, _ = open_page(browser, address, width, "light")
+        bars = tab.locator(".coverage .bar")
+        widths = bars.evaluate_all("each => each.map((bar) => bar.getBoundingClientRect().width)")
+        assert len(widths) == 4
+        assert max(widths) - min(widths) < 1
+
+
 def test_the_table_of_relations_is_sorted_by_keyboard(browser: Browser, address: str) -> None:
     tab, _ = open_page(browser, address, 1280, "light")
     button = tab.locator("table.sortable button", has_text="MRR")
