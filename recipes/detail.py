@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import mean
 from typing import Any
 
 from measuring.markdown import make_table
@@ -140,9 +141,29 @@ def _ablations(rows: Rows) -> str:
         return ""
     lines = []
     for summary in [rows[FULL], *_without_fused_head(rows), *ablated]:
-        figures = (summary.per_cent(read_metric(key)) for key in METRICS)
-        lines.append([summary.row.title, *figures, _word_seconds(summary)])
-    return "\n".join(make_table(["", *METRICS.values(), "training"], lines))
+        lines.append(
+            [
+                summary.row.title,
+                *(summary.per_cent(read_metric(key)) for key in METRICS),
+                "" if summary is rows[FULL] else _word_difference(summary, rows[FULL]),
+                _word_seconds(summary),
+                str(len(summary.measurements)),
+                f"`{_command(summary.first)}`",
+            ]
+        )
+    titles = ["", *METRICS.values(), "MRR minus full, same seeds", "training", "seeds", "command"]
+    return "\n".join(make_table(titles, lines))
+
+
+def _word_difference(summary: Summary, full: Summary) -> str:
+    """Words the difference in MRR to the full model, in points, over the seeds of both."""
+    mrr_of_full = {each.seed: each.test["mrr"] for each in full.measurements}
+    differences = [
+        each.test["mrr"] - mrr_of_full[each.seed]
+        for each in summary.measurements
+        if each.seed in mrr_of_full
+    ]
+    return f"{100 * mean(differences):+.1f}" if differences else ""
 
 
 def _without_fused_head(rows: Rows) -> Iterable[Summary]:
