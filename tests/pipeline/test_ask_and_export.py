@@ -61,10 +61,15 @@ def test_a_file_of_questions_is_answered(
     command: Command, finished: Workspace, tmp_path: Path
 ) -> None:
     (tmp_path / "questions.tsv").write_text("earth\torbits\t?\n?\torbits\tjupiter\n")
-    arguments = ("--queries", str(tmp_path / "questions.tsv"), "--out", str(tmp_path / "out"))
+    arguments = (
+        "--queries",
+        str(tmp_path / "questions.tsv"),
+        "--out",
+        str(tmp_path / "out.parquet"),
+    )
     assert command(ask.main, *arguments, "-k", "2")[0].startswith("2 questions, 4 answers")
     predicted = pq.read_schema(finished.folder / "results/predictions.parquet").names
-    assert pq.read_schema(tmp_path / "out").names == ["question", *predicted]
+    assert pq.read_schema(tmp_path / "out.parquet").names == ["question", *predicted]
 
 
 @pytest.mark.parametrize(
@@ -84,9 +89,8 @@ def test_a_question_that_cannot_be_answered_ends_in_one_line(
 
 
 def test_new_facts_and_embeddings_are_exported(command: Command, tmp_path: Path) -> None:
-    for name in ("new.tsv", "new.nt"):
-        arguments = ("--facts", str(tmp_path / name), "--above", "0", "--prefix", "https://a.org/")
-        command(export.main, *arguments)
+    for name, more in {"new.tsv": (), "new.nt": ("--prefix", "https://a.org/")}.items():
+        command(export.main, "--facts", str(tmp_path / name), "--above", "0", *more)
     tsv, triples = ((tmp_path / name).read_text().splitlines() for name in ("new.tsv", "new.nt"))
     assert len([line for line in triples if "rdf-schema#label" not in line]) == len(tsv) - 1 > 0
     command(export.main, "--embeddings", str(tmp_path / "embeddings"))
