@@ -38,7 +38,7 @@ class KnownTails:
         if len(self.queries) == 0:
             return self.tails, self.tails
         position = self.find(queries)
-        sizes = torch.where(position < 0, 0, self.offsets.diff()[position])
+        sizes = torch.where(position < 0, 0, self.offsets[position + 1] - self.offsets[position])
         rows, index = expand(self.offsets[position], sizes)
         return rows, self.tails[index]
 

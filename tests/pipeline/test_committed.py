@@ -19,6 +19,16 @@ LOCKED = ["results/model/config.json", "results/evaluation/metrics.json"]
 pytestmark = pytest.mark.filterwarnings("default")
 
 
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A repository of git and DVC without a commit, in which one stands."""
+    monkeypatch.chdir(tmp_path)
+    made = Workspace(tmp_path)
+    made.run("git", "init", "-q")
+    made.dvc("init", "-q")
+    return made
+
+
 def test_there_are_none_outside_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,12 +37,8 @@ def test_there_are_none_outside_a_repository(
 
 
 def test_those_of_head_are_read_and_not_those_of_the_workspace(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, workspace: Workspace
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    workspace = Workspace(tmp_path)
-    workspace.run("git", "init", "-q")
-    workspace.dvc("init", "-q")
     workspace.run("git", "commit", "-qm", "no run yet", "--allow-empty")
     assert read_committed_metrics(GRAPH) is NotCompared.NO_RUN
     path = tmp_path / "results/evaluation/metrics.json"
@@ -59,12 +65,8 @@ def test_those_of_head_are_read_and_not_those_of_the_workspace(
 
 
 def test_a_run_whose_metrics_are_in_no_cache_is_told_from_no_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, workspace: Workspace
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    workspace = Workspace(tmp_path)
-    workspace.run("git", "init", "-q")
-    workspace.dvc("init", "-q")
     outs = [{"path": path, "md5": "0" * 32, "size": 2} for path in LOCKED]
     stage = {"cmd": "true", "outs": outs}
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"all": {**stage, "outs": LOCKED}}}))
