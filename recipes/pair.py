@@ -47,6 +47,7 @@ class ModelsTogether:
         log_probs = torch.cat([part.log_probs for part in parts], dim=1)
         can_answer = torch.cat([part.can_answer for part in parts], dim=1)
         pooled = self.decision(log_probs, queries.to(self.device), can_answer)
+        pooled = pooled.where(parts[0].combined.isfinite(), -torch.inf)
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def scores(self, queries: Tensor) -> Iterator[Tensor]:

@@ -74,6 +74,17 @@ def with_inverses(triples: Tensor, num_relations: int) -> Tensor:
     return torch.cat([triples, torch.stack([tail, relation + num_relations, head], dim=1)])
 
 
+def find_loops(graph: Graph) -> Tensor:
+    """Says which relations, inverses included, join an entity to itself in train.
+
+    Returns:
+        shape: (2R,), dtype: bool.
+    """
+    head, relation, tail = graph.triples["train"].unbind(dim=1)
+    loops = torch.bincount(relation[head == tail], minlength=graph.num_relations) > 0
+    return loops.repeat(2)
+
+
 def known_tails_in(graph: Graph, splits: Sequence[str] = SPLITS) -> KnownTails:
     """Groups the facts of some splits of a graph by query; by default all of them."""
     triples = torch.cat([graph.triples[split] for split in splits])

@@ -50,7 +50,7 @@ def find_answers(
 ) -> Answers:
     """Returns the most probable unknown answers of each query, best first.
 
-    No entity is an answer to a query about itself.
+    An entity answers a query about itself only where train has loops of the relation.
 
     Args:
         scorer: The trained model.
@@ -60,7 +60,7 @@ def find_answers(
         count: Of each query, at most.
     """
     scores = scorer.score_all_tails(queries)
-    candidates = Candidates(scores.combined, queries, *known.lookup(queries))
+    candidates = Candidates(scores.combined, *known.lookup(queries))
     rows, tails = candidates.best(count)
     return _describe(scorer, calibration, queries, scores, candidates, rows, tails)
 
@@ -78,7 +78,7 @@ def find_known_answers(
     """
     scores = scorer.score_all_tails(queries)
     rows, tails = (each.to(scorer.device) for each in known.lookup(queries))
-    candidates = Candidates(scores.combined, queries, rows, tails)
+    candidates = Candidates(scores.combined, rows, tails)
     return _describe(scorer, calibration, queries, scores, candidates, rows, tails)
 
 

@@ -17,7 +17,7 @@ from imf_core.artifacts import read_json, write_bytes, write_json
 from imf_core.config import FusionParams, ModelParams, Section, validate
 from imf_core.data.degrees import DEGREE_BINS, count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import with_inverses
+from imf_core.data.known_tails import find_loops, with_inverses
 from imf_core.errors import DataError
 from imf_core.features.table import FeatureTable
 from imf_core.model.calibration import Calibration
@@ -69,7 +69,7 @@ def build_model(
         masked = table.is_present if model.mask_missing else torch.ones_like(table.is_present)
         features[modality] = Features(table.vectors, masked, _is_in_answers(graph, masked))
     degree_bins = find_degree_bins(count_train_facts(graph))
-    return IMF(graph.num_relations, degree_bins, len(DEGREE_BINS), features, model, fusion)
+    return IMF(find_loops(graph), degree_bins, len(DEGREE_BINS), features, model, fusion)
 
 
 def _is_in_answers(graph: Graph, is_present: Tensor) -> Tensor:

@@ -17,23 +17,20 @@ LEAST_DOUBT = 1e-7
 
 
 class Candidates:
-    """What may be answered to some queries: no known answer, nor the query's own entity.
+    """Possible answers to some queries, the known ones left out.
 
     Args:
-        combined: Fused log-probabilities of all entities, shape: (B, E), dtype: float32.
-        queries: (head, relation with inverses), shape: (B, 2), dtype: long.
+        combined: The decision's log-probabilities of all entities, minus infinity where an entity
+            is no possible answer, shape: (B, E), dtype: float32.
         known_rows: Query of each known answer, shape: (K,), dtype: long.
         known_tails: The known answers, shape: (K,), dtype: long.
     """
 
-    def __init__(
-        self, combined: Tensor, queries: Tensor, known_rows: Tensor, known_tails: Tensor
-    ) -> None:
+    def __init__(self, combined: Tensor, known_rows: Tensor, known_tails: Tensor) -> None:
         device = combined.device
         self._combined = combined
         self._log_probs = combined.clone()
         self._log_probs[known_rows.to(device), known_tails.to(device)] = -torch.inf
-        self._log_probs.scatter_(1, queries[:, :1].to(device), -torch.inf)
         self._totals = self._log_probs.logsumexp(dim=1).clamp_min(torch.finfo(torch.float32).min)
 
     def best(self, count: int) -> tuple[Tensor, Tensor]:

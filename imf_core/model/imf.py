@@ -7,6 +7,9 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
     log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
 
+An entity is no answer to a query about itself where train has no loop of the relation, which is our
+choice: every softmax leaves it out.
+
 u, a vector of each fused entity's own, is our choice (`fusion.residual`): what the modalities do
 not say of an entity need not be bent into their embeddings. Head queries (?, r, t) are tail queries
 on the inverse relation, r + R. A modality that an entity lacks contributes nothing: it is left out
@@ -74,7 +77,8 @@ class IMF(nn.Module):
     """The model.
 
     Args:
-        num_relations: R.
+        has_loops: Whether a relation, inverses included, joins an entity to itself in train,
+            shape: (2R,), dtype: bool.
         degree_bins: Of every entity, by its number of train facts, shape: (E,), dtype: long.
         num_degree_bins: How many bins there are.
         features: Features of each modality in `model.modalities` other than structure.
@@ -86,12 +90,13 @@ class IMF(nn.Module):
             `fused` where there are at least two modalities and `fusion.rank` is not zero.
     """
 
+    has_loops: Tensor
     is_learned: Tensor
     fused_is_present: Tensor
 
     def __init__(
         self,
-        num_relations: int,
+        has_loops: Tensor,
         degree_bins: Tensor,
         num_degree_bins: int,
         features: Mapping[str, Features],
@@ -100,7 +105,8 @@ class IMF(nn.Module):
     ) -> None:
         super().__init__()
         self.num_entities = len(degree_bins)
-        self.num_relations = num_relations
+        self.num_relations = num_relations = len(has_loops) // 2
+        self.register_buffer("has_loops", has_loops, persistent=False)
         self.detach_fusion = fusion.detach
         self.has_residual = fusion.residual
         modalities = [HEAD_OF_MODALITY[name] for name in sorted(model.modalities, key=_order)]

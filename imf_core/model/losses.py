@@ -21,6 +21,9 @@ MAX_CHUNK_ELEMENTS = 1 << 25
 TILE_ELEMENTS = 1 << 18
 """Logits a CPU turns into their gradient at once: 1 MiB in float32."""
 
+NO_ANSWER_LOGIT = -1e9
+"""Logit of a candidate that is no answer: finite, and its exponential is zero."""
+
 
 @dataclass(frozen=True)
 class Positives:
@@ -32,12 +35,17 @@ class Positives:
         rows: Row of each answer, ascending, shape: (P,), dtype: long.
         columns: Its position among the candidates, shape: (P,), dtype: long; a row's are distinct.
         counts: Answers of each row, shape: (B,), dtype: float32.
+        own_columns: Position of the query's own entity among the candidates, shape: (B,),
+            dtype: long.
+        own_can_answer: Whether that entity is a possible answer, shape: (B,), dtype: bool.
     """
 
     offsets: Tensor
     rows: Tensor
     columns: Tensor
     counts: Tensor
+    own_columns: Tensor
+    own_can_answer: Tensor
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class _Tile:
     rows: Tensor
     columns: Tensor
     counts: Tensor
+    own_columns: Tensor
+    own_can_answer: Tensor
 
 
 _Kernel = Callable[[_Tile], Tensor]
@@ -58,6 +68,8 @@ def grouped_cross_entropy(
     queries: Tensor, candidates: Tensor, positives: Positives, dtype: torch.dtype
 ) -> Tensor:
     """Softmax cross entropy of every positive against all candidates (KvsAll).
+
+    The query's own entity is left out of the softmax where it is no possible answer.
 
     Args:
         queries: Context vectors, shape: (B, D).
@@ -98,6 +110,7 @@ def grouped_binary_cross_entropy(
 
 
 def _softmax_kernel(tile: _Tile) -> Tensor:
+    _leave_out_own(tile)
     positive = tile.logits[tile.rows, tile.columns].sum()
     counts = tile.counts.unsqueeze(1)
     top = tile.logits.amax(dim=1, keepdim=True)
@@ -106,6 +119,14 @@ def _softmax_kernel(tile: _Tile) -> Tensor:
     tile.logits.mul_(counts / mass)
     tile.logits[tile.rows, tile.columns] -= 1.0
     return loss
+
+
+def _leave_out_own(tile: _Tile) -> None:
+    """Lowers the logits of own entities that are no answers, without waiting for a GPU."""
+    own = tile.own_columns.unsqueeze(1)
+    can_answer = tile.own_can_answer.unsqueeze(1)
+    kept = torch.where(can_answer, tile.logits.gather(1, own), NO_ANSWER_LOGIT)
+    tile.logits.scatter_(1, own, kept)
 
 
 def _sigmoid_kernel(tile: _Tile, floor: float, label_smoothing: float) -> Tensor:
@@ -148,6 +169,8 @@ class _Grouped(torch.autograd.Function):
                         positives.rows[answers] - rows.start,
                         positives.columns[answers],
                         positives.counts[rows],
+                        positives.own_columns[rows],
+                        positives.own_can_answer[rows],
                     )
                 )
             gradient = logits.to(dtype)

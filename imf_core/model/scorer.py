@@ -8,6 +8,7 @@ from torch import Tensor
 
 from imf_core.device import send
 from imf_core.model.imf import IMF
+from imf_core.model.losses import NO_ANSWER_LOGIT
 from imf_core.processes import ALONE, Processes, Shard
 
 MAX_SCORES = 1 << 25
@@ -26,8 +27,9 @@ class HeadScores:
         log_probs: Normalised within each head, constant where the head cannot answer,
             shape: (B, H, E), dtype: float32.
         can_answer: Whether the head takes part in the query, shape: (B, H), dtype: bool.
-        combined: Decision fusion of the heads, normalised over the entities that the model was
-            trained on, shape: (B, E), dtype: float32.
+        combined: Decision fusion of the heads, normalised over the possible answers, minus
+            infinity for all other entities: those without any train fact, and the query's own where
+            train has no loop of the relation, shape: (B, E), dtype: float32.
     """
 
     log_probs: Tensor
@@ -99,6 +101,7 @@ class Scorer:
         heads, relations = queries.unbind(dim=1)
         can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
         weights = self.model.decision.weights(send(queries, self.device), can_answer)
+        own = self._own_entities(heads, relations)
         logits, combined = self._buffers(len(queries))
         contexts = self._contexts(heads, relations)
         for position, (name, context) in enumerate(contexts.items()):
@@ -113,7 +116,9 @@ class Scorer:
                 torch.mul(logits, weights[:, :1], out=combined)
             else:
                 combined.addcmul_(logits, weights[:, position, None])
+            logits[own] = NO_ANSWER_LOGIT
             yield logits
+        combined[own] = NO_ANSWER_LOGIT
         yield combined
 
     @torch.no_grad()
@@ -129,17 +134,32 @@ class Scorer:
         assert self.shard.processes.count == 1, "probabilities are normalised over all entities"
         heads, relations = queries.unbind(dim=1)
         can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
-        log_probs = torch.stack(
+        logits = torch.stack(
             [
-                (context @ self._entities[name].T).log_softmax(dim=1)
+                context @ self._entities[name].T
                 for name, context in self._contexts(heads, relations).items()
             ],
             dim=1,
         )
+        rows, columns = self._own_entities(heads, relations)
+        logits[rows, :, columns] = NO_ANSWER_LOGIT
+        log_probs = logits.log_softmax(dim=2)
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
         pooled = self.model.decision(log_probs, send(queries, self.device), can_answer)
         pooled = pooled.masked_fill(~self.model.is_learned, -torch.inf)
+        pooled[rows, columns] = -torch.inf
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+
+    def _own_entities(self, heads: Tensor, relations: Tensor) -> tuple[Tensor, Tensor]:
+        """Finds the queries to which the own entity is no answer, and the column that it has here.
+
+        Returns:
+            Row and column of each on the model's device, shapes: (K,), (K,), dtype: long.
+        """
+        is_no_answer = ~self.model.has_loops[send(relations, self.device)]
+        rows = is_no_answer.nonzero().flatten()
+        position, columns = self.shard.find(send(heads, self.device)[rows])
+        return rows[position], columns
 
     def _buffers(self, num_queries: int) -> Tensor:
         """Returns room for two tables of scores, kept from batch to batch, shape: (2, B, held)."""

@@ -66,6 +66,9 @@ def score_held_out(
 ) -> HeldOutScores:
     """Scores facts in both directions and keeps the candidates that matter.
 
+    A fact is left out in a direction in which the model takes its answer for impossible: no weights
+    change that.
+
     Args:
         scorer: The model with frozen heads.
         triples: Held-out facts, shape: (N, 3), dtype: long, N at least one.
@@ -88,9 +91,11 @@ def score_held_out(
             )
         answers = facts[:, 2:].to(scorer.device)
         log_probs = scores.log_probs
-        num_rows, num_heads, num_entities = log_probs.shape
+        num_heads, num_entities = log_probs.shape[1:]
         known_rows, known_tails = (each.to(scorer.device) for each in known.lookup(facts[:, :2]))
-        allowed = torch.ones(num_rows, num_entities, dtype=torch.bool, device=scorer.device)
+        is_possible = torch.isfinite(scores.combined)
+        kept = is_possible.gather(1, answers).flatten()
+        allowed = is_possible.clone()
         allowed[known_rows, known_tails] = False
         allowed.scatter_(1, answers, False)
         ranked = log_probs.masked_fill(~allowed.unsqueeze(1), -torch.inf)
@@ -105,10 +110,10 @@ def score_held_out(
         index = chosen.unsqueeze(1).expand(-1, num_heads, -1)
         parts.append(
             HeldOutScores(
-                log_probs.gather(2, index),
-                is_candidate,
-                facts[:, :2].to(scorer.device),
-                scores.can_answer,
+                log_probs.gather(2, index)[kept],
+                is_candidate[kept],
+                facts[:, :2].to(scorer.device)[kept],
+                scores.can_answer[kept],
             )
         )
     return HeldOutScores(
@@ -149,7 +154,7 @@ def fit_decision(decision: DecisionFusion, held_out: HeldOutScores, params: Deci
         # The weak pull on the global weights keeps a useless head's logit finite.
         pull = decision.global_logits.square().sum() + decision.log_sharpness.square()
         own = params.shrinkage * sum(each.square().sum() for each in offsets)
-        total: Tensor = (nll + 0.5 * (pull + own)) / len(useful)
+        total: Tensor = (nll + 0.5 * (pull + own)) / max(1, len(useful))
         return total
 
     def closure() -> Tensor:

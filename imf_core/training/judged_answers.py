@@ -79,7 +79,7 @@ def _judge(
 ) -> JudgedAnswers:
     """Asks and judges one batch."""
     combined = scorer.score_all_tails(questions).combined
-    candidates = Candidates(combined, questions, *known.lookup(questions))
+    candidates = Candidates(combined, *known.lookup(questions))
     rows, tails = candidates.best(SHOWN)
     is_answer = torch.zeros(combined.shape, dtype=torch.bool)
     is_answer[truth.lookup(questions)] = True

@@ -93,6 +93,7 @@ class Planner:
         self.modalities = list(model.encoders)
         self._is_present = {name: model.is_present(name).cpu() for name in self.head_names}
         self._is_in_answers = {name: model.is_in_answers(name).cpu() for name in self.head_names}
+        self._has_loops = model.has_loops.cpu()
         self._everything = torch.arange(model.num_entities, device=device)
 
     def plan(self, batch: Batch, generator: torch.Generator) -> Plan:
@@ -144,6 +145,8 @@ class Planner:
                 send(row, self.device),
                 send(kept_columns[first:stop], self.device),
                 send(kept[share].float(), self.device),
+                send(heads[takes_part][share], self.device),
+                send(self._has_loops[batch.relations[takes_part][share]], self.device),
             ),
             len(kept_columns),
         )

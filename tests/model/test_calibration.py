@@ -14,7 +14,7 @@ NOTHING = torch.zeros(0, dtype=torch.long)
 
 def candidates(*known: int) -> Candidates:
     rows = torch.zeros(len(known), dtype=torch.long)
-    return Candidates(PROBABILITIES.log(), QUERY, rows, torch.tensor(known, dtype=torch.long))
+    return Candidates(PROBABILITIES.log(), rows, torch.tensor(known, dtype=torch.long))
 
 
 def odds(found: Candidates, *tails: int) -> list[float]:
