@@ -8,7 +8,7 @@ a default here: a missing key is as much an error as an unknown one.
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,17 @@ from imf_core.errors import ConfigError
 Modality = Literal["structure", "image", "text"]
 Device = Literal["auto", "cpu", "cuda"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Size = Annotated[int, Field(ge=2, le=4096)]
+Width = Annotated[int, Field(ge=1, le=8192)]
+Count = Annotated[int, Field(ge=1)]
+Samples = Annotated[int, Field(ge=0)]
+TableRate = Annotated[float, Field(gt=0.0, le=10.0)]
+NetworkRate = Annotated[float, Field(gt=0.0, le=1.0)]
+Penalty = Annotated[float, Field(ge=0.0)]
+
+AUTO: Literal["auto"] = "auto"
+"""The value of a key that the stage `tune` chooses for the graph."""
+Auto = Literal["auto"]
 DEVICE = "auto: CUDA where there is one"
 PROCESSES = "that share the work; on CUDA one for each GPU"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
@@ -35,12 +46,15 @@ _BOUNDS = {
 def _tell_bounds(schema: dict[str, Any]) -> None:
     """Makes of a section's JSON schema what a form shows: keys as titles, bounds in words."""
     for key, field in schema["properties"].items():
+        kinds = field.get("anyOf", [field])
         bounds = [
-            words.format(_word_number(field[name]))
+            words.format(_word_number(kind[name]))
+            for kind in kinds
             for name, words in _BOUNDS.items()
-            if name in field
+            if name in kind
         ]
-        parts = [field.get("description"), ", ".join(bounds)]
+        is_chosen = any(kind.get("const") == AUTO for kind in kinds)
+        parts = [field.get("description"), ", ".join(bounds), is_chosen and f"or {AUTO}"]
         field["title"] = key
         field["description"] = "; ".join(part for part in parts if part)
 
@@ -172,36 +186,46 @@ class TextFeaturesParams(Section):
     )
 
 
-class ModelParams(Section):
-    """The heads: one per modality, plus the fused one."""
+class ModelSettings(Section):
+    """The heads: one per modality, plus the fused one; `auto` is chosen by the stage `tune`."""
 
     modalities: list[Modality] = Field(
         min_length=1, max_length=3, description="one or more of structure, image, text"
     )
-    dim: int = Field(ge=2, le=4096, description="D, size of every entity embedding; even")
-    encoder_dim: int | None = Field(
-        ge=2, le=4096, description="D of all heads but the structural one; even; null: as dim"
+    dim: Size | Auto = Field(description="D, size of every entity embedding; even")
+    encoder_dim: Size | Auto | None = Field(
+        description="D of all heads but the structural one; even; null: as dim"
     )
     context: Literal["block-diagonal", "dense"] = Field(
         description="form of the relation's context"
     )
     relation_dim: int = Field(ge=1, le=4096, description="D_r of the dense context")
-    hidden_dim: int = Field(ge=1, le=8192, description="width of the image and text encoders")
+    hidden_dim: Width | Auto = Field(description="width of the image and text encoders")
     mask_missing: bool = Field(
         description="leave entities out of the heads of modalities that they have not; false: "
         "encode zeros as if they were features"
     )
-    dropout: Fraction = Field(description="in the image and text encoders")
-    head_dropout: Fraction = Field(description="on the head embedding and on the query")
+    dropout: Fraction | Auto = Field(description="in the image and text encoders")
+    head_dropout: Fraction | Auto = Field(description="on the head embedding and on the query")
 
     @model_validator(mode="after")
-    def _check(self) -> "ModelParams":
+    def _check(self) -> Self:
         if len(set(self.modalities)) < len(self.modalities):
             raise ValueError(f"model.modalities must not repeat, got {self.modalities}")
         for name, dim in (("dim", self.dim), ("encoder_dim", self.encoder_dim)):
-            if dim is not None and dim % 2:
+            if isinstance(dim, int) and dim % 2:
                 raise ValueError(f"model.{name} must be even (2 x 2 blocks), got {dim}")
         return self
+
+
+class ModelParams(ModelSettings):
+    """The same with every value chosen, as the model takes it."""
+
+    dim: Size
+    encoder_dim: Size | None
+    hidden_dim: Width
+    dropout: Fraction
+    head_dropout: Fraction
 
     def dim_of(self, head: str) -> int:
         """Returns D of a head by its name."""
@@ -238,29 +262,54 @@ class DecisionParams(Section):
     )
 
 
-class TrainParams(Section):
-    """Optimisation and selection."""
+class TrainSettings(Section):
+    """Optimisation and selection; `auto` is chosen by the stage `tune`."""
 
     seed: int = Field(ge=0, lt=2**63, description="of initial weights, batches and dropout")
-    epochs: int = Field(ge=1, description="at most; early stopping may end sooner")
+    epochs: Count | Auto = Field(description="at most; early stopping ends sooner")
     loss: Literal["cross-entropy", "binary-cross-entropy"] = Field(
         description="the paper's is the binary one"
     )
     label_smoothing: Fraction = Field(description="of the binary cross-entropy")
-    batch_size: int = Field(ge=1, description="(head, relation) query rows per step")
-    positives_per_row: int = Field(ge=1, description="more answers: more rows (softmax only)")
-    sampled_candidates: int = Field(ge=0, description="answers scored per step; 0 scores all")
-    embedding_learning_rate: float = Field(gt=0.0, le=10.0, description="Adagrad, for the tables")
-    network_learning_rate: float = Field(gt=0.0, le=1.0, description="Adam, for everything else")
+    batch_size: Count | Auto = Field(description="(head, relation) query rows per step")
+    positives_per_row: Count | Auto = Field(description="more answers: more rows (softmax only)")
+    sampled_candidates: Samples | Auto = Field(description="answers scored per step; 0 scores all")
+    embedding_learning_rate: TableRate | Auto = Field(description="Adagrad, for the tables")
+    network_learning_rate: NetworkRate | Auto = Field(description="Adam, for everything else")
     average_decay: float = Field(ge=0.0, lt=1.0, description="of the weights' moving average")
-    n3: float = Field(ge=0.0, description="weight of the structural head's N3 penalty")
-    encoder_n3: float = Field(ge=0.0, description="the same for the image and text heads")
-    fused_n3: float = Field(ge=0.0, description="the same for the fused head")
-    validate_every: int = Field(ge=1, description="epochs between validations")
-    patience: int = Field(ge=1, description="validations without gain before stopping")
+    n3: Penalty | Auto = Field(description="weight of the structural head's N3 penalty")
+    encoder_n3: Penalty | Auto = Field(description="the same for the image and text heads")
+    fused_n3: Penalty | Auto = Field(description="the same for the fused head")
+    validate_every: Count | Auto = Field(description="epochs between validations")
+    patience: Count | Auto = Field(
+        description="validations without gain before stopping; auto: half as many epochs as the "
+        "best one took"
+    )
     device: Device = Field(description=DEVICE)
     processes: int = Field(ge=1, le=64, description=PROCESSES)
     precision: Literal["float32", "bfloat16"] = Field(description="bfloat16 is used on CUDA only")
+
+
+class TrainParams(TrainSettings):
+    """The same with every value chosen, as the trainer takes it."""
+
+    epochs: Count
+    batch_size: Count
+    positives_per_row: Count
+    sampled_candidates: Samples
+    embedding_learning_rate: TableRate
+    network_learning_rate: NetworkRate
+    n3: Penalty
+    encoder_n3: Penalty
+    fused_n3: Penalty
+    validate_every: Count
+
+
+class TuneParams(Section):
+    """The choice of every value that is `auto`."""
+
+    trials: int = Field(ge=0, le=1000, description="short trainings at most; 0: rules of thumb")
+    seed: int = Field(ge=0, lt=2**62, description="of the trials")
 
 
 class EvaluateParams(Section):
@@ -295,10 +344,11 @@ class Params(Section):
     images: ImagesParams
     image_features: ImageFeaturesParams
     text_features: TextFeaturesParams
-    model: ModelParams
+    model: ModelSettings
     fusion: FusionParams
     decision: DecisionParams
-    train: TrainParams
+    tune: TuneParams
+    train: TrainSettings
     evaluate: EvaluateParams
     predict: PredictParams
 
@@ -368,13 +418,24 @@ def validate(model: type[ModelT], raw: object, source: str) -> ModelT:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        faults = [_describe(fault, model) for fault in error.errors()]
+        faults = [
+            _describe(fault, model) for fault in error.errors() if fault["loc"][-1:] != (_AUTO_TAG,)
+        ]
         raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults)) from error
+
+
+_AUTO_TAG = f"literal['{AUTO}']"
+_NUMBER_TAGS = ("constrained-int", "constrained-float")
+"""Ends of pydantic's paths to the alternatives of a key that takes a number or `auto`."""
 
 
 def _describe(fault: Any, model: type[BaseModel]) -> str:
     """Words one pydantic fault for the person who wrote the file."""
-    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    path = fault["loc"]
+    if path[-1:] and path[-1] in _NUMBER_TAGS:
+        alternative = _describe({**fault, "loc": path[:-1]}, model)
+        return alternative.replace(", got ", f", or {AUTO}, got ", 1)
+    key = ".".join(str(part) for part in path) or "the file"
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, _keys(model), n=1)
         return f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "")

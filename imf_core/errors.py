@@ -43,3 +43,7 @@ class LostProcessError(ImfError):
 
 class TrainingError(ImfError):
     """Training cannot go on, or a checkpoint does not fit what it is asked to continue."""
+
+
+class DivergenceError(TrainingError):
+    """The loss or a score is no longer finite."""

@@ -11,27 +11,21 @@ from functools import partial
 
 import pyarrow as pa
 
-from imf_core.artifacts import write_json, write_parquet
-from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams, load_params
+from imf_core.artifacts import read_json, write_json, write_parquet
+from imf_core.config import DecisionParams, ModelParams, TrainParams, load_params
 from imf_core.data.graph import load_graph
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
-from stages.fitting import ADVICE, clear_states, make_trainer
+from imf_core.tuning.settle import settle_model, settle_train
+from imf_core.tuning.trial import NO_FUSION
+from stages.fitting import ADVICE, describe_rise, finish_states, make_trainer
 from stages.held_out import measure_held_out, rank_held_out, write_ranks
-from stages.layout import BASELINE, GRAPH, METRICS, PARAMS, RANKS
+from stages.layout import BASELINE, CHOSEN, GRAPH, METRICS, PARAMS, RANKS
 from stages.runner import run_stage
 from stages.workers import run_in_processes
 
-# One head is neither fused nor weighed: what these say changes nothing.
-_NO_FUSION = FusionParams(
-    rank=0,
-    dropout=0.0,
-    residual=False,
-    detach=False,
-    contrastive_weight=0.0,
-    contrastive_temperature=1.0,
-)
+# One channel is not weighed: what this says changes nothing.
 _NO_DECISION = DecisionParams(weights="equal", shrinkage=0.0)
 
 
@@ -44,7 +38,9 @@ def main() -> None:
         print("the model knows of structure alone: it is its own baseline, nothing to train")
         return
     device = resolve_device(params.train.device, "train.device")
-    model, train = keep_structure(params.model), keep_its_penalty(params.train)
+    chosen = read_json(CHOSEN)
+    model = keep_structure(settle_model(params.model, chosen))
+    train = keep_its_penalty(settle_train(params.train, chosen))
     work = partial(_train_and_rank, model, train, params.evaluate.batch_size)
     run_in_processes("baseline", "train", train.processes, device, work)
 
@@ -80,7 +76,7 @@ def _train_and_rank(
     """Trains with all processes; the first of them, which has the selected model, ranks."""
     with explain_out_of_memory(ADVICE):
         graph = load_graph(GRAPH)
-        trainer = make_trainer(model, _NO_FUSION, _NO_DECISION, train, graph, {}, processes)
+        trainer = make_trainer(model, NO_FUSION, _NO_DECISION, train, graph, {}, processes)
         progress = trainer.fit()
         if processes.is_first:
             ranked = rank_held_out(Scorer(trainer.model), graph, batch_size)
@@ -91,7 +87,9 @@ def _train_and_rank(
                 f"structure alone: epoch {progress.best_epoch} of {progress.epoch}, "
                 f"test MRR {metrics['test']['mrr']:.4f}"
             )
-    clear_states(trainer)
+            if progress.is_still_rising:
+                print(describe_rise(train.epochs))
+    finish_states(trainer)
 
 
 if __name__ == "__main__":

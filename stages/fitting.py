@@ -1,12 +1,12 @@
 """What the stages that train have in common: a seeded model, and states to go on from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams
+from imf_core.config import DecisionParams, FusionParams, Modality, ModelParams, TrainParams
 from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
@@ -45,13 +45,18 @@ def make_trainer(
     """
     torch.manual_seed(train.seed)
     untrained = build_model(graph, tables, model, fusion)
-    features = [path for name, path in FEATURES.items() if name in model.modalities]
-    inputs = [GRAPH / "triples.parquet", *features, Path(__file__)]
     folder = state_folder() / "checkpoints"
+    inputs = input_files(model.modalities)
     checkpoints = find_checkpoints(folder, inputs, model, fusion, decision, train)
     if processes.is_first and checkpoints.exists():
         print("going on from the last checkpoint of this run")
     return Trainer(untrained, graph, train, fusion, decision, checkpoints, processes)
+
+
+def input_files(modalities: Iterable[Modality]) -> list[Path]:
+    """Returns the files that a training with some modalities reads, this code among them."""
+    features = [path for name, path in FEATURES.items() if name in set(modalities)]
+    return [GRAPH / "triples.parquet", *features, Path(__file__)]
 
 
 def describe_training(train: TrainParams, progress: Progress) -> dict[str, Any]:
@@ -61,14 +66,43 @@ def describe_training(train: TrainParams, progress: Progress) -> dict[str, Any]:
         "selected_epoch": progress.best_epoch,
         "trained_epochs": progress.epoch,
         "selection_mrr": progress.best_mrr,
+        "is_still_rising": progress.is_still_rising,
     }
 
 
-def clear_states(trainer: Trainer) -> None:
-    """Removes the states of a run whose result is saved; all processes call it."""
+def print_estimate(epochs: int, first_epoch_seconds: float) -> None:
+    """Prints how long training may take, by its first epoch.
+
+    Args:
+        epochs: At most.
+        first_epoch_seconds: By the clock, without validation.
+    """
+    minutes = epochs * first_epoch_seconds / 60
+    time = f"{minutes:.0f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
+    print(
+        f"an epoch takes about {first_epoch_seconds:.1f} s, all {epochs} at most {time} and their "
+        "validations; training stops sooner where these bring no gain",
+        flush=True,
+    )
+
+
+def describe_rise(epochs: int) -> str:
+    """Says that the last epoch is the best one, and what to set.
+
+    Args:
+        epochs: Those trained.
+    """
+    return (
+        f"the best epoch is the last one, so more epochs may gain: set train.epochs to {2 * epochs}"
+        f" (`dvc exp run -S train.epochs={2 * epochs}`); training goes on from epoch {epochs}"
+    )
+
+
+def finish_states(trainer: Trainer) -> None:
+    """Keeps the state of a run with a saved result for more epochs; all processes call it."""
     assert trainer.checkpoints is not None
     if not trainer.processes.is_first:
         trainer.checkpoints.release()
     trainer.processes.meet()  # by now all others have let the checkpoints go
     if trainer.processes.is_first:
-        trainer.checkpoints.clear()
+        trainer.checkpoints.finish()

@@ -16,6 +16,8 @@ FEATURES = {"image": IMAGE_FEATURES, "text": TEXT_FEATURES}
 
 DATA_SUMMARY = Path("results/data.json")
 DATA_RELATIONS = Path("results/data_relations.csv")
+CHOSEN = Path("results/tuning/chosen.json")
+TRIALS = Path("results/tuning/trials.csv")
 TRAINING = Path("results/training")
 MODEL = Path("results/model")
 EVALUATION = Path("results/evaluation")

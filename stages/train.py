@@ -10,14 +10,23 @@ from functools import partial
 
 from dvclive.live import Live
 
+from imf_core.artifacts import read_json
 from imf_core.config import Params, load_params
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.inference.saved_model import save_calibration, save_model
 from imf_core.processes import Processes
 from imf_core.training.trainer import Progress, Record, Trainer
-from stages.fitting import ADVICE, clear_states, describe_training, make_trainer
+from imf_core.tuning.settle import settle_model, settle_train
+from stages.fitting import (
+    ADVICE,
+    describe_rise,
+    describe_training,
+    finish_states,
+    make_trainer,
+    print_estimate,
+)
 from stages.inputs import load_inputs
-from stages.layout import MODEL, PARAMS, TRAINING
+from stages.layout import CHOSEN, MODEL, PARAMS, TRAINING
 from stages.runner import run_stage
 from stages.workers import run_in_processes
 
@@ -36,27 +45,34 @@ def _train(params: Params, processes: Processes) -> None:
     """Trains with `params` on the prepared graph and features."""
     with explain_out_of_memory(ADVICE):
         graph, tables = load_inputs()
+        chosen = read_json(CHOSEN)
+        model, train = settle_model(params.model, chosen), settle_train(params.train, chosen)
         trainer = make_trainer(
-            params.model, params.fusion, params.decision, params.train, graph, tables, processes
+            model, params.fusion, params.decision, train, graph, tables, processes
         )
         if processes.is_first:
             progress = _fit_with_curves(trainer)
-            training = describe_training(params.train, progress)
-            model = trainer.model
-            save_model(model, MODEL, graph, tables, params.model, params.fusion, training)
+            training = describe_training(train, progress)
+            save_model(trainer.model, MODEL, graph, tables, model, params.fusion, training)
             save_calibration(trainer.calibrate(), MODEL)
             print(
                 f"selected epoch {progress.best_epoch} of {progress.epoch}: "
                 f"MRR {progress.best_mrr:.4f} on valid, on {trainer.device}"
             )
+            if progress.is_still_rising:
+                print(describe_rise(train.epochs))
         else:
             trainer.fit()
-    clear_states(trainer)
+    finish_states(trainer)
 
 
 def _fit_with_curves(trainer: Trainer) -> Progress:
     """Trains, and logs every validation."""
-    print(f"training on {trainer.device}, {len(trainer.rows)} rows, {trainer.params.epochs} epochs")
+    print(
+        f"training on {trainer.device}, {len(trainer.rows)} rows, at most {trainer.params.epochs} "
+        "epochs",
+        flush=True,
+    )
     with Live(str(TRAINING), dvcyaml=None, save_dvc_exp=False, report=None) as live:
 
         def log(record: Record) -> None:
@@ -69,7 +85,7 @@ def _fit_with_curves(trainer: Trainer) -> Progress:
             if not sys.stderr.isatty():  # where no bar moves
                 print(f"epoch {live.step}: MRR {record['valid_mrr']:.4f} on valid", flush=True)
 
-        progress = trainer.fit(log)
+        progress = trainer.fit(log, partial(print_estimate, trainer.params.epochs))
         # The last word is that of the selected epoch, not of the last one trained.
         selected = next(r for r in progress.history if r["epoch"] == progress.best_epoch)
         live.summary = {name: selected[name] for name in SHOWN}

@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from imf_core.data.known_tails import KnownTails, with_inverses
-from imf_core.errors import TrainingError
+from imf_core.errors import DivergenceError
 from imf_core.evaluation.ranks import filtered_ranks, find_answers
 from imf_core.processes import Processes, Shard
 
@@ -96,7 +96,7 @@ def rank_triples(
         2N rows.
 
     Raises:
-        TrainingError: If a score is not finite.
+        DivergenceError: If a score is not finite.
         LostProcessError: If another process has ended.
     """
     facts = with_inverses(triples, num_relations)
@@ -135,7 +135,7 @@ def _check_finite(scores: Tensor, processes: Processes) -> None:
     total = scores.sum()
     processes.add([total])
     if not bool(total.isfinite()):
-        raise TrainingError(
+        raise DivergenceError(
             "the model gives scores that are not finite; train it again, with a lower "
             "train.embedding_learning_rate or train.network_learning_rate in params.yaml"
         )

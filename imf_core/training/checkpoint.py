@@ -1,13 +1,14 @@
-"""Training states on disk, so that a killed run goes on to the same result.
+"""Training states on disk, from which a killed run and a run of more epochs go on.
 
-A state lies in a folder named by a hash of everything the result depends on; a run with other
-parameters or inputs therefore never finds it. Random numbers are drawn anew from (seed, epoch) in
-every epoch, so a state needs to hold none.
+The folder of a state is named by a hash of everything its weights depend on, so that a run with
+other parameters or inputs never finds it. The number of epochs is no part of that: it says only how
+far a run goes. Each epoch draws its random numbers from (seed, epoch), so a state holds none.
 """
 
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,9 +19,15 @@ from imf_core.artifacts import atomic_path, file_sha256
 from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams
 from imf_core.device import resolve_device
 from imf_core.errors import TrainingError
-from imf_core.holds import Hold
+from imf_core.holds import Hold, held_if_free
 
 FILE_NAME = "last.pt"
+FINISHED = "finished"
+"""Marks the folder of a run with a saved result; its modification time is the end of the run."""
+
+KEPT_BYTES = 2 << 30
+"""Total size of the finished runs' states that are kept for runs of more epochs."""
+
 DIGEST_BYTES = 32
 """The file starts with the SHA-256 of what follows."""
 
@@ -64,6 +71,7 @@ class Checkpoints:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replaces the run's state atomically, without a copy of it in memory."""
+        (self.folder / FINISHED).unlink(missing_ok=True)
         with atomic_path(self.folder / FILE_NAME) as temporary, temporary.open("w+b") as file:
             file.write(bytes(DIGEST_BYTES))
             torch.save({"key": self.key, **state}, file)
@@ -104,14 +112,33 @@ class Checkpoints:
         """Removes the run's state once its result is saved, unless its twin goes on from there."""
         self._hold.remove()
 
+    def finish(self) -> None:
+        """Keeps the state of a run with a saved result, and removes the oldest ones of others.
+
+        Finished states are kept up to `KEPT_BYTES`; one that a run uses is never removed.
+        """
+        if self.exists():
+            (self.folder / FINISHED).touch()
+        self.release()
+        with held_if_free(self.folder):  # its end removes the lock's file
+            pass
+        total = 0
+        marks = list(self.folder.parent.glob(f"*/{FINISHED}"))
+        for mark in sorted(marks, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            total += (mark.parent / FILE_NAME).stat().st_size
+            if total > KEPT_BYTES:
+                with held_if_free(mark.parent) as is_free:
+                    if is_free:
+                        shutil.rmtree(mark.parent, ignore_errors=True)
+
 
 def training_values(
     model: ModelParams, fusion: FusionParams, decision: DecisionParams, train: TrainParams
 ) -> dict[str, dict[str, Any]]:
-    """Returns all parameters that trained weights depend on, by section.
+    """Returns all parameters that a training depends on, by section.
 
-    What trains them is left out. The number of processes changes, as that of threads does, the
-    order of sums alone, and `train.device` says what is asked for rather than what there is.
+    The number of processes is left out, which changes the order of sums alone as the number of
+    threads does, and so is `train.device`, which names a wish and not the device found.
     """
     return {
         "model": model.model_dump(),
@@ -131,6 +158,8 @@ def find_checkpoints(
 ) -> Checkpoints:
     """Returns the states of a training, found by everything that its weights depend on.
 
+    The epochs are not part of that: a run with more of them goes on where one with fewer ended.
+
     The library's whole code is part of that, and the kind of device; the number of processes is
     not, so that a run that was killed may go on with fewer or more of them.
 
@@ -142,10 +171,15 @@ def find_checkpoints(
         decision: Section `decision` of the parameters.
         train: Section `train` of the parameters.
     """
-    code = Path(__file__).parents[1].rglob("*.py")
     device = resolve_device(train.device, "train.device").type
     values = {**training_values(model, fusion, decision, train), "device": device}
-    return Checkpoints(folder, run_key(values, [*inputs, *code]))
+    del values["train"]["epochs"]
+    return Checkpoints(folder, run_key(values, [*inputs, *code_files()]))
+
+
+def code_files() -> list[Path]:
+    """Returns the library's files, on all of which trained weights may depend."""
+    return list(Path(__file__).parents[1].rglob("*.py"))
 
 
 def _digest_content(file: BinaryIO) -> bytes:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from imf_core.config import DecisionParams
 from imf_core.data.known_tails import KnownTails, with_inverses
-from imf_core.errors import TrainingError
+from imf_core.errors import DivergenceError
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.scorer import HeadScores
 
@@ -77,7 +77,7 @@ def score_held_out(
         batch_size: Queries scored at once.
 
     Raises:
-        TrainingError: If a score is not finite.
+        DivergenceError: If a score is not finite.
     """
     parts: list[HeldOutScores] = []
     for facts in with_inverses(triples, num_relations).split(
@@ -85,7 +85,7 @@ def score_held_out(
     ):
         scores = scorer.score_all_tails(facts[:, :2])
         if not bool(torch.isfinite(scores.log_probs).all()):
-            raise TrainingError(
+            raise DivergenceError(
                 "the weights are no longer finite; lower train.embedding_learning_rate or "
                 "train.network_learning_rate in params.yaml"
             )

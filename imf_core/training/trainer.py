@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from imf_core.config import DecisionParams, FusionParams, TrainParams
+from imf_core.config import AUTO, DecisionParams, FusionParams, TrainParams
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.device import resolve_device
-from imf_core.errors import TrainingError
+from imf_core.errors import DivergenceError, TrainingError
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.model.calibration import Calibration
@@ -30,6 +31,9 @@ from imf_core.training.step import TrainingStep
 
 VALIDATION_BATCH = 512
 """Queries scored at once in validation."""
+
+LEAST_WAIT = 3
+"""Validations without gain that `train.patience: auto` waits for at least."""
 
 Record = dict[str, float]
 
@@ -54,6 +58,11 @@ class Progress:
     best_mrr: float = -1.0
     best_epoch: int = 0
     best_state: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def is_still_rising(self) -> bool:
+        """Whether the last epoch is the best one, so that more epochs may gain."""
+        return self.best_epoch == self.epoch
 
 
 class Trainer:
@@ -110,11 +119,18 @@ class Trainer:
         self.halves = _halve(self.valid, train.seed)
         self.progress = Progress()
 
-    def fit(self, on_validation: Callable[[Record], None] = lambda _: None) -> Progress:
-        """Trains until `train.epochs` or until `train.patience` validations bring no gain.
+    def fit(
+        self,
+        on_validation: Callable[[Record], None] = lambda _: None,
+        on_first_epoch: Callable[[float], None] = lambda _: None,
+    ) -> Progress:
+        """Trains until `train.epochs`, or until validations bring no gain (`train.patience`).
+
+        A state from a run of more epochs is of no use, and training starts from the beginning.
 
         Args:
             on_validation: Called with each record of the history, those of a resumed run first.
+            on_first_epoch: Called after the first epoch of this run with its wall-clock seconds.
 
         Returns:
             The progress; the first process's model holds the selected weights.
@@ -132,17 +148,21 @@ class Trainer:
             desc="train",
             disable=None if self.processes.is_first else True,
         ) as bar:
+            first_epoch, start = self.progress.epoch, time.perf_counter()
             while not self._is_finished():
                 self.progress.losses.append(self._epoch())
+                if self.progress.epoch == first_epoch:
+                    on_first_epoch(time.perf_counter() - start)
                 self.progress.epoch += 1
                 bar.update()
-                due = self.progress.epoch % self.params.validate_every == 0
-                if due or self.progress.epoch == self.params.epochs:
+                is_due = self.progress.epoch % self.params.validate_every == 0
+                if is_due or self.progress.epoch == self.params.epochs:
                     record = self.processes.tell(
                         self._validate() if self.processes.is_first else {}
                     )
                     self._take_in(record)
-                    self._save()
+                    if is_due:  # a run of more epochs validates at no other
+                        self._save()
                     bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
                     on_validation(record)
         if self.processes.is_first:
@@ -165,9 +185,18 @@ class Trainer:
 
     def _is_finished(self) -> bool:
         progress = self.progress
-        waited = (progress.epoch - progress.best_epoch) // self.params.validate_every
-        has_stalled = progress.best_epoch > 0 and waited >= self.params.patience
+        validated = progress.history[-1]["epoch"] if progress.history else 0
+        has_stalled = validated > 0 and validated - progress.best_epoch >= self._patience()
         return progress.epoch >= self.params.epochs or has_stalled
+
+    def _patience(self) -> float:
+        """Returns after how many epochs without gain training stops.
+
+        `auto` waits half as long as the best epoch took, a third of the whole time.
+        """
+        if self.params.patience == AUTO:
+            return max(self.progress.best_epoch / 2, LEAST_WAIT * self.params.validate_every)
+        return self.params.patience * self.params.validate_every
 
     def _epoch(self) -> float:
         """Trains one epoch and returns the mean loss of its steps."""
@@ -185,7 +214,7 @@ class Trainer:
         self.processes.add([total])
         mean = total.item() / steps
         if not math.isfinite(mean):
-            raise TrainingError(
+            raise DivergenceError(
                 f"the loss is not finite in epoch {self.progress.epoch + 1}; lower "
                 "train.embedding_learning_rate or train.network_learning_rate in params.yaml"
             )
@@ -243,6 +272,8 @@ class Trainer:
 
     def _resume(self) -> None:
         state = self.checkpoints.load() if self.checkpoints else None
+        if state is not None and state["epoch"] > self.params.epochs:
+            state = None
         epoch = state["epoch"] if state else 0
         if epoch != self.processes.tell(epoch):
             raise TrainingError(

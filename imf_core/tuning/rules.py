@@ -1,0 +1,90 @@
+"""Rules of thumb: a value for every key that can be `auto`, by the size and density of the graph.
+
+They are where the trials start, and with `tune.trials: 0` they are what is used. They follow what
+is published for ComplEx-N3 (Lacroix et al., ICML 2018, arXiv 1806.07297): the denser a graph, the
+weaker the penalty, and enough steps an epoch.
+"""
+
+import math
+from typing import Any
+
+import torch
+
+from imf_core.config import ModelSettings, TrainParams, TrainSettings
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import known_tails_in
+
+SMALL_GRAPH = 6_000
+"""Entities up to which all of them are scored at every step."""
+
+SAMPLED_CANDIDATES = 2_000
+"""Entities scored at a step of a larger graph, beside the step's own."""
+
+STEPS_PER_EPOCH = 64
+"""Steps that an epoch has at least, where rows suffice for them."""
+
+FACTS_OF_LONG_TRAINING = 16_000_000
+"""Facts, each direction counted, that training goes through at most."""
+
+LARGEST_N3, SMALLEST_N3 = 0.1, 0.005
+
+
+def choose_by_rule(graph: Graph, model: ModelSettings, train: TrainSettings) -> dict[str, Any]:
+    """Returns a value for every key that can be `auto`, by `section.key`.
+
+    Args:
+        graph: Train is read.
+        model: Section `model` of the parameters; the form of the context is read.
+        train: Section `train` of the parameters; the loss is read.
+    """
+    facts = 2 * len(graph.triples["train"])
+    is_small = graph.num_entities <= SMALL_GRAPH
+    positives = 8 if is_small else 32
+    sizes = known_tails_in(graph, ["train"]).offsets.diff()
+    rows = int(torch.ceil(sizes / positives).sum())
+    n3 = n3_by_density(graph) if train.loss == "cross-entropy" else 0.0
+    epochs = max(10, min(100, FACTS_OF_LONG_TRAINING // max(1, facts)))
+    return {
+        "model.dim": _dim(graph.num_entities, is_dense=model.context == "dense"),
+        "model.encoder_dim": 128 if is_small or model.context == "dense" else 256,
+        "model.hidden_dim": 256 if is_small else 512,
+        "model.dropout": 0.1,
+        "model.head_dropout": 0.1 if is_small else 0.0,
+        "train.epochs": epochs,
+        "train.validate_every": max(1, epochs // 50),
+        "train.batch_size": _power_of_two(rows / STEPS_PER_EPOCH, 16, 512),
+        "train.positives_per_row": positives,
+        "train.sampled_candidates": 0 if is_small else SAMPLED_CANDIDATES,
+        "train.embedding_learning_rate": 0.1,
+        "train.network_learning_rate": 2e-3,
+        "train.n3": n3,
+        "train.encoder_n3": n3 / 2 if is_small else n3 / 5,
+        "train.fused_n3": n3 / 2,
+    }
+
+
+def fused_n3(train: TrainParams) -> float:
+    """Returns the penalty of the fused channel, half of the structural one's, which it is near."""
+    return train.n3 / 2
+
+
+def n3_by_density(graph: Graph) -> float:
+    """Returns the weight of the N3 penalty: the lower, the more train facts an entity has.
+
+    0.1 fits two facts an entity, 0.01 a hundred.
+    """
+    density = len(graph.triples["train"]) / graph.num_entities
+    n3 = 0.2 * max(density, 1.0) ** -0.6
+    return round(min(LARGEST_N3, max(SMALLEST_N3, n3)), 4)
+
+
+def _dim(num_entities: int, *, is_dense: bool) -> int:
+    """Returns D: large tables must fit into memory, and a dense context costs D x D a relation."""
+    if is_dense:
+        return 128
+    return 512 if num_entities <= 100_000 else 256 if num_entities <= 500_000 else 128
+
+
+def _power_of_two(number: float, least: int, most: int) -> int:
+    """Returns the nearest power of two within bounds."""
+    return int(min(most, max(least, 2 ** round(math.log2(max(1.0, number))))))

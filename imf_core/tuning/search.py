@@ -1,0 +1,64 @@
+"""Searches values one key at a time, from rules of thumb, within a number of trials."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Setting = dict[str, Any]
+"""Values by `section.key`."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The values that are tried of one key.
+
+    Attributes:
+        key: `section.key`.
+        factors: The best value so far is multiplied by each; a better one is multiplied again in
+            the same direction. Empty where `values` lists what is tried.
+        values: Tried once each, in this order.
+    """
+
+    key: str
+    factors: Sequence[float] = ()
+    values: Sequence[Any] = ()
+
+
+def search(
+    start: Setting, axes: Sequence[Axis], trial: Callable[[Setting], float], max_trials: int
+) -> Setting:
+    """Returns the best setting found by going along one axis after the other.
+
+    Args:
+        start: The first setting tried.
+        axes: In the order of the search; what matters most comes first. Keys may come again.
+        trial: Returns the score of a setting; the highest wins, the earlier one of equals.
+        max_trials: Settings tried at most, the first included; 0 returns `start` untried.
+    """
+    scores: dict[tuple[Any, ...], float] = {}
+
+    def is_better(setting: Setting, best: Setting) -> bool:
+        """Tries a setting unless that was done or the trials are used up."""
+        place, best_place = tuple(setting.values()), tuple(best.values())
+        if place in scores or len(scores) >= max_trials:
+            return False
+        scores[place] = trial(setting)
+        return scores[place] > scores[best_place]
+
+    best = start
+    if max_trials > 0:
+        scores[tuple(start.values())] = trial(start)
+    for axis in axes:
+        for value in axis.values:
+            setting = {**best, axis.key: value}
+            if is_better(setting, best):
+                best = setting
+        for factor in axis.factors:
+            while is_better(setting := {**best, axis.key: _times(best[axis.key], factor)}, best):
+                best = setting
+    return best
+
+
+def _times(value: float, factor: float) -> float:
+    """Multiplies and keeps four significant digits, so that ways to one value meet."""
+    return float(f"{value * factor:.4g}")

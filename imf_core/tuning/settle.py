@@ -1,0 +1,44 @@
+"""Puts chosen values in the place of every `auto` in the parameters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imf_core.config import AUTO, ModelParams, ModelSettings, TrainParams, TrainSettings, validate
+
+Values = Mapping[str, Any]
+"""Chosen values by `section.key`."""
+
+
+def find_auto(model: ModelSettings, train: TrainSettings) -> list[str]:
+    """Lists the keys to choose a value for, as `section.key`.
+
+    `train.patience` is never among them: the trainer itself knows what `auto` means there.
+    """
+    settings = {"model": (model, ModelParams), "train": (train, TrainParams)}
+    return [
+        f"{section}.{key}"
+        for section, (given, settled) in settings.items()
+        for key in settled.__annotations__  # those that it narrows
+        if getattr(given, key) == AUTO
+    ]
+
+
+def settle_model(model: ModelSettings, values: Values) -> ModelParams:
+    """Returns the section `model` with a value in the place of every `auto`.
+
+    Raises:
+        ConfigError: If a value is missing, or is out of its bounds.
+    """
+    return validate(ModelParams, _fill("model", model.model_dump(), values), "the chosen values")
+
+
+def settle_train(train: TrainSettings, values: Values) -> TrainParams:
+    """Returns the section `train` with a value in the place of every `auto`; see `settle_model`."""
+    return validate(TrainParams, _fill("train", train.model_dump(), values), "the chosen values")
+
+
+def _fill(section: str, given: Mapping[str, Any], values: Values) -> dict[str, Any]:
+    return {
+        key: values.get(f"{section}.{key}", value) if value == AUTO else value
+        for key, value in given.items()
+    }
