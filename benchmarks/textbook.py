@@ -17,7 +17,7 @@ from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
 from imf_core.model.dropout import Dropout
 from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
 from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
-from imf_core.model.imf import FUSED, IMF
+from imf_core.model.imf import FUSED, IMF, NO_ANSWER_LOGIT
 
 Known = Mapping[tuple[int, int], list[int]]
 """The known answers of a query (entity, relation with inverses)."""
@@ -89,13 +89,16 @@ def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
     """Scores every entity as the answer of each query, shape: (B,), (B,) -> (B, E)."""
     entities, tables = _embed_entities(model), _embed_relations(model)
     log_probs, takes_part = [], []
+    rows = (~model.has_loops[relations]).nonzero().flatten()
     for name in model.head_names:
         scores = _score(model, name, entities[name], tables[name], heads, relations)
+        scores[rows, heads[rows]] = NO_ANSWER_LOGIT
         present = model.can_answer(name, heads, relations)
         log_probs.append(torch.where(present[:, None], scores.log_softmax(dim=1), 0.0))
         takes_part.append(present)
     queries = torch.stack([heads, relations], dim=1)
     pooled = model.decision(torch.stack(log_probs, 1), queries, torch.stack(takes_part, 1))
+    pooled[rows, heads[rows]] = -torch.inf
     decided: Tensor = pooled.log_softmax(dim=1)
     return decided
 

@@ -10,6 +10,7 @@ from imf_core.data.degrees import DEGREE_BINS
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.model.decision import DecisionFusion
+from imf_core.model.imf import NO_ANSWER_LOGIT
 from imf_core.model.scorer import HeadScores, Scorer
 from imf_core.training.decision_fit import fit_decision, score_held_out
 
@@ -51,10 +52,14 @@ class ModelsTogether:
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
-        """Scores queries by each head and then by the decision; see `RankingScorer`."""
+        """Scores queries by each head and then by the decision; see `RankingScorer`.
+
+        Scores are finite: an entity that is no possible answer comes last.
+        """
         scores = self.score_all_tails(queries)
-        yield from scores.log_probs.unbind(dim=1)
-        yield scores.combined
+        is_possible = scores.combined.isfinite()
+        for each in (*scores.log_probs.unbind(dim=1), scores.combined):
+            yield each.where(is_possible, NO_ANSWER_LOGIT)
 
 
 def put_together(

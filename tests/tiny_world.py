@@ -1,6 +1,7 @@
 """A tiny multimodal graph with missing media, and models and parameters to go with it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -78,6 +79,18 @@ def tiny_graph() -> Graph:
     )
 
 
+LOOPED = 1
+"""The relation `next_to`, of which `looped_graph` has a loop in train."""
+
+
+def looped_graph() -> Graph:
+    """The tiny graph, in whose train the first country is next to itself as well."""
+    graph = tiny_graph()
+    loop = torch.tensor([[COUNTRIES[0], LOOPED, COUNTRIES[0]]])
+    train = torch.cat([graph.triples["train"], loop])
+    return replace(graph, triples={**graph.triples, "train": train})
+
+
 def tiny_tables() -> dict[str, FeatureTable]:
     """Images of most countries, texts of most entities; vectors are zeros where missing."""
     num_entities = NUM_CONTINENTS + NUM_COUNTRIES + NUM_LANGUAGES
@@ -99,11 +112,13 @@ def tiny_tables() -> dict[str, FeatureTable]:
 
 
 def tiny_model(
-    overrides: Mapping[str, object] | None = None, tables: dict[str, FeatureTable] | None = None
+    overrides: Mapping[str, object] | None = None,
+    tables: dict[str, FeatureTable] | None = None,
+    graph: Graph | None = None,
 ) -> IMF:
     """Makes the model of the tiny graph with random weights of a fair size everywhere."""
     params = small_params(overrides)
-    model = build_model(tiny_graph(), tables or tiny_tables(), params.model, params.fusion)
+    model = build_model(graph or tiny_graph(), tables or tiny_tables(), params.model, params.fusion)
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5, generator=generator)

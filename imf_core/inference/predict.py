@@ -27,8 +27,8 @@ def predict_facts(
     Facts of valid and test, which the heads have not learned from, are marked, so that one can see
     how many of the answers are confirmed; the others are new. A new fact is left out where one of
     its two questions is answered by some split and others like it seldom have a further answer
-    (`params.min_relation_affinity`). An entity
-    answers a query about itself only where train has loops of the relation.
+    (`params.min_relation_affinity`). An entity answers a query about itself only where train has
+    loops of the relation.
 
     Args:
         scorer: The trained model.

@@ -36,6 +36,9 @@ from imf_core.model.fusion import LowRankBilinearFusion
 HEAD_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"
 
+NO_ANSWER_LOGIT = -1e9
+"""Logit of an entity that is no possible answer: finite, and its exponential is zero."""
+
 
 @dataclass(frozen=True)
 class Features:

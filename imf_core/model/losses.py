@@ -15,14 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from imf_core.model.imf import NO_ANSWER_LOGIT
+
 MAX_CHUNK_ELEMENTS = 1 << 25
 """Largest number of logits held at once: 128 MiB in float32."""
 
 TILE_ELEMENTS = 1 << 18
 """Logits a CPU turns into their gradient at once: 1 MiB in float32."""
-
-NO_ANSWER_LOGIT = -1e9
-"""Logit of a candidate that is no answer: finite, and its exponential is zero."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from imf_core.device import send
-from imf_core.model.imf import IMF
-from imf_core.model.losses import NO_ANSWER_LOGIT
+from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
 from imf_core.processes import ALONE, Processes, Shard
 
 MAX_SCORES = 1 << 25
@@ -58,6 +57,7 @@ class Scorer:
         with torch.no_grad():
             self._entities = _embed(model, self.shard.rows)
             self._relation_tables = model.embed_relations()
+        self._has_loops = model.has_loops.cpu()
         self._room: Tensor | None = None
 
     @property
@@ -86,13 +86,13 @@ class Scorer:
         """Scores every entity that this process holds as the tail of each query, for ranking.
 
         The normalisation of each head's probabilities shifts all scores of a query alike, and is
-        left out.
+        left out. The query's own entity comes last where train has no loop of the relation.
 
         Args:
             queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
 
         Yields:
-            Logits of each head, zeros where it does not take part, and their weighted sum; each is
+            Logits of each head, equal where it does not take part, and their weighted sum; each is
             valid until the next, shape: (B, entities held), dtype: float32.
 
         Raises:
@@ -101,7 +101,7 @@ class Scorer:
         heads, relations = queries.unbind(dim=1)
         can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
         weights = self.model.decision.weights(send(queries, self.device), can_answer)
-        own = self._own_entities(heads, relations)
+        own = self._find_own_entities(queries)
         logits, combined = self._buffers(len(queries))
         contexts = self._contexts(heads, relations)
         for position, (name, context) in enumerate(contexts.items()):
@@ -134,32 +134,35 @@ class Scorer:
         assert self.shard.processes.count == 1, "probabilities are normalised over all entities"
         heads, relations = queries.unbind(dim=1)
         can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
-        logits = torch.stack(
+        log_probs = torch.stack(
             [
                 context @ self._entities[name].T
                 for name, context in self._contexts(heads, relations).items()
             ],
             dim=1,
         )
-        rows, columns = self._own_entities(heads, relations)
-        logits[rows, :, columns] = NO_ANSWER_LOGIT
-        log_probs = logits.log_softmax(dim=2)
+        rows, columns = self._find_own_entities(queries)
+        log_probs[rows, :, columns] = NO_ANSWER_LOGIT
+        log_probs = log_probs.log_softmax(dim=2)
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
         pooled = self.model.decision(log_probs, send(queries, self.device), can_answer)
         pooled = pooled.masked_fill(~self.model.is_learned, -torch.inf)
         pooled[rows, columns] = -torch.inf
         return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
-    def _own_entities(self, heads: Tensor, relations: Tensor) -> tuple[Tensor, Tensor]:
-        """Finds the queries to which the own entity is no answer, and the column that it has here.
+    def _find_own_entities(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Finds the own entities that are no possible answers, without waiting for a GPU.
+
+        Args:
+            queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
 
         Returns:
-            Row and column of each on the model's device, shapes: (K,), (K,), dtype: long.
+            Row and column of those held here, on the model's device, shapes: (K,), (K,).
         """
-        is_no_answer = ~self.model.has_loops[send(relations, self.device)]
-        rows = is_no_answer.nonzero().flatten()
-        position, columns = self.shard.find(send(heads, self.device)[rows])
-        return rows[position], columns
+        heads, relations = queries.unbind(dim=1)
+        rows = (~self._has_loops[relations]).nonzero().flatten()
+        position, columns = self.shard.find(heads[rows])
+        return send(rows[position], self.device), send(columns, self.device)
 
     def _buffers(self, num_queries: int) -> Tensor:
         """Returns room for two tables of scores, kept from batch to batch, shape: (2, B, held)."""

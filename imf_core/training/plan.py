@@ -129,7 +129,8 @@ class Planner:
             self._is_present[name][batch.heads] | self._is_in_answers[name][batch.relations]
         )
         sizes = batch.offsets.diff()
-        kept = sizes[takes_part]
+        kept, relations = sizes[takes_part], batch.relations[takes_part]
+        own_columns = heads[takes_part]
         kept_columns = columns[torch.repeat_interleave(takes_part, sizes)]
         offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
         mine = self.processes.share(len(kept))
@@ -137,16 +138,16 @@ class Planner:
         first, stop = offsets[[mine.start, mine.stop]].tolist()
         row = torch.repeat_interleave(torch.arange(len(mine)), kept[share])
         return Rows(
-            send(heads[takes_part], self.device),
-            batch.relations[takes_part],
+            send(own_columns, self.device),
+            relations,
             share,
             Positives(
                 offsets[mine.start : mine.stop + 1] - first,
                 send(row, self.device),
                 send(kept_columns[first:stop], self.device),
                 send(kept[share].float(), self.device),
-                send(heads[takes_part][share], self.device),
-                send(self._has_loops[batch.relations[takes_part][share]], self.device),
+                send(own_columns[share], self.device),
+                send(self._has_loops[relations[share]], self.device),
             ),
             len(kept_columns),
         )

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from tiny_world import tiny_graph
+from tiny_world import LOOPED, looped_graph, tiny_graph
 
 from imf_core.data.graph import SPLITS
 from imf_core.data.known_tails import (
     KnownTails,
     build_known_tails,
     expand,
+    find_loops,
     known_tails_in,
     with_inverses,
 )
@@ -99,3 +100,24 @@ def test_the_known_tails_of_a_graph_are_those_of_the_splits_asked_for(
 def test_the_known_tails_of_a_graph_are_by_default_those_of_all_splits() -> None:
     graph = tiny_graph()
     assert torch.equal(known_tails_in(graph).tails, known_tails_in(graph, SPLITS).tails)
+
+
+def test_a_graph_without_loops_has_none() -> None:
+    assert find_loops(tiny_graph()).tolist() == [False] * 6
+
+
+def test_a_loop_in_train_counts_for_its_relation_in_both_directions() -> None:
+    found = find_loops(looped_graph())
+    assert found.nonzero().flatten().tolist() == [LOOPED, LOOPED + 3]
+
+
+def test_loops_of_valid_and_test_do_not_count() -> None:
+    graph = tiny_graph()
+    graph.triples["valid"] = graph.triples["test"] = torch.tensor([[4, LOOPED, 4]])
+    assert not find_loops(graph).any()
+
+
+def test_a_train_without_facts_has_no_loops() -> None:
+    graph = tiny_graph()
+    graph.triples["train"] = graph.triples["train"][:0]
+    assert find_loops(graph).tolist() == [False] * 6

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_world import UNSEEN_RELATIONS, TableScorer, tiny_model
+from tiny_world import COUNTRIES, LOOPED, UNSEEN_RELATIONS, TableScorer, looped_graph, tiny_model
 from torch import Tensor
 
 from imf_core.data.graph import Graph
@@ -121,13 +121,34 @@ def test_a_model_is_ranked_by_every_head_and_by_their_fusion(graph: Graph) -> No
     assert list(table.ranks) == ["structural", "visual", "textual", "fused", COMBINED]
 
 
-def test_a_head_that_cannot_answer_ranks_in_the_middle(graph: Graph) -> None:
+def test_a_head_that_cannot_answer_ranks_in_the_middle_of_all_but_the_own_entity(
+    graph: Graph,
+) -> None:
     graph.triples["test"] = graph.triples["train"]
     model = tiny_model()
     table = rank_test(Scorer(model), graph)
     entities, relations = table.queries.T
     cannot = ~model.encoders["visual"].is_present.numpy()[entities]
     cannot &= np.isin(relations, UNSEEN_RELATIONS)
-    middle = (table.num_candidates + 1) / 2
+    middle = table.num_candidates / 2
     assert cannot.any()
     assert np.array_equal(table.ranks["visual"][cannot], middle[cannot])
+
+
+def rank_loops(graph: Graph) -> RankTable:
+    """Ranks, in a graph, that each country but the first is next to itself."""
+    loops = [[country, LOOPED, country] for country in COUNTRIES[1:]]
+    test = replace(graph, triples={**graph.triples, "test": torch.tensor(loops)})
+    return rank_test(Scorer(tiny_model(graph=test)), test)
+
+
+def test_a_held_out_loop_ranks_last_where_train_has_no_loop(graph: Graph) -> None:
+    table = rank_loops(graph)
+    for ranks in table.ranks.values():
+        assert np.array_equal(ranks, table.num_candidates)
+
+
+def test_a_held_out_loop_is_ranked_by_its_score_where_train_has_a_loop() -> None:
+    table = rank_loops(looped_graph())
+    for side in (table.is_head_query, ~table.is_head_query):
+        assert (table.ranks[COMBINED][side] < table.num_candidates[side]).any()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_world import LONELY, every_query, small_params
+from tiny_world import LONELY, every_query, looped_graph, small_params, tiny_model
 
 from imf_core.data.graph import Graph, save_graph
 from imf_core.data.known_tails import known_tails_in
@@ -47,6 +47,24 @@ def completer(folder: Path) -> Completer:
     return load(folder)
 
 
+@pytest.fixture
+def looped(folder: Path, tables: Tables) -> Completer:
+    """Of a model of a graph that has a loop of `next_to` in train."""
+    graph, params = looped_graph(), small_params()
+    save_graph(graph, folder / "graph")
+    model = tiny_model(graph=graph)
+    save_model(model, folder / "model", graph, tables, params.model, params.fusion, {})
+    return load(folder)
+
+
+def answers_itself(completer: Completer, entity: str, relation: str) -> list[bool]:
+    """Says of both directions whether an entity is among the answers to a question about it."""
+    everyone = completer.graph.num_entities
+    questions = Question(entity, relation, None), Question(None, relation, entity)
+    answers = [completer.ask(question, everyone, True) for question in questions]
+    return [entity in {each.label for each in found} for found in answers]
+
+
 def train_tails(graph: Graph, head: str, relation: int) -> set[str]:
     query = torch.tensor([[graph.entity_labels.index(head), relation]])
     _, tails = known_tails_in(graph, ["train"]).lookup(query)
@@ -62,6 +80,26 @@ def test_the_best_answers_come_first_and_train_gives_none_of_them(
     assert len(answers) == 5
     assert not {answer.label for answer in answers} & train_tails(graph, "e05", 2)
     assert "train" not in {answer.known_in for answer in answers}
+
+
+@pytest.mark.parametrize("relation", ["in", "next_to", "speaks"])
+def test_no_entity_answers_a_question_about_itself_where_train_has_no_loop(
+    relation: str, completer: Completer
+) -> None:
+    assert answers_itself(completer, "e05", relation) == [False, False]
+
+
+def test_an_entity_may_answer_a_question_about_itself_where_train_has_a_loop(
+    looped: Completer,
+) -> None:
+    assert answers_itself(looped, "e05", "next_to") == [True, True]
+    assert answers_itself(looped, "e05", "speaks") == [False, False]
+
+
+def test_a_newcomer_is_no_answer_where_train_has_a_loop(looped: Completer, tables: Tables) -> None:
+    newcomer = looped.with_newcomer("new", {"text": tables["text"].vectors[5]})
+    assert answers_itself(newcomer, "new", "next_to") == [False, False]
+    assert answers_itself(newcomer, "e05", "next_to") == [True, True]
 
 
 def test_labels_and_names_ask_the_same(completer: Completer) -> None:

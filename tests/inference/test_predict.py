@@ -5,7 +5,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import torch
-from tiny_world import LONELY, UNSEEN_RELATIONS, small_params, tiny_graph, tiny_model
+from tiny_world import (
+    LONELY,
+    UNSEEN_RELATIONS,
+    looped_graph,
+    small_params,
+    tiny_graph,
+    tiny_model,
+)
 
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import KnownTails, build_known_tails
@@ -65,8 +72,14 @@ def test_each_fact_is_predicted_once(predictions: pa.Table) -> None:
     assert len(set(facts)) == len(facts) > 100
 
 
-def test_no_fact_links_an_entity_to_itself(predictions: pa.Table) -> None:
+def test_no_fact_links_an_entity_to_itself_where_train_has_no_loop(predictions: pa.Table) -> None:
     assert not [fact for fact in facts_of(predictions) if fact[0] == fact[2]]
+
+
+def test_a_fact_may_link_an_entity_to_itself_where_train_has_a_loop_of_the_relation() -> None:
+    graph = looped_graph()
+    found = facts_of(predict(tiny_model(graph=graph), graph))
+    assert {relation for head, relation, tail in found if head == tail} == {"next_to"}
 
 
 def test_the_most_probable_facts_come_first(predictions: pa.Table) -> None:

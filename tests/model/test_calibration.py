@@ -5,11 +5,8 @@ import torch
 
 from imf_core.model.calibration import Calibration, Candidates
 
-PROBABILITIES = torch.tensor([[0.1, 0.4, 0.2, 0.3]])
-QUERY = torch.tensor([[0, 5]])
-"""Asks about entity 0."""
-
-NOTHING = torch.zeros(0, dtype=torch.long)
+PROBABILITIES = torch.tensor([[0.0, 0.4, 0.2, 0.3]])
+"""Of four entities, the first of which is no possible answer; they need not sum to one."""
 
 
 def candidates(*known: int) -> Candidates:
@@ -22,7 +19,7 @@ def odds(found: Candidates, *tails: int) -> list[float]:
     return found.log_odds(rows, torch.tensor(tails)).exp().tolist()
 
 
-def test_an_answer_competes_with_all_but_the_querys_own_entity() -> None:
+def test_an_answer_competes_with_all_possible_ones() -> None:
     assert odds(candidates(), 1, 2) == pytest.approx([0.4 / 0.5, 0.2 / 0.7])
 
 
@@ -47,6 +44,14 @@ def test_a_query_without_candidates_has_no_answer_and_finite_odds_of_its_known_o
     nobody = candidates(1, 2, 3)
     assert len(nobody.best(5)[0]) == 0
     assert torch.isfinite(nobody.log_odds(torch.tensor([0]), torch.tensor([1]))).all()
+
+
+def test_an_impossible_answer_is_none_of_the_best_and_has_probability_zero() -> None:
+    calibration = Calibration(slope=2.0, offset=-1.0, shown=10, answers=1, true_answers=1)
+    found = candidates()
+    assert 0 not in found.best(9)[1]
+    log_odds = found.log_odds(torch.tensor([0]), torch.tensor([0]))
+    assert calibration.probability(log_odds).tolist() == [0.0]
 
 
 def test_probabilities_are_the_sigmoid_of_the_stretched_odds() -> None:

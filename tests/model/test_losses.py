@@ -15,6 +15,9 @@ from imf_core.model.losses import (
     info_nce,
 )
 
+OWN_COLUMNS = torch.tensor([6, 0, 6, 3, 1])
+"""Position of each query's own entity among the candidates."""
+
 SMOOTHING = 0.1
 SIZES = torch.tensor([2, 1, 3, 1, 4])
 NUM_CANDIDATES = 7
@@ -24,7 +27,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @pytest.fixture
 def target() -> Tensor:
-    """Which candidates are positives of which row, shape: (B, C), dtype: bool."""
+    """Which candidates are positives of which row, shape: (B, C), dtype: bool.
+
+    The own entities of the rows 1 and 4 are positives.
+    """
     generator = torch.Generator().manual_seed(0)
     chosen = torch.zeros(len(SIZES), NUM_CANDIDATES, dtype=torch.bool)
     for row, size in enumerate(SIZES.tolist()):
@@ -41,7 +47,20 @@ def inputs() -> tuple[Tensor, Tensor]:
     return left, right
 
 
-def grouped(name: str, target: Tensor, dtype: torch.dtype = torch.float32) -> Loss:
+@pytest.fixture
+def own_can_answer(target: Tensor) -> Tensor:
+    """Whether a row's own entity is a possible answer, as the positives are, shape: (B,)."""
+    is_positive = target[torch.arange(len(SIZES)), OWN_COLUMNS]
+    assert 0 < is_positive.sum() < len(SIZES)
+    return is_positive
+
+
+def grouped(
+    name: str,
+    target: Tensor,
+    dtype: torch.dtype = torch.float32,
+    own_can_answer: Tensor | None = None,
+) -> Loss:
     """The loss under test; positives in reverse order, which must not matter."""
     sizes = target.sum(dim=1)
     positives = Positives(
@@ -49,6 +68,10 @@ def grouped(name: str, target: Tensor, dtype: torch.dtype = torch.float32) -> Lo
         rows=torch.repeat_interleave(torch.arange(len(target)), sizes),
         columns=torch.cat([row.nonzero().flatten().flip(0) for row in target]),
         counts=sizes.float(),
+        own_columns=OWN_COLUMNS,
+        own_can_answer=torch.ones(len(target), dtype=torch.bool)
+        if own_can_answer is None
+        else own_can_answer,
     )
     if name == "cross-entropy":
         return lambda left, right: grouped_cross_entropy(left, right, positives, dtype)
@@ -58,11 +81,15 @@ def grouped(name: str, target: Tensor, dtype: torch.dtype = torch.float32) -> Lo
     )
 
 
-def dense(name: str, target: Tensor) -> Loss:
+def dense(name: str, target: Tensor, own_can_answer: Tensor | None = None) -> Loss:
     """The same loss as its formula says."""
+    left_out = torch.zeros_like(target)
+    if own_can_answer is not None:
+        left_out[torch.arange(len(target)), OWN_COLUMNS] = ~own_can_answer
 
     def cross_entropy(left: Tensor, right: Tensor) -> Tensor:
-        return -(left @ right.T).log_softmax(dim=1)[target].sum()
+        logits = (left @ right.T).masked_fill(left_out, -torch.inf)
+        return -logits.log_softmax(dim=1)[target].sum()
 
     def binary(left: Tensor, right: Tensor) -> Tensor:
         labels = target.float()
@@ -87,6 +114,42 @@ def test_a_grouped_loss_and_its_gradients_equal_the_dense_ones(
     found = value_and_gradients(grouped(name, target), inputs)
     expected = value_and_gradients(dense(name, target), inputs)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("rows_at_once", [2, 5])
+def test_a_softmax_without_own_entities_equals_the_dense_one(
+    rows_at_once: int,
+    target: Tensor,
+    own_can_answer: Tensor,
+    inputs: tuple[Tensor, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(losses, "TILE_ELEMENTS", rows_at_once * NUM_CANDIDATES)
+    loss = grouped("cross-entropy", target, own_can_answer=own_can_answer)
+    found = value_and_gradients(loss, inputs)
+    expected = value_and_gradients(dense("cross-entropy", target, own_can_answer), inputs)
+    torch.testing.assert_close(found, expected)
+    everything = value_and_gradients(grouped("cross-entropy", target), inputs)
+    assert not torch.allclose(found[0], everything[0])
+
+
+@pytest.mark.parametrize("name", ["binary", "smoothed"])
+def test_a_binary_loss_takes_own_entities_as_any_others(
+    name: str, target: Tensor, own_can_answer: Tensor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    without = grouped(name, target, own_can_answer=own_can_answer)
+    found = value_and_gradients(without, inputs)
+    torch.testing.assert_close(found, value_and_gradients(dense(name, target), inputs))
+
+
+def test_a_softmax_without_own_entities_is_finite_in_bfloat16_and_with_large_logits(
+    target: Tensor, own_can_answer: Tensor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    loss = grouped("cross-entropy", target, torch.bfloat16, own_can_answer)
+    exact = value_and_gradients(dense("cross-entropy", target, own_can_answer), inputs)
+    torch.testing.assert_close(value_and_gradients(loss, inputs), exact, atol=0.1, rtol=0.05)
+    large = tuple((1e3 * each).detach().requires_grad_() for each in inputs)
+    assert all(each.isfinite().all() for each in value_and_gradients(loss, large))
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])

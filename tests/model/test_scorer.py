@@ -4,8 +4,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_world import LONELY, UNSEEN_RELATIONS, every_query, tiny_model, tiny_tables
+from tiny_world import (
+    LONELY,
+    LOOPED,
+    UNSEEN_RELATIONS,
+    every_query,
+    looped_graph,
+    tiny_graph,
+    tiny_model,
+    tiny_tables,
+)
+from torch import Tensor
 
+from imf_core.model.imf import NO_ANSWER_LOGIT
 from imf_core.model.scorer import HeadScores, Scorer
 
 CONTEXTS = ["block-diagonal", "dense"]
@@ -18,6 +29,11 @@ UNSEEN = torch.tensor([head == LONELY and r in UNSEEN_RELATIONS for head, r in e
 
 def score(scorer: Scorer) -> HeadScores:
     return scorer.score_all_tails(every_query())
+
+
+def of_own_entities(scores: Tensor) -> Tensor:
+    """Takes the scores of each query's own entity, shape: (B, E) -> (B,)."""
+    return scores.gather(1, every_query()[:, :1]).squeeze(1)
 
 
 def assert_same(one: HeadScores, other: HeadScores) -> None:
@@ -77,11 +93,13 @@ def test_a_head_answers_for_an_entity_without_its_modality_where_answers_have_it
     assert (scores.log_probs[rows].std(dim=2) > 0).all()
 
 
-def test_a_query_no_head_can_answer_gets_equal_probabilities() -> None:
+def test_a_query_no_head_can_answer_gives_all_others_equal_probabilities() -> None:
     model = tiny_model({"model.modalities": ["image"]})
     scores = score(Scorer(model)).combined[UNSEEN].exp()
     assert len(scores) == len(UNSEEN_RELATIONS)
-    torch.testing.assert_close(scores, torch.full_like(scores, 1 / model.num_entities))
+    expected = torch.full_like(scores, 1 / (model.num_entities - 1))
+    expected[:, LONELY] = 0.0
+    torch.testing.assert_close(scores, expected)
 
 
 def test_a_model_of_structure_alone_combines_into_the_order_of_its_one_head() -> None:
@@ -106,6 +124,7 @@ def test_scores_equal_the_equations_written_out() -> None:
     head = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
     relation = torch.complex(*model.relation_tables["structural"][2].chunk(2))
     logits = ((head[4] * relation) * head.conj()).sum(dim=1).real
+    logits[4] = NO_ANSWER_LOGIT
     found = Scorer(model).score_all_tails(query)
     torch.testing.assert_close(found.log_probs[0, 0], logits.log_softmax(dim=0))
 
@@ -117,7 +136,9 @@ def test_candidates_are_the_embeddings_themselves() -> None:
     for position, name in enumerate(model.head_names):
         table, vectors = model.embed_relations()[name], entities[name]
         context = model.scorer(name)(vectors[[4]], table, torch.tensor([2]))[0]
-        torch.testing.assert_close(found[position], (vectors @ context).log_softmax(dim=0))
+        logits = vectors @ context
+        logits[4] = NO_ANSWER_LOGIT
+        torch.testing.assert_close(found[position], logits.log_softmax(dim=0))
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -128,9 +149,49 @@ def test_scores_for_ranking_order_entities_as_the_probabilities_do(context: str)
     decision = scorer.model.decision
     own = decision.degree_log_sharpness[decision.degree_bins[every_query()[:, :1]]]
     sharpness = (decision.log_sharpness + own).exp()
+    others = torch.ones_like(probabilities.combined, dtype=torch.bool)
+    others.scatter_(1, every_query()[:, :1], False)
     for position, found in enumerate(scorer.scores(every_query())):
         scale = sharpness if position == len(expected) - 1 else 1.0
         # Up to a shift of each query's scores: what normalises them.
-        shift = expected[position] - scale * found
+        shift = (expected[position] - scale * found)[others].view(len(found), -1)
         middle = shift.mean(dim=1, keepdim=True)
         torch.testing.assert_close(shift, middle.expand_as(shift), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_the_own_entity_has_probability_zero_where_train_has_no_loop(context: str) -> None:
+    scores = score(Scorer(tiny_model({"model.context": context})))
+    assert of_own_entities(scores.combined.exp()).unique().tolist() == [0.0]
+    for position in range(scores.log_probs.shape[1]):
+        own = of_own_entities(scores.log_probs[:, position].exp())
+        assert own[scores.can_answer[:, position]].unique().tolist() == [0.0]
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_the_own_entity_scores_below_all_others_where_train_has_no_loop(context: str) -> None:
+    for scores in Scorer(tiny_model({"model.context": context})).scores(every_query()):
+        lowest_other = scores.clone().scatter_(1, every_query()[:, :1], torch.inf).amin(dim=1)
+        assert scores.isfinite().all()
+        assert (of_own_entities(scores) < lowest_other).all()
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_the_own_entity_is_a_candidate_in_both_directions_where_train_has_a_loop(
+    context: str,
+) -> None:
+    model = tiny_model({"model.context": context}, graph=looped_graph())
+    scorer = Scorer(model)
+    probabilities = of_own_entities(score(scorer).combined.exp())
+    has_loops = every_query()[:, 1] % model.num_relations == LOOPED
+    assert torch.equal(probabilities > 0, has_loops)
+    for scores in scorer.scores(every_query()):
+        assert torch.equal(of_own_entities(scores) > NO_ANSWER_LOGIT, has_loops)
+
+
+def test_a_loop_in_train_changes_no_heads_probabilities_of_another_relation() -> None:
+    without, with_loop = (
+        score(Scorer(tiny_model(graph=graph))).log_probs for graph in (tiny_graph(), looped_graph())
+    )
+    is_other = every_query()[:, 1] % tiny_graph().num_relations != LOOPED
+    assert torch.equal(without[is_other], with_loop[is_other])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_world import small_params, tiny_graph
+from tiny_world import COUNTRIES, LOOPED, looped_graph, small_params, tiny_graph, tiny_model
 
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import build_known_tails, known_tails_in
@@ -41,6 +41,17 @@ def test_the_best_answers_are_judged_by_the_held_out_facts(trained: IMF, graph: 
     truth = build_known_tails(valid, graph.num_entities, graph.num_relations)
     assert len(found.is_true) == SHOWN * len(truth.queries)
     assert 0 < int(found.is_true.sum()) <= len(truth.tails)
+
+
+@pytest.mark.parametrize("has_loops", [False, True])
+def test_the_own_entity_is_judged_only_where_train_has_a_loop(has_loops: bool) -> None:
+    graph = looped_graph() if has_loops else tiny_graph()
+    loops = torch.tensor([[country, LOOPED, country] for country in COUNTRIES[1:]])
+    train = known_tails_in(graph, ["train"])
+    scorer = Scorer(tiny_model(graph=graph))
+    found = judge_answers(scorer, loops, loops, train, graph.num_relations, 100)
+    assert bool(found.is_true.any()) == has_loops
+    assert found.log_odds.isfinite().all()
 
 
 def test_each_half_is_judged_under_the_decision_of_the_other(

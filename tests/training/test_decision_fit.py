@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_world import small_params, tiny_model
+from tiny_world import COUNTRIES, LOOPED, looped_graph, small_params, tiny_model
 from torch import Tensor
 
 from imf_core.config import DecisionParams
@@ -173,14 +173,51 @@ def test_the_answer_of_a_held_out_fact_comes_first(graph: Graph) -> None:
     assert held_out.is_candidate[:, 0].all()
 
 
-def test_candidates_are_the_answer_and_every_entity_that_is_not_known(graph: Graph) -> None:
-    # With fewer entities than are kept, all of them are candidates, each once.
+def test_candidates_are_the_answer_and_every_other_entity_that_is_not_known(graph: Graph) -> None:
+    # With fewer entities than are kept, all but the own one are candidates, each once.
     seen = torch.cat([graph.triples["train"], graph.triples["valid"]])
     known = build_known_tails(seen, graph.num_entities, graph.num_relations)
     facts = with_inverses(graph.triples["valid"], graph.num_relations)
     rows, _ = known.lookup(facts[:, :2])
-    expected = 1 + graph.num_entities - torch.bincount(rows, minlength=len(facts))
+    expected = graph.num_entities - torch.bincount(rows, minlength=len(facts))
     assert torch.equal(held_out_of(graph).is_candidate.sum(dim=1), expected)
+
+
+def test_a_held_out_loop_is_left_out_where_train_has_no_loop(graph: Graph) -> None:
+    loop = torch.tensor([[COUNTRIES[2], LOOPED, COUNTRIES[2]]])
+    valid, scorer = graph.triples["valid"], Scorer(tiny_model())
+    known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+    without = score_held_out(scorer, valid, known, graph.num_relations, 100)
+    with_loop = torch.cat([valid, loop])
+    found = score_held_out(scorer, with_loop, known, graph.num_relations, 100)
+    for name, expected in vars(without).items():
+        torch.testing.assert_close(getattr(found, name), expected)
+
+
+def test_a_held_out_loop_is_fitted_where_train_has_one() -> None:
+    graph = looped_graph()
+    loop = torch.tensor([[COUNTRIES[2], LOOPED, COUNTRIES[2]]])
+    scorer = Scorer(tiny_model(graph=graph))
+    known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+    found = score_held_out(scorer, loop, known, graph.num_relations, 100)
+    assert found.queries.tolist() == [
+        [COUNTRIES[2], LOOPED],
+        [COUNTRIES[2], LOOPED + graph.num_relations],
+    ]
+
+
+@pytest.mark.parametrize("params", [GLOBAL, EQUAL, PER_QUERY])
+def test_a_fit_on_impossible_answers_alone_leaves_equal_weights(
+    params: DecisionParams, graph: Graph
+) -> None:
+    loop = torch.tensor([[COUNTRIES[2], LOOPED, COUNTRIES[2]]])
+    scorer = Scorer(tiny_model())
+    known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
+    held_out = score_held_out(scorer, loop, known, graph.num_relations, 100)
+    assert len(held_out.queries) == 0
+    fit_decision(scorer.model.decision, held_out, params)
+    for parameter in scorer.model.decision.parameters():
+        assert torch.equal(parameter, torch.zeros_like(parameter))
 
 
 def test_only_the_best_candidates_of_each_head_are_kept(

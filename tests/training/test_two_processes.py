@@ -7,12 +7,26 @@ import numpy as np
 import pytest
 import torch
 from torch.multiprocessing.spawn import start_processes
-from two_at_work import BLOCKS, NOISY, TRAINED, KilledError, kill_at_second, rank, train, work
+from two_at_work import (
+    BLOCKS,
+    GRAPHS,
+    NOISY,
+    TRAINED,
+    KilledError,
+    kill_at_second,
+    rank,
+    train,
+    work,
+)
 
 from imf_core.training.checkpoint import Checkpoints
 
 MARK = -1.0
 """A loss that no training has."""
+
+DECISION_TOLERANCE = {"valid_mrr": 5e-3}
+"""The fit of the decision, on six facts, ends a step earlier or later by rounding: noise of a
+millionth in the weights of one process moves one of twelve ranks by one, and weights by 1 %."""
 
 Found = tuple[dict[str, Any], dict[str, Any]]
 
@@ -44,11 +58,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("blocks", BLOCKS)
-def test_two_processes_rank_exactly_as_one(found: Found, blocks: str) -> None:
-    alone = rank(BLOCKS[blocks])
+def test_two_processes_rank_exactly_as_one(found: Found, blocks: str, graph: str) -> None:
+    alone = rank(BLOCKS[blocks], GRAPHS[graph]())
     for process in found:
-        table = process["ranks"][blocks]
+        table = process["ranks"][blocks, graph]
         assert table["ranks"].keys() == alone.ranks.keys()
         for name, ranks in alone.ranks.items():
             assert np.array_equal(table["ranks"][name], ranks), name
@@ -61,7 +76,10 @@ def test_two_processes_train_as_one(found: Found, name: str) -> None:
     first, _ = (process["trained"][name] for process in found)
     assert first[0] == pytest.approx(losses, rel=1e-5)
     for record, expected in zip(first[1], history, strict=True):
-        assert record == pytest.approx(expected, rel=1e-2)
+        assert record.keys() == expected.keys()
+        for key, value in expected.items():
+            tolerance = DECISION_TOLERANCE.get(key, 1e-2 * abs(value))
+            assert record[key] == pytest.approx(value, abs=tolerance), key
     # The decision is fitted, not trained: rounding may end its fit a little earlier or later.
     weights = {key: each for key, each in model.state_dict().items() if "decision." not in key}
     trained = {key: first[2][key] for key in weights}

@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from tiny_world import small_params, tiny_graph, tiny_model, tiny_tables
+from tiny_world import (
+    COUNTRIES,
+    LOOPED,
+    looped_graph,
+    small_params,
+    tiny_graph,
+    tiny_model,
+    tiny_tables,
+)
 
+from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.evaluation.ranking import RankTable, rank_triples
 from imf_core.inference.saved_model import build_model
@@ -34,6 +43,12 @@ BLOCKS = {"one for each": 12, "unequal ones": 8, "one for both": 100}
 """Entities in a block, of 22."""
 
 
+GRAPHS: dict[str, Callable[[], Graph]] = {
+    "no loop in train": tiny_graph,
+    "a loop in train": looped_graph,
+}
+
+
 class KilledError(Exception):
     pass
 
@@ -56,14 +71,15 @@ def train(
     return progress.losses, progress.history, trainer.step.model
 
 
-def rank(block: int, processes: Processes = ALONE) -> RankTable:
-    """Ranks with a random model whose entities come in small blocks."""
-    graph = tiny_graph()
+def rank(block: int, graph: Graph, processes: Processes = ALONE) -> RankTable:
+    """Ranks test and two loops with a random model whose entities come in small blocks."""
+    loops = torch.tensor([[each, LOOPED, each] for each in (COUNTRIES[1], COUNTRIES[-1])])
+    test = torch.cat([graph.triples["test"], loops])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scorer, "ENTITIES_PER_BLOCK", block)
         known = known_tails_in(graph)
-        found = scorer.Scorer(tiny_model(), processes)
-        return rank_triples(found, graph.triples["test"], known, graph.num_relations, batch_size=4)
+        found = scorer.Scorer(tiny_model(graph=graph), processes)
+        return rank_triples(found, test, known, graph.num_relations, batch_size=4)
 
 
 def kill_at_second(record: Record) -> None:
@@ -81,7 +97,8 @@ def work(rank_here: int, folder: Path) -> None:
     processes = Processes(rank_here, 2)
     found: dict[str, Any] = {"ranks": {}, "trained": {}}
     for name, block in BLOCKS.items():
-        found["ranks"][name] = vars(rank(block, processes))
+        for kind, make_graph in GRAPHS.items():
+            found["ranks"][name, kind] = vars(rank(block, make_graph(), processes))
     for name, overrides in TRAINED.items():
         losses, history, model = train(overrides, processes)
         found["trained"][name] = (losses, history, model.state_dict())
