@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import Work
-from imf_core.config import Params
+from imf_core.config import SettledParams
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Asked:
 
 
 def list_products(
-    params: Params,
+    params: SettledParams,
     num_entities: int,
     num_relations: int,
     num_present: Mapping[str, tuple[int, int]],

@@ -11,7 +11,7 @@ from benchmarks.contestant import Contestant
 from benchmarks.graphs import World
 from benchmarks.pykeen_tucker import make_pykeen_facts, make_pykeen_tucker
 from benchmarks.recipes import DENSE, read_params
-from imf_core.config import Params
+from imf_core.config import SettledParams
 from imf_core.data.known_tails import build_known_tails, known_tails_in
 from imf_core.inference.saved_model import build_model
 from imf_core.training.batches import Batch, build_rows
@@ -48,7 +48,7 @@ def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Co
     return Contestant(work, count * params.train.batch_size)
 
 
-def iterate_batches(world: World, params: Params) -> Iterator[Batch]:
+def iterate_batches(world: World, params: SettledParams) -> Iterator[Batch]:
     """Yields full batches as the trainer makes them, epoch after epoch without end."""
     is_softmax = params.train.loss == "cross-entropy"
     limit = params.train.positives_per_row if is_softmax else None

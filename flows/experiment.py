@@ -22,12 +22,13 @@ from imf_core.config import (
     ImageFeaturesParams,
     ImagesParams,
     MediaParams,
-    ModelParams,
+    ModelSettings,
     Params,
     PredictParams,
     PrepareParams,
     TextFeaturesParams,
-    TrainParams,
+    TrainSettings,
+    TuneParams,
 )
 
 
@@ -36,10 +37,11 @@ def experiment(
     name: str | None,
     recipe: str | None,
     dataset: DatasetParams,
-    model: ModelParams,
+    model: ModelSettings,
     fusion: FusionParams,
     decision: DecisionParams,
-    train: TrainParams,
+    tune: TuneParams,
+    train: TrainSettings,
     image_features: ImageFeaturesParams,
     text_features: TextFeaturesParams,
     images: ImagesParams,
@@ -62,6 +64,7 @@ def experiment(
         model: The heads.
         fusion: Stage one of the fusion.
         decision: Stage two of the fusion.
+        tune: The choice of the values that are `auto`.
         train: Optimisation and selection.
         image_features: The image encoder.
         text_features: The text encoder.
@@ -87,6 +90,7 @@ def experiment(
         model=model,
         fusion=fusion,
         decision=decision,
+        tune=tune,
         train=train,
         evaluate=evaluate,
         predict=predict,

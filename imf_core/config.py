@@ -353,6 +353,13 @@ class Params(Section):
     predict: PredictParams
 
 
+class SettledParams(Params):
+    """The whole of `params.yaml` with every value chosen."""
+
+    model: ModelParams
+    train: TrainParams
+
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 

@@ -15,14 +15,16 @@ from typing import Any
 
 import yaml
 
-from imf_core.config import load_params, read_yaml
+from imf_core.config import Params, SettledParams, load_params, read_yaml
 from imf_core.errors import ConfigError
+from imf_core.tuning.settle import settle
 from recipes.gain import update_gains
 from recipes.measurement import find_basis, measure_row
 from recipes.recipe import Overrides, lay_over, list_recipes, read_recipe
 from recipes.rows import ROWS, Row, find_row, is_row_of, overrides_of
 from recipes.store import RESULTS, Store
 from recipes.workspace import check_prepared, read_committed
+from stages.chosen import read_chosen
 from stages.inputs import load_inputs
 from stages.layout import GRAPH, IMAGE_FEATURES, PARAMS, TEXT_FEATURES
 from stages.runner import run_stage, state_folder
@@ -47,7 +49,7 @@ def main() -> None:
         print(f"not rows of {given.name}: {', '.join(sorted(left_out))}")
     # Checked before hours of training.
     planned = [
-        (row, seed, lay_over(values, {**overrides_of(recipe, row), "train.seed": seed}, source))
+        (row, seed, _settle(lay_over(values, overrides_of(recipe, row, seed), source)))
         for seed in given.seeds
         for row in rows
     ]
@@ -119,6 +121,11 @@ def write_setting(key: str, value: Any) -> str:
     word = flow.removesuffix("...\n").strip()
     # PyYAML leaves words bare that are numbers to us, such as 1e5.
     return f"{key}={word if read_yaml(word) == value else json.dumps(value)}"
+
+
+def _settle(params: Params) -> SettledParams:
+    """Puts the values that the workspace has chosen in the place of every `auto`."""
+    return settle(params, read_chosen(params.model, params.train))
 
 
 def _refuse_another_row(row: Row, settings: Overrides) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from imf_core.config import Params
+from imf_core.config import SettledParams
 from imf_core.data.graph import Graph
 from imf_core.device import explain_out_of_memory
 from imf_core.evaluation.ranking import RankingScorer, RankTable
@@ -30,7 +30,7 @@ CODE = ("imf_core", "stages", "recipes", "measuring", ":!recipes/results")
 def measure_row(
     dataset: str,
     row: Row,
-    params: Params,
+    params: SettledParams,
     overrides: Overrides,
     command: str,
     graph: Graph,
@@ -99,7 +99,7 @@ def measure_row(
     return measurement, ranked["test"]
 
 
-def find_basis(params: Params, graph: Graph, tables: Mapping[str, FeatureTable]) -> Basis:
+def find_basis(params: SettledParams, graph: Graph, tables: Mapping[str, FeatureTable]) -> Basis:
     """Returns what the figures of a row depend on.
 
     Args:
@@ -117,7 +117,7 @@ def find_basis(params: Params, graph: Graph, tables: Mapping[str, FeatureTable])
 
 
 def _combine(
-    scorers: list[Scorer], graph: Graph, params: Params
+    scorers: list[Scorer], graph: Graph, params: SettledParams
 ) -> tuple[RankingScorer, DecisionFusion]:
     """Returns what ranks, and the decision in it."""
     if len(scorers) == 1:

@@ -137,6 +137,7 @@ def is_row_of(row: Row, recipe: Params) -> bool:
     )
 
 
-def overrides_of(recipe: Overrides, row: Row) -> Overrides:
-    """Returns the values of a row: the recipe's and, on top of them, its own."""
-    return {**recipe, **row.overrides}
+def overrides_of(recipe: Overrides, row: Row, seed: int | None = None) -> Overrides:
+    """Returns the values of a row: the recipe's and, on top of them, its own and the seed."""
+    of_seed = {} if seed is None else {"train.seed": seed}
+    return {**recipe, **row.overrides, **of_seed}

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from imf_core.artifacts import read_json, write_json
-from imf_core.config import Params
+from imf_core.config import SettledParams
 from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
@@ -42,7 +42,7 @@ class Stopwatch:
 
 
 def train_model(
-    params: Params, graph: Graph, tables: dict[str, FeatureTable], checkpoints: Checkpoints
+    params: SettledParams, graph: Graph, tables: dict[str, FeatureTable], checkpoints: Checkpoints
 ) -> tuple[IMF, ModelRun]:
     """Trains a model as the stage `train` does and selects it on valid.
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from imf_core.artifacts import read_json, write_json, write_parquet
+from imf_core.artifacts import write_json, write_parquet
 from imf_core.config import DecisionParams, ModelParams, TrainParams, load_params
 from imf_core.data.graph import load_graph
 from imf_core.device import explain_out_of_memory, resolve_device
@@ -19,9 +19,10 @@ from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
 from imf_core.tuning.settle import settle_model, settle_train
 from imf_core.tuning.trial import NO_FUSION
+from stages.chosen import read_chosen
 from stages.fitting import ADVICE, describe_rise, finish_states, make_trainer
 from stages.held_out import measure_held_out, rank_held_out, write_ranks
-from stages.layout import BASELINE, CHOSEN, GRAPH, METRICS, PARAMS, RANKS
+from stages.layout import BASELINE, GRAPH, METRICS, PARAMS, RANKS
 from stages.runner import run_stage
 from stages.workers import run_in_processes
 
@@ -38,7 +39,7 @@ def main() -> None:
         print("the model knows of structure alone: it is its own baseline, nothing to train")
         return
     device = resolve_device(params.train.device, "train.device")
-    chosen = read_json(CHOSEN)
+    chosen = read_chosen(params.model, params.train)
     model = keep_structure(settle_model(params.model, chosen))
     train = keep_its_penalty(settle_train(params.train, chosen))
     work = partial(_train_and_rank, model, train, params.evaluate.batch_size)

@@ -10,13 +10,13 @@ from functools import partial
 
 from dvclive.live import Live
 
-from imf_core.artifacts import read_json
 from imf_core.config import Params, load_params
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.inference.saved_model import save_calibration, save_model
 from imf_core.processes import Processes
 from imf_core.training.trainer import Progress, Record, Trainer
 from imf_core.tuning.settle import settle_model, settle_train
+from stages.chosen import read_chosen
 from stages.fitting import (
     ADVICE,
     describe_rise,
@@ -26,7 +26,7 @@ from stages.fitting import (
     print_estimate,
 )
 from stages.inputs import load_inputs
-from stages.layout import CHOSEN, MODEL, PARAMS, TRAINING
+from stages.layout import MODEL, PARAMS, TRAINING
 from stages.runner import run_stage
 from stages.workers import run_in_processes
 
@@ -45,7 +45,7 @@ def _train(params: Params, processes: Processes) -> None:
     """Trains with `params` on the prepared graph and features."""
     with explain_out_of_memory(ADVICE):
         graph, tables = load_inputs()
-        chosen = read_json(CHOSEN)
+        chosen = read_chosen(params.model, params.train)
         model, train = settle_model(params.model, chosen), settle_train(params.train, chosen)
         trainer = make_trainer(
             model, params.fusion, params.decision, train, graph, tables, processes

@@ -54,7 +54,7 @@ class Phase:
         max_trials: Trials at most.
     """
 
-    modalities: list[Modality]
+    modalities: Sequence[Modality]
     axes: Sequence[Axis]
     max_trials: int
 
@@ -171,7 +171,7 @@ class Trials:
         tables: Mapping[str, FeatureTable],
     ) -> None:
         self._phase, self._graph, self._tables = phase, graph, tables
-        self._model = model.model_copy(update={"modalities": phase.modalities})
+        self._model = model.model_copy(update={"modalities": list(phase.modalities)})
         epochs = trial_epochs(graph)
         self._train = train.model_copy(
             update={

@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from imf_core.config import Params, validate
+from imf_core.config import SettledParams, validate
 from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 SMALL = {
     "model.dim": 8,
+    "model.encoder_dim": None,
     "model.relation_dim": 4,
     "model.hidden_dim": 8,
     "model.dropout": 0.0,
@@ -28,6 +29,12 @@ SMALL = {
     "train.epochs": 4,
     "train.batch_size": 16,
     "train.positives_per_row": 2,
+    "train.sampled_candidates": 0,
+    "train.embedding_learning_rate": 0.1,
+    "train.network_learning_rate": 2e-3,
+    "train.n3": 0.1,
+    "train.encoder_n3": 0.05,
+    "train.fused_n3": 0.05,
     "train.validate_every": 1,
     "train.patience": 100,
     "train.device": "cpu",
@@ -44,13 +51,13 @@ UNSEEN_RELATIONS = (0, 2)
 """Their answers, continents and languages, have no image; those of all others mostly have one."""
 
 
-def small_params(overrides: Mapping[str, object] | None = None) -> Params:
+def small_params(overrides: Mapping[str, object] | None = None) -> SettledParams:
     """Reads `params.yaml`, with small sizes and then `overrides` ("section.key") put in."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for dotted, value in {**SMALL, **(overrides or {})}.items():
         section, key = dotted.split(".")
         raw[section][key] = value
-    return validate(Params, raw, "params of a test")
+    return validate(SettledParams, raw, "params of a test")
 
 
 def tiny_graph() -> Graph:

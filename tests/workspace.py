@@ -26,6 +26,7 @@ SMALL = {
     "dataset": {"name": "folder"},
     "model": {"modalities": ["structure", "image", "text"], "dim": 16, "hidden_dim": 16},
     "fusion": {"rank": 3},
+    "tune": {"trials": 2},
     "train": {"epochs": 4, "validate_every": 2, "device": "cpu"},
     "evaluate": {"device": "cpu"},
     "predict": {"top_k": 20, "device": "cpu"},

@@ -17,7 +17,7 @@ from benchmarks.recipes import read_params
 from benchmarks.row import Row
 from benchmarks.texts import make_texts
 from benchmarks.timing import time_side_by_side
-from imf_core.config import Params
+from imf_core.config import SettledParams
 from imf_core.features.pretrained_image import encode_images
 from imf_core.features.pretrained_text import encode_texts
 from imf_core.features.resume import ChunkStore
@@ -40,7 +40,7 @@ def measure(threads: int) -> list[Row]:
         ]
 
 
-def _measure_images(params: Params, folder: Path, threads: int) -> list[Row]:
+def _measure_images(params: SettledParams, folder: Path, threads: int) -> list[Row]:
     encoder = make_image_encoder(CLIP_B32, params.image_features, folder / "clip")
     shard = write_shard([reencode(source) for source in make_sources(NUM_PICTURES)], folder)
 
@@ -50,7 +50,7 @@ def _measure_images(params: Params, folder: Path, threads: int) -> list[Row]:
     return _compare("image", encoder.model, extract, NUM_PICTURES, folder / "image", threads)
 
 
-def _measure_texts(params: Params, folder: Path, threads: int) -> list[Row]:
+def _measure_texts(params: SettledParams, folder: Path, threads: int) -> list[Row]:
     encoder = make_text_encoder(BERT_BASE, params.text_features, folder / "bert")
     texts = make_texts(NUM_TEXTS)
 

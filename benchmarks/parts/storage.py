@@ -22,7 +22,7 @@ from benchmarks.pictures import make_sources, reencode, write_shard
 from benchmarks.recipes import read_params
 from benchmarks.row import Row
 from benchmarks.timing import time_side_by_side
-from imf_core.config import Params
+from imf_core.config import SettledParams
 from imf_core.features.shards import read_shard
 from imf_core.features.table import FeatureTable, load_features, save_features
 
@@ -53,7 +53,7 @@ def measure(threads: int) -> list[Row]:
         ]
 
 
-def _measure_pictures(params: Params, folder: Path, threads: int) -> list[Row]:
+def _measure_pictures(params: SettledParams, folder: Path, threads: int) -> list[Row]:
     """Re-encoding of sources and preprocessing for an encoder, against decoding alone."""
     sources = make_sources(NUM_SOURCES)
     pictures = [reencode(source) for source in sources]

@@ -172,9 +172,9 @@ def find_checkpoints(
         train: Section `train` of the parameters.
     """
     device = resolve_device(train.device, "train.device").type
-    values = {**training_values(model, fusion, decision, train), "device": device}
+    values = training_values(model, fusion, decision, train)
     del values["train"]["epochs"]
-    return Checkpoints(folder, run_key(values, [*inputs, *code_files()]))
+    return Checkpoints(folder, run_key({**values, "device": device}, [*inputs, *code_files()]))
 
 
 def code_files() -> list[Path]:

@@ -20,7 +20,7 @@ SMALL_GRAPH = 6_000
 SAMPLED_CANDIDATES = 2_000
 """Entities scored at a step of a larger graph, beside the step's own."""
 
-STEPS_PER_EPOCH = 64
+STEPS_PER_EPOCH = 32
 """Steps that an epoch has at least, where rows suffice for them."""
 
 FACTS_OF_LONG_TRAINING = 16_000_000
@@ -74,7 +74,7 @@ def n3_by_density(graph: Graph) -> float:
     0.1 fits two facts an entity, 0.01 a hundred.
     """
     density = len(graph.triples["train"]) / graph.num_entities
-    n3 = 0.2 * max(density, 1.0) ** -0.6
+    n3: float = 0.2 * max(density, 1.0) ** -0.6
     return round(min(LARGEST_N3, max(SMALLEST_N3, n3)), 4)
 
 

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imf_core.config import AUTO, ModelParams, ModelSettings, TrainParams, TrainSettings, validate
+from imf_core.config import (
+    AUTO,
+    ModelParams,
+    ModelSettings,
+    Params,
+    SettledParams,
+    TrainParams,
+    TrainSettings,
+    validate,
+)
 
 Values = Mapping[str, Any]
 """Chosen values by `section.key`."""
@@ -21,6 +30,20 @@ def find_auto(model: ModelSettings, train: TrainSettings) -> list[str]:
         for key in settled.__annotations__  # those that it narrows
         if getattr(given, key) == AUTO
     ]
+
+
+def settle(params: Params, values: Values) -> SettledParams:
+    """Returns all parameters with a value in the place of every `auto`.
+
+    Raises:
+        ConfigError: If a value is missing, or is out of its bounds.
+    """
+    sections = {name: getattr(params, name) for name in Params.model_fields}
+    settled = {
+        "model": settle_model(params.model, values),
+        "train": settle_train(params.train, values),
+    }
+    return SettledParams(**(sections | settled))
 
 
 def settle_model(model: ModelSettings, values: Values) -> ModelParams:
