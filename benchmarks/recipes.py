@@ -13,6 +13,7 @@ GIVEN: Mapping[str, object] = {
     "model.hidden_dim": 256,
     "model.dropout": 0.1,
     "model.head_dropout": 0.1,
+    "fusion.form": "full",
     "train.epochs": 100,
     "train.batch_size": 128,
     "train.positives_per_row": 32,

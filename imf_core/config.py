@@ -235,11 +235,15 @@ class ModelParams(ModelSettings):
 class FusionParams(Section):
     """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
 
+    form: Literal["full", "narrow"] = Field(
+        description="full: products of whole embeddings, as the paper has; narrow: structure, "
+        "modulated by products of a few numbers of each modality, which is faster"
+    )
     rank: int = Field(
         ge=0,
         le=1024,
-        description="terms summed: one of full size per modality, those beyond narrow; 0: no fused "
-        "head",
+        description="terms summed; in the full form one of full size per modality, those beyond "
+        "narrow; 0: no fused channel",
     )
     dropout: Fraction = Field(description="on the inputs of the pooling")
     residual: bool = Field(description="add a vector of its own to each fused entity")

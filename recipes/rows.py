@@ -59,6 +59,7 @@ PAPER: Mapping[str, Any] = {
     "model.encoder_dim": None,
     "model.relation_dim": 256,
     "model.head_dropout": 0.3,
+    "fusion.form": "full",
     "fusion.rank": 2,
     "fusion.dropout": 0.2,
     "fusion.residual": False,

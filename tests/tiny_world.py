@@ -24,6 +24,7 @@ SMALL = {
     "model.hidden_dim": 8,
     "model.dropout": 0.0,
     "model.head_dropout": 0.0,
+    "fusion.form": "full",
     "fusion.rank": 2,
     "fusion.dropout": 0.0,
     "train.epochs": 4,

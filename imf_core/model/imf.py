@@ -31,7 +31,7 @@ from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.dropout import Dropout
 from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
-from imf_core.model.fusion import LowRankBilinearFusion
+from imf_core.model.fusion import LowRankBilinearFusion, NarrowFusion
 
 HEAD_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"
@@ -141,10 +141,11 @@ class IMF(nn.Module):
         self.head_names = tuple(modalities)
         if len(modalities) > 1 and fusion.rank > 0:
             self.head_names += (FUSED,)
-            self.entity_fusion = LowRankBilinearFusion(
+            form = LowRankBilinearFusion if fusion.form == "full" else NarrowFusion
+            self.entity_fusion = form(
                 [dims[name] for name in modalities], dims[FUSED], fusion.rank, fusion.dropout
             )
-            self.relation_fusion = LowRankBilinearFusion(
+            self.relation_fusion = form(
                 [relation_dims[name] for name in modalities],
                 relation_dims[FUSED],
                 fusion.rank,

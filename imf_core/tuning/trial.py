@@ -16,6 +16,7 @@ FACTS_OF_A_TRIAL = 600_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 40
 
 NO_FUSION = FusionParams(
+    form="narrow",
     rank=0,
     dropout=0.0,
     residual=False,

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from imf_core.model import fusion as fusion_module
-from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
+from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion, NarrowFusion
 
 INPUT_DIMS, DIM, RANK = (3, 4, 5), 6, 5
 LED, NARROW = 3, 2
@@ -180,3 +180,93 @@ def test_fusion_is_the_same_at_every_evaluation_with_dropout(embeddings: list[Te
     fusion = LowRankBilinearFusion(INPUT_DIMS, DIM, RANK, dropout=0.5).eval()
     one, two = fusion(embeddings, everywhere()), fusion(embeddings, everywhere())
     assert torch.equal(one, two)
+
+
+@pytest.fixture
+def narrow() -> NarrowFusion:
+    torch.manual_seed(0)
+    narrow = NarrowFusion(INPUT_DIMS, DIM, RANK, dropout=0.0)
+    nn.init.normal_(narrow.lift.weight)  # which starts near zero
+    return narrow
+
+
+def cut(embedding: Tensor) -> Tensor:
+    """Cuts or fills up the halves of a vector to those of the fused one."""
+    size = embedding.shape[1]
+    expected = torch.zeros(len(embedding), DIM)
+    for start, width, first, stop in (
+        (0, DIM // 2, 0, size - size // 2),
+        (3, 3, size - size // 2, size),
+    ):
+        kept = embedding[:, first:stop][:, :width]
+        expected[:, start : start + kept.shape[1]] = kept
+    return expected
+
+
+def test_the_narrow_form_equals_a_naive_modulation_of_the_leader(
+    narrow: NarrowFusion, embeddings: list[Tensor], masks: list[Tensor]
+) -> None:
+    reduced = narrow.project(embeddings)
+    factors = [
+        core(each).view(5, RANK, NARROW_DIM)
+        for core, each in zip(narrow.cores, reduced, strict=True)
+    ]
+    expected = torch.zeros(5, DIM)
+    for row in range(5):
+        present = [modality for modality in range(3) if masks[modality][row]]
+        if present:
+            product = torch.stack([factors[modality][row] for modality in present]).prod(dim=0)
+            scale, shift = (narrow.lift.weight @ product.mean(dim=0)).chunk(2)
+            expected[row] = cut(embeddings[present[0]])[row] * (1 + scale) + shift
+    torch.testing.assert_close(narrow(embeddings, masks), expected)
+
+
+def test_the_narrow_form_starts_at_the_first_modality_that_is_present(masks: list[Tensor]) -> None:
+    torch.manual_seed(0)
+    vectors = list(torch.randn(3, 5, 64))
+    fused = NarrowFusion((64, 64, 64), 64, RANK, dropout=0.0)(vectors, masks)
+    leaders = torch.stack([vectors[0][0], vectors[0][1], vectors[1][2], vectors[2][3]])
+    assert ((fused[:4] - leaders).norm(dim=1) <= 0.1 * leaders.norm(dim=1)).all()
+    assert (fused[4] == 0).all()
+
+
+def test_the_embedding_of_a_missing_modality_changes_nothing_in_the_narrow_form(
+    narrow: NarrowFusion, embeddings: list[Tensor], masks: list[Tensor]
+) -> None:
+    before = narrow(embeddings, masks)
+    for embedding, mask in zip(embeddings, masks, strict=True):
+        embedding[~mask] = 1e3
+    assert torch.equal(narrow(embeddings, masks), before)
+
+
+def test_every_weight_of_the_narrow_form_receives_a_gradient_at_the_start(
+    embeddings: list[Tensor],
+) -> None:
+    fusion = NarrowFusion(INPUT_DIMS, DIM, RANK, dropout=0.0)
+    fusion(embeddings, everywhere()).square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in fusion.parameters())
+
+
+def test_every_term_of_the_narrow_form_counts(
+    narrow: NarrowFusion, embeddings: list[Tensor]
+) -> None:
+    before = narrow(embeddings, everywhere())
+    for term in range(RANK):
+        layer = narrow.cores[0]
+        rows = slice(term * NARROW_DIM, (term + 1) * NARROW_DIM)
+        with torch.no_grad():
+            kept = layer.weight[rows].clone()
+            layer.weight[rows] = 0.0
+            assert (narrow(embeddings, everywhere()) != before).any(dim=1).all()
+            layer.weight[rows] = kept
+
+
+def test_parts_change_nothing_in_the_narrow_form(
+    narrow: NarrowFusion,
+    embeddings: list[Tensor],
+    masks: list[Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = narrow(embeddings, masks)
+    monkeypatch.setattr(fusion_module, "MAX_CHUNK_ELEMENTS", 2 * RANK * NARROW_DIM)
+    torch.testing.assert_close(narrow(embeddings, masks), whole)

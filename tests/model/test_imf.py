@@ -59,13 +59,21 @@ def test_the_order_of_modalities_in_the_parameters_does_not_matter() -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.parametrize("form", ["full", "narrow"])
 @pytest.mark.parametrize("context", ["block-diagonal", "dense"])
 @pytest.mark.parametrize("loss", ["cross-entropy", "binary-cross-entropy"])
 @pytest.mark.parametrize("detach", [True, False])
 def test_every_parameter_but_the_decision_receives_a_gradient(
-    context: str, loss: str, detach: bool
+    form: str, context: str, loss: str, detach: bool
 ) -> None:
-    found = gradients({"model.context": context, "train.loss": loss, "fusion.detach": detach})
+    found = gradients(
+        {
+            "fusion.form": form,
+            "model.context": context,
+            "train.loss": loss,
+            "fusion.detach": detach,
+        }
+    )
     for name, gradient in found.items():
         if name.startswith("decision."):
             assert gradient is None
@@ -82,11 +90,10 @@ def test_the_fused_head_moves_the_encoders_only_where_it_is_not_detached(detach:
     assert set(moved.values()) == {not detach}
 
 
-def test_a_larger_rank_makes_more_fusion_weights() -> None:
-    sizes = [
-        {name: each.shape for name, each in tiny_model({"fusion.rank": rank}).named_parameters()}
-        for rank in (2, 5)
-    ]
+@pytest.mark.parametrize("form", ["full", "narrow"])
+def test_a_larger_rank_makes_more_fusion_weights(form: str) -> None:
+    models = [tiny_model({"fusion.form": form, "fusion.rank": rank}) for rank in (2, 5)]
+    sizes = [{name: each.shape for name, each in model.named_parameters()} for model in models]
     changed = {name for name in sizes[0] if sizes[0][name] != sizes[1][name]}
     assert changed
     assert all(name.split(".")[0] in {"entity_fusion", "relation_fusion"} for name in changed)
