@@ -169,6 +169,7 @@ def _word_difference(summary: Summary, full: Summary) -> str:
 def _without_fused_head(rows: Rows) -> Iterable[Summary]:
     """Finds the row that has all modalities of the full model side by side, if it is there."""
     for summary in rows.values():
-        is_unfused = summary.row.overrides.get("fusion.rank") == 0
+        row = summary.row
+        is_unfused = row.overrides.get("fusion.rank") == 0 and row.num_models == 1
         if is_unfused and set(summary.first.modalities) == set(rows[FULL].first.modalities):
             yield replace(summary, row=replace(summary.row, title="no fused head"))

@@ -95,6 +95,20 @@ ROWS = (
         {"model.modalities": ["structure"]},
         num_models=2,
     ),
+    Row(
+        "two-unfused",
+        "two models without fused channel, one decision",
+        "control",
+        _NO_FUSED_HEAD,
+        num_models=2,
+    ),
+    Row("narrow", "narrow form of the fusion", "ablation", {"fusion.form": "narrow"}),
+    Row(
+        "narrow-no-contrastive",
+        "narrow form of the fusion, no contrastive term",
+        "ablation",
+        {"fusion.form": "narrow", "fusion.contrastive_weight": 0.0},
+    ),
     Row("no-contrastive", "no contrastive term", "ablation", {"fusion.contrastive_weight": 0.0}),
     Row("no-masks", "missing media not masked", "ablation", {"model.mask_missing": False}),
     Row("mean", "fixed mean of the heads", "ablation", {"decision.weights": "equal"}),
@@ -129,7 +143,8 @@ def is_row_of(row: Row, recipe: Params) -> bool:
     present = recipe.model.modalities
     if not set(row.overrides.get("model.modalities", present)) <= set(present):
         return False
-    if row.part == "ablation" and len(present) == 1:
+    concerns_fusion = all(key.startswith("fusion.") for key in row.overrides)
+    if len(present) == 1 and (row.part == "ablation" or concerns_fusion):
         return False  # nothing is fused
     values = recipe.model_dump()
     return row.num_models > 1 or any(

@@ -36,8 +36,9 @@ def test_every_row_of_a_recipe_is_valid(name: str) -> None:
             lay_over(VALUES, overrides_of(recipe, row), f"{name}, {row.name}")
 
 
-def test_the_recipe_of_atlas_is_params_yaml_as_it_stands() -> None:
-    assert lay_over(VALUES, read_recipe("atlas"), "atlas").model_dump() == VALUES
+def test_the_recipe_of_atlas_differs_from_params_yaml_in_the_fusion_alone() -> None:
+    found = lay_over(VALUES, read_recipe("atlas"), "atlas").model_dump()
+    assert {**found, "fusion": VALUES["fusion"]} == VALUES
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,8 @@ def test_a_row_is_left_out_where_the_recipe_lacks_its_modality() -> None:
 
 
 def test_a_row_that_changes_nothing_about_the_recipe_is_left_out() -> None:
+    assert "narrow" in rows_of({"fusion.form": "full"})
+    assert "narrow" not in rows_of({"fusion.form": "narrow"})
     assert "rank-8" in rows_of({"fusion.rank": 3})
     assert "rank-8" not in rows_of({"fusion.rank": 8})
 
