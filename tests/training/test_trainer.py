@@ -124,3 +124,17 @@ def test_rows_of_a_binary_loss_stay_whole(make_trainer: MakeTrainer) -> None:
 def test_a_missing_cuda_device_is_named_with_its_key(make_trainer: MakeTrainer) -> None:
     with pytest.raises(ConfigError, match=r"train\.device is cuda, but no CUDA device"):
         make_trainer({"train.device": "cuda"})
+
+
+def test_the_full_form_trains_as_before_the_narrow_one_was_added(make_trainer: MakeTrainer) -> None:
+    full = {"fusion.rank": 4, "fusion.dropout": 0.1, "fusion.contrastive_weight": 0.05}
+    losses = make_trainer(full).fit().losses  # those of commit 84cf9d3
+    assert losses == pytest.approx([23.653885, 19.580824, 17.550859, 16.699574], rel=1e-5)
+
+
+def test_the_rank_changes_how_the_narrow_form_trains(make_trainer: MakeTrainer) -> None:
+    losses = [
+        make_trainer({"fusion.form": "narrow", "fusion.rank": rank}).fit().losses
+        for rank in (3, 64)
+    ]
+    assert losses[0] != losses[1]
