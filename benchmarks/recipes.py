@@ -14,6 +14,7 @@ GIVEN: Mapping[str, object] = {
     "model.dropout": 0.1,
     "model.head_dropout": 0.1,
     "fusion.form": "full",
+    "fusion.contrastive_weight": 0.05,
     "train.epochs": 100,
     "train.batch_size": 128,
     "train.positives_per_row": 32,

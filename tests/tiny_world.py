@@ -25,6 +25,7 @@ SMALL = {
     "model.dropout": 0.0,
     "model.head_dropout": 0.0,
     "fusion.form": "full",
+    "fusion.contrastive_weight": 0.05,
     "fusion.rank": 2,
     "fusion.dropout": 0.0,
     "train.epochs": 4,
