@@ -22,6 +22,7 @@ GIVEN: Mapping[str, object] = {
     "train.n3": 0.1,
     "train.encoder_n3": 0.05,
     "train.fused_n3": 0.05,
+    "train.relation_weight": 0.0,
     "train.validate_every": 5,
     "train.patience": 12,
 }

@@ -280,6 +280,9 @@ class TrainSettings(Section):
     n3: Penalty | Auto = Field(description="weight of the structural head's N3 penalty")
     encoder_n3: Penalty | Auto = Field(description="the same for the image and text heads")
     fused_n3: Penalty | Auto = Field(description="the same for the fused head")
+    relation_weight: Penalty | Auto = Field(
+        description="weight of the loss of predicting relations; structural head, block-diagonal"
+    )
     validate_every: Count | Auto = Field(description="epochs between validations")
     patience: Count | Auto = Field(
         description="validations without gain before stopping; auto: half as many epochs as the "
@@ -302,6 +305,7 @@ class TrainParams(TrainSettings):
     n3: Penalty
     encoder_n3: Penalty
     fused_n3: Penalty
+    relation_weight: Penalty
     validate_every: Count
 
 
@@ -351,6 +355,16 @@ class Params(Section):
     train: TrainSettings
     evaluate: EvaluateParams
     predict: PredictParams
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        weight = self.train.relation_weight
+        if self.model.context == "dense" and weight not in {0.0, AUTO}:
+            raise ValueError(
+                "train.relation_weight must be 0 or auto where model.context is dense, got "
+                f"{weight}"
+            )
+        return self
 
 
 class SettledParams(Params):

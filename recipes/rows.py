@@ -73,6 +73,7 @@ PAPER: Mapping[str, Any] = {
     "train.n3": 0.0,
     "train.encoder_n3": 0.0,
     "train.fused_n3": 0.0,
+    "train.relation_weight": 0.0,
 }
 """The paper's setting: the defaults of its released code as far as this model can be set so, but
 with two things as the paper has them: the decision is learned, where the code averages with fixed

@@ -19,6 +19,7 @@ from imf_core.artifacts import read_json, write_csv, write_json
 from imf_core.config import (
     Modality,
     ModelParams,
+    ModelSettings,
     TrainParams,
     TuneParams,
     load_params,
@@ -104,7 +105,7 @@ def main() -> None:
     chosen = choose_by_rule(graph, params.model, params.train)
     rows: list[dict[str, Any]] = []
     with explain_out_of_memory(ADVICE):
-        for phase in _phases(params.model.modalities, params.tune, wanted, chosen):
+        for phase in _phases(params.model, params.tune, wanted, chosen):
             model = settle_model(params.model, chosen)
             train = settle_train(params.train, chosen)
             trials = Trials(phase, params.tune, model, train, graph, tables)
@@ -119,20 +120,25 @@ def main() -> None:
 
 
 def _phases(
-    modalities: Sequence[Modality], tune: TuneParams, wanted: Sequence[str], rule: Setting
+    model: ModelSettings, tune: TuneParams, wanted: Sequence[str], rule: Setting
 ) -> list[Phase]:
     """Plans the trials; keys with a value given by hand are not searched."""
     structure = [
+        Axis("train.batch_size", values=_around(rule["train.batch_size"])),
         Axis("train.n3", factors=(1 / 3, 3.0)),
         Axis("model.head_dropout", values=(0.0, 0.1, 0.3)),
-        Axis("train.batch_size", values=_around(rule["train.batch_size"])),
+        *(
+            [Axis("train.relation_weight", values=(0.5,))]
+            if model.context == "block-diagonal"
+            else []
+        ),
         Axis("train.n3", factors=(1 / 1.7, 1.7)),
     ]
     features = [
         Axis("train.encoder_n3", factors=(1 / 3, 3.0)),
         Axis("model.dropout", values=(0.3,)),
     ]
-    others = [name for name in modalities if name != "structure"]
+    others = [name for name in model.modalities if name != "structure"]
     first = round(SHARE_OF_STRUCTURE * tune.trials) if others else tune.trials
     phases = [Phase(["structure"], structure, first)]
     if others:
@@ -184,7 +190,7 @@ class Trials:
             }
         )
         # Deterministic: what a trial is compared with are the trials before it.
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=epochs // 3)
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=epochs // 4)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(direction="maximize", pruner=pruner)
         values = {"model": self._model.model_dump(), "train": self._train.model_dump()}

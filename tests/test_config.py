@@ -242,8 +242,9 @@ def test_a_form_of_a_section_says_what_every_field_is_and_within_which_bounds(se
     for key, field in fields.items():
         assert field["title"] == key
         assert field["description"]
-        assert ("minimum" in field) == ("at least" in field["description"])
-        assert ("exclusiveMaximum" in field) == ("below" in field["description"])
+        number = field.get("anyOf", [field])[0]
+        assert ("minimum" in number) == ("at least" in field["description"])
+        assert ("exclusiveMaximum" in number) == ("below" in field["description"])
 
 
 def test_a_form_words_bounds_after_the_description() -> None:

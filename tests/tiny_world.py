@@ -35,6 +35,7 @@ SMALL = {
     "train.n3": 0.1,
     "train.encoder_n3": 0.05,
     "train.fused_n3": 0.05,
+    "train.relation_weight": 0.0,
     "train.validate_every": 1,
     "train.patience": 100,
     "train.device": "cpu",

@@ -20,7 +20,7 @@ SMALL_GRAPH = 6_000
 SAMPLED_CANDIDATES = 2_000
 """Entities scored at a step of a larger graph, beside the step's own."""
 
-STEPS_PER_EPOCH = 32
+STEPS_PER_EPOCH = 16
 """Steps that an epoch has at least, where rows suffice for them."""
 
 FACTS_OF_LONG_TRAINING = 16_000_000
@@ -43,7 +43,7 @@ def choose_by_rule(graph: Graph, model: ModelSettings, train: TrainSettings) -> 
     sizes = known_tails_in(graph, ["train"]).offsets.diff()
     rows = int(torch.ceil(sizes / positives).sum())
     n3 = n3_by_density(graph) if train.loss == "cross-entropy" else 0.0
-    epochs = max(10, min(100, FACTS_OF_LONG_TRAINING // max(1, facts)))
+    epochs = max(10, min(200, FACTS_OF_LONG_TRAINING // max(1, facts)))
     return {
         "model.dim": _dim(graph.num_entities, is_dense=model.context == "dense"),
         "model.encoder_dim": 128 if is_small or model.context == "dense" else 256,
@@ -51,7 +51,7 @@ def choose_by_rule(graph: Graph, model: ModelSettings, train: TrainSettings) -> 
         "model.dropout": 0.1,
         "model.head_dropout": 0.1 if is_small else 0.0,
         "train.epochs": epochs,
-        "train.validate_every": max(1, epochs // 50),
+        "train.validate_every": max(1, epochs // 100),
         "train.batch_size": _power_of_two(rows / STEPS_PER_EPOCH, 16, 512),
         "train.positives_per_row": positives,
         "train.sampled_candidates": 0 if is_small else SAMPLED_CANDIDATES,
@@ -60,6 +60,7 @@ def choose_by_rule(graph: Graph, model: ModelSettings, train: TrainSettings) -> 
         "train.n3": n3,
         "train.encoder_n3": n3 / 2 if is_small else n3 / 5,
         "train.fused_n3": n3 / 2,
+        "train.relation_weight": 0.0,
     }
 
 
