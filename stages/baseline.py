@@ -20,10 +20,16 @@ from imf_core.processes import Processes
 from imf_core.tuning.settle import settle_model, settle_train
 from imf_core.tuning.trial import NO_FUSION
 from stages.chosen import read_chosen
-from stages.fitting import ADVICE, describe_rise, finish_states, make_trainer
+from stages.fitting import (
+    ADVICE,
+    describe_training,
+    finish_states,
+    make_trainer,
+)
 from stages.held_out import measure_held_out, rank_held_out, write_ranks
 from stages.layout import BASELINE, GRAPH, METRICS, PARAMS, RANKS
 from stages.runner import run_stage
+from stages.wording import describe_rise
 from stages.workers import run_in_processes
 
 # One channel is not weighed: what this says changes nothing.
@@ -82,6 +88,7 @@ def _train_and_rank(
         if processes.is_first:
             ranked = rank_held_out(Scorer(trainer.model), graph, batch_size)
             metrics = measure_held_out(ranked)
+            metrics["training"] = describe_training(train, progress)
             write_ranks(ranked, graph, BASELINE)
             write_json(BASELINE / METRICS, metrics)
             print(
