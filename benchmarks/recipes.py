@@ -8,6 +8,7 @@ from imf_core.config import SettledParams, read_yaml, validate
 ROOT = Path(__file__).parents[1]
 
 GIVEN: Mapping[str, object] = {
+    "model.modalities": ["structure", "image", "text"],
     "model.dim": 128,
     "model.encoder_dim": None,
     "model.hidden_dim": 256,

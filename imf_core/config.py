@@ -18,6 +18,7 @@ from imf_core.errors import ConfigError
 Modality = Literal["structure", "image", "text"]
 Device = Literal["auto", "cpu", "cuda"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Modalities = Annotated[list[Modality], Field(min_length=1, max_length=3)]
 Size = Annotated[int, Field(ge=2, le=4096)]
 Width = Annotated[int, Field(ge=1, le=8192)]
 Count = Annotated[int, Field(ge=1)]
@@ -189,8 +190,8 @@ class TextFeaturesParams(Section):
 class ModelSettings(Section):
     """The heads: one per modality, plus the fused one; `auto` is chosen by the stage `tune`."""
 
-    modalities: list[Modality] = Field(
-        min_length=1, max_length=3, description="one or more of structure, image, text"
+    modalities: Modalities | Auto = Field(
+        description="one or more of structure, image, text; auto: those that the graph has"
     )
     dim: Size | Auto = Field(description="D, size of every entity embedding; even")
     encoder_dim: Size | Auto | None = Field(
@@ -210,7 +211,7 @@ class ModelSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(set(self.modalities)) < len(self.modalities):
+        if self.modalities != AUTO and len(set(self.modalities)) < len(self.modalities):
             raise ValueError(f"model.modalities must not repeat, got {self.modalities}")
         for name, dim in (("dim", self.dim), ("encoder_dim", self.encoder_dim)):
             if isinstance(dim, int) and dim % 2:
@@ -221,6 +222,7 @@ class ModelSettings(Section):
 class ModelParams(ModelSettings):
     """The same with every value chosen, as the model takes it."""
 
+    modalities: Modalities
     dim: Size
     encoder_dim: Size | None
     hidden_dim: Width
@@ -446,7 +448,7 @@ def validate(model: type[ModelT], raw: object, source: str) -> ModelT:
 
 
 _AUTO_TAG = f"literal['{AUTO}']"
-_NUMBER_TAGS = ("constrained-int", "constrained-float")
+_NUMBER_TAGS = ("constrained-int", "constrained-float", "constrained-list")
 """Ends of pydantic's paths to the alternatives of a key that takes a number or `auto`."""
 
 

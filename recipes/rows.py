@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from imf_core.config import Modality, Params
+from imf_core.config import AUTO, Modality, Params
 from imf_core.errors import ConfigError
 from recipes.recipe import Overrides
 
@@ -126,7 +126,8 @@ def is_row_of(row: Row, recipe: Params) -> bool:
     """
     if row.name == FULL:
         return True
-    present = recipe.model.modalities
+    given = recipe.model.modalities
+    present = ["structure", "image", "text"] if given == AUTO else given
     if not set(row.overrides.get("model.modalities", present)) <= set(present):
         return False
     if row.part == "ablation" and len(present) == 1:

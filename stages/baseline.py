@@ -39,14 +39,15 @@ _NO_DECISION = DecisionParams(weights="equal", shrinkage=0.0)
 def main() -> None:
     """Fills `results/baseline`."""
     params = load_params(PARAMS)
-    if params.model.modalities == ["structure"]:
+    chosen = read_chosen(params.model, params.train)
+    settled = settle_model(params.model, chosen)
+    if settled.modalities == ["structure"]:
         write_parquet(BASELINE / RANKS, pa.table({}))
         write_json(BASELINE / METRICS, {})
         print("the model knows of structure alone: it is its own baseline, nothing to train")
         return
     device = resolve_device(params.train.device, "train.device")
-    chosen = read_chosen(params.model, params.train)
-    model = keep_structure(settle_model(params.model, chosen))
+    model = keep_structure(settled)
     train = keep_its_penalty(settle_train(params.train, chosen))
     work = partial(_train_and_rank, model, train, params.evaluate.batch_size)
     run_in_processes("baseline", "train", train.processes, device, work)

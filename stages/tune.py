@@ -19,7 +19,6 @@ from imf_core.artifacts import read_json, write_csv, write_json
 from imf_core.config import (
     Modality,
     ModelParams,
-    ModelSettings,
     TrainParams,
     TuneParams,
     load_params,
@@ -102,10 +101,10 @@ def main() -> None:
         print("params.yaml gives every value: nothing is chosen")
         return
     graph, tables = load_inputs()
-    chosen = choose_by_rule(graph, params.model, params.train)
+    chosen = choose_by_rule(graph, tables, params.model, params.train)
     rows: list[dict[str, Any]] = []
     with explain_out_of_memory(ADVICE):
-        for phase in _phases(params.model, params.tune, wanted, chosen):
+        for phase in _phases(settle_model(params.model, chosen), params.tune, wanted, chosen):
             model = settle_model(params.model, chosen)
             train = settle_train(params.train, chosen)
             trials = Trials(phase, params.tune, model, train, graph, tables)
@@ -120,7 +119,7 @@ def main() -> None:
 
 
 def _phases(
-    model: ModelSettings, tune: TuneParams, wanted: Sequence[str], rule: Setting
+    model: ModelParams, tune: TuneParams, wanted: Sequence[str], rule: Setting
 ) -> list[Phase]:
     """Plans the trials; keys with a value given by hand are not searched."""
     structure = [

@@ -18,6 +18,7 @@ from imf_core.processes import whole
 ROOT = Path(__file__).parents[1]
 
 SMALL = {
+    "model.modalities": ["structure", "image", "text"],
     "model.dim": 8,
     "model.encoder_dim": None,
     "model.relation_dim": 4,
