@@ -274,12 +274,13 @@ class EvaluateParams(Section):
 class PredictParams(Section):
     """New facts."""
 
-    top_k: int = Field(ge=1, description="facts written")
+    top_k: int = Field(ge=1, description="new facts written")
+    confirmed_top_k: int = Field(ge=0, description="facts of valid and test written beside them")
     answers_per_query: int = Field(ge=1, description="facts kept from one query")
     min_relation_affinity: float = Field(
         ge=0.0,
         le=1.0,
-        description="ask a relation only of entities that plausibly have it, or have more",
+        description="share of the entities like one that have a relation, for it to be asked",
     )
     max_queries: int = Field(ge=1, description="the most plausible queries are asked first")
     device: Device = Field(description=DEVICE)
