@@ -140,9 +140,10 @@ def _signatures(known: KnownTails, num_relations: int) -> tuple[NDArray[np.int64
 def _references(
     has: csr_matrix, counts: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], csr_matrix, NDArray[np.float32]]:
-    """Chooses the signatures that all are compared with: all, or evenly spaced ones.
+    """Chooses the signatures that all are compared with: all, or one of each block.
 
-    Signatures next to one another in sorted order are alike; one stands for its neighbours.
+    Signatures next to one another in sorted order are alike; the most frequent one of a block
+    stands for the others.
 
     Returns:
         The reference of each signature, the references and their numbers of entities.
@@ -150,8 +151,8 @@ def _references(
     number = has.shape[0]
     block = np.arange(number) * min(number, REFERENCES) // max(number, 1)
     starts = np.searchsorted(block, np.arange(block[-1] + 1))
-    middles = (starts + np.append(starts[1:], number)) // 2
-    return block, has[middles], np.add.reduceat(counts, starts)
+    most_frequent = np.lexsort([-counts, block])[starts]
+    return block, has[most_frequent], np.add.reduceat(counts, starts)
 
 
 def _reach(distance: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:

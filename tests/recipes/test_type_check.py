@@ -13,7 +13,7 @@ from recipes.type_check import facts_of_odd_type, reachable_shares, read_types
 def test_facts_of_types_that_train_links_are_not_odd() -> None:
     graph = tiny_graph()
     types = dict.fromkeys(graph.entity_labels, "other")
-    types |= {label: "continent" for label in graph.entity_labels[:3]}
+    types |= dict.fromkeys(graph.entity_labels[:3], "continent")
     facts = pa.table({"head": ["e05", "e00"], "relation": ["in", "in"], "tail": ["e00", "e01"]})
     assert facts_of_odd_type(facts, graph, types) == [("e00", "in", "e01")]
 
