@@ -49,7 +49,8 @@ def main() -> None:
     for split, share in reachable_shares(graph, load_params(PARAMS).predict).items():
         rows.append([f"facts of {split} that predict can reach", f"{share:.1%}"])
     print("\n".join(make_table(["", "predict"], rows)))
-    print("\n".join(" - ".join(fact) for fact in odd))
+    for fact in odd:
+        print(" - ".join(fact))
 
 
 def read_types(path: Path) -> dict[str, str]:
