@@ -329,12 +329,13 @@ class EvaluateParams(Section):
 class PredictParams(Section):
     """New facts."""
 
-    top_k: int = Field(ge=1, description="facts written")
+    top_k: int = Field(ge=1, description="new facts written")
+    confirmed_top_k: int = Field(ge=0, description="facts of valid and test written beside them")
     answers_per_query: int = Field(ge=1, description="facts kept from one query")
     min_relation_affinity: float = Field(
         ge=0.0,
         le=1.0,
-        description="ask a relation only of entities that plausibly have it, or have more",
+        description="share of the entities like one that have a relation, for it to be asked",
     )
     max_queries: int = Field(ge=1, description="the most plausible queries are asked first")
     device: Device = Field(description=DEVICE)
@@ -448,15 +449,15 @@ def validate(model: type[ModelT], raw: object, source: str) -> ModelT:
 
 
 _AUTO_TAG = f"literal['{AUTO}']"
-_NUMBER_TAGS = ("constrained-int", "constrained-float", "constrained-list")
-"""Ends of pydantic's paths to the alternatives of a key that takes a number or `auto`."""
+_ALTERNATIVE = re.compile(r"constrained-|list\[")
+"""How pydantic's path names the value that a key takes in place of `auto`."""
 
 
 def _describe(fault: Any, model: type[BaseModel]) -> str:
     """Words one pydantic fault for the person who wrote the file."""
-    path = fault["loc"]
-    if path[-1:] and path[-1] in _NUMBER_TAGS:
-        alternative = _describe({**fault, "loc": path[:-1]}, model)
+    path = tuple(part for part in fault["loc"] if not _ALTERNATIVE.match(str(part)))
+    if path != fault["loc"] and fault["loc"][-1] != path[-1]:
+        alternative = _describe({**fault, "loc": path}, model)
         return alternative.replace(", got ", f", or {AUTO}, got ", 1)
     key = ".".join(str(part) for part in path) or "the file"
     if fault["type"] == "extra_forbidden":

@@ -179,7 +179,9 @@ def test_an_unknown_modality_is_named(load_changed: LoadChanged) -> None:
 
 
 def test_no_modality_at_all_is_refused(load_changed: LoadChanged) -> None:
-    with pytest.raises(ConfigError, match=r"model\.modalities must list at least 1, got \[\]"):
+    with pytest.raises(
+        ConfigError, match=r"model\.modalities must list at least 1, or auto, got \[\]"
+    ):
         load_changed("model", "modalities", [])
 
 
