@@ -31,7 +31,7 @@ from imf_core.training.checkpoint import code_files, run_key
 from imf_core.tuning.rules import choose_by_rule, fused_n3
 from imf_core.tuning.search import Axis, Setting, search
 from imf_core.tuning.settle import find_auto, settle_model, settle_train
-from imf_core.tuning.trial import run_trial, trial_epochs
+from imf_core.tuning.trial import LARGEST_DIM, run_trial, trial_epochs
 from stages.fitting import ADVICE, input_files
 from stages.inputs import load_inputs
 from stages.layout import CHOSEN, PARAMS, TRIALS
@@ -176,7 +176,9 @@ class Trials:
         tables: Mapping[str, FeatureTable],
     ) -> None:
         self._phase, self._graph, self._tables = phase, graph, tables
-        self._model = model.model_copy(update={"modalities": list(phase.modalities)})
+        self._model = model.model_copy(
+            update={"modalities": list(phase.modalities), "dim": min(model.dim, LARGEST_DIM)}
+        )
         epochs = trial_epochs(graph)
         self._train = train.model_copy(
             update={

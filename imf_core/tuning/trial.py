@@ -15,6 +15,9 @@ FACTS_OF_A_TRIAL = 400_000
 
 LEAST_EPOCHS, MOST_EPOCHS = 4, 30
 
+LARGEST_DIM = 256
+"""D of a trial at most: what suits a model of this size suits a larger one."""
+
 NO_FUSION = FusionParams(
     rank=0,
     dropout=0.0,
