@@ -8,6 +8,7 @@ from imf_core.config import SettledParams, read_yaml, validate
 ROOT = Path(__file__).parents[1]
 
 GIVEN: Mapping[str, object] = {
+    "model.modalities": ["structure", "image", "text"],
     "model.dim": 128,
     "model.encoder_dim": None,
     "model.hidden_dim": 256,
@@ -24,6 +25,7 @@ GIVEN: Mapping[str, object] = {
     "train.n3": 0.1,
     "train.encoder_n3": 0.05,
     "train.fused_n3": 0.05,
+    "train.relation_weight": 0.0,
     "train.validate_every": 5,
     "train.patience": 12,
 }

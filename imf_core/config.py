@@ -18,6 +18,7 @@ from imf_core.errors import ConfigError
 Modality = Literal["structure", "image", "text"]
 Device = Literal["auto", "cpu", "cuda"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Modalities = Annotated[list[Modality], Field(min_length=1, max_length=3)]
 Size = Annotated[int, Field(ge=2, le=4096)]
 Width = Annotated[int, Field(ge=1, le=8192)]
 Count = Annotated[int, Field(ge=1)]
@@ -28,7 +29,7 @@ Penalty = Annotated[float, Field(ge=0.0)]
 
 AUTO: Literal["auto"] = "auto"
 """The value of a key that the stage `tune` chooses for the graph."""
-Auto = Literal["auto"]
+Auto = Annotated[Literal["auto"], Field(title="auto", description="chosen for the graph")]
 DEVICE = "auto: CUDA where there is one"
 PROCESSES = "that share the work; on CUDA one for each GPU"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
@@ -189,8 +190,8 @@ class TextFeaturesParams(Section):
 class ModelSettings(Section):
     """The heads: one per modality, plus the fused one; `auto` is chosen by the stage `tune`."""
 
-    modalities: list[Modality] = Field(
-        min_length=1, max_length=3, description="one or more of structure, image, text"
+    modalities: Modalities | Auto = Field(
+        description="one or more of structure, image, text; auto: those that the graph has"
     )
     dim: Size | Auto = Field(description="D, size of every entity embedding; even")
     encoder_dim: Size | Auto | None = Field(
@@ -210,7 +211,7 @@ class ModelSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(set(self.modalities)) < len(self.modalities):
+        if self.modalities != AUTO and len(set(self.modalities)) < len(self.modalities):
             raise ValueError(f"model.modalities must not repeat, got {self.modalities}")
         for name, dim in (("dim", self.dim), ("encoder_dim", self.encoder_dim)):
             if isinstance(dim, int) and dim % 2:
@@ -221,6 +222,7 @@ class ModelSettings(Section):
 class ModelParams(ModelSettings):
     """The same with every value chosen, as the model takes it."""
 
+    modalities: Modalities
     dim: Size
     encoder_dim: Size | None
     hidden_dim: Width
@@ -284,6 +286,9 @@ class TrainSettings(Section):
     n3: Penalty | Auto = Field(description="weight of the structural head's N3 penalty")
     encoder_n3: Penalty | Auto = Field(description="the same for the image and text heads")
     fused_n3: Penalty | Auto = Field(description="the same for the fused head")
+    relation_weight: Penalty | Auto = Field(
+        description="weight of the loss of predicting relations; structural head, block-diagonal"
+    )
     validate_every: Count | Auto = Field(description="epochs between validations")
     patience: Count | Auto = Field(
         description="validations without gain before stopping; auto: half as many epochs as the "
@@ -306,6 +311,7 @@ class TrainParams(TrainSettings):
     n3: Penalty
     encoder_n3: Penalty
     fused_n3: Penalty
+    relation_weight: Penalty
     validate_every: Count
 
 
@@ -327,12 +333,13 @@ class EvaluateParams(Section):
 class PredictParams(Section):
     """New facts."""
 
-    top_k: int = Field(ge=1, description="facts written")
+    top_k: int = Field(ge=1, description="new facts written")
+    confirmed_top_k: int = Field(ge=0, description="facts of valid and test written beside them")
     answers_per_query: int = Field(ge=1, description="facts kept from one query")
     min_relation_affinity: float = Field(
         ge=0.0,
         le=1.0,
-        description="ask a relation only of entities that plausibly have it, or have more",
+        description="share of the entities like one that have a relation, for it to be asked",
     )
     max_queries: int = Field(ge=1, description="the most plausible queries are asked first")
     device: Device = Field(description=DEVICE)
@@ -355,6 +362,16 @@ class Params(Section):
     train: TrainSettings
     evaluate: EvaluateParams
     predict: PredictParams
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        weight = self.train.relation_weight
+        if self.model.context == "dense" and weight not in {0.0, AUTO}:
+            raise ValueError(
+                "train.relation_weight must be 0 or auto where model.context is dense, got "
+                f"{weight}"
+            )
+        return self
 
 
 class SettledParams(Params):
@@ -436,15 +453,15 @@ def validate(model: type[ModelT], raw: object, source: str) -> ModelT:
 
 
 _AUTO_TAG = f"literal['{AUTO}']"
-_NUMBER_TAGS = ("constrained-int", "constrained-float")
-"""Ends of pydantic's paths to the alternatives of a key that takes a number or `auto`."""
+_ALTERNATIVE = re.compile(r"constrained-|list\[")
+"""How pydantic's path names the value that a key takes in place of `auto`."""
 
 
 def _describe(fault: Any, model: type[BaseModel]) -> str:
     """Words one pydantic fault for the person who wrote the file."""
-    path = fault["loc"]
-    if path[-1:] and path[-1] in _NUMBER_TAGS:
-        alternative = _describe({**fault, "loc": path[:-1]}, model)
+    path = tuple(part for part in fault["loc"] if not _ALTERNATIVE.match(str(part)))
+    if path != fault["loc"] and fault["loc"][-1] != path[-1]:
+        alternative = _describe({**fault, "loc": path}, model)
         return alternative.replace(", got ", f", or {AUTO}, got ", 1)
     key = ".".join(str(part) for part in path) or "the file"
     if fault["type"] == "extra_forbidden":

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from imf_core.config import Modality, Params
+from imf_core.config import AUTO, Modality, Params
 from imf_core.errors import ConfigError
 from recipes.recipe import Overrides
 
@@ -75,6 +75,7 @@ PAPER: Mapping[str, Any] = {
     "train.n3": 0.0,
     "train.encoder_n3": 0.0,
     "train.fused_n3": 0.0,
+    "train.relation_weight": 0.0,
 }
 """The paper's setting: the defaults of its released code as far as this model can be set so, but
 with two things as the paper has them: the decision is learned, where the code averages with fixed
@@ -141,7 +142,8 @@ def is_row_of(row: Row, recipe: Params) -> bool:
     """
     if row.name == FULL:
         return True
-    present = recipe.model.modalities
+    given = recipe.model.modalities
+    present = ["structure", "image", "text"] if given == AUTO else given
     if not set(row.overrides.get("model.modalities", present)) <= set(present):
         return False
     concerns_fusion = all(key.startswith("fusion.") for key in row.overrides)

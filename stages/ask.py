@@ -5,8 +5,10 @@
     python -m stages.ask "Nicaragua" --neighbours            # what is like it?
     python -m stages.ask --queries questions.tsv --out answers.parquet
 
-Entities and relations are given by label or name. An answer's probability is that it is right, if
-the question has an answer beside those that train gives. Shares say which head spoke for it; `as`
+Entities and relations are given by label or name. An answer's probability is that it is right. It
+takes for granted that a question without known answers has one; where answers are known, it counts
+the share of such questions that have a further one. A relation is used up for an entity where most
+have none. Shares say which head spoke for it; `as`
 names entities of which train says the same, the nearest in the space of the head that spoke most.
 
 Of an entity that the graph does not have, give a description, an image or both, and no head:
@@ -132,7 +134,10 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
     if known or held_out:
         more = completer.share_with_more(question)
         print(f"Of such questions with at least as many answers, {more:.0%} have a further one.")
-        print("Probabilities are those of an answer that train does not give, if there is one:\n")
+        if completer.is_used_up(question):
+            entity = question.tail if question.head is None else question.head
+            print(f"The relation {question.relation} is used up for {entity}.")
+        print("The probabilities of further answers are multiplied by this share:\n")
     standings = [describe_standing(answer.known_in) for answer in answers]
     standing_width = max(map(len, standings), default=0)
     name_width = max((len(answer.name) for answer in answers), default=0)
@@ -140,6 +145,7 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
         print(
             f"  {answer.probability:.2f}  {standing:{standing_width}}  {answer.name:{name_width}}  "
             f"{_word_shares(answer)}{_precedents(completer, question, answer)}"
+            f"{_describe_used_up(question, answer)}"
         )
     if not answers:
         print("  no other entity is left to answer")
@@ -149,6 +155,12 @@ def _word_shares(answer: Answer) -> str:
     """Lists the shares in brackets; nothing where no head spoke for the answer."""
     shares = describe_shares(answer.shares)
     return f"[{shares}]" if shares else ""
+
+
+def _describe_used_up(question: Question, answer: Answer) -> str:
+    """Says where the answer itself has all the answers that it is likely to have."""
+    side = "tail" if question.tail is None else "head"
+    return "  used up by other facts" if answer.used_up in {side, "both"} else ""
 
 
 def _list(names: Sequence[str]) -> str:

@@ -20,10 +20,16 @@ from imf_core.processes import Processes
 from imf_core.tuning.settle import settle_model, settle_train
 from imf_core.tuning.trial import NO_FUSION
 from stages.chosen import read_chosen
-from stages.fitting import ADVICE, describe_rise, finish_states, make_trainer
+from stages.fitting import (
+    ADVICE,
+    describe_training,
+    finish_states,
+    make_trainer,
+)
 from stages.held_out import measure_held_out, rank_held_out, write_ranks
 from stages.layout import BASELINE, GRAPH, METRICS, PARAMS, RANKS
 from stages.runner import run_stage
+from stages.wording import describe_rise
 from stages.workers import run_in_processes
 
 # One channel is not weighed: what this says changes nothing.
@@ -33,14 +39,15 @@ _NO_DECISION = DecisionParams(weights="equal", shrinkage=0.0)
 def main() -> None:
     """Fills `results/baseline`."""
     params = load_params(PARAMS)
-    if params.model.modalities == ["structure"]:
+    chosen = read_chosen(params.model, params.train)
+    settled = settle_model(params.model, chosen)
+    if settled.modalities == ["structure"]:
         write_parquet(BASELINE / RANKS, pa.table({}))
         write_json(BASELINE / METRICS, {})
         print("the model knows of structure alone: it is its own baseline, nothing to train")
         return
     device = resolve_device(params.train.device, "train.device")
-    chosen = read_chosen(params.model, params.train)
-    model = keep_structure(settle_model(params.model, chosen))
+    model = keep_structure(settled)
     train = keep_its_penalty(settle_train(params.train, chosen))
     work = partial(_train_and_rank, model, train, params.evaluate.batch_size)
     run_in_processes("baseline", "train", train.processes, device, work)
@@ -82,6 +89,7 @@ def _train_and_rank(
         if processes.is_first:
             ranked = rank_held_out(Scorer(trainer.model), graph, batch_size)
             metrics = measure_held_out(ranked)
+            metrics["training"] = describe_training(train, progress)
             write_ranks(ranked, graph, BASELINE)
             write_json(BASELINE / METRICS, metrics)
             print(

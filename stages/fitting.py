@@ -86,18 +86,6 @@ def print_estimate(epochs: int, first_epoch_seconds: float) -> None:
     )
 
 
-def describe_rise(epochs: int) -> str:
-    """Says that the last epoch is the best one, and what to set.
-
-    Args:
-        epochs: Those trained.
-    """
-    return (
-        f"the best epoch is the last one, so more epochs may gain: set train.epochs to {2 * epochs}"
-        f" (`dvc exp run -S train.epochs={2 * epochs}`); training goes on from epoch {epochs}"
-    )
-
-
 def finish_states(trainer: Trainer) -> None:
     """Keeps the state of a run with a saved result for more epochs; all processes call it."""
     assert trainer.checkpoints is not None

@@ -29,6 +29,7 @@ def main() -> None:
         images=layout.IMAGES,
         summary=layout.DATA_SUMMARY,
         relations=layout.DATA_RELATIONS,
+        trials=layout.TRIALS,
         training=layout.TRAINING,
         model=layout.MODEL,
         evaluation=layout.EVALUATION,

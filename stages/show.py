@@ -7,9 +7,9 @@ from typing import Any
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.summary import describe
 from imf_core.inference.fact_table import read_shares
-from stages.layout import DATA_SUMMARY, EVALUATION, PREDICTIONS, REPORT
+from stages.layout import DATA_SUMMARY, EVALUATION, MODEL, PREDICTIONS, REPORT
 from stages.runner import run_stage
-from stages.wording import describe_shares, describe_standing
+from stages.wording import describe_rise, describe_shares, describe_standing
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 """What the printed tables show of `metrics.json`, and under which title."""
@@ -30,6 +30,9 @@ def main() -> None:
     print(_row("full model", test))
     print(_row("  asked for the tail", test["tail"]))
     print(_row("  asked for the head", test["head"]))
+    training = read_json(MODEL / "config.json")["training"]
+    if training["is_still_rising"]:
+        print(f"\nNote: {describe_rise(training['trained_epochs'])}.")
     print(
         "\nThe most probable fact of each relation that train does not hold, and whether valid or"
     )

@@ -19,7 +19,6 @@ from imf_core.tuning.settle import settle_model, settle_train
 from stages.chosen import read_chosen
 from stages.fitting import (
     ADVICE,
-    describe_rise,
     describe_training,
     finish_states,
     make_trainer,
@@ -28,6 +27,7 @@ from stages.fitting import (
 from stages.inputs import load_inputs
 from stages.layout import MODEL, PARAMS, TRAINING
 from stages.runner import run_stage
+from stages.wording import describe_rise
 from stages.workers import run_in_processes
 
 SHOWN = ("loss", "valid_mrr")

@@ -31,7 +31,7 @@ from imf_core.training.checkpoint import code_files, run_key
 from imf_core.tuning.rules import choose_by_rule, fused_n3
 from imf_core.tuning.search import Axis, Setting, search
 from imf_core.tuning.settle import find_auto, settle_model, settle_train
-from imf_core.tuning.trial import run_trial, trial_epochs
+from imf_core.tuning.trial import LARGEST_DIM, run_trial, trial_epochs
 from stages.fitting import ADVICE, input_files
 from stages.inputs import load_inputs
 from stages.layout import CHOSEN, PARAMS, TRIALS
@@ -101,10 +101,10 @@ def main() -> None:
         print("params.yaml gives every value: nothing is chosen")
         return
     graph, tables = load_inputs()
-    chosen = choose_by_rule(graph, params.model, params.train)
+    chosen = choose_by_rule(graph, tables, params.model, params.train)
     rows: list[dict[str, Any]] = []
     with explain_out_of_memory(ADVICE):
-        for phase in _phases(params.model.modalities, params.tune, wanted, chosen):
+        for phase in _phases(settle_model(params.model, chosen), params.tune, wanted, chosen):
             model = settle_model(params.model, chosen)
             train = settle_train(params.train, chosen)
             trials = Trials(phase, params.tune, model, train, graph, tables)
@@ -119,20 +119,25 @@ def main() -> None:
 
 
 def _phases(
-    modalities: Sequence[Modality], tune: TuneParams, wanted: Sequence[str], rule: Setting
+    model: ModelParams, tune: TuneParams, wanted: Sequence[str], rule: Setting
 ) -> list[Phase]:
     """Plans the trials; keys with a value given by hand are not searched."""
     structure = [
+        Axis("train.batch_size", values=_around(rule["train.batch_size"])),
         Axis("train.n3", factors=(1 / 3, 3.0)),
         Axis("model.head_dropout", values=(0.0, 0.1, 0.3)),
-        Axis("train.batch_size", values=_around(rule["train.batch_size"])),
+        *(
+            [Axis("train.relation_weight", values=(0.5,))]
+            if model.context == "block-diagonal"
+            else []
+        ),
         Axis("train.n3", factors=(1 / 1.7, 1.7)),
     ]
     features = [
         Axis("train.encoder_n3", factors=(1 / 3, 3.0)),
         Axis("model.dropout", values=(0.3,)),
     ]
-    others = [name for name in modalities if name != "structure"]
+    others = [name for name in model.modalities if name != "structure"]
     first = round(SHARE_OF_STRUCTURE * tune.trials) if others else tune.trials
     phases = [Phase(["structure"], structure, first)]
     if others:
@@ -171,7 +176,9 @@ class Trials:
         tables: Mapping[str, FeatureTable],
     ) -> None:
         self._phase, self._graph, self._tables = phase, graph, tables
-        self._model = model.model_copy(update={"modalities": list(phase.modalities)})
+        self._model = model.model_copy(
+            update={"modalities": list(phase.modalities), "dim": min(model.dim, LARGEST_DIM)}
+        )
         epochs = trial_epochs(graph)
         self._train = train.model_copy(
             update={
@@ -184,7 +191,7 @@ class Trials:
             }
         )
         # Deterministic: what a trial is compared with are the trials before it.
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=epochs // 3)
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=epochs // 4)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(direction="maximize", pruner=pruner)
         values = {"model": self._model.model_dump(), "train": self._train.model_dump()}

@@ -18,6 +18,7 @@ ROOMS = {
     "lookup": {"bottom", "data", "web"},
     "training": {"bottom", "data", "model", "evaluation"},
     "inference": {"bottom", "data", "features", "model"},
+    "tuning": {"bottom", "data", "features", "training", "inference"},
     "report": {"bottom", "media", "data", "features", "model", "evaluation", "inference"},
 }
 """Which rooms of `imf_core` a room may import from, beside itself."""

@@ -179,7 +179,9 @@ def test_an_unknown_modality_is_named(load_changed: LoadChanged) -> None:
 
 
 def test_no_modality_at_all_is_refused(load_changed: LoadChanged) -> None:
-    with pytest.raises(ConfigError, match=r"model\.modalities must list at least 1, got \[\]"):
+    with pytest.raises(
+        ConfigError, match=r"model\.modalities must list at least 1, or auto, got \[\]"
+    ):
         load_changed("model", "modalities", [])
 
 
@@ -242,8 +244,9 @@ def test_a_form_of_a_section_says_what_every_field_is_and_within_which_bounds(se
     for key, field in fields.items():
         assert field["title"] == key
         assert field["description"]
-        assert ("minimum" in field) == ("at least" in field["description"])
-        assert ("exclusiveMaximum" in field) == ("below" in field["description"])
+        number = field.get("anyOf", [field])[0]
+        assert ("minimum" in number) == ("at least" in field["description"])
+        assert ("exclusiveMaximum" in number) == ("below" in field["description"])
 
 
 def test_a_form_words_bounds_after_the_description() -> None:

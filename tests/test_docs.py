@@ -76,6 +76,10 @@ RUN_ELSEWHERE = {
         ASK,
         "test_new_facts_and_embeddings_are_exported",
     ),
+    "python -m recipes.type_check FOLDER/entity2type.txt": (
+        "recipes/test_type_check.py",
+        "test_facts_of_types_that_train_links_are_not_odd",
+    ),
     # What it would write is what stands there.
     "python -m recipes.table": (
         "recipes/test_results_table.py",

@@ -18,6 +18,7 @@ from imf_core.processes import whole
 ROOT = Path(__file__).parents[1]
 
 SMALL = {
+    "model.modalities": ["structure", "image", "text"],
     "model.dim": 8,
     "model.encoder_dim": None,
     "model.relation_dim": 4,
@@ -37,6 +38,7 @@ SMALL = {
     "train.n3": 0.1,
     "train.encoder_n3": 0.05,
     "train.fused_n3": 0.05,
+    "train.relation_weight": 0.0,
     "train.validate_every": 1,
     "train.patience": 100,
     "train.device": "cpu",

@@ -3,7 +3,8 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from types import NoneType
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from optuna.distributions import (
     BaseDistribution,
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from flows.experiments.form import check_values
 from flows.experiments.run_experiment import apply_changes
 from flows.faults import FlowError
-from imf_core.config import Params
+from imf_core.config import Auto, Params
 
 _NOT_SWEPT = {
     "dataset": "it changes the facts that trials are selected by",
@@ -155,10 +156,15 @@ def _check_range(dimension: Range) -> None:
 
 
 def _type_of(key: str) -> Literal["int", "float", "other"]:
-    """Returns of what type the values of a key are."""
+    """Returns the type of a key's numbers, which `auto` or null may stand in for."""
     section, _, name = key.partition(".")
     known = Params.model_fields.get(section)
     field = cast(type[BaseModel], known.annotation).model_fields.get(name) if known else None
-    if field is not None and field.annotation in (int, float):
-        return "int" if field.annotation is int else "float"
-    return "other"
+    if field is None:
+        return "other"
+    alternatives = get_args(field.annotation) or (field.annotation,)
+    types = {get_args(each)[0] if get_origin(each) is Annotated else each for each in alternatives}
+    numbers = types & {int, float}
+    if len(numbers) != 1 or types - numbers - {NoneType, get_args(Auto)[0]}:
+        return "other"
+    return "int" if numbers == {int} else "float"

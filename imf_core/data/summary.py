@@ -109,13 +109,13 @@ def describe(summary: Summary) -> list[str]:
     ]
     if not entities["with_image_source"]:
         lines.append(
-            "no entity has an image: to train, leave `image` out of model.modalities or give ready "
-            "features (image_features.precomputed)"
+            "no entity has an image: list `image` in model.modalities only with ready features "
+            "(image_features.precomputed)"
         )
     if not entities["with_name"] + entities["with_description"]:
         lines.append(
-            "no entity has a text: to train, leave `text` out of model.modalities or give ready "
-            "features (text_features.precomputed)"
+            "no entity has a text: list `text` in model.modalities only with ready features "
+            "(text_features.precomputed)"
         )
     return lines
 

@@ -3,7 +3,7 @@
 In: queries in ids. Out: answers in ids, which `fact_table` words.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,10 @@ class Answers:
         query: (entity, relation with inverses), shape: (P, 2), dtype: long.
         tail: The answer, shape: (P,), dtype: long.
         probability: Calibrated, see `Calibration`, shape: (P,), dtype: float64.
-        log_prob: Among all entities, as the fused head scored it, shape: (P,), dtype: float32.
+        further: Share of the questions like the one for the fact's tail, and like the one for its
+            head, that have a further answer; ones until `FurtherAnswers.weigh`, shape: (P, 2),
+            dtype: float32.
+        log_prob: Among all entities, from the decision, shape: (P,), dtype: float32.
         head_log_probs: The same of each head, shape: (P, H), dtype: float32.
         can_answer: Whether the head takes part in the query, shape: (P, H), dtype: bool.
         share: Of each head in the answer's support, shape: (P, H), dtype: float32.
@@ -35,6 +38,7 @@ class Answers:
     query: Tensor
     tail: Tensor
     probability: Tensor
+    further: Tensor
     log_prob: Tensor
     head_log_probs: Tensor
     can_answer: Tensor
@@ -46,9 +50,14 @@ class Answers:
 
 
 def find_answers(
-    scorer: Scorer, calibration: Calibration, queries: Tensor, known: KnownTails, count: int
+    scorer: Scorer,
+    calibration: Calibration,
+    queries: Tensor,
+    known: KnownTails,
+    count: int,
+    groups: Sequence[Tensor | None] = (None,),
 ) -> Answers:
-    """Returns the most probable unknown answers of each query, best first.
+    """Returns the most probable unknown answers of each query, by query.
 
     An entity answers a query about itself only where train has loops of the relation.
 
@@ -57,11 +66,23 @@ def find_answers(
         calibration: Fitted for it.
         queries: (entity, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
         known: Answers that are left out.
-        count: Of each query, at most.
+        count: Of each query and group, at most.
+        groups: Entities that may answer, shape: (B, E), dtype: bool; None for all. The others are
+            rivals all the same. The answers of several groups are put together.
+
+    Returns:
+        Those of one group best first, those of several by entity.
     """
     scores = scorer.score_all_tails(queries)
     candidates = Candidates(scores.combined, *known.lookup(queries))
-    rows, tails = candidates.best(count)
+    best = []
+    for group in groups:
+        chosen = candidates
+        if group is not None:
+            combined = scores.combined.masked_fill(~group.to(scorer.device), -torch.inf)
+            chosen = Candidates(combined, *known.lookup(queries))
+        best.append(torch.stack(chosen.best(count)))
+    rows, tails = best[0] if len(best) == 1 else torch.cat(best, dim=1).unique(dim=1)
     return _describe(scorer, calibration, queries, scores, candidates, rows, tails)
 
 
@@ -115,6 +136,7 @@ def _describe(
         on_device[rows],
         tails,
         calibration.probability(candidates.log_odds(rows, tails)),
+        torch.ones(len(rows), 2),
         scores.combined[rows, tails],
         scores.log_probs[rows, :, tails],
         scores.can_answer[rows],

@@ -22,13 +22,13 @@ from imf_core.data.known_tails import known_tails_in
 from imf_core.errors import QuestionError
 from imf_core.features.table import FeatureTable, load_features
 from imf_core.inference.answers import Answers, concatenate, find_answers, find_known_answers
-from imf_core.inference.candidates import share_with_more
 from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import Names
 from imf_core.inference.neighbours import Neighbour, find_nearest
 from imf_core.inference.newcomer import add_newcomer
 from imf_core.inference.question import ASKED, Answer, Question
 from imf_core.inference.saved_model import SavedModel, load_calibration, load_config, load_model
+from imf_core.inference.used_up import USED_UP, FurtherAnswers
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
@@ -65,6 +65,7 @@ class Completer:
         self.relations = Names("relation", graph.relation_labels, graph.relation_names)
         self._tables, self._config, self._calibration = tables, config, calibration
         self._known = known_tails_in(graph, ["train"])
+        self._further = FurtherAnswers(graph)
         self._table = FactTable(graph, model.head_names)
 
     def ask(self, question: Question, count: int = 10, with_known: bool = False) -> list[Answer]:
@@ -141,16 +142,22 @@ class Completer:
         return [self.graph.entity_names[tail] for tail in tails.tolist()]
 
     def share_with_more(self, question: Question) -> float:
-        """Returns how probable it is that there is an answer beside those that any split gives.
+        """Returns how probably there is an answer beside those that any split gives.
 
-        It is one where none gives any; see `candidates.share_with_more`.
+        It is one where none gives any; see `used_up.share_with_more`.
 
         Raises:
             QuestionError: As in `ask`.
         """
-        known = known_tails_in(self.graph)
-        place = int(known.find(torch.tensor([self.find_query(question)])))
-        return 1.0 if place < 0 else float(share_with_more(known)[place])
+        return float(self._further.of_queries(torch.tensor([self.find_query(question)])))
+
+    def is_used_up(self, question: Question) -> bool:
+        """Returns whether most questions like it have no answer beyond those of the splits.
+
+        Raises:
+            QuestionError: As in `ask`.
+        """
+        return self.share_with_more(question) < USED_UP
 
     def neighbours(self, entity: str, count: int = 10) -> dict[str, list[Neighbour]]:
         """Returns what is nearest to an entity, in the space of each head.
@@ -222,12 +229,16 @@ class Completer:
         return Completer(graph, tables, model, self._config, self._calibration)
 
     def _find(self, queries: Tensor, count: int, with_known: bool) -> Answers:
-        """Answers one batch of queries."""
+        """Answers one batch of queries, most probable first.
+
+        The most probable answers that are not used up are found as well: others above them may
+        fall below them.
+        """
         arguments = (self.scorer, self._calibration, queries, self._known)
-        found = find_answers(*arguments, count)
-        if not with_known:
-            return found
-        found = concatenate([find_known_answers(*arguments), found])
+        found = find_answers(*arguments, count, (None, ~self._further.used_up(queries)))
+        if with_known:
+            found = concatenate([find_known_answers(*arguments), found])
+        found = self._further.weigh(found)
         order = np.lexsort([-found.probability.numpy(), found.row.numpy()])
         found = found.select(torch.from_numpy(order))
         sizes = found.row.bincount(minlength=len(queries))
@@ -240,6 +251,8 @@ class Completer:
             label=row[role],
             name=row[f"{role}_name"],
             probability=row["probability"],
+            further=row["further"],
+            used_up=row["used_up"],
             known_in=row["known_in"],
             shares=read_shares(row),
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from imf_core.data.graph import SPLITS, Graph
 from imf_core.inference.answers import Answers, as_facts
+from imf_core.inference.used_up import USED_UP
 
 NEW = "new"
 """What `known_in` says of a fact that no split holds."""
@@ -18,6 +19,13 @@ LEAST_PROBABILITY = 0.5
 """Of a new fact that is proposed, where nothing else is asked for: it is rather true than not."""
 
 _SHARE = "share_"
+_USED_UP = {
+    (False, False): "none",
+    (True, False): "head",
+    (False, True): "tail",
+    (True, True): "both",
+}
+"""Entities of a fact with a used-up relation, by whether those of head and tail are."""
 
 
 def select_new(facts: pa.Table, least_probability: float) -> pa.Table:
@@ -61,9 +69,11 @@ class FactTable:
 
         Returns:
             Labels and names of head, relation and tail, `probability` (calibrated, float64),
-            `log_prob` (as scored), `known_in` (`train`, `valid`, `test` or `new`), `asked_for`
-            (`head` or `tail`), and per head of the model `share_<head>` (of its support) and
-            `log_prob_<head>`; a head that could not answer has share zero and a null
+            `further` (by which it is multiplied, the smaller of both shares of
+            `FurtherAnswers.of_facts`), `used_up` (`head`, `tail`, `both` or `none`: entities with a
+            used-up relation), `log_prob` (as scored), `known_in` (`train`, `valid`, `test` or
+            `new`), `asked_for` (`head` or `tail`), and per head of the model `share_<head>` (of its
+            support) and `log_prob_<head>`; a head that could not answer has share zero and a null
             log-probability.
         """
         graph = self._graph
@@ -79,6 +89,11 @@ class FactTable:
                 columns[role] = self._labels.take(ids)
                 columns[f"{role}_name"] = self._names.take(ids)
         columns["probability"] = answers.probability.numpy()
+        columns["further"] = answers.further.min(dim=1).values.double().numpy()
+        is_used_up = (answers.further < USED_UP).tolist()
+        columns["used_up"] = pa.array(
+            [_USED_UP[head, tail] for head, tail in is_used_up], pa.string()
+        )
         columns["log_prob"] = answers.log_prob.double().numpy()
         columns["known_in"] = pa.array(self._known_in(facts), pa.string())
         asked = (answers.query[:, 1] >= graph.num_relations).tolist()

@@ -28,8 +28,12 @@ class Answer:
     Attributes:
         label: Of the entity.
         name: Of the entity.
-        probability: That it is right, if the question has an answer that train does not give; see
-            `Calibration`.
+        probability: That it is right: the probability of `Calibration`, if the question has a
+            further answer, times `further`.
+        further: Share of the questions like it that have a further answer; of the question and of
+            the one that the answer asks back, the smaller. One where neither has a known answer.
+        used_up: Entities with a used-up relation, where `further` is below one half: `head`,
+            `tail`, `both` or `none`.
         known_in: `train`, `valid`, `test` or `new`.
         shares: Of each head in its support, by head.
     """
@@ -37,6 +41,8 @@ class Answer:
     label: str
     name: str
     probability: float
+    further: float
+    used_up: str
     known_in: str
     shares: dict[str, float]
 

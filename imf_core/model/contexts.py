@@ -55,6 +55,26 @@ class BlockDiagonalContext(nn.Module):
             dim=1,
         )
 
+    def pair(self, heads: Tensor, tails: Tensor) -> Tensor:
+        """Turns heads and tails into vectors with dot products `r . pair = (e_h C(r)) . e_t`.
+
+        Args:
+            heads: shape: (P, D).
+            tails: shape: (P, D).
+
+        Returns:
+            shape: (P, D).
+        """
+        real, imaginary = heads.chunk(2, dim=1)
+        tail_real, tail_imaginary = tails.chunk(2, dim=1)
+        return torch.cat(
+            [
+                real * tail_real + imaginary * tail_imaginary,
+                real * tail_imaginary - imaginary * tail_real,
+            ],
+            dim=1,
+        )
+
     def moduli(self, factors: Tensor) -> Tensor:
         """Returns the complex moduli, shape: (N, D) -> (N, D / 2)."""
         real, imaginary = factors.chunk(2, dim=1)

@@ -108,6 +108,25 @@ def grouped_binary_cross_entropy(
     return total
 
 
+def relation_cross_entropy(
+    pairs: Tensor, relation_table: Tensor, relations: Tensor, counts_in_all: int
+) -> Tensor:
+    """Softmax cross entropy of the relation between a head and a tail.
+
+    An auxiliary loss (Chen et al., AKBC 2021, arXiv 2110.02834).
+
+    Args:
+        pairs: Vectors of (head, tail) pairs in the space of relations, shape: (P, D).
+        relation_table: Relations with inverses, shape: (2R, D).
+        relations: The true ones, shape: (P,), dtype: long.
+        counts_in_all: Pairs of all processes.
+
+    Returns:
+        Sum over the P pairs divided by `counts_in_all`, a scalar.
+    """
+    return F.cross_entropy(pairs @ relation_table.T, relations, reduction="sum") / counts_in_all
+
+
 def _softmax_kernel(tile: _Tile) -> Tensor:
     _leave_out_own(tile)
     positive = tile.logits[tile.rows, tile.columns].sum()

@@ -23,6 +23,7 @@ from imf_core.report.curves import (
     draw_training,
     read_curves,
     read_reliability,
+    read_trials,
 )
 from imf_core.report.decision_weights import average_weights
 from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
@@ -50,6 +51,7 @@ class RunFiles:
         images: Folder of the picture shards.
         summary: `data.json`.
         relations: `data_relations.csv`.
+        trials: `trials.csv` of the stage `tune`.
         training: Folder of the curves.
         model: Folder of the model.
         evaluation: Folder of ranks and metrics.
@@ -62,6 +64,7 @@ class RunFiles:
     images: Path
     summary: Path
     relations: Path
+    trials: Path
     training: Path
     model: Path
     evaluation: Path
@@ -127,6 +130,8 @@ def compose_page(
         gain=comparison.estimate_full_gain(full, baseline),
         committed=standing,
         training=training,
+        baseline_training=read_json(files.baseline / METRICS).get("training", {}),
+        trials=read_trials(files.trials),
         curves=draw_training(read_curves(files.training / CURVES), training["selected_epoch"]),
         figures={
             "metrics": draw_metrics(rows),

@@ -24,6 +24,17 @@ _RELIABILITY = {
 }
 
 
+_TRIALS = {
+    "channels": str,
+    "trial": int,
+    "setting": str,
+    "epochs": int,
+    "valid_mrr": float,
+    "ended": str,
+    "is_chosen": str,
+}
+
+
 def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Reads what was logged while training: points (epoch, value) by name.
 
@@ -44,6 +55,15 @@ def read_reliability(path: Path) -> list[dict[str, Any]]:
         DataError: If the file is missing or damaged.
     """
     return read_csv(path, _RELIABILITY)
+
+
+def read_trials(path: Path) -> list[dict[str, Any]]:
+    """Reads the trials by which values were chosen; none where all were given or by rule.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    return read_csv(path, _TRIALS) if path.exists() and path.read_text("utf-8").strip() else []
 
 
 def draw_training(

@@ -49,6 +49,8 @@ class Page:
         committed: The last committed run has the `same` or `other` metrics, or why it is not
             compared with, see `NotCompared`.
         training: How the model was trained, of its `config.json`.
+        baseline_training: The same of the baseline; empty where there is none.
+        trials: Short trainings by which values were chosen, rows of `trials.csv`.
         curves: Figures of the training.
         figures: All others, by name.
         relations: Of the table of relations.
@@ -73,6 +75,8 @@ class Page:
     gain: Gain | None
     committed: str
     training: Mapping[str, Any]
+    baseline_training: Mapping[str, Any]
+    trials: Sequence[Mapping[str, Any]]
     curves: Sequence[Figure]
     figures: Mapping[str, Figure]
     relations: Sequence[RelationRow]

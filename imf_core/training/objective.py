@@ -1,22 +1,27 @@
-"""The joint training loss: every head's own loss, the N3 penalty and the contrastive term."""
+"""The joint training loss: each channel's own, penalties, the relation's, the contrastive term."""
 
 import torch
 from torch import Tensor
 
 from imf_core.config import FusionParams, TrainParams
 from imf_core.device import send
+from imf_core.model.contexts import BlockDiagonalContext
 from imf_core.model.imf import FUSED, IMF
 from imf_core.model.losses import (
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
     info_nce,
+    relation_cross_entropy,
 )
 from imf_core.processes import ALONE, Processes
 from imf_core.training.plan import Plan, Rows
 
 
 class Objective:
-    """`sum_k (L_k + n3_k * N3_k) + contrastive_weight * InfoNCE` over the heads k.
+    """`sum_k (L_k + n3_k * N3_k) + contrastive_weight * InfoNCE` over the channels k.
+
+    The structural channel's loss has a further term, `relation_weight * L_r`: which relation joins
+    head and tail.
 
     Each head has its own loss and its own relations, so that none leans on another while it
     learns; what they are worth together is decided on held-out facts (`decision_fit`).
@@ -83,7 +88,25 @@ class Objective:
         if weight > 0:
             own = heads[rows.share]
             loss = loss + weight * self._n3(name, rows, own, candidates, relation_table)
+        if name == "structural" and self.train.relation_weight > 0:
+            loss = loss + self.train.relation_weight * self._relation_loss(
+                rows, heads[rows.share], candidates, relation_table
+            )
         return loss
+
+    def _relation_loss(
+        self, rows: Rows, heads: Tensor, candidates: Tensor, relation_table: Tensor
+    ) -> Tensor:
+        """Returns the loss of predicting the relation of each positive of the structural head."""
+        context = self.model.scorer("structural").context
+        assert isinstance(context, BlockDiagonalContext)
+        positives = rows.positives
+        tails = candidates.index_select(0, positives.columns)
+        pairs = context.pair(heads.index_select(0, positives.rows), tails)
+        relations = send(rows.relations[rows.share], positives.rows.device)
+        return relation_cross_entropy(
+            pairs, relation_table, relations.index_select(0, positives.rows), rows.num_positives
+        )
 
     def _n3(
         self, name: str, rows: Rows, heads: Tensor, candidates: Tensor, relation_table: Tensor

@@ -32,7 +32,7 @@ from imf_core.training.step import TrainingStep
 VALIDATION_BATCH = 512
 """Queries scored at once in validation."""
 
-LEAST_WAIT = 3
+LEAST_WAIT = 5
 """Validations without gain that `train.patience: auto` waits for at least."""
 
 Record = dict[str, float]

@@ -6,6 +6,7 @@ weaker the penalty, and enough steps an epoch.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ import torch
 from imf_core.config import ModelSettings, TrainParams, TrainSettings
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
+from imf_core.features.table import FeatureTable
 
 SMALL_GRAPH = 6_000
 """Entities up to which all of them are scored at every step."""
@@ -20,7 +22,7 @@ SMALL_GRAPH = 6_000
 SAMPLED_CANDIDATES = 2_000
 """Entities scored at a step of a larger graph, beside the step's own."""
 
-STEPS_PER_EPOCH = 32
+STEPS_PER_EPOCH = 16
 """Steps that an epoch has at least, where rows suffice for them."""
 
 FACTS_OF_LONG_TRAINING = 16_000_000
@@ -29,11 +31,17 @@ FACTS_OF_LONG_TRAINING = 16_000_000
 LARGEST_N3, SMALLEST_N3 = 0.1, 0.005
 
 
-def choose_by_rule(graph: Graph, model: ModelSettings, train: TrainSettings) -> dict[str, Any]:
+def choose_by_rule(
+    graph: Graph,
+    tables: Mapping[str, FeatureTable],
+    model: ModelSettings,
+    train: TrainSettings,
+) -> dict[str, Any]:
     """Returns a value for every key that can be `auto`, by `section.key`.
 
     Args:
         graph: Train is read.
+        tables: Features by modality; one that no entity has is left out of the model.
         model: Section `model` of the parameters; the form of the context is read.
         train: Section `train` of the parameters; the loss is read.
     """
@@ -43,15 +51,17 @@ def choose_by_rule(graph: Graph, model: ModelSettings, train: TrainSettings) -> 
     sizes = known_tails_in(graph, ["train"]).offsets.diff()
     rows = int(torch.ceil(sizes / positives).sum())
     n3 = n3_by_density(graph) if train.loss == "cross-entropy" else 0.0
-    epochs = max(10, min(100, FACTS_OF_LONG_TRAINING // max(1, facts)))
+    epochs = max(10, min(200, FACTS_OF_LONG_TRAINING // max(1, facts)))
+    present = [name for name in ("image", "text") if bool(tables[name].is_present.any())]
     return {
+        "model.modalities": ["structure", *present],
         "model.dim": _dim(graph.num_entities, is_dense=model.context == "dense"),
         "model.encoder_dim": 128 if is_small or model.context == "dense" else 256,
         "model.hidden_dim": 256 if is_small else 512,
         "model.dropout": 0.1,
         "model.head_dropout": 0.1 if is_small else 0.0,
         "train.epochs": epochs,
-        "train.validate_every": max(1, epochs // 50),
+        "train.validate_every": max(1, epochs // 100),
         "train.batch_size": _power_of_two(rows / STEPS_PER_EPOCH, 16, 512),
         "train.positives_per_row": positives,
         "train.sampled_candidates": 0 if is_small else SAMPLED_CANDIDATES,
@@ -60,6 +70,7 @@ def choose_by_rule(graph: Graph, model: ModelSettings, train: TrainSettings) -> 
         "train.n3": n3,
         "train.encoder_n3": n3 / 2 if is_small else n3 / 5,
         "train.fused_n3": n3 / 2,
+        "train.relation_weight": 0.0,
     }
 
 

@@ -10,10 +10,13 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.training.trainer import Record, Trainer
 
-FACTS_OF_A_TRIAL = 600_000
+FACTS_OF_A_TRIAL = 400_000
 """Facts, each direction counted, that a trial goes through at most, if it has enough epochs."""
 
-LEAST_EPOCHS, MOST_EPOCHS = 4, 40
+LEAST_EPOCHS, MOST_EPOCHS = 4, 30
+
+LARGEST_DIM = 256
+"""D of a trial at most: what suits a model of this size suits a larger one."""
 
 NO_FUSION = FusionParams(
     form="narrow",

@@ -262,7 +262,9 @@ def test_a_graph_without_a_modality_is_told_to_leave_it_out(
     modality: str, prepare: Prepare
 ) -> None:
     lines = describe(prepare().summary)
-    assert any(f"leave `{modality}` out of model.modalities" in line for line in lines)
+    assert any(
+        f"list `{modality}` in model.modalities only with ready features" in line for line in lines
+    )
 
 
 def test_the_summary_holds_only_what_json_holds(prepare: Prepare) -> None:

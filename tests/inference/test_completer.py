@@ -239,15 +239,14 @@ def test_a_newcomer_that_is_none_is_refused(
         completer.with_newcomer(name, features)
 
 
-def test_test_facts_have_no_say_in_an_answer(
+def test_test_facts_change_an_answer_by_its_further_share_alone(
     folder: Path, completer: Completer, graph: Graph
 ) -> None:
     less = replace(graph, triples={**graph.triples, "test": graph.triples["test"][:0]})
     save_graph(less, folder / "graph")
-    found = [each.ask(SPEAKS) for each in (completer, load(folder))]
-    assert [(a.label, a.probability) for a in found[0]] == [
-        (a.label, a.probability) for a in found[1]
-    ]
+    found = [each.ask(SPEAKS, 99) for each in (completer, load(folder))]
+    first, second = ({a.label: a.probability / a.further for a in answers} for answers in found)
+    assert first == pytest.approx(second)
 
 
 @pytest.mark.parametrize("count", [0, -1])
@@ -260,10 +259,38 @@ def test_less_than_one_answer_or_neighbour_cannot_be_asked_for(
         completer.neighbours("e05", count)
 
 
-def test_a_question_that_no_split_answers_has_room(completer: Completer, graph: Graph) -> None:
-    head, relation, _ = graph.triples["test"][0].tolist()
-    answered = Question(graph.entity_labels[head], graph.relation_labels[relation], None)
+def test_a_question_that_no_split_answers_is_not_used_up(
+    completer: Completer, graph: Graph
+) -> None:
     open_question = Question("e00", "speaks", None)
     assert completer.known_answers(open_question, ("train", "valid", "test")) == []
     assert completer.share_with_more(open_question) == 1
-    assert 0 < completer.share_with_more(answered) < 1
+    assert not completer.is_used_up(open_question)
+
+
+def test_a_question_with_its_one_answer_is_used_up(completer: Completer, graph: Graph) -> None:
+    head, relation, _ = graph.triples["train"][0].tolist()
+    question = Question(graph.entity_labels[head], graph.relation_labels[relation], None)
+    share = completer.share_with_more(question)
+    assert 0 < share < 0.5
+    assert completer.is_used_up(question)
+    answers = completer.ask(question, 99)
+    assert {answer.used_up for answer in answers if answer.known_in == "new"} <= {"head", "both"}
+    assert max(answer.further for answer in answers if answer.known_in == "new") <= share
+    assert max(answer.probability for answer in answers if answer.known_in == "new") <= share
+
+
+def test_an_answer_that_is_used_up_stands_below_the_others(completer: Completer) -> None:
+    # Each country is next to one, so that the one before it is used up.
+    answers = completer.ask(Question("e00", "next to", None), 99)
+    used_up = {answer.label for answer in answers if answer.used_up == "tail"}
+    assert used_up
+    for answer in answers:
+        assert (answer.further < 0.5) == (answer.label in used_up)
+    best = completer.ask(Question("e00", "next to", None), 3)
+    assert best == answers[:3]
+
+
+def test_a_known_answer_keeps_its_probability(completer: Completer) -> None:
+    known = [each for each in completer.ask(SPOKEN, 99, True) if each.known_in == "train"]
+    assert {(answer.further, answer.used_up) for answer in known} == {(1.0, "none")}

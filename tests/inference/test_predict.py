@@ -3,6 +3,7 @@
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import torch
 from tiny_world import (
@@ -15,16 +16,22 @@ from tiny_world import (
 )
 
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, build_known_tails
+from imf_core.data.known_tails import KnownTails, build_known_tails, known_tails_in
 from imf_core.inference import predict as predict_module
+from imf_core.inference.answers import find_answers
 from imf_core.inference.candidates import plausible_queries
-from imf_core.inference.fact_table import NEW
+from imf_core.inference.fact_table import NEW, FactTable
 from imf_core.inference.predict import predict_facts
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 
-ALL = {"top_k": 10_000, "answers_per_query": 100, "min_relation_affinity": 0.0}
+ALL = {
+    "top_k": 10_000,
+    "confirmed_top_k": 10_000,
+    "answers_per_query": 100,
+    "min_relation_affinity": 0.0,
+}
 
 CALIBRATION = Calibration(slope=0.5, offset=-0.25, shown=10, answers=100, true_answers=20)
 
@@ -122,22 +129,19 @@ def test_the_shares_of_a_fact_sum_to_one_or_to_zero(predictions: pa.Table, train
 
 
 def test_the_shares_of_a_likely_fact_sum_to_one(predictions: pa.Table, trained: IMF) -> None:
-    best = predictions.slice(0, 20).to_pylist()
-    for fact in best:
+    facts = predictions.to_pylist()
+    facts.sort(key=lambda fact: -fact["probability"] / fact["further"])
+    for fact in facts[:20]:
         assert sum(fact[f"share_{head}"] for head in trained.head_names) == pytest.approx(1.0)
 
 
 def test_a_head_that_cannot_answer_has_no_share_and_no_probability(
-    predictions: pa.Table, graph: Graph
+    trained: IMF, graph: Graph
 ) -> None:
-    unseen = {graph.relation_labels[relation] for relation in UNSEEN_RELATIONS}
-    asked = [
-        fact
-        for fact in predictions.to_pylist()
-        if fact["asked_for"] == "tail"
-        and fact["head"] == graph.entity_labels[LONELY]
-        and fact["relation"] in unseen
-    ]
+    scorer, train = Scorer(trained), known_tails_in(graph, ["train"])
+    queries = torch.tensor([[LONELY, relation] for relation in UNSEEN_RELATIONS])
+    found = find_answers(scorer, CALIBRATION, queries, train, count=5)
+    asked = FactTable(graph, scorer.head_names).write(found).to_pylist()
     assert asked
     assert {fact["log_prob_visual"] for fact in asked} == {None}
     assert {fact["share_visual"] for fact in asked} == {0.0}
@@ -161,15 +165,21 @@ def test_a_fact_asked_for_from_both_sides_keeps_its_better_probability(
             for side, (*query, answer) in sides.items()
             if query in asked
         }
-        assert fact["probability"] == pytest.approx(max(found.values()), rel=1e-4)
+        best = max(found.values()) * fact["further"]
+        assert fact["probability"] == pytest.approx(best, rel=1e-4)
         assert fact["asked_for"] == max(found, key=lambda side: found[side])
 
 
-@pytest.mark.parametrize("top_k", [1, 7])
-def test_no_more_facts_than_asked_for_are_written(
-    top_k: int, predictions: pa.Table, trained: IMF, graph: Graph
+@pytest.mark.parametrize(("new", "confirmed"), [(1, 0), (7, 2), (3, 10_000)])
+def test_new_and_confirmed_facts_have_bounds_of_their_own(
+    new: int, confirmed: int, predictions: pa.Table, trained: IMF, graph: Graph
 ) -> None:
-    assert predict(trained, graph, top_k=top_k).equals(predictions.slice(0, top_k))
+    found = predict(trained, graph, top_k=new, confirmed_top_k=confirmed)
+    is_new = pc.equal(predictions["known_in"], NEW)
+    parts = (predictions.filter(is_new)[:new], predictions.filter(pc.invert(is_new))[:confirmed])
+    expected = sorted(facts_of(parts[0]) + facts_of(parts[1]))
+    assert sorted(facts_of(found)) == expected
+    assert found["probability"].to_pylist() == sorted(found["probability"].to_pylist())[::-1]
 
 
 def test_no_query_gives_more_answers_than_asked_for(trained: IMF, graph: Graph) -> None:
@@ -190,12 +200,16 @@ def test_predictions_of_structure_alone_name_its_one_head(graph: Graph) -> None:
     assert shares == ["share_structural"]
 
 
-def test_facts_of_test_change_no_prediction(
+def test_facts_of_test_change_a_probability_by_its_further_share_alone(
     predictions: pa.Table, trained: IMF, graph: Graph
 ) -> None:
+    def before_weighing(table: pa.Table) -> dict[tuple[str, str, str], float]:
+        ratio = pc.divide(table["probability"], table["further"]).to_pylist()
+        return dict(zip(facts_of(table), ratio, strict=True))
+
     graph.triples["test"] = graph.triples["test"][:0]
     found = predict(trained, graph)
-    assert found.drop(["known_in"]).equals(predictions.drop(["known_in"]))
+    assert before_weighing(found) == pytest.approx(before_weighing(predictions))
 
 
 @pytest.mark.parametrize("context", ["block-diagonal", "dense"])

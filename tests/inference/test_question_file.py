@@ -47,6 +47,16 @@ def test_lines_and_parquet_rows_are_answered_alike(
         assert in_batches[column].to_pylist() == found[0][column].to_pylist()
 
 
+def test_a_file_of_answers_says_where_a_relation_is_used_up(
+    completer: Completer, tmp_path: Path
+) -> None:
+    (tmp_path / "one.tsv").write_text("e05\tin\t?\n")  # train gives its one continent
+    answer_file(completer, tmp_path / "one.tsv", tmp_path / "out.parquet", 4, False)
+    for row in pq.read_table(tmp_path / "out.parquet").to_pylist():
+        assert row["used_up"] in {"head", "both"}
+        assert row["probability"] <= row["further"] < 0.5
+
+
 def test_a_batch_without_answers_leaves_the_others_as_they_are(
     completer: Completer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,11 @@ def test_the_head_is_asked_for_by_a_question_mark(command: Command) -> None:
     assert any(line.startswith("Train gives ") for line in lines)
 
 
+def test_the_command_says_where_a_relation_is_used_up(command: Command) -> None:
+    lines = command(ask.main, "Earth", "orbits", "-k", "3")
+    assert "The relation orbits is used up for Earth." in lines
+
+
 def test_neighbours_are_listed_by_head(command: Command) -> None:
     lines = command(ask.main, "Earth", "--neighbours", "-k", "2")
     assert [line.split()[0] for line in lines] == ["structural", "visual", "textual", "fused"]

@@ -47,7 +47,7 @@ def test_it_ranks_as_a_model_of_structure_alone_does(workspace: Path) -> None:
     ]
     assert [row["rank_combined"] for row in rows] == expected.ranks["combined"].tolist()
     assert set(read_json(BASELINE / "metrics.json")["test"]) >= {"mrr", "structural"}
-    assert not list(Path(".imf").rglob("last.pt"))
+    assert len(list(Path(".imf/checkpoints").glob("*/finished"))) == 1
 
 
 def test_a_model_of_structure_alone_is_not_trained_again(

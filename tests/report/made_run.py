@@ -31,6 +31,20 @@ HOSTILE = '</script><img src=x onerror="window.isHacked=1"><script>window.isHack
 
 CALIBRATION = Calibration(slope=1.0, offset=0.0, shown=3, answers=10, true_answers=5)
 
+TRIALS = [
+    {
+        "channels": "structure",
+        "trial": number,
+        "setting": f"train.n3 {n3}",
+        "epochs": 30,
+        "valid_mrr": mrr,
+        "ended": "complete",
+        "is_chosen": chosen,
+    }
+    for number, n3, mrr, chosen in ((1, 0.1, 0.2, ""), (2, 0.03, 0.4, "yes"))
+]
+"""Trials of the stage `tune`."""
+
 LOCKED = {
     "media": {
         "params": {
@@ -71,6 +85,7 @@ def write_run(root: Path) -> RunFiles:
         images=root / "images",
         summary=root / "data.json",
         relations=root / "data_relations.csv",
+        trials=root / "trials.csv",
         training=root / "training",
         model=root / "model",
         evaluation=root / "evaluation",
@@ -80,7 +95,7 @@ def write_run(root: Path) -> RunFiles:
     params = small_params({"predict.min_relation_affinity": 0.0})
     graph, model = named_graph(), tiny_model()
     save_graph(graph, files.graph)
-    training = {"selected_epoch": 2, "trained_epochs": 4}
+    training = {"selected_epoch": 2, "trained_epochs": 4, "is_still_rising": False}
     save_model(model, files.model, graph, tiny_tables(), params.model, params.fusion, training)
     save_calibration(CALIBRATION, files.model)
     _write_ranks(files.evaluation, model, graph)
@@ -95,6 +110,7 @@ def write_run(root: Path) -> RunFiles:
     for name, values in {"loss": (3.0, 2.0), "valid_mrr": (0.2, 0.4)}.items():
         lines = [f"step\t{name}", *(f"{2 * place}\t{value}" for place, value in enumerate(values))]
         write_text(files.training / "plots/metrics" / f"{name}.tsv", "\n".join(lines) + "\n")
+    write_csv(files.trials, TRIALS)
     _write_audit(files, graph)
     _write_media(files, graph)
     return files

@@ -1,0 +1,158 @@
+"""Whether a question has room for one more answer, or is used up: no country has two capitals.
+
+A fact answers two questions, (head, relation, ?) and (?, relation, tail). Each that has known
+answers may be used up: few questions of its relation and direction go beyond as many answers. The
+calibrated probability of an answer assumes that its question has a further answer, so it is
+multiplied by the share of questions that have one.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from imf_core.data.graph import Graph
+from imf_core.data.known_tails import KnownTails, expand, known_tails_in
+from imf_core.inference.answers import Answers, as_facts
+
+USED_UP = 0.5
+"""A question is used up where fewer of the questions like it have a further answer."""
+
+ENOUGH_QUESTIONS = 5
+"""Questions that an estimate rests on; questions with fewer answers are added up to this number."""
+
+
+class FurtherAnswers:
+    """Estimates for the questions of a graph how probably they have a further answer.
+
+    Args:
+        graph: Its facts are known: those of all splits to new facts, those of train to the facts of
+            valid and test.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def of_queries(self, queries: Tensor) -> Tensor:
+        """Returns the share of questions like each that have a further answer.
+
+        Args:
+            queries: (entity, relation with inverses), shape: (B, 2), dtype: long.
+
+        Returns:
+            Beside the answers that any split gives; one where none gives any, shape: (B,),
+            dtype: float32.
+        """
+        known, shares = self._everywhere
+        return shares[known.find(queries)]  # -1 is the one at the end
+
+    def used_up(self, queries: Tensor, least_share: float = USED_UP) -> Tensor:
+        """Says which answers make a new fact that a used-up question has no room for.
+
+        Args:
+            queries: (entity, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
+            least_share: A question of a smaller share is used up.
+
+        Returns:
+            All where the query itself is used up, shape: (B, E), dtype: bool.
+        """
+        known, shares = self._everywhere
+        inverses = (queries[:, 1] + self._graph.num_relations) % (2 * self._graph.num_relations)
+        relations, place = inverses.unique(return_inverse=True)
+        is_full = torch.zeros(len(relations), self._graph.num_entities, dtype=torch.bool)
+        of_relation = known.queries[:, 1].contiguous()
+        starts, ends = (
+            torch.searchsorted(of_relation, relations, right=right) for right in (False, True)
+        )
+        rows, index = expand(starts, ends - starts)
+        is_full[rows, known.queries[index, 0]] = shares[index] < least_share
+        return is_full[place] | (self.of_queries(queries) < least_share)[:, None]
+
+    def of_facts(self, facts: NDArray[np.int64]) -> Tensor:
+        """Returns the shares for both questions that each fact answers.
+
+        Args:
+            facts: (head, relation, tail), shape: (N, 3), dtype: int64.
+
+        Returns:
+            Of the questions for the tail and for the head; one where the question has no other
+            known answer, and one for facts of train, shape: (N, 2), dtype: float32.
+        """
+        head, relation, tail = torch.from_numpy(facts).unbind(dim=1)
+        asked = (
+            torch.stack([head, relation], 1),
+            torch.stack([tail, relation + self._graph.num_relations], 1),
+        )
+        (train, after_train), (every, after_every) = self._train, self._everywhere
+        new = torch.stack([after_every[every.find(each)] for each in asked], dim=1)
+        held_out = torch.stack([after_train[train.find(each)] for each in asked], dim=1)
+        is_train, is_known = (_holds(known, asked[0], tail)[:, None] for known in (train, every))
+        return torch.where(is_train, 1.0, torch.where(is_known, held_out, new))
+
+    def is_known(self, facts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Says which facts some split has, shape: (N, 3) -> (N,)."""
+        queries, tails = torch.from_numpy(facts[:, :2]), torch.from_numpy(facts[:, 2])
+        return np.asarray(_holds(self._everywhere[0], queries, tails))
+
+    def weigh(self, answers: Answers) -> Answers:
+        """Multiplies each probability by the smaller share of the answer's two questions."""
+        further = self.of_facts(as_facts(answers, self._graph.num_relations))
+        probability = answers.probability * further.min(dim=1).values
+        return replace(answers, probability=probability, further=further)
+
+    @cached_property
+    def _train(self) -> tuple[KnownTails, Tensor]:
+        return _with_shares(known_tails_in(self._graph, ["train"]))
+
+    @cached_property
+    def _everywhere(self) -> tuple[KnownTails, Tensor]:
+        return _with_shares(known_tails_in(self._graph))
+
+
+def share_with_more(known: KnownTails) -> NDArray[np.float32]:
+    """Estimates how probably each known query has a further answer.
+
+    A query of n answers or more is a trial, and a success where it has more than n. The share is
+    that of the successes among the trials of the same relation. Where these are too few, as for the
+    query of most answers, the trials at n - 1, n - 2 and so on are added. One success and one
+    failure are added as well (Laplace's rule).
+
+    Args:
+        known: Facts that count as known, with inverses.
+
+    Returns:
+        In (0, 1), in the order of `known.queries`, shape: (Q,), dtype: float32.
+    """
+    counts = known.offsets.diff().numpy()
+    _, sizes = np.unique(known.queries[:, 1].numpy(), return_counts=True)  # sorted by relation
+    shares = [_share_with_more(mine) for mine in np.split(counts, np.cumsum(sizes)[:-1])]
+    return np.concatenate(shares).astype(np.float32)
+
+
+def _holds(known: KnownTails, queries: Tensor, tails: Tensor) -> Tensor:
+    rows, found = known.lookup(queries)
+    is_known = torch.zeros(len(queries), dtype=torch.bool)
+    is_known[rows[found == tails[rows]]] = True
+    return is_known
+
+
+def _share_with_more(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Estimates it for the queries of one relation, shape: (Q,) -> (Q,)."""
+    if not len(counts):
+        return np.empty(0)
+    # trials[n]: queries with n answers or more; `until[n]` sums the trials at 1 to n.
+    trials = np.bincount(counts)[::-1].cumsum()[::-1]
+    until = np.append(np.append(0, trials[1:].cumsum()), trials[1:].sum())
+    lowest = np.searchsorted(until[:-1], until[counts] - ENOUGH_QUESTIONS, side="right") - 1
+    lowest = np.maximum(lowest, 0)
+    num_trials = until[counts] - until[lowest]
+    successes = until[counts + 1] - until[lowest + 1]
+    return np.asarray((successes + 1) / (num_trials + 2))
+
+
+def _with_shares(known: KnownTails) -> tuple[KnownTails, Tensor]:
+    """Appends a one, found by -1, to the shares of the known queries."""
+    return known, torch.cat([torch.from_numpy(share_with_more(known)), torch.ones(1)])
