@@ -52,6 +52,7 @@ VALUES: Mapping[str, Any] = {
     "train.n3": 0.05,
     "train.encoder_n3": 0.05,
     "train.fused_n3": 0.05,
+    "train.relation_weight": 0.0,
     "train.validate_every": 8,
     "train.patience": "auto",
     "train.device": "cpu",
