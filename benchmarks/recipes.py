@@ -15,6 +15,7 @@ GIVEN: Mapping[str, object] = {
     "model.dropout": 0.1,
     "model.head_dropout": 0.1,
     "fusion.form": "full",
+    "fusion.complement": False,
     "fusion.contrastive_weight": 0.05,
     "train.epochs": 100,
     "train.batch_size": 128,

@@ -249,6 +249,9 @@ class FusionParams(Section):
     )
     dropout: Fraction = Field(description="on the inputs of the pooling")
     residual: bool = Field(description="add a vector of its own to each fused entity")
+    complement: bool = Field(
+        description="train the fused head on what the image and text heads leave open"
+    )
     detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
     contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")
     contrastive_temperature: float = Field(

@@ -63,6 +63,7 @@ PAPER: Mapping[str, Any] = {
     "fusion.rank": 2,
     "fusion.dropout": 0.2,
     "fusion.residual": False,
+    "fusion.complement": False,
     "fusion.detach": False,
     "fusion.contrastive_weight": 0.05,
     "decision.weights": "global",

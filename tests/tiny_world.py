@@ -28,6 +28,7 @@ SMALL = {
     "fusion.form": "full",
     "fusion.contrastive_weight": 0.05,
     "fusion.rank": 2,
+    "fusion.complement": False,
     "fusion.dropout": 0.0,
     "train.epochs": 4,
     "train.batch_size": 16,

@@ -48,6 +48,19 @@ class Positives:
 
 
 @dataclass(frozen=True)
+class Given:
+    """Fixed scores `queries candidates^T` that are added to the logits, without a gradient.
+
+    Attributes:
+        queries: shape: (B, D').
+        candidates: shape: (C, D').
+    """
+
+    queries: Tensor
+    candidates: Tensor
+
+
+@dataclass(frozen=True)
 class _Tile:
     """Some rows of the logits and their answers, rows counted from the tile's first."""
 
@@ -64,7 +77,11 @@ _Kernel = Callable[[_Tile], Tensor]
 
 
 def grouped_cross_entropy(
-    queries: Tensor, candidates: Tensor, positives: Positives, dtype: torch.dtype
+    queries: Tensor,
+    candidates: Tensor,
+    positives: Positives,
+    dtype: torch.dtype,
+    given: Given | None = None,
 ) -> Tensor:
     """Softmax cross entropy of every positive against all candidates (KvsAll).
 
@@ -75,12 +92,13 @@ def grouped_cross_entropy(
         candidates: Entity embeddings, shape: (C, D).
         positives: Answers of the B rows.
         dtype: What the matrix products are computed in; sums are float32, or float64 if given so.
+        given: Added to the logits.
 
     Returns:
         Sum over the P positives, a scalar.
     """
     total: Tensor = _Grouped.apply(  # type: ignore[no-untyped-call]
-        queries, candidates, positives, dtype, _softmax_kernel
+        queries, candidates, positives, dtype, _softmax_kernel, given
     )
     return total
 
@@ -91,6 +109,7 @@ def grouped_binary_cross_entropy(
     positives: Positives,
     dtype: torch.dtype,
     label_smoothing: float,
+    given: Given | None = None,
 ) -> Tensor:
     """Binary cross entropy of every (query, candidate) pair, the paper's 1-N loss.
 
@@ -103,7 +122,7 @@ def grouped_binary_cross_entropy(
     floor = 1.0 / len(candidates) if label_smoothing > 0 else 0.0
     kernel = partial(_sigmoid_kernel, floor=floor, label_smoothing=label_smoothing)
     total: Tensor = _Grouped.apply(  # type: ignore[no-untyped-call]
-        queries, candidates, positives, dtype, kernel
+        queries, candidates, positives, dtype, kernel, given
     )
     return total
 
@@ -170,6 +189,7 @@ class _Grouped(torch.autograd.Function):
         positives: Positives,
         dtype: torch.dtype,
         kernel: _Kernel,
+        given: Given | None,
     ) -> Tensor:
         left, right = queries.to(dtype), candidates.to(dtype)
         exact = torch.promote_types(queries.dtype, torch.float32)
@@ -179,6 +199,8 @@ class _Grouped(torch.autograd.Function):
         offsets = positives.offsets.tolist()
         for chunk in _split(0, len(queries), max(1, MAX_CHUNK_ELEMENTS // len(candidates))):
             logits = (left[chunk] @ right.T).to(exact)
+            if given is not None:
+                logits += given.queries[chunk].to(dtype) @ given.candidates.to(dtype).T
             for rows in _split(chunk.start, chunk.stop, _tile_rows(logits)):
                 answers = slice(offsets[rows.start], offsets[rows.stop])
                 loss += kernel(
@@ -200,7 +222,8 @@ class _Grouped(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query_gradient, candidate_gradient = ctx.saved_tensors
-        return query_gradient * gradient, candidate_gradient * gradient, None, None, None
+        gradients = query_gradient * gradient, candidate_gradient * gradient
+        return *gradients, None, None, None, None
 
 
 def _tile_rows(logits: Tensor) -> int:

@@ -1,5 +1,7 @@
 """The joint training loss: each channel's own, penalties, the relation's, the contrastive term."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -8,6 +10,7 @@ from imf_core.device import send
 from imf_core.model.contexts import BlockDiagonalContext
 from imf_core.model.imf import FUSED, IMF
 from imf_core.model.losses import (
+    Given,
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
     info_nce,
@@ -58,16 +61,52 @@ class Objective:
         """Returns this process's part of a step's loss, a scalar."""
         entities = self.model.embed_entities(plan.entity_ids)
         relation_tables = self.model.embed_relations()
-        terms = [
-            self._head_loss(name, plan.rows[name], entities[name], relation_tables[name])
-            for name in self.model.head_names
-        ]
+        terms = []
+        for name in self.model.head_names:
+            rows, given = plan.rows[name], None
+            if name == FUSED and self.fusion.complement:
+                given = self._given(rows, plan.entity_ids, entities, relation_tables)
+            terms.append(self._head_loss(name, rows, entities[name], relation_tables[name], given))
         if self.contrastive_weight > 0 and plan.pairs and FUSED in self.model.head_names:
             terms.append(self.contrastive_weight * self._contrastive(entities, plan))
         return torch.stack(terms).sum()
 
+    @torch.no_grad()
+    def _given(
+        self,
+        rows: Rows,
+        entity_ids: Tensor,
+        entities: Mapping[str, Tensor],
+        relation_tables: Mapping[str, Tensor],
+    ) -> Given:
+        """Returns the mean score of the image and text channels that take part in each query.
+
+        Our choice: the fused channel learns to correct them, where it would else become a second
+        structural channel. The structural one is left out: on train it knows every answer by
+        heart, so that nothing would be left to correct.
+        """
+        relations = send(rows.relations, entity_ids.device)
+        asked = entity_ids.index_select(0, rows.heads)
+        names = [name for name in self.model.encoders if name != "structural"]
+        takes_part = torch.stack(
+            [self.model.can_answer(name, asked, relations) for name in names], dim=1
+        ).float()
+        weights = takes_part / takes_part.sum(dim=1, keepdim=True).clamp_min(1.0)
+        queries = []
+        for name, weight in zip(names, weights.unbind(dim=1), strict=True):
+            heads = entities[name].index_select(0, rows.heads)
+            context = self.model.scorer(name)(heads, relation_tables[name], rows.relations)
+            queries.append(context * weight.unsqueeze(1))
+        candidates = torch.cat([entities[name] for name in names], dim=1)
+        return Given(torch.cat(queries, dim=1)[rows.share], candidates)
+
     def _head_loss(
-        self, name: str, rows: Rows, candidates: Tensor, relation_table: Tensor
+        self,
+        name: str,
+        rows: Rows,
+        candidates: Tensor,
+        relation_table: Tensor,
+        given: Given | None,
     ) -> Tensor:
         """Returns loss and penalty of one head over the queries it takes part in."""
         num_queries = len(rows.heads)
@@ -76,12 +115,14 @@ class Objective:
         heads = candidates.index_select(0, rows.heads)
         queries = self.model.scorer(name)(heads, relation_table, rows.relations)[rows.share]
         if self.train.loss == "cross-entropy":
-            total = grouped_cross_entropy(queries, candidates, rows.positives, self.matmul_dtype)
+            total = grouped_cross_entropy(
+                queries, candidates, rows.positives, self.matmul_dtype, given
+            )
             loss = total / rows.num_positives
         else:
             smoothing = self.train.label_smoothing
             total = grouped_binary_cross_entropy(
-                queries, candidates, rows.positives, self.matmul_dtype, smoothing
+                queries, candidates, rows.positives, self.matmul_dtype, smoothing, given
             )
             loss = total / num_queries
         weight = self.n3.get(name, self.train.encoder_n3)

@@ -23,6 +23,7 @@ NO_FUSION = FusionParams(
     rank=0,
     dropout=0.0,
     residual=False,
+    complement=False,
     detach=False,
     contrastive_weight=0.0,
     contrastive_temperature=1.0,

@@ -50,6 +50,10 @@ def rows_of(batch: Batch, chosen: Tensor) -> Batch:
     return Batch(batch.heads[chosen], batch.relations[chosen], offsets, tails)
 
 
+def encode_all(model: IMF) -> dict[str, Tensor]:
+    return model.embed_entities(torch.arange(model.num_entities))
+
+
 def is_unseen(batch: Batch) -> Tensor:
     """Says where neither the query's entity nor its answers have an image, shape: (B,)."""
     return (batch.heads == LONELY) & torch.isin(batch.relations, torch.tensor(UNSEEN_RELATIONS))
@@ -111,6 +115,48 @@ def test_a_term_is_added_where_its_weight_is_not_zero(
     overrides: dict[str, object], batch: Batch
 ) -> None:
     assert loss({**PLAIN, **overrides}, batch) > loss(PLAIN, batch)
+
+
+def test_the_fused_head_learns_what_image_and_text_leave_open(batch: Batch) -> None:
+    model = tiny_model(PLAIN).eval()
+    entities, tables = encode_all(model), model.embed_relations()
+    heads, relations = batch.heads, batch.relations
+
+    def logits(name: str) -> Tensor:
+        context = model.scorer(name)(entities[name][heads], tables[name], relations)
+        return context @ entities[name].T
+
+    def mean_loss(logits: Tensor) -> Tensor:
+        logits[torch.arange(len(heads)), heads] = -1e9  # no relation has a loop
+        rows = torch.repeat_interleave(torch.arange(len(heads)), batch.offsets.diff())
+        return -logits.log_softmax(dim=1)[rows, batch.tails].mean()
+
+    others = ("visual", "textual")
+    takes_part = [model.can_answer(name, heads, relations).float() for name in others]
+    total = sum(each[:, None] * logits(name) for each, name in zip(takes_part, others, strict=True))
+    mean = total / sum(takes_part).clamp_min(1.0)[:, None]
+    expected = mean_loss(logits("fused") + mean) - mean_loss(logits("fused"))
+    complement = {**PLAIN, "fusion.complement": True}
+    found = loss_of(complement, model, batch) - loss_of(PLAIN, model, batch)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
+def test_what_is_left_open_moves_no_other_head(name: str, batch: Batch) -> None:
+    gradients = []
+    for complement in (False, True):
+        values = {**PLAIN, "train.loss": name, "fusion.detach": True}
+        values["fusion.complement"] = complement
+        model = tiny_model(values)
+        loss_of(values, model, batch).backward()
+        gradients.append({key: each.grad for key, each in model.named_parameters()})
+    moved = {
+        key
+        for key, each in gradients[0].items()
+        if each is not None and not torch.equal(each, gradients[1][key])
+    }
+    assert moved
+    assert all(key.split(".")[0] in {"entity_fusion", "relation_fusion"} for key in moved)
 
 
 def test_without_a_fused_head_there_is_no_contrastive_term(batch: Batch) -> None:
