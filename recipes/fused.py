@@ -43,6 +43,8 @@ VALUES: Mapping[str, Any] = {
     "model.hidden_dim": 64,
     "model.dropout": 0.1,
     "model.head_dropout": 0.1,
+    "fusion.complement": False,
+    "fusion.contrastive_weight": 0.0,
     "train.epochs": 40,
     "train.batch_size": 128,
     "train.positives_per_row": 8,
@@ -59,12 +61,14 @@ VALUES: Mapping[str, Any] = {
 }
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "two without": {"fusion.rank": 0},
+    "two-unfused": {"fusion.rank": 0},
     "full": {"fusion.form": "full", "fusion.contrastive_weight": 0.05},
-    "full, no contrastive term": {"fusion.form": "full", "fusion.contrastive_weight": 0.0},
+    "full-no-contrastive": {"fusion.form": "full"},
     "narrow": {"fusion.form": "narrow", "fusion.contrastive_weight": 0.05},
-    "narrow, no contrastive term": {"fusion.form": "narrow", "fusion.contrastive_weight": 0.0},
+    "narrow-no-contrastive": {"fusion.form": "narrow"},
+    "narrow-complement": {"fusion.form": "narrow", "fusion.complement": True},
 }
+"""On top of `VALUES`, named as the rows of a recipe."""
 
 
 def make_graph(seed: int = 7) -> tuple[Graph, FeatureTable]:
@@ -134,7 +138,7 @@ def main() -> None:
         values = {**VALUES, **VARIANTS[variant]}
         params = lay_over(committed, values, "recipes/fused.py").model_dump()
         for seed in given.seeds:
-            apart = [seed] if variant != "two without" else [seed, seed + SEEDS_APART]
+            apart = [seed] if variant != "two-unfused" else [seed, seed + SEEDS_APART]
             start = time.process_time()
             scorers = [_train(params, each, graph, pictures) for each in apart]
             seconds = time.process_time() - start

@@ -112,6 +112,16 @@ ROWS = (
         "ablation",
         {"fusion.form": "narrow", "fusion.contrastive_weight": 0.0},
     ),
+    Row(
+        "narrow-complement",
+        "narrow form, no contrastive term, trained on what image and text leave open",
+        "ablation",
+        {
+            "fusion.form": "narrow",
+            "fusion.contrastive_weight": 0.0,
+            "fusion.complement": True,
+        },
+    ),
     Row("no-contrastive", "no contrastive term", "ablation", {"fusion.contrastive_weight": 0.0}),
     Row("no-masks", "missing media not masked", "ablation", {"model.mask_missing": False}),
     Row("mean", "fixed mean of the heads", "ablation", {"decision.weights": "equal"}),

@@ -27,7 +27,8 @@ class Objective:
     head and tail.
 
     Each head has its own loss and its own relations, so that none leans on another while it
-    learns; what they are worth together is decided on held-out facts (`decision_fit`).
+    learns; what they are worth together is decided on held-out facts (`decision_fit`). The fused
+    one is trained on what image and text leave open where `fusion.complement` says so.
 
     Several processes share the scoring, by far the largest part: each has the loss of its own rows,
     divided by what the whole batch holds, so that their losses and gradients add up to those of
