@@ -115,7 +115,8 @@ def main() -> None:
     write_csv(TRIALS, rows)
     write_json(CHOSEN, {key: chosen[key] for key in wanted})
     how = f"on valid in {len(rows)} trials" if rows else "by rules of thumb"
-    print(f"chosen {how}: {', '.join(f'{key} {chosen[key]}' for key in wanted)}")
+    values = ", ".join(f"{key} {chosen[key]}" for key in wanted)
+    print(f"chosen {how}, {time.process_time():.0f} s of processor time: {values}")
 
 
 def _phases(
