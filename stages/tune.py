@@ -28,7 +28,7 @@ from imf_core.device import explain_out_of_memory
 from imf_core.errors import DivergenceError
 from imf_core.features.table import FeatureTable
 from imf_core.training.checkpoint import code_files, run_key
-from imf_core.tuning.rules import choose_by_rule, fused_n3
+from imf_core.tuning.rules import choose_by_rule, follow_from
 from imf_core.tuning.search import Axis, Setting, search
 from imf_core.tuning.settle import find_auto, settle_model, settle_train
 from imf_core.tuning.trial import LARGEST_DIM, run_trial, trial_epochs
@@ -111,7 +111,7 @@ def main() -> None:
             best = trials.run()
             chosen |= best
             rows += trials.rows(best)
-    chosen["train.fused_n3"] = fused_n3(settle_train(params.train, chosen))
+    chosen |= follow_from(graph, settle_train(params.train, chosen))
     write_csv(TRIALS, rows)
     write_json(CHOSEN, {key: chosen[key] for key in wanted})
     how = f"on valid in {len(rows)} trials" if rows else "by rules of thumb"
