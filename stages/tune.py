@@ -117,7 +117,7 @@ def main() -> None:
     how = f"on valid in {len(rows)} trials" if rows else "by rules of thumb"
     seconds = f"{time.process_time():.0f} s of processor time"
     used = [f"{key} {chosen[key]}" for key in find_auto(params.model, params.train)]
-    print(f"chosen {how}, {seconds}: {', '.join(used)}" if used else "params.yaml gives every value")
+    print(f"chosen {how}, {seconds}: {', '.join(used) or 'nothing, params.yaml gives all values'}")
 
 
 def _phases(

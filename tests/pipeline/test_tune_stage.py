@@ -170,7 +170,7 @@ def test_without_trials_values_are_those_of_the_rules(
     assert training.trained == []
     assert (chosen["train.n3"], chosen["model.head_dropout"]) == (0.1, 0.1)
     assert TRIALS.read_text("utf-8") == "\n"
-    assert "chosen by rules of thumb: " in capsys.readouterr().out
+    assert "chosen by rules of thumb, " in capsys.readouterr().out
 
 
 def test_the_log_and_the_table_say_what_was_tried_and_chosen(
