@@ -129,7 +129,7 @@ def test_larger_steps_are_trained_for_more_epochs_and_validated_more_rarely() ->
 
 def test_an_epoch_of_a_graph_of_few_facts_has_small_steps() -> None:
     few, many = (choose(random_graph(5_000, facts)) for facts in (100, 20_000))
-    assert (few["train.batch_size"], many["train.batch_size"]) == (16, 512)
+    assert (few["train.batch_size"], many["train.batch_size"]) == (32, 512)
 
 
 @pytest.mark.parametrize(
