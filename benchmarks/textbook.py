@@ -159,10 +159,9 @@ def _embed_relations(model: IMF) -> dict[str, Tensor]:
     return tables
 
 
-def _fuse(
-    fusion: LowRankBilinearFusion, embeddings: Sequence[Tensor], masks: Sequence[Tensor]
-) -> Tensor:
-    """Sums the fusion's terms one after the other, shape: (N, D) each -> (N, dim)."""
+def _fuse(fusion: nn.Module, embeddings: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
+    """Sums the terms of the full form one after the other, shape: (N, D) each -> (N, dim)."""
+    assert isinstance(fusion, LowRankBilinearFusion)
     inputs = [_drop(each, fusion.dropout) for each in embeddings]
     total = torch.zeros(len(inputs[0]), fusion.dim, dtype=inputs[0].dtype)
     for term in range(fusion.num_led):
