@@ -29,10 +29,10 @@ from imf_core.device import explain_out_of_memory
 from imf_core.errors import DivergenceError
 from imf_core.features.table import FeatureTable
 from imf_core.training.checkpoint import code_files, run_key
-from imf_core.tuning.rules import choose_by_rule, fused_n3
+from imf_core.tuning.rules import choose_by_rule, follow_from
 from imf_core.tuning.search import Axis, Setting, search
 from imf_core.tuning.settle import find_auto, settle_model, settle_train
-from imf_core.tuning.trial import run_trial, trial_epochs
+from imf_core.tuning.trial import LARGEST_DIM, run_trial, trial_epochs
 from stages.fitting import ADVICE, input_files
 from stages.inputs import load_inputs
 from stages.layout import CHOSEN, PARAMS, TRIALS
@@ -104,27 +104,27 @@ def main() -> None:
     chosen = choose_by_rule(graph, tables, params.model, params.train)
     rows: list[dict[str, Any]] = []
     with explain_out_of_memory(ADVICE):
-        for phase in _phases(settle_model(params.model, chosen), params.tune, wanted, chosen):
+        for phase in _phases(settle_model(params.model, chosen), params.tune, wanted):
             model = settle_model(params.model, chosen)
             train = settle_train(params.train, chosen)
             trials = Trials(phase, params.tune, model, train, graph, tables)
             best = trials.run()
             chosen |= best
             rows += trials.rows(best)
-    chosen["train.fused_n3"] = fused_n3(settle_train(params.train, chosen))
+    chosen |= follow_from(graph, settle_train(params.train, chosen))
     write_csv(TRIALS, rows)
     write_json(CHOSEN, {key: chosen[key] for key in wanted})
     how = f"on valid in {len(rows)} trials" if rows else "by rules of thumb"
+    seconds = f"{time.process_time():.0f} s of processor time"
     used = [f"{key} {chosen[key]}" for key in find_auto(params.model, params.train)]
-    print(f"chosen {how}: {', '.join(used)}" if used else "params.yaml gives every value")
+    print(f"chosen {how}, {seconds}: {', '.join(used) or 'nothing, params.yaml gives all values'}")
 
 
-def _phases(
-    model: ModelParams, tune: TuneParams, wanted: Sequence[str], rule: Setting
-) -> list[Phase]:
+def _phases(model: ModelParams, tune: TuneParams, wanted: Sequence[str]) -> list[Phase]:
     """Plans the trials; keys with a value given by hand are not searched."""
     structure = [
-        Axis("train.batch_size", values=_around(rule["train.batch_size"])),
+        # Smaller steps cost more time, and have to earn it.
+        Axis("train.batch_size", factors=(1 / 4,), least_gain=0.005),
         Axis("train.n3", factors=(1 / 3, 3.0)),
         Axis("model.head_dropout", values=(0.0, 0.1, 0.3)),
         *(
@@ -150,11 +150,6 @@ def _phases(
     ]
 
 
-def _around(batch_size: int) -> tuple[int, int]:
-    """Returns the step sizes tried beside that of the rules."""
-    return 4 * batch_size, max(1, batch_size // 4)
-
-
 class Trials:
     """The trials of one phase, finished ones of a killed stage among them.
 
@@ -177,7 +172,9 @@ class Trials:
         tables: Mapping[str, FeatureTable],
     ) -> None:
         self._phase, self._graph, self._tables = phase, graph, tables
-        self._model = model.model_copy(update={"modalities": list(phase.modalities)})
+        self._model = model.model_copy(
+            update={"modalities": list(phase.modalities), "dim": min(model.dim, LARGEST_DIM)}
+        )
         epochs = trial_epochs(graph)
         self._train = train.model_copy(
             update={

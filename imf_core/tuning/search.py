@@ -18,11 +18,14 @@ class Axis:
             while that gains; by the next only where the first has not gained, since it leads back.
             Empty where `values` lists the values tried.
         values: Tried once each, in this order.
+        least_gain: A value is taken for better only where the score rises by more: above 0 where
+            other values cost more time than the first.
     """
 
     key: str
     factors: Sequence[float] = ()
     values: Sequence[Any] = ()
+    least_gain: float = 0.0
 
 
 def search(
@@ -38,13 +41,13 @@ def search(
     """
     scores: dict[tuple[Any, ...], float] = {}
 
-    def is_better(setting: Setting, best: Setting) -> bool:
+    def is_better(setting: Setting, best: Setting, least_gain: float) -> bool:
         """Tries a setting unless that was done or the trials are used up."""
         place, best_place = tuple(setting.values()), tuple(best.values())
         if place in scores or len(scores) >= max_trials:
             return False
         scores[place] = trial(setting)
-        return scores[place] > scores[best_place]
+        return scores[place] > scores[best_place] + least_gain
 
     best = start
     if max_trials > 0:
@@ -52,11 +55,13 @@ def search(
     for axis in axes:
         for value in axis.values:
             setting = {**best, axis.key: value}
-            if is_better(setting, best):
+            if is_better(setting, best, axis.least_gain):
                 best = setting
         before = best
         for factor in axis.factors:
-            while is_better(setting := {**best, axis.key: _times(best[axis.key], factor)}, best):
+            while is_better(
+                setting := {**best, axis.key: _times(best[axis.key], factor)}, best, axis.least_gain
+            ):
                 best = setting
             if best is not before:
                 break
@@ -64,5 +69,6 @@ def search(
 
 
 def _times(value: float, factor: float) -> float:
-    """Multiplies and keeps four significant digits, as people read them."""
-    return float(f"{value * factor:.4g}")
+    """Multiplies and keeps four significant digits, as people read them; a count stays one."""
+    product = float(f"{value * factor:.4g}")
+    return max(1, round(product)) if isinstance(value, int) else product
