@@ -33,6 +33,8 @@ def search(
 ) -> Setting:
     """Returns the best setting found by going along one axis after the other.
 
+    The axes are gone along again, from the best setting so far, until none of them gains.
+
     Args:
         start: The first setting tried.
         axes: In the order of the search; what matters most comes first. Keys may come again.
@@ -49,10 +51,8 @@ def search(
         scores[place] = trial(setting)
         return scores[place] > scores[best_place] + least_gain
 
-    best = start
-    if max_trials > 0:
-        scores[tuple(start.values())] = trial(start)
-    for axis in axes:
+    def go_along(axis: Axis, best: Setting) -> Setting:
+        """Returns the best setting on an axis through a setting."""
         for value in axis.values:
             setting = {**best, axis.key: value}
             if is_better(setting, best, axis.least_gain):
@@ -65,7 +65,17 @@ def search(
                 best = setting
             if best is not before:
                 break
-    return best
+        return best
+
+    best = start
+    if max_trials > 0:
+        scores[tuple(start.values())] = trial(start)
+    while True:
+        before_round = best
+        for axis in axes:
+            best = go_along(axis, best)
+        if best is before_round:
+            return best
 
 
 def _times(value: float, factor: float) -> float:
