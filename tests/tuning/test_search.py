@@ -66,7 +66,19 @@ def test_an_axis_starts_from_the_best_values_of_those_before() -> None:
     start = {"train.n3": 1.0, "model.dropout": 0.1}
     axes = [HALVES, Axis("model.dropout", values=(0.3,))]
     assert search(start, axes, trial, 10) == {"train.n3": 0.5, "model.dropout": 0.3}
-    assert trial.tried[-1] == {"train.n3": 0.5, "model.dropout": 0.3}
+    assert trial.tried[3] == {"train.n3": 0.5, "model.dropout": 0.3}
+
+
+def test_the_axes_are_gone_along_again_until_none_gains() -> None:
+    # The penalty that is best depends on the dropout, which comes after it.
+    trial = Landscape(
+        lambda setting: (
+            2 * setting["model.dropout"] - abs(setting["train.n3"] - setting["model.dropout"])
+        )
+    )
+    start = {"train.n3": 1.0, "model.dropout": 1.0}
+    axes = [HALVES, Axis("model.dropout", values=(2.0,))]
+    assert search(start, axes, trial, 20) == {"train.n3": 2.0, "model.dropout": 2.0}
 
 
 def test_a_key_that_comes_again_is_searched_from_where_it_stood() -> None:
