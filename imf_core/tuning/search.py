@@ -79,9 +79,9 @@ def search(
 
 
 def _place(setting: Setting) -> tuple[Any, ...]:
-    """Returns the values, fractions with two digits, so that ways to about one value meet."""
+    """Returns the values to two digits: a third and then three times as much is the same place."""
     return tuple(
-        f"{value:.2g}" if isinstance(value, float) else value for value in setting.values()
+        float(f"{value:.2g}") if isinstance(value, float) else value for value in setting.values()
     )
 
 

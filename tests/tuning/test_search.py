@@ -134,3 +134,16 @@ def test_a_count_that_is_multiplied_stays_a_count_of_at_least_one() -> None:
     found = search({"train.batch_size": 6}, [quarters], trial, 10)
     assert found == {"train.batch_size": 1}
     assert trial.values("train.batch_size") == [6, 2, 1]
+
+
+def test_axes_are_searched_again_until_none_of_them_gains() -> None:
+    def score(setting: Setting) -> float:
+        is_wide = setting["model.dropout"] == 0.3
+        return is_wide - abs(setting["train.n3"] - (4.0 if is_wide else 1.0))
+
+    axes = [HALVES, Axis("model.dropout", values=(0.3,))]
+    start = {"train.n3": 2.0, "model.dropout": 0.1}
+    found = search(start, axes, Landscape(score), 20)
+    assert found == {"train.n3": 1.0, "model.dropout": 0.1}
+    found = search({**start, "train.n3": 4.0}, axes[::-1], Landscape(score), 20)
+    assert found == {"train.n3": 4.0, "model.dropout": 0.3}
