@@ -33,6 +33,8 @@ def search(
 ) -> Setting:
     """Returns the best setting found by going along one axis after the other.
 
+    The axes are gone along again, from the best setting so far, until none of them gains.
+
     Args:
         start: The first setting tried.
         axes: In the order of the search; what matters most comes first. Keys may come again.
@@ -43,16 +45,14 @@ def search(
 
     def is_better(setting: Setting, best: Setting, least_gain: float) -> bool:
         """Tries a setting unless that was done or the trials are used up."""
-        place, best_place = tuple(setting.values()), tuple(best.values())
+        place, best_place = _place(setting), _place(best)
         if place in scores or len(scores) >= max_trials:
             return False
         scores[place] = trial(setting)
         return scores[place] > scores[best_place] + least_gain
 
-    best = start
-    if max_trials > 0:
-        scores[tuple(start.values())] = trial(start)
-    for axis in axes:
+    def go_along(axis: Axis, best: Setting) -> Setting:
+        """Returns the best setting on an axis through a setting."""
         for value in axis.values:
             setting = {**best, axis.key: value}
             if is_better(setting, best, axis.least_gain):
@@ -65,7 +65,24 @@ def search(
                 best = setting
             if best is not before:
                 break
-    return best
+        return best
+
+    best = start
+    if max_trials > 0:
+        scores[_place(start)] = trial(start)
+    while True:
+        before_round = best
+        for axis in axes:
+            best = go_along(axis, best)
+        if best is before_round:
+            return best
+
+
+def _place(setting: Setting) -> tuple[Any, ...]:
+    """Returns the values to two digits: a third and then three times as much is the same place."""
+    return tuple(
+        float(f"{value:.2g}") if isinstance(value, float) else value for value in setting.values()
+    )
 
 
 def _times(value: float, factor: float) -> float:
