@@ -250,13 +250,13 @@ def test_a_trial_far_behind_the_best_one_is_stopped(
         *_, train, on_validation = arguments
         training.trained.append(([], None, train))
         for epoch in range(1, 5):
-            on_validation(4 * epoch, 0.4 if train.n3 == 0.1 else 0.1)
+            on_validation(epoch, 0.4 if train.n3 == 0.1 else 0.1)
 
     monkeypatch.setattr(tune, "run_trial", validate)
     run("train.n3", "model.head_dropout", model__modalities=["structure"], tune__trials=8)
     rows = [line.split(",") for line in TRIALS.read_text("utf-8").splitlines()[1:]]
     assert [row[-2] for row in rows[:2]] == ["complete", "stopped"]
-    assert rows[1][-4] == "8"  # a quarter of 24 epochs is a head start
+    assert rows[1][-4] == "2"  # the first of four epochs is a head start
 
 
 def test_other_errors_of_a_trial_end_the_stage(training: FakeTraining) -> None:
