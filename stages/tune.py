@@ -12,9 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.trial import TrialState
-
 from imf_core.artifacts import read_json, write_csv, write_json
 from imf_core.config import (
     AUTO,
@@ -47,6 +44,12 @@ UNWATCHED = ("train.epochs", "train.validate_every", "train.fused_n3")
 SHARE_OF_STRUCTURE = 0.7
 """Of the trials, where other channels follow."""
 
+HEAD_START = 0.25
+"""Share of its epochs after which a trial is compared with the best one."""
+
+LEAST_SHARE = 0.9
+"""Of the MRR that the best trial had by the same epoch: below it, a trial stops."""
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -68,11 +71,8 @@ class Phase:
         return " and ".join(self.modalities)
 
 
-_STATES = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "diverged": TrialState.FAIL,
-}
+class _StoppedError(Exception):
+    """Ends a trial that has fallen behind."""
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Trial:
     Attributes:
         setting: The values tried, by `section.key`.
         curve: MRR on valid by epoch.
-        ended: `complete`, `pruned` where its MRR was below the median of the others, or `diverged`.
+        ended: `complete`, `stopped` where it fell behind the best one, or `diverged`.
     """
 
     setting: Setting
@@ -124,7 +124,7 @@ def _phases(model: ModelParams, tune: TuneParams, wanted: Sequence[str]) -> list
     """Plans the trials; keys with a value given by hand are not searched."""
     structure = [
         # Smaller steps cost more time, and have to earn it.
-        Axis("train.batch_size", factors=(1 / 4,), least_gain=0.005),
+        Axis("train.batch_size", factors=(1 / 4,), least_gain=0.01),
         Axis("train.n3", factors=(1 / 3, 3.0)),
         Axis("model.head_dropout", values=(0.0, 0.1, 0.3)),
         *(
@@ -186,10 +186,6 @@ class Trials:
                 "processes": 1,
             }
         )
-        # Deterministic: what a trial is compared with are the trials before it.
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=epochs // 4)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(direction="maximize", pruner=pruner)
         values = {"model": self._model.model_dump(), "train": self._train.model_dump()}
         key = run_key(values, [*input_files(phase.modalities), *code_files(), Path(__file__)])
         self._path = state_folder() / "tuning" / f"{key}.json"
@@ -230,15 +226,8 @@ class Trials:
         start = time.perf_counter()
         if [trial.setting for trial in self._kept[position : position + 1]] == [setting]:
             trial = self._kept[position]
-            self._study.add_trial(
-                optuna.trial.create_trial(
-                    state=_STATES[trial.ended],
-                    value=trial.score if trial.ended == "complete" else None,
-                    intermediate_values=trial.curve,
-                )
-            )
         else:
-            self._kept.clear()  # those that follow were pruned beside others
+            self._kept.clear()  # those that follow were compared with others
             trial = self._train_briefly(setting)
             write_json(self._path, [asdict(each) for each in (*self._done, trial)])
         self._done.append(trial)
@@ -251,19 +240,17 @@ class Trials:
         return trial.score
 
     def _train_briefly(self, setting: Setting) -> Trial:
-        """Runs a trial until its end, or until the median of the others is above it."""
+        """Runs a trial until its end, or until it falls behind the best one."""
         sections: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
         for dotted, value in setting.items():
             section, _, key = dotted.partition(".")
             sections[section][key] = value
         trial = Trial(dict(setting), {})
-        asked = self._study.ask()
 
         def report(epoch: int, mrr: float) -> None:
             trial.curve[epoch] = mrr
-            asked.report(mrr, epoch)
-            if asked.should_prune():
-                raise optuna.TrialPruned
+            if self._is_behind(trial, epoch):
+                raise _StoppedError
 
         try:
             run_trial(
@@ -277,13 +264,19 @@ class Trials:
                 self._train.model_copy(update=sections["train"]),
                 report,
             )
-        except optuna.TrialPruned:
-            trial.ended = "pruned"
+        except _StoppedError:
+            trial.ended = "stopped"
         except DivergenceError:
             trial.ended = "diverged"
-        value = trial.score if trial.ended == "complete" else None
-        self._study.tell(asked, value, state=_STATES[trial.ended])
         return trial
+
+    def _is_behind(self, trial: Trial, epoch: int) -> bool:
+        """Says whether a trial has far less than the best one had by the same epoch."""
+        if not self._done or epoch <= self._train.epochs * HEAD_START:
+            return False
+        best = max(self._done, key=lambda each: each.score)
+        by_then = max((mrr for other, mrr in best.curve.items() if other <= epoch), default=0.0)
+        return trial.score < LEAST_SHARE * by_then
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from imf_core.training.trainer import Record, Trainer
 FACTS_OF_A_TRIAL = 400_000
 """Facts, each direction counted, that a trial goes through at most, if it has enough epochs."""
 
-LEAST_EPOCHS, MOST_EPOCHS = 4, 30
+LEAST_EPOCHS, MOST_EPOCHS = 4, 24
 
 MANY_FACTS = 1_000_000
 """Facts of an epoch above which trials are half as long as `LEAST_EPOCHS`: each costs much."""
