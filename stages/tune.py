@@ -44,6 +44,9 @@ UNWATCHED = ("train.epochs", "train.validate_every", "train.fused_n3")
 SHARE_OF_STRUCTURE = 0.7
 """Of the trials, where other channels follow."""
 
+LEAST_GAIN = 0.003
+"""Of MRR on valid for which a value of the rules is given up: less is chance."""
+
 HEAD_START = 0.25
 """Share of its epochs after which a trial is compared with the best one."""
 
@@ -125,18 +128,18 @@ def _phases(model: ModelParams, tune: TuneParams, wanted: Sequence[str]) -> list
     structure = [
         # Smaller steps cost more time, and have to earn it.
         Axis("train.batch_size", factors=(1 / 4,), least_gain=0.01),
-        Axis("train.n3", factors=(1 / 3, 3.0)),
-        Axis("model.head_dropout", values=(0.0, 0.1, 0.3)),
+        Axis("train.n3", factors=(1 / 3, 3.0), least_gain=LEAST_GAIN),
+        Axis("model.head_dropout", values=(0.0, 0.1, 0.3), least_gain=LEAST_GAIN),
         *(
-            [Axis("train.relation_weight", values=(0.5,))]
+            [Axis("train.relation_weight", values=(0.5,), least_gain=LEAST_GAIN)]
             if model.context == "block-diagonal"
             else []
         ),
-        Axis("train.n3", factors=(1 / 1.7, 1.7)),
+        Axis("train.n3", factors=(1 / 1.7, 1.7), least_gain=LEAST_GAIN),
     ]
     features = [
-        Axis("train.encoder_n3", factors=(1 / 3, 3.0)),
-        Axis("model.dropout", values=(0.3,)),
+        Axis("train.encoder_n3", factors=(1 / 3, 3.0), least_gain=LEAST_GAIN),
+        Axis("model.dropout", values=(0.3,), least_gain=LEAST_GAIN),
     ]
     others = [name for name in model.modalities if name != "structure"]
     first = round(SHARE_OF_STRUCTURE * tune.trials) if others else tune.trials
