@@ -57,10 +57,33 @@ class KnownTails:
         position = torch.searchsorted(self._sorted, key).clamp_max(len(self.queries) - 1)
         return torch.where(self._sorted[position] == key, position, -1)
 
+    def contains(self, queries: Tensor, tails: Tensor) -> Tensor:
+        """Says which facts are known; time and memory do not grow with the tails of a query.
+
+        Args:
+            queries: shape: (B, 2), dtype: long, on the CPU.
+            tails: One for each query, shape: (B,), dtype: long, on the CPU.
+
+        Returns:
+            shape: (B,), dtype: bool.
+        """
+        if len(self.queries) == 0:
+            return torch.zeros(len(queries), dtype=torch.bool)
+        position = self.find(queries)
+        key = position * self.num_entities + tails
+        place = torch.searchsorted(self._sorted_facts, key).clamp_max(len(self.tails) - 1)
+        return (position >= 0) & (self._sorted_facts[place] == key)
+
     @cached_property
     def _sorted(self) -> Tensor:
         """All queries, each as one number."""
         return _keys(self.queries, self.num_entities)
+
+    @cached_property
+    def _sorted_facts(self) -> Tensor:
+        """All facts, each as one number: position of the query and tail, shape: (T,)."""
+        positions = torch.repeat_interleave(self.offsets.diff())
+        return positions * self.num_entities + self.tails
 
 
 def _keys(queries: Tensor, num_entities: int) -> Tensor:

@@ -89,13 +89,13 @@ class FurtherAnswers:
         (train, after_train), (every, after_every) = self._train, self._everywhere
         new = torch.stack([after_every[every.find(each)] for each in asked], dim=1)
         held_out = torch.stack([after_train[train.find(each)] for each in asked], dim=1)
-        is_train, is_known = (_holds(known, asked[0], tail)[:, None] for known in (train, every))
+        is_train, is_known = (each.contains(asked[0], tail)[:, None] for each in (train, every))
         return torch.where(is_train, 1.0, torch.where(is_known, held_out, new))
 
     def is_known(self, facts: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Says which facts some split has, shape: (N, 3) -> (N,)."""
         queries, tails = torch.from_numpy(facts[:, :2]), torch.from_numpy(facts[:, 2])
-        return np.asarray(_holds(self._everywhere[0], queries, tails))
+        return self._everywhere[0].contains(queries, tails).numpy()
 
     def weigh(self, answers: Answers) -> Answers:
         """Multiplies each probability by the smaller share of the answer's two questions."""
@@ -130,13 +130,6 @@ def share_with_more(known: KnownTails) -> NDArray[np.float32]:
     _, sizes = np.unique(known.queries[:, 1].numpy(), return_counts=True)  # sorted by relation
     shares = [_share_with_more(mine) for mine in np.split(counts, np.cumsum(sizes)[:-1])]
     return np.concatenate(shares).astype(np.float32)
-
-
-def _holds(known: KnownTails, queries: Tensor, tails: Tensor) -> Tensor:
-    rows, found = known.lookup(queries)
-    is_known = torch.zeros(len(queries), dtype=torch.bool)
-    is_known[rows[found == tails[rows]]] = True
-    return is_known
 
 
 def _share_with_more(counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -44,6 +44,17 @@ def test_an_unknown_query_has_no_answers(known: KnownTails, query: tuple[int, in
     assert answers(known, *query) == []
 
 
+def test_facts_are_known_where_a_lookup_finds_their_tail(known: KnownTails) -> None:
+    facts = torch.cartesian_prod(torch.arange(5), torch.arange(4), torch.arange(5))
+    found = known.contains(facts[:, :2], facts[:, 2]).tolist()
+    assert found == [tail in answers(known, *query) for *query, tail in facts.tolist()]
+
+
+def test_no_fact_is_known_where_there_is_none() -> None:
+    nothing = build_known_tails(TRIPLES[:0], NUM_ENTITIES, NUM_RELATIONS)
+    assert not nothing.contains(TRIPLES[:, :2], TRIPLES[:, 2]).any()
+
+
 def test_answers_of_a_batch_come_with_their_rows(known: KnownTails) -> None:
     queries = torch.tensor([[4, 1], [0, 0], [0, 1], [0, 0]])
     rows, tails = known.lookup(queries)
