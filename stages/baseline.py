@@ -29,8 +29,8 @@ from stages.fitting import (
 )
 from stages.held_out import measure_held_out, rank_held_out, write_ranks
 from stages.layout import BASELINE, GRAPH, METRICS, PARAMS, RANKS
+from stages.rise import describe_rise
 from stages.runner import run_stage
-from stages.wording import describe_rise
 from stages.workers import run_in_processes
 
 # One channel is not weighed: what this says changes nothing.

@@ -8,8 +8,9 @@ from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.summary import describe
 from imf_core.inference.fact_table import read_shares
 from stages.layout import DATA_SUMMARY, EVALUATION, MODEL, PREDICTIONS, REPORT
+from stages.rise import describe_rise
 from stages.runner import run_stage
-from stages.wording import describe_rise, describe_shares, describe_standing
+from stages.wording import describe_shares, describe_standing
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 """What the printed tables show of `metrics.json`, and under which title."""

@@ -27,8 +27,8 @@ from stages.fitting import (
 )
 from stages.inputs import load_inputs
 from stages.layout import MODEL, PARAMS, TRAINING
+from stages.rise import describe_rise
 from stages.runner import run_stage
-from stages.wording import describe_rise
 from stages.workers import run_in_processes
 
 SHOWN = ("loss", "valid_mrr")

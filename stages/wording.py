@@ -1,4 +1,4 @@
-"""The wording of what several commands and stages print alike."""
+"""The wording of an answer's standing and of the heads' shares in it, where they are printed."""
 
 from collections.abc import Mapping
 
@@ -11,18 +11,6 @@ SMALLEST_SHARE = 0.005
 def describe_standing(known_in: str) -> str:
     """Says whether a split holds a fact: `new`, or `true (valid)`."""
     return known_in if known_in == NEW else f"true ({known_in})"
-
-
-def describe_rise(epochs: int) -> str:
-    """Says that the last epoch is the best one, and what to set.
-
-    Args:
-        epochs: Those trained.
-    """
-    return (
-        f"the best epoch is the last one, so more epochs may gain: set train.epochs to {2 * epochs}"
-        f" (`dvc exp run -S train.epochs={2 * epochs}`); training goes on from its last kept state"
-    )
 
 
 def describe_shares(shares: Mapping[str, float]) -> str:
