@@ -30,7 +30,7 @@ GIVEN: Mapping[str, object] = {
     "train.validate_every": 5,
     "train.patience": 12,
 }
-"""Values in the place of `auto`, which no graph decides here: a step of known size is timed."""
+"""Fixed values in the place of `auto` and of newer defaults: a step of known size is timed."""
 
 DENSE: Mapping[str, object] = {
     "model.context": "dense",

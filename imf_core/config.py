@@ -295,7 +295,7 @@ class TrainSettings(Section):
     validate_every: Count | Auto = Field(description="epochs between validations")
     patience: Count | Auto = Field(
         description="validations without gain before stopping; auto: half as many epochs as the "
-        "best one took"
+        "best one took, at least 5 validations"
     )
     device: Device = Field(description=DEVICE)
     processes: int = Field(ge=1, le=64, description=PROCESSES)

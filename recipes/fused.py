@@ -1,7 +1,7 @@
 """Measures what the fused channel brings on a made graph: `python -m recipes.fused`.
 
-The graph has 600 things with a picture each. Some relations are said by the picture alone (colour,
-shape), some by the facts alone (region), and two by both together: `twin` (same colour, same
+The graph has 600 things with a picture each. Some relations follow from the picture alone (colour,
+shape), some from the facts alone (region), and two from both together: `twin` (same colour, same
 region) and `team` (one for each region and shape). The control is two models without fused
 channel under one decision, which cost about as much as one model with it.
 """

@@ -94,7 +94,12 @@ def facts_of_odd_type(facts: pa.Table, graph: Graph, types: Mapping[str, str]) -
 
 
 def reachable_shares(graph: Graph, params: PredictParams) -> dict[str, float]:
-    """Returns the share of the facts of valid and of test that `predict` can reach, by split."""
+    """Returns the share of the facts of valid and of test that `predict` can reach, by split.
+
+    Args:
+        graph: The prepared graph.
+        params: Section `predict` of the parameters.
+    """
     train, least = known_tails_in(graph, ["train"]), params.min_relation_affinity
     affinities = estimate_affinities(train, graph.num_relations)
     asked = plausible_queries(train, graph.num_relations, least, params.max_queries, affinities)
@@ -107,8 +112,8 @@ def reachable_shares(graph: Graph, params: PredictParams) -> dict[str, float]:
             head, relation, tail = facts.unbind(dim=1)
             queries = torch.stack([head, relation], dim=1)
             inverse = torch.stack([tail, relation + graph.num_relations], dim=1)
-            is_asked, is_accepted = torch.zeros(2, len(facts), dtype=torch.bool)
-            is_accepted |= True
+            is_asked = torch.zeros(len(facts), dtype=torch.bool)
+            is_accepted = torch.ones(len(facts), dtype=torch.bool)
             for each, answer in ((queries, tail), (inverse, head)):
                 is_asked |= torch.isin(each[:, 1] * graph.num_entities + each[:, 0], keys)
                 is_accepted &= acceptance.accepted(each)[torch.arange(len(facts)), answer]

@@ -74,13 +74,13 @@ def check_prepared(name: str, found: Params, expected: Params) -> None:
         raise ConfigError(
             f"the workspace is not prepared for recipes/{name}.yaml: in {PARAMS} "
             f"{'; '.join(differences)}. Run `git checkout {PARAMS}` and "
-            f"`dvc exp run $(python -m recipes {name}) image_features text_features`, or say "
-            "with --set what is meant to differ"
+            f"`dvc exp run $(python -m recipes {name}) tune`, or say with --set what is meant to "
+            "differ"
         )
     if unmade := _find_unmade(found):
         raise ConfigError(
             f"data/ was not made with the values that {PARAMS} has now: {'; '.join(unmade)}. Run "
-            "`dvc repro image_features text_features`"
+            "`dvc repro tune`"
         )
 
 

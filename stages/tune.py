@@ -1,9 +1,9 @@
 """Stage `tune`: a value for every parameter that is `auto`, chosen on valid by short trials.
 
-The structural channel comes first, since it is cheap and the baseline has no other; the channels of
-image and text follow, without structure. No trial has a fused channel, so that another fusion
-leaves the choice as it is. `results/tuning/chosen.json` holds the values and `trials.csv` the
-trials. A killed stage repeats no finished trial.
+The structural channel comes first, since it is cheap and the baseline has no other; the image and
+text channels follow, without structure. No trial has a fused channel, so another fusion does not
+change the choice. `results/tuning/chosen.json` holds the values and `trials.csv` the trials.
+Finished trials are kept in `.imf/tuning`, so a killed stage does not repeat them.
 """
 
 import time
@@ -36,22 +36,22 @@ from stages.layout import CHOSEN, PARAMS, TRIALS
 from stages.runner import run_stage, state_folder
 
 VALIDATIONS = 12
-"""Of a trial, about."""
+"""Validations of a trial, about."""
 
 UNWATCHED = ("train.epochs", "train.validate_every", "train.fused_n3")
 """Always chosen: DVC does not rerun the stage where one of them becomes `auto`."""
 
 SHARE_OF_STRUCTURE = 0.7
-"""Of the trials, where other channels follow."""
+"""Share of the trials that the structural channel has, where other channels follow."""
 
 LEAST_GAIN = 0.003
-"""Of MRR on valid for which a value of the rules is given up: less is chance."""
+"""Rise of MRR on valid above which a trial's value replaces the one before: less is chance."""
 
 HEAD_START = 0.25
 """Share of its epochs after which a trial is compared with the best one."""
 
 LEAST_SHARE = 0.9
-"""Of the MRR that the best trial had by the same epoch: below it, a trial stops."""
+"""A trial stops below this share of the best trial's MRR by the same epoch."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Phase:
     """Channels that are tried together, and the keys that they decide.
 
     Attributes:
-        modalities: Those of the trials' models.
-        axes: What is searched, in this order.
+        modalities: Modalities of the trials' models.
+        axes: The searched keys, in this order.
         max_trials: Trials at most.
     """
 
@@ -70,7 +70,7 @@ class Phase:
 
     @property
     def name(self) -> str:
-        """The channels' modalities in words."""
+        """Names the modalities, for the log and `trials.csv`."""
         return " and ".join(self.modalities)
 
 
@@ -126,7 +126,7 @@ def main() -> None:
 def _phases(model: ModelParams, tune: TuneParams, wanted: Sequence[str]) -> list[Phase]:
     """Plans the trials; keys with a value given by hand are not searched."""
     structure = [
-        # Smaller steps cost more time, and have to earn it.
+        # Smaller batches cost more time, so they must gain more.
         Axis("train.batch_size", factors=(1 / 4,), least_gain=0.01),
         Axis("train.n3", factors=(1 / 3, 3.0), least_gain=LEAST_GAIN),
         Axis("model.head_dropout", values=(0.0, 0.1, 0.3), least_gain=LEAST_GAIN),
@@ -154,10 +154,10 @@ def _phases(model: ModelParams, tune: TuneParams, wanted: Sequence[str]) -> list
 
 
 class Trials:
-    """The trials of one phase, finished ones of a killed stage among them.
+    """The trials of one phase, with the finished trials of a killed stage.
 
     Args:
-        phase: What is tried.
+        phase: Channels and keys to try.
         tune: Section `tune` of the parameters.
         model: Section `model` with the values chosen so far.
         train: Section `train` with the values chosen so far.
@@ -224,13 +224,13 @@ class Trials:
         ]
 
     def _try(self, setting: Setting) -> float:
-        """Runs a trial, or takes it from the state of a killed stage."""
+        """Runs a trial, or reads it from the state of a killed stage, and returns its score."""
         position = len(self._done)
         start = time.perf_counter()
         if [trial.setting for trial in self._kept[position : position + 1]] == [setting]:
             trial = self._kept[position]
         else:
-            self._kept.clear()  # those that follow were compared with others
+            self._kept.clear()  # the rest was compared with other trials
             trial = self._train_briefly(setting)
             write_json(self._path, [asdict(each) for each in (*self._done, trial)])
         self._done.append(trial)

@@ -68,7 +68,7 @@ def find_answers(
         known: Answers that are left out.
         count: Of each query and group, at most.
         groups: Entities that may answer, shape: (B, E), dtype: bool; None for all. The others are
-            rivals all the same. The answers of several groups are put together.
+            rivals all the same. The answers of several groups are joined, each once.
 
     Returns:
         Those of one group best first, those of several by entity.

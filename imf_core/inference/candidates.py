@@ -15,8 +15,8 @@ from imf_core.inference.kinds import Affinities, estimate_affinities
 from imf_core.inference.used_up import FurtherAnswers, share_with_more
 
 SHARE_OF_ANSWERS = 0.2
-"""The affinity that an answer needs, as a share of the affinity that a question needs. Few rivers
-of many have a city, but no currency has one."""
+"""Affinity that an answer needs, as a share of the affinity that a question needs. Few rivers flow
+through a city, so an answer may be rare among its kind; no currency does."""
 
 
 def plausible_queries(
@@ -37,7 +37,7 @@ def plausible_queries(
         num_relations: R.
         min_affinity: Queries below it are left out.
         max_queries: The queries of highest affinity are kept; ties in order of entity, relation.
-        affinities: Those of the known facts; estimated where they are not given.
+        affinities: Affinities of the known facts; estimated where they are not given.
 
     Returns:
         Most plausible first, shape: (Q, 2), dtype: long.
@@ -56,11 +56,11 @@ class Acceptance:
     """The answers that `predict` accepts.
 
     Args:
-        graph: Its facts.
-        affinities: Those of its train facts.
-        further: Of the graph.
-        min_affinity: A fact is refused where one of its entities has less than `SHARE_OF_ANSWERS`
-            of it as affinity to the relation. A new fact is refused as well where one of its two
+        graph: The graph.
+        affinities: Affinities of its train facts.
+        further: Estimates for its questions.
+        min_affinity: An answer is refused where its affinity to the relation is below
+            `SHARE_OF_ANSWERS` of this value. A new fact is refused as well where one of its two
             questions has known answers and a smaller share of such questions has more.
     """
 

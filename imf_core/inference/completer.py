@@ -231,8 +231,8 @@ class Completer:
     def _find(self, queries: Tensor, count: int, with_known: bool) -> Answers:
         """Answers one batch of queries, most probable first.
 
-        The most probable answers that are not used up are found as well: others above them may
-        fall below them.
+        The most probable answers that are not used up are found as well: used-up answers above
+        them may fall below them once their probability is multiplied.
         """
         arguments = (self.scorer, self._calibration, queries, self._known)
         found = find_answers(*arguments, count, (None, ~self._further.used_up(queries)))

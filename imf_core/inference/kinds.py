@@ -28,7 +28,7 @@ COST_OF_SURPLUS = 1.0
 """Distance for each relation of the neighbour that the entity lacks."""
 
 NEAREST = 20
-"""Entities whose farthest one sets the distance up to which neighbours weigh the same."""
+"""The distance of this neighbour is the reach: nearer entities all have full weight."""
 
 LARGEST_LACK = 1 / 3
 """Share of the entity's relations that a neighbour of full weight may lack at most."""
@@ -50,8 +50,8 @@ class Affinities:
     Attributes:
         signature_ids: Signature of each entity, shape: (E,), dtype: int64.
         has: Relations of each signature, shape: (K, 2R), dtype: float32, values: one.
-        affinity: Share of the entities alike that have a relation, for relations that the signature
-            lacks, shape: (K, 2R), dtype: float32.
+        affinity: Share of the entities alike that have a relation, zero for the relations of the
+            signature, shape: (K, 2R), dtype: float32.
     """
 
     signature_ids: NDArray[np.int64]
@@ -73,7 +73,7 @@ class Affinities:
         return kept.row[order].astype(np.int64), kept.col[order].astype(np.int64), kept.data[order]
 
     def members(self, least: float) -> csc_matrix:
-        """Returns the signatures that have a relation or an affinity of `least` to it.
+        """Says which signatures have a relation, or an affinity of at least `least` to it.
 
         Returns:
             shape: (K, 2R), dtype: bool.
@@ -85,7 +85,7 @@ def estimate_affinities(known: KnownTails, num_relations: int) -> Affinities:
     """Estimates the affinity of each entity to each relation that it lacks.
 
     The relation itself is left out of the comparison. One entity without it is added to those
-    alike, so that few of them say little.
+    alike, so that few entities give a small affinity.
 
     Args:
         known: Facts that count as known, with inverses.
@@ -143,10 +143,11 @@ def _references(
     """Chooses the signatures that all are compared with: all, or one of each block.
 
     Signatures next to one another in sorted order are alike; the most frequent one of a block
-    stands for the others.
+    represents the others.
 
     Returns:
-        The reference of each signature, the references and their numbers of entities.
+        The reference of each signature, shape: (K,), the relations of the references, shape:
+        (references, 2R), and their numbers of entities, shape: (references,).
     """
     number = has.shape[0]
     block = np.arange(number) * min(number, REFERENCES) // max(number, 1)
@@ -156,7 +157,15 @@ def _references(
 
 
 def _reach(distance: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the distance of the `NEAREST`th other entity, or of the farthest, shape: (B,)."""
+    """Returns the distance of the `NEAREST`th other entity, or of the farthest where fewer are.
+
+    Args:
+        distance: Of B signatures to the references, shape: (B, references).
+        counts: Entities of each reference, shape: (references,).
+
+    Returns:
+        shape: (B,).
+    """
     nearest = np.arange(distance.shape[1])[None].repeat(len(distance), axis=0)
     if distance.shape[1] > NEAREST + 1:
         nearest = np.argpartition(distance, NEAREST, axis=1)[:, : NEAREST + 1]

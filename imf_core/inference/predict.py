@@ -27,8 +27,8 @@ def predict_facts(
     Every plausible query is asked in both directions; a fact found twice keeps its better score.
     Only answers that `Acceptance` accepts are kept. Facts of valid and test, which the heads have
     not learned from, are marked, so that one can see how many of the answers are confirmed; the
-    others are new. An entity answers a query about itself
-    only where train has loops of the relation.
+    others are new. An entity answers a query about itself only where train has loops of the
+    relation.
 
     Args:
         scorer: The trained model.

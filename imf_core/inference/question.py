@@ -30,8 +30,9 @@ class Answer:
         name: Of the entity.
         probability: That it is right: the probability of `Calibration`, if the question has a
             further answer, times `further`.
-        further: Share of the questions like it that have a further answer; of the question and of
-            the one that the answer asks back, the smaller. One where neither has a known answer.
+        further: Share of the questions like it that have a further answer: the smaller one of the
+            fact's two questions, (head, relation, ?) and (?, relation, tail). One where neither
+            has a known answer.
         used_up: Entities with a used-up relation, where `further` is below one half: `head`,
             `tail`, `both` or `none`.
         known_in: `train`, `valid`, `test` or `new`.

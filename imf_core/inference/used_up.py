@@ -1,7 +1,7 @@
-"""Whether a question has room for one more answer, or is used up: no country has two capitals.
+"""Whether a question may have a further answer or is used up: no country has two capitals.
 
-A fact answers two questions, (head, relation, ?) and (?, relation, tail). Each that has known
-answers may be used up: few questions of its relation and direction go beyond as many answers. The
+A fact answers two questions, (head, relation, ?) and (?, relation, tail). A question with known
+answers is used up where few questions of its relation and direction have more of them. The
 calibrated probability of an answer assumes that its question has a further answer, so it is
 multiplied by the share of questions that have one.
 """
@@ -19,18 +19,18 @@ from imf_core.data.known_tails import KnownTails, expand, known_tails_in
 from imf_core.inference.answers import Answers, as_facts
 
 USED_UP = 0.5
-"""A question is used up where fewer of the questions like it have a further answer."""
+"""A question is used up where a smaller share of the questions like it has a further answer."""
 
 ENOUGH_QUESTIONS = 5
-"""Questions that an estimate rests on; questions with fewer answers are added up to this number."""
+"""Least questions of an estimate; where fewer have as many answers, others are added."""
 
 
 class FurtherAnswers:
     """Estimates for the questions of a graph how probably they have a further answer.
 
     Args:
-        graph: Its facts are known: those of all splits to new facts, those of train to the facts of
-            valid and test.
+        graph: Facts of all splits count as known for a new fact, and those of train for a fact of
+            valid or test.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -43,21 +43,21 @@ class FurtherAnswers:
             queries: (entity, relation with inverses), shape: (B, 2), dtype: long.
 
         Returns:
-            Beside the answers that any split gives; one where none gives any, shape: (B,),
+            Answers of all splits count as known; one where there is none, shape: (B,),
             dtype: float32.
         """
         known, shares = self._everywhere
         return shares[known.find(queries)]  # -1 is the one at the end
 
     def used_up(self, queries: Tensor, least_share: float = USED_UP) -> Tensor:
-        """Says which answers make a new fact that a used-up question has no room for.
+        """Says which answers make a new fact with a used-up question.
 
         Args:
             queries: (entity, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
             least_share: A question of a smaller share is used up.
 
         Returns:
-            All where the query itself is used up, shape: (B, E), dtype: bool.
+            All entities where the query itself is used up, shape: (B, E), dtype: bool.
         """
         known, shares = self._everywhere
         inverses = (queries[:, 1] + self._graph.num_relations) % (2 * self._graph.num_relations)
@@ -133,7 +133,11 @@ def share_with_more(known: KnownTails) -> NDArray[np.float32]:
 
 
 def _share_with_more(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Estimates it for the queries of one relation, shape: (Q,) -> (Q,)."""
+    """Estimates the shares of the queries of one relation, shape: (Q,) -> (Q,).
+
+    Args:
+        counts: Known answers of each query.
+    """
     if not len(counts):
         return np.empty(0)
     # trials[n]: queries with n answers or more; `until[n]` sums the trials at 1 to n.

@@ -56,7 +56,7 @@ class BlockDiagonalContext(nn.Module):
         )
 
     def pair(self, heads: Tensor, tails: Tensor) -> Tensor:
-        """Turns heads and tails into vectors with dot products `r . pair = (e_h C(r)) . e_t`.
+        """Returns vectors `pair` such that `r . pair` is the score `(e_h C(r)) . e_t`.
 
         Args:
             heads: shape: (P, D).

@@ -149,13 +149,13 @@ class NarrowFusion(nn.Module):
     present. Scaling and shifting a vector by what another input says is FiLM (Perez et al., AAAI
     2018, arXiv 1709.07871).
 
-    Our choice: in the full form most of the time goes into factors of full size. Here no layer
-    maps full size to full size. It starts at the leader, as the lift starts near zero.
+    Our choice: the full form spends most of its time on factors of full size. Here no layer maps
+    full size to full size. Fusion starts at the leader's embedding, as the lift starts near zero.
 
     Args:
-        input_dims: Size of each modality's embedding, the first to lead first.
-        dim: Size of the fused embedding. Of a larger leader it takes the first coordinates of each
-            half, and it fills up a smaller one with zeros.
+        input_dims: Size of each modality's embedding, in the order in which they lead.
+        dim: Size of the fused embedding. A larger leader is cut to the first coordinates of each
+            half, a smaller one is filled up with zeros.
         rank: Number of terms (`fusion.rank`).
         dropout: Applied to the reduced modalities.
     """
@@ -201,7 +201,7 @@ class NarrowFusion(nn.Module):
     def _lead(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
         """Returns the embedding of each row's leader, zero where there is none, shape: (N, dim)."""
         if is_present[0].device.type == "cpu" and bool(is_present[0].all()):
-            return _fit(embeddings[0], self.dim)  # what follows would copy it
+            return _fit(embeddings[0], self.dim)  # spares the copies below
         leader = embeddings[0].new_zeros(())
         for embedding, present in reversed(list(zip(embeddings, is_present, strict=True))):
             leader = torch.where(present.unsqueeze(1), _fit(embedding, self.dim), leader)
@@ -222,7 +222,7 @@ def _in_chunks(fuse: Callable[..., Tensor], inputs: Sequence[Tensor], num_factor
     rows = max(1, MAX_CHUNK_ELEMENTS // num_factors)
     if len(inputs[0]) <= rows:
         return fuse(*inputs)
-    # A chunk's factors are computed again for its gradient, so that one chunk's are held.
+    # Factors are computed again for the gradient, so only one chunk of them is held.
     chunks = zip(*(each.split(rows) for each in inputs), strict=True)
     return torch.cat(
         [

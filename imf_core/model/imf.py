@@ -237,11 +237,10 @@ class IMF(nn.Module):
         return self.is_present(head)[entity_ids] | is_placed
 
     def mark_unlearned(self, entity_ids: Tensor) -> None:
-        """Leaves to their features alone what is said of entities without any fact in train.
+        """Masks the structural embedding of entities without train facts.
 
-        Their structural embeddings are masked as those of a missing modality are, and a head whose
-        modality they lack, in which nothing was learned of them, takes no part in their queries.
-        They are no answers to any.
+        It is masked as a missing modality is. A head takes part in their queries only if they have
+        its modality. They answer no query.
 
         Args:
             entity_ids: shape: (N,), dtype: long.

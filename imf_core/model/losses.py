@@ -138,7 +138,7 @@ def relation_cross_entropy(
         pairs: Vectors of (head, tail) pairs in the space of relations, shape: (P, D).
         relation_table: Relations with inverses, shape: (2R, D).
         relations: The true ones, shape: (P,), dtype: long.
-        counts_in_all: Pairs of all processes.
+        counts_in_all: Number of pairs in all processes.
 
     Returns:
         Sum over the P pairs divided by `counts_in_all`, a scalar.
@@ -159,7 +159,7 @@ def _softmax_kernel(tile: _Tile) -> Tensor:
 
 
 def _leave_out_own(tile: _Tile) -> None:
-    """Lowers the logits of own entities that are no answers, without waiting for a GPU."""
+    """Lowers the logit of each query's own entity that cannot answer, without waiting for a GPU."""
     own = tile.own_columns.unsqueeze(1)
     can_answer = tile.own_can_answer.unsqueeze(1)
     kept = torch.where(can_answer, tile.logits.gather(1, own), NO_ANSWER_LOGIT)

@@ -58,10 +58,10 @@ def read_reliability(path: Path) -> list[dict[str, Any]]:
 
 
 def read_trials(path: Path) -> list[dict[str, Any]]:
-    """Reads the trials by which values were chosen; none where all were given or by rule.
+    """Reads the trials of the stage `tune`; none where it made none.
 
     Raises:
-        DataError: If the file is missing or damaged.
+        DataError: If the file is damaged.
     """
     return read_csv(path, _TRIALS) if path.exists() and path.read_text("utf-8").strip() else []
 

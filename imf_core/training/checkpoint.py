@@ -1,8 +1,8 @@
 """Training states on disk, from which a killed run and a run of more epochs go on.
 
-The folder of a state is named by a hash of everything its weights depend on, so that a run with
-other parameters or inputs never finds it. The number of epochs is no part of that: it says only how
-far a run goes. Each epoch draws its random numbers from (seed, epoch), so a state holds none.
+The name of a state's folder is a hash of everything that its weights depend on, so a run with other
+parameters or inputs never finds it. The number of epochs is left out: it only bounds a run. Each
+epoch draws its random numbers from (seed, epoch), so a state holds none.
 """
 
 import hashlib
@@ -106,7 +106,7 @@ class Checkpoints:
         return state
 
     def release(self) -> None:
-        """Leaves the run's state to others, who may then `clear` it."""
+        """Leaves the run's state to other processes, which may then clear or finish it."""
         self._hold.release()
 
     def clear(self) -> None:
@@ -114,9 +114,9 @@ class Checkpoints:
         self._hold.remove()
 
     def finish(self) -> None:
-        """Keeps the state of a run with a saved result, and removes the oldest ones of others.
+        """Keeps the state of a run with a saved result, and removes the oldest finished states.
 
-        Finished states are kept up to `KEPT_BYTES`; one that a run uses is never removed.
+        The newest finished states are kept, up to `KEPT_BYTES`; a state in use is never removed.
         """
         if self.exists():
             (self.folder / FINISHED).touch()
@@ -156,12 +156,11 @@ def find_checkpoints(
     decision: DecisionParams,
     train: TrainParams,
 ) -> Checkpoints:
-    """Returns the states of a training, found by everything that its weights depend on.
+    """Returns the states of a training, found by a hash of everything its weights depend on.
 
-    The epochs are not part of that: a run with more of them goes on where one with fewer ended.
-
-    The library's whole code is part of that, and the kind of device; the number of processes is
-    not, so that a run that was killed may go on with fewer or more of them.
+    The hash covers the library's whole code and the kind of device. It leaves the number of epochs
+    out, so a run of more epochs goes on where one of fewer ended, and the number of processes, so a
+    killed run may go on with fewer or more of them.
 
     Args:
         folder: Kept states of all runs.
@@ -183,7 +182,7 @@ def code_files() -> list[Path]:
 
 
 def _finished_states(folder: Path) -> Iterator[tuple[int, int, Path]]:
-    """Yields end of the run, size and folder of each, but of those that another run removes."""
+    """Yields end of the run in ns, size in bytes and folder; skips folders removed meanwhile."""
     for mark in folder.glob(f"*/{FINISHED}"):
         with suppress(FileNotFoundError):
             size = (mark.parent / FILE_NAME).stat().st_size

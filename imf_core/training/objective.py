@@ -1,4 +1,4 @@
-"""The joint training loss: each channel's own, penalties, the relation's, the contrastive term."""
+"""The joint training loss: each channel's loss and penalty, relation loss, contrastive term."""
 
 from collections.abc import Mapping
 
@@ -23,12 +23,12 @@ from imf_core.training.plan import Plan, Rows
 class Objective:
     """`sum_k (L_k + n3_k * N3_k) + contrastive_weight * InfoNCE` over the channels k.
 
-    The structural channel's loss has a further term, `relation_weight * L_r`: which relation joins
-    head and tail.
+    The structural channel's loss has a further term, `relation_weight * L_r`, for predicting the
+    relation between head and tail.
 
     Each head has its own loss and its own relations, so that none leans on another while it
-    learns; what they are worth together is decided on held-out facts (`decision_fit`). The fused
-    one is trained on what image and text leave open where `fusion.complement` says so.
+    learns; their weights are fitted on held-out facts (`decision_fit`). With `fusion.complement`,
+    the fused channel is trained on what image and text leave open.
 
     Several processes share the scoring, by far the largest part: each has the loss of its own rows,
     divided by what the whole batch holds, so that their losses and gradients add up to those of
@@ -82,9 +82,9 @@ class Objective:
     ) -> Given:
         """Returns the mean score of the image and text channels that take part in each query.
 
-        Our choice: the fused channel learns to correct them, where it would else become a second
+        Our choice: the fused channel learns to correct them; otherwise it becomes a second
         structural channel. The structural one is left out: on train it knows every answer by
-        heart, so that nothing would be left to correct.
+        heart, so nothing would be left to correct.
         """
         relations = send(rows.relations, entity_ids.device)
         asked = entity_ids.index_select(0, rows.heads)

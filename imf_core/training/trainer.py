@@ -33,7 +33,7 @@ VALIDATION_BATCH = 512
 """Queries scored at once in validation."""
 
 LEAST_WAIT = 5
-"""Validations without gain that `train.patience: auto` waits for at least."""
+"""Least number of validations without gain after which `train.patience: auto` stops."""
 
 Record = dict[str, float]
 
@@ -70,7 +70,7 @@ class Trainer:
 
     What is validated and selected is a moving average of the weights. To select the epoch and to
     stop early, each half of valid is ranked with decision weights fitted on the other half; the
-    decision weights of the selected epoch are then fitted anew on the whole of valid.
+    decision weights of the selected epoch are then fitted again, on the whole of valid.
 
     Several processes share every training step. The first of them validates for all, saves, and
     has the selected weights in the end.
@@ -126,7 +126,7 @@ class Trainer:
     ) -> Progress:
         """Trains until `train.epochs`, or until validations bring no gain (`train.patience`).
 
-        A state from a run of more epochs is of no use, and training starts from the beginning.
+        The state of a run of more epochs is ignored: training starts from the beginning.
 
         Args:
             on_validation: Called with each record of the history, those of a resumed run first.
@@ -136,7 +136,8 @@ class Trainer:
             The progress; the first process's model holds the selected weights.
 
         Raises:
-            TrainingError: If the loss is not finite, or a checkpoint is damaged.
+            DivergenceError: If the loss or a score is not finite.
+            TrainingError: If a checkpoint is damaged.
             LostProcessError: If another process has ended.
         """
         self._resume()
@@ -161,7 +162,7 @@ class Trainer:
                         self._validate() if self.processes.is_first else {}
                     )
                     self._take_in(record)
-                    if is_due:  # a run of more epochs validates at no other
+                    if is_due:  # a run of more epochs validates at these epochs alone
                         self._save()
                     bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
                     on_validation(record)
@@ -190,10 +191,10 @@ class Trainer:
         return progress.epoch >= self.params.epochs or has_stalled
 
     def _patience(self) -> int:
-        """Returns after how many epochs without gain training stops.
+        """Returns the number of epochs without gain after which training stops.
 
-        `auto` waits at most half as long as the best epoch took, a third of the whole time, in
-        whole validations.
+        `auto` waits half as long as the best epoch took, in whole validations, and at least
+        `LEAST_WAIT` of them.
         """
         every = self.params.validate_every
         if self.params.patience == AUTO:
@@ -203,7 +204,7 @@ class Trainer:
     def _epoch(self) -> float:
         """Trains one epoch and returns the mean loss of its steps."""
         self.model.train()
-        # Drawn anew each epoch: a resumed run sees the numbers the uninterrupted one saw.
+        # Drawn for each epoch: a resumed run sees the numbers the uninterrupted one saw.
         sequence = np.random.SeedSequence([self.params.seed, self.progress.epoch])
         seed, candidate_seed = (int(number) for number in sequence.generate_state(2))
         torch.manual_seed(seed)
@@ -247,7 +248,7 @@ class Trainer:
         return record
 
     def _take_in(self, record: Record) -> None:
-        """Adds a validation to the history, and keeps the weights where they are the best yet."""
+        """Adds a validation to the history, and keeps the weights if they are the best so far."""
         self.progress.history.append(record)
         if record["valid_mrr"] <= self.progress.best_mrr:
             return

@@ -1,8 +1,8 @@
 """Rules of thumb: a value for every key that can be `auto`, by the size and density of the graph.
 
-They are where the trials start, and with `tune.trials: 0` they are what is used. They follow what
-is published for ComplEx-N3 (Lacroix et al., ICML 2018, arXiv 1806.07297): the denser a graph, the
-weaker the penalty, and enough steps an epoch.
+The trials start from these values; with `tune.trials: 0` they are used as they are. They follow
+published values for ComplEx-N3 (Lacroix et al., ICML 2018, arXiv 1806.07297): the denser a graph,
+the weaker the penalty, and enough steps an epoch.
 """
 
 import math
@@ -20,21 +20,25 @@ SMALL_GRAPH = 6_000
 """Entities up to which all of them are scored at every step."""
 
 SAMPLED_CANDIDATES = 2_000
-"""Entities scored at a step of a larger graph, beside the step's own."""
+"""Random entities scored at a step of a larger graph, beside those of the step's facts."""
 
 STEPS_PER_EPOCH = 8
-"""Steps that an epoch has at least, where rows suffice for them."""
+"""Steps of an epoch, about, where the batch size is within its bounds."""
 
 FACTS_OF_LONG_TRAINING = 16_000_000
-"""Facts, each direction counted, that training goes through at most."""
+"""Facts, each direction counted, that training goes through at most, beyond `LEAST_EPOCHS`."""
 
 STEPS_OF_LONG_TRAINING = 5_000
-"""Steps for which an epoch of few steps is repeated, up to a thousand times."""
+"""Steps that training may have where an epoch has few, within 1,000 epochs."""
 
 STEPS_BETWEEN_VALIDATIONS = 24
+"""Steps, at most, from one validation to the next, where an epoch has fewer."""
+
 LEAST_EPOCHS = 10
+"""Epochs of the longest training at least, however large the graph."""
 
 LARGEST_N3, SMALLEST_N3 = 0.1, 0.005
+"""Bounds of `train.n3`."""
 
 
 def choose_by_rule(
@@ -45,15 +49,18 @@ def choose_by_rule(
 ) -> dict[str, Any]:
     """Returns a value for every key that can be `auto`, by `section.key`.
 
+    Epochs, validations and `train.fused_n3` are provisional: `follow_from` replaces them once the
+    other values are chosen.
+
     Args:
         graph: Train is read.
-        tables: Features by modality; one that no entity has is left out of the model.
+        tables: Features by modality; a modality that no entity has is left out of the model.
         model: Section `model` of the parameters; the form of the context is read.
         train: Section `train` of the parameters; the loss is read.
     """
     is_small = graph.num_entities <= SMALL_GRAPH
     positives = 8 if is_small else 32
-    steps = _count_rows(graph, positives) / STEPS_PER_EPOCH
+    rows_per_step = _count_rows(graph, positives) / STEPS_PER_EPOCH
     n3 = n3_by_density(graph) if train.loss == "cross-entropy" else 0.0
     present = [name for name in ("image", "text") if bool(tables[name].is_present.any())]
     return {
@@ -65,7 +72,7 @@ def choose_by_rule(
         "model.head_dropout": 0.1 if is_small else 0.0,
         "train.epochs": LEAST_EPOCHS,
         "train.validate_every": 1,
-        "train.batch_size": _power_of_two(steps, 16, 512),
+        "train.batch_size": _power_of_two(rows_per_step, 16, 512),
         "train.positives_per_row": positives,
         "train.sampled_candidates": 0 if is_small else SAMPLED_CANDIDATES,
         "train.embedding_learning_rate": 0.1,
@@ -80,8 +87,9 @@ def choose_by_rule(
 def follow_from(graph: Graph, train: TrainParams) -> dict[str, Any]:
     """Returns the values that follow from chosen ones, by `section.key`.
 
-    The fused channel is near the structural one and takes half of its penalty. How long to train,
-    and how often to validate, is counted in steps: where an epoch has few, more epochs are needed.
+    The fused channel is near the structural one and takes half of its penalty. Training and the
+    pauses between validations are measured in steps, so a graph with few steps an epoch trains for
+    more epochs.
 
     Args:
         graph: Train is read.
@@ -100,7 +108,7 @@ def follow_from(graph: Graph, train: TrainParams) -> dict[str, Any]:
 def n3_by_density(graph: Graph) -> float:
     """Returns the weight of the N3 penalty: the lower, the more train facts an entity has.
 
-    0.1 fits two facts an entity, 0.01 a hundred.
+    0.1 up to three facts an entity, 0.013 at a hundred.
     """
     density = len(graph.triples["train"]) / max(1, graph.num_entities)
     n3: float = 0.2 * max(density, 1.0) ** -0.6

@@ -14,12 +14,12 @@ class Axis:
 
     Attributes:
         key: `section.key`.
-        factors: Reciprocal ones. The best value so far is multiplied by the first, again and again
-            while that gains; by the next only where the first has not gained, since it leads back.
-            Empty where `values` lists the values tried.
-        values: Tried once each, in this order.
-        least_gain: A value is taken for better only where the score rises by more: above 0 where
-            other values cost more time than the first.
+        factors: One factor, or a factor and its reciprocal. The best value so far is multiplied by
+            the first factor as long as that gains; by the second only where the first has not
+            gained, since it leads back. Empty where `values` lists the values.
+        values: Each is tried once, in this order.
+        least_gain: The score must rise by more for a value to count as better: a smaller rise may
+            be chance, or not worth the time that the value costs.
     """
 
     key: str
@@ -33,18 +33,18 @@ def search(
 ) -> Setting:
     """Returns the best setting found by going along one axis after the other.
 
-    The axes are gone along again, from the best setting so far, until none of them gains.
+    The search starts over from the best setting so far, until no axis gains.
 
     Args:
         start: The first setting tried.
-        axes: In the order of the search; what matters most comes first. Keys may come again.
-        trial: Returns the score of a setting; the highest wins, the earlier one of equals.
+        axes: In the order of the search, the most important first. A key may have several.
+        trial: Returns the score of a setting; of equal scores the earlier wins.
         max_trials: Settings tried at most, the first included; 0 returns `start` untried.
     """
     scores: dict[tuple[Any, ...], float] = {}
 
     def is_better(setting: Setting, best: Setting, least_gain: float) -> bool:
-        """Tries a setting unless that was done or the trials are used up."""
+        """Tries a setting, unless it was tried before or no trial is left."""
         place, best_place = _place(setting), _place(best)
         if place in scores or len(scores) >= max_trials:
             return False
@@ -79,13 +79,13 @@ def search(
 
 
 def _place(setting: Setting) -> tuple[Any, ...]:
-    """Returns the values to two digits: a third and then three times as much is the same place."""
+    """Returns the values to two digits: dividing and then multiplying by three leads back."""
     return tuple(
         float(f"{value:.2g}") if isinstance(value, float) else value for value in setting.values()
     )
 
 
 def _times(value: float, factor: float) -> float:
-    """Multiplies and keeps four significant digits, as people read them; a count stays one."""
+    """Multiplies and keeps four significant digits; an integer stays one, of at least 1."""
     product = float(f"{value * factor:.4g}")
     return max(1, round(product)) if isinstance(value, int) else product

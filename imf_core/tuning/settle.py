@@ -21,13 +21,13 @@ Values = Mapping[str, Any]
 def find_auto(model: ModelSettings, train: TrainSettings) -> list[str]:
     """Lists the keys to choose a value for, as `section.key`.
 
-    `train.patience` is never among them: the trainer itself knows what `auto` means there.
+    `train.patience` is never among them: the trainer itself interprets `auto` there.
     """
     settings = {"model": (model, ModelParams), "train": (train, TrainParams)}
     return [
         f"{section}.{key}"
         for section, (given, settled) in settings.items()
-        for key in settled.__annotations__  # those that it narrows
+        for key in settled.__annotations__  # the keys that cannot be `auto` there
         if getattr(given, key) == AUTO
     ]
 

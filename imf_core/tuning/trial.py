@@ -1,4 +1,4 @@
-"""One trial: a short training, and the course of its MRR on valid."""
+"""One trial: a short training that reports its MRR on valid."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,15 +11,16 @@ from imf_core.inference.saved_model import build_model
 from imf_core.training.trainer import Record, Trainer
 
 FACTS_OF_A_TRIAL = 400_000
-"""Facts, each direction counted, that a trial goes through at most, if it has enough epochs."""
+"""Facts, each direction counted, that a trial goes through at most, beyond `LEAST_EPOCHS`."""
 
 LEAST_EPOCHS, MOST_EPOCHS = 4, 24
+"""Bounds of the epochs of a trial."""
 
 MANY_FACTS = 1_000_000
-"""Facts of an epoch above which trials are half as long as `LEAST_EPOCHS`: each costs much."""
+"""Facts of an epoch, each direction counted, above which half of `LEAST_EPOCHS` is the bound."""
 
 LARGEST_DIM = 256
-"""D of a trial at most: what suits a model of this size suits a larger one."""
+"""Largest `model.dim` of a trial: the values that suit it suit a larger model."""
 
 NO_FUSION = FusionParams(
     form="narrow",
@@ -48,7 +49,7 @@ def run_trial(
     train: TrainParams,
     on_validation: Callable[[int, float], None],
 ) -> None:
-    """Trains a model without fused channel for a few epochs.
+    """Trains a model without a fused channel for a few epochs.
 
     Args:
         graph: Train and valid are read.
