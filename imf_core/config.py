@@ -29,7 +29,7 @@ Penalty = Annotated[float, Field(ge=0.0)]
 
 AUTO: Literal["auto"] = "auto"
 """The value of a key that the stage `tune` chooses for the graph."""
-Auto = Literal["auto"]
+Auto = Annotated[Literal["auto"], Field(title="auto", description="chosen for the graph")]
 DEVICE = "auto: CUDA where there is one"
 PROCESSES = "that share the work; on CUDA one for each GPU"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")

@@ -7,6 +7,7 @@ depends on, so that another fusion, encoder or text leaves it as it stands. Wher
 the files say so by being empty.
 """
 
+import time
 from functools import partial
 
 import pyarrow as pa
@@ -94,7 +95,8 @@ def _train_and_rank(
             write_json(BASELINE / METRICS, metrics)
             print(
                 f"structure alone: epoch {progress.best_epoch} of {progress.epoch}, "
-                f"test MRR {metrics['test']['mrr']:.4f}"
+                f"test MRR {metrics['test']['mrr']:.4f}, "
+                f"{time.process_time():.0f} s of processor time"
             )
             if progress.is_still_rising:
                 print(describe_rise(train.epochs))

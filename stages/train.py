@@ -6,6 +6,7 @@ the processes keeps the curves, prints and saves for all.
 """
 
 import sys
+import time
 from functools import partial
 
 from dvclive.live import Live
@@ -57,7 +58,8 @@ def _train(params: Params, processes: Processes) -> None:
             save_calibration(trainer.calibrate(), MODEL)
             print(
                 f"selected epoch {progress.best_epoch} of {progress.epoch}: "
-                f"MRR {progress.best_mrr:.4f} on valid, on {trainer.device}"
+                f"MRR {progress.best_mrr:.4f} on valid, on {trainer.device}, "
+                f"{time.process_time():.0f} s of processor time"
             )
             if progress.is_still_rising:
                 print(describe_rise(train.epochs))

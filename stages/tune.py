@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from imf_core.artifacts import read_json, write_csv, write_json
 from imf_core.config import (
+    AUTO,
     Modality,
     ModelParams,
     TrainParams,
@@ -28,7 +29,7 @@ from imf_core.device import explain_out_of_memory
 from imf_core.errors import DivergenceError
 from imf_core.features.table import FeatureTable
 from imf_core.training.checkpoint import code_files, run_key
-from imf_core.tuning.rules import choose_by_rule, fused_n3
+from imf_core.tuning.rules import choose_by_rule, follow_from
 from imf_core.tuning.search import Axis, Setting, search
 from imf_core.tuning.settle import find_auto, settle_model, settle_train
 from imf_core.tuning.trial import LARGEST_DIM, run_trial, trial_epochs
@@ -39,6 +40,9 @@ from stages.runner import run_stage, state_folder
 
 VALIDATIONS = 12
 """Of a trial, about."""
+
+UNWATCHED = ("train.epochs", "train.validate_every", "train.fused_n3")
+"""Always chosen: DVC does not rerun the stage where one of them becomes `auto`."""
 
 SHARE_OF_STRUCTURE = 0.7
 """Of the trials, where other channels follow."""
@@ -94,12 +98,8 @@ class Trial:
 def main() -> None:
     """Writes `results/tuning`."""
     params = load_params(PARAMS)
-    wanted = find_auto(params.model, params.train)
-    if not wanted:
-        write_json(CHOSEN, {})
-        write_csv(TRIALS, [])
-        print("params.yaml gives every value: nothing is chosen")
-        return
+    unwatched = {key.partition(".")[2]: AUTO for key in UNWATCHED}
+    wanted = find_auto(params.model, params.train.model_copy(update=unwatched))
     graph, tables = load_inputs()
     chosen = choose_by_rule(graph, tables, params.model, params.train)
     rows: list[dict[str, Any]] = []
@@ -111,11 +111,13 @@ def main() -> None:
             best = trials.run()
             chosen |= best
             rows += trials.rows(best)
-    chosen["train.fused_n3"] = fused_n3(settle_train(params.train, chosen))
+    chosen |= follow_from(graph, settle_train(params.train, chosen))
     write_csv(TRIALS, rows)
     write_json(CHOSEN, {key: chosen[key] for key in wanted})
     how = f"on valid in {len(rows)} trials" if rows else "by rules of thumb"
-    print(f"chosen {how}: {', '.join(f'{key} {chosen[key]}' for key in wanted)}")
+    seconds = f"{time.process_time():.0f} s of processor time"
+    used = [f"{key} {chosen[key]}" for key in find_auto(params.model, params.train)]
+    print(f"chosen {how}, {seconds}: {', '.join(used)}" if used else "params.yaml gives every value")
 
 
 def _phases(
@@ -232,7 +234,7 @@ class Trials:
         """Runs a trial, or takes it from the state of a killed stage."""
         position = len(self._done)
         start = time.perf_counter()
-        if position < len(self._kept) and self._kept[position].setting == setting:
+        if [trial.setting for trial in self._kept[position : position + 1]] == [setting]:
             trial = self._kept[position]
             self._study.add_trial(
                 optuna.trial.create_trial(
@@ -242,9 +244,10 @@ class Trials:
                 )
             )
         else:
+            self._kept.clear()  # those that follow were pruned beside others
             trial = self._train_briefly(setting)
+            write_json(self._path, [asdict(each) for each in (*self._done, trial)])
         self._done.append(trial)
-        write_json(self._path, [asdict(each) for each in self._done])
         words = ", ".join(f"{key.partition('.')[2]} {value}" for key, value in setting.items())
         print(
             f"{self._phase.name}, trial {position + 1} of {self._phase.max_trials}: {words}: "

@@ -201,6 +201,12 @@ def test_live_metrics_are_logged_by_the_train_stage_alone() -> None:
     assert importing(CORE + STAGES + FLOWS, "dvclive") == ["stages/train.py"]
 
 
+def test_trials_are_compared_by_the_stage_tune_and_by_flows_alone() -> None:
+    users = importing(ALL, "optuna")
+    assert "stages/tune.py" in users
+    assert outside(users, "flows/", "stages/tune.py") == []
+
+
 def test_stages_and_the_form_of_experiments_alone_read_the_parameter_file() -> None:
     others = outside(CORE + FLOWS, "imf_core/config.py", "flows/experiments/form.py")
     readers = [file for file in others if "load_params" in (ROOT / file).read_text("utf-8")]

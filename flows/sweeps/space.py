@@ -165,6 +165,6 @@ def _type_of(key: str) -> Literal["int", "float", "other"]:
     alternatives = get_args(field.annotation) or (field.annotation,)
     types = {get_args(each)[0] if get_origin(each) is Annotated else each for each in alternatives}
     numbers = types & {int, float}
-    if len(numbers) != 1 or types - numbers - {NoneType, Auto}:
+    if len(numbers) != 1 or types - numbers - {NoneType, get_args(Auto)[0]}:
         return "other"
     return "int" if numbers == {int} else "float"

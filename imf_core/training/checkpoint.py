@@ -9,7 +9,8 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -123,13 +124,12 @@ class Checkpoints:
         with held_if_free(self.folder):  # its end removes the lock's file
             pass
         total = 0
-        marks = list(self.folder.parent.glob(f"*/{FINISHED}"))
-        for mark in sorted(marks, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-            total += (mark.parent / FILE_NAME).stat().st_size
+        for _, size, folder in sorted(_finished_states(self.folder.parent), reverse=True):
+            total += size
             if total > KEPT_BYTES:
-                with held_if_free(mark.parent) as is_free:
+                with held_if_free(folder) as is_free:
                     if is_free:
-                        shutil.rmtree(mark.parent, ignore_errors=True)
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def training_values(
@@ -180,6 +180,14 @@ def find_checkpoints(
 def code_files() -> list[Path]:
     """Returns the library's files, on all of which trained weights may depend."""
     return list(Path(__file__).parents[1].rglob("*.py"))
+
+
+def _finished_states(folder: Path) -> Iterator[tuple[int, int, Path]]:
+    """Yields end of the run, size and folder of each, but of those that another run removes."""
+    for mark in folder.glob(f"*/{FINISHED}"):
+        with suppress(FileNotFoundError):
+            size = (mark.parent / FILE_NAME).stat().st_size
+            yield mark.stat().st_mtime_ns, size, mark.parent
 
 
 def _digest_content(file: BinaryIO) -> bytes:

@@ -189,14 +189,16 @@ class Trainer:
         has_stalled = validated > 0 and validated - progress.best_epoch >= self._patience()
         return progress.epoch >= self.params.epochs or has_stalled
 
-    def _patience(self) -> float:
+    def _patience(self) -> int:
         """Returns after how many epochs without gain training stops.
 
-        `auto` waits half as long as the best epoch took, a third of the whole time.
+        `auto` waits at most half as long as the best epoch took, a third of the whole time, in
+        whole validations.
         """
+        every = self.params.validate_every
         if self.params.patience == AUTO:
-            return max(self.progress.best_epoch / 2, LEAST_WAIT * self.params.validate_every)
-        return self.params.patience * self.params.validate_every
+            return max(LEAST_WAIT, self.progress.best_epoch // (2 * every)) * every
+        return self.params.patience * every
 
     def _epoch(self) -> float:
         """Trains one epoch and returns the mean loss of its steps."""

@@ -28,6 +28,12 @@ STEPS_PER_EPOCH = 16
 FACTS_OF_LONG_TRAINING = 16_000_000
 """Facts, each direction counted, that training goes through at most."""
 
+STEPS_OF_LONG_TRAINING = 5_000
+"""Steps for which an epoch of few steps is repeated, up to a thousand times."""
+
+STEPS_BETWEEN_VALIDATIONS = 24
+LEAST_EPOCHS = 10
+
 LARGEST_N3, SMALLEST_N3 = 0.1, 0.005
 
 
@@ -45,13 +51,10 @@ def choose_by_rule(
         model: Section `model` of the parameters; the form of the context is read.
         train: Section `train` of the parameters; the loss is read.
     """
-    facts = 2 * len(graph.triples["train"])
     is_small = graph.num_entities <= SMALL_GRAPH
     positives = 8 if is_small else 32
-    sizes = known_tails_in(graph, ["train"]).offsets.diff()
-    rows = int(torch.ceil(sizes / positives).sum())
+    steps = _count_rows(graph, positives) / STEPS_PER_EPOCH
     n3 = n3_by_density(graph) if train.loss == "cross-entropy" else 0.0
-    epochs = max(10, min(200, FACTS_OF_LONG_TRAINING // max(1, facts)))
     present = [name for name in ("image", "text") if bool(tables[name].is_present.any())]
     return {
         "model.modalities": ["structure", *present],
@@ -60,9 +63,9 @@ def choose_by_rule(
         "model.hidden_dim": 256 if is_small else 512,
         "model.dropout": 0.1,
         "model.head_dropout": 0.1 if is_small else 0.0,
-        "train.epochs": epochs,
-        "train.validate_every": max(1, epochs // 100),
-        "train.batch_size": _power_of_two(rows / STEPS_PER_EPOCH, 16, 512),
+        "train.epochs": LEAST_EPOCHS,
+        "train.validate_every": 1,
+        "train.batch_size": _power_of_two(steps, 16, 512),
         "train.positives_per_row": positives,
         "train.sampled_candidates": 0 if is_small else SAMPLED_CANDIDATES,
         "train.embedding_learning_rate": 0.1,
@@ -74,9 +77,24 @@ def choose_by_rule(
     }
 
 
-def fused_n3(train: TrainParams) -> float:
-    """Returns the penalty of the fused channel, half of the structural one's, which it is near."""
-    return train.n3 / 2
+def follow_from(graph: Graph, train: TrainParams) -> dict[str, Any]:
+    """Returns the values that follow from chosen ones, by `section.key`.
+
+    The fused channel is near the structural one and takes half of its penalty. How long to train,
+    and how often to validate, is counted in steps: where an epoch has few, more epochs are needed.
+
+    Args:
+        graph: Train is read.
+        train: Section `train` with the chosen values.
+    """
+    facts = max(1, 2 * len(graph.triples["train"]))
+    steps = -(-_count_rows(graph, train.positives_per_row) // train.batch_size)
+    epochs = max(100, min(1000, STEPS_OF_LONG_TRAINING // max(1, steps)))
+    return {
+        "train.fused_n3": train.n3 / 2,
+        "train.epochs": max(LEAST_EPOCHS, min(epochs, FACTS_OF_LONG_TRAINING // facts)),
+        "train.validate_every": max(1, STEPS_BETWEEN_VALIDATIONS // max(1, steps)),
+    }
 
 
 def n3_by_density(graph: Graph) -> float:
@@ -84,9 +102,15 @@ def n3_by_density(graph: Graph) -> float:
 
     0.1 fits two facts an entity, 0.01 a hundred.
     """
-    density = len(graph.triples["train"]) / graph.num_entities
+    density = len(graph.triples["train"]) / max(1, graph.num_entities)
     n3: float = 0.2 * max(density, 1.0) ** -0.6
     return round(min(LARGEST_N3, max(SMALLEST_N3, n3)), 4)
+
+
+def _count_rows(graph: Graph, positives: int) -> int:
+    """Counts the training rows of an epoch."""
+    sizes = known_tails_in(graph, ["train"]).offsets.diff()
+    return int(torch.ceil(sizes / positives).sum())
 
 
 def _dim(num_entities: int, *, is_dense: bool) -> int:

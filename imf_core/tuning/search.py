@@ -14,8 +14,9 @@ class Axis:
 
     Attributes:
         key: `section.key`.
-        factors: The best value so far is multiplied by each; a better one is multiplied again in
-            the same direction. Empty where `values` lists what is tried.
+        factors: Reciprocal ones. The best value so far is multiplied by the first, again and again
+            while that gains; by the next only where the first has not gained, since it leads back.
+            Empty where `values` lists the values tried.
         values: Tried once each, in this order.
     """
 
@@ -53,12 +54,15 @@ def search(
             setting = {**best, axis.key: value}
             if is_better(setting, best):
                 best = setting
+        before = best
         for factor in axis.factors:
             while is_better(setting := {**best, axis.key: _times(best[axis.key], factor)}, best):
                 best = setting
+            if best is not before:
+                break
     return best
 
 
 def _times(value: float, factor: float) -> float:
-    """Multiplies and keeps four significant digits, so that ways to one value meet."""
+    """Multiplies and keeps four significant digits, as people read them."""
     return float(f"{value * factor:.4g}")

@@ -85,3 +85,12 @@ def test_the_modulus_of_zero_has_a_finite_gradient() -> None:
     factors = torch.zeros(1, 4, requires_grad=True)
     BlockDiagonalContext().moduli(factors).pow(3).sum().backward()
     assert torch.isfinite(factors.grad).all()
+
+
+def test_a_pair_of_head_and_tail_scores_a_relation_as_the_context_scores_the_tail(
+    heads: Tensor, relations: Tensor
+) -> None:
+    context, tails = BlockDiagonalContext(), heads.flip(0)
+    score = (context(heads, table(DIM), relations) * tails).sum(dim=1)
+    found = (context.pair(heads, tails) * table(DIM)[relations]).sum(dim=1)
+    torch.testing.assert_close(found, score)

@@ -13,6 +13,7 @@ from imf_core.model.losses import (
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
     info_nce,
+    relation_cross_entropy,
 )
 
 OWN_COLUMNS = torch.tensor([6, 0, 6, 3, 1])
@@ -221,6 +222,29 @@ def test_the_contrastive_loss_does_not_depend_on_lengths(inputs: tuple[Tensor, T
 @pytest.mark.parametrize("entities", [0, 1])
 def test_the_contrastive_loss_of_fewer_than_two_entities_is_zero(entities: int) -> None:
     assert info_nce(torch.ones(entities, 3), torch.ones(entities, 3), 0.1).item() == 0.0
+
+
+def test_the_loss_of_predicting_relations_equals_a_loop_over_pairs() -> None:
+    generator = torch.Generator().manual_seed(3)
+    pairs, table = (torch.randn(rows, 4, generator=generator) for rows in (5, 6))
+    relations = torch.tensor([0, 5, 2, 2, 1])
+    naive = sum(
+        torch.logsumexp(table @ pair, dim=0) - table[relation] @ pair
+        for pair, relation in zip(pairs, relations, strict=True)
+    )
+    torch.testing.assert_close(relation_cross_entropy(pairs, table, relations, 5), naive / 5)
+
+
+def test_losses_of_predicting_relations_in_two_processes_add_up() -> None:
+    generator = torch.Generator().manual_seed(3)
+    pairs, table = (torch.randn(rows, 4, generator=generator) for rows in (5, 6))
+    relations = torch.tensor([0, 5, 2, 2, 1])
+    shares = [
+        relation_cross_entropy(pairs[part], table, relations[part], 5)
+        for part in (slice(0, 2), slice(2, 5))
+    ]
+    whole = relation_cross_entropy(pairs, table, relations, 5)
+    torch.testing.assert_close(shares[0] + shares[1], whole)
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])

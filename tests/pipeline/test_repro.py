@@ -28,6 +28,11 @@ def model_hash(workspace: Workspace) -> str:
     ).hexdigest()
 
 
+def tuning_bytes(workspace: Workspace) -> list[bytes]:
+    folder = workspace.folder / "results/tuning"
+    return [(folder / name).read_bytes() for name in ("chosen.json", "trials.csv")]
+
+
 def flatten(values: dict[str, Any]) -> list[str]:
     """Returns the dotted names of nested values."""
     return [
@@ -74,10 +79,15 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
     assert "up to date" in output
 
 
-def test_training_again_gives_the_same_bytes(finished: Workspace) -> None:
-    before = model_hash(finished)
-    finished.dvc("repro", "--force", "--single-item", "train")
-    assert model_hash(finished) == before
+def test_choosing_and_training_again_gives_the_same_bytes(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the finished trials and states, from which both would go on.
+    monkeypatch.setitem(finished.environment, "IMF_STATE", str(tmp_path))
+    before = model_hash(finished), tuning_bytes(finished)
+    for stage in ("tune", "train"):
+        finished.dvc("repro", "--force", "--single-item", stage)
+    assert (model_hash(finished), tuning_bytes(finished)) == before
 
 
 def test_an_experiment_gives_another_model_and_is_restored_when_repeated(
@@ -92,10 +102,21 @@ def test_an_experiment_gives_another_model_and_is_restored_when_repeated(
     finished.run("git", "checkout", "-q", ".")
     finished.dvc("checkout", "--force")
     assert "Running stage 'train'" in first
+    assert "Running stage 'tune'" not in first
     assert changed != before
     assert "Stage 'train' is cached" in again
     assert restored == changed
     assert model_hash(finished) == before
+
+
+def test_more_epochs_go_on_from_the_last_ones_without_trials(finished: Workspace) -> None:
+    result = finished.dvc("exp", "run", "-S", "train.epochs=6").stdout
+    training = json.loads((finished.folder / "results/model/config.json").read_text())["training"]
+    finished.run("git", "checkout", "-q", ".")
+    finished.dvc("checkout", "--force")
+    assert "Running stage 'tune'" not in result
+    assert "going on from the last checkpoint of this run" in result
+    assert training["trained_epochs"] == 6
 
 
 def test_a_parameter_that_does_not_exist_is_refused(finished: Workspace) -> None:

@@ -1,6 +1,7 @@
 """Training states on disk."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import torch
 from tiny_world import small_params
 
 from imf_core.errors import TrainingError
+from imf_core.training import checkpoint
 from imf_core.training.checkpoint import (
     DIGEST_BYTES,
     FILE_NAME,
+    FINISHED,
     Checkpoints,
     find_checkpoints,
     run_key,
@@ -121,6 +124,80 @@ def test_a_state_that_a_twin_uses_stays_when_it_is_cleared(
     assert list(tmp_path.iterdir()) == []
 
 
+def finish_at(folder: Path, key: str, seconds: int) -> Checkpoints:
+    """Makes the state of a run that has ended at some time."""
+    checkpoints = Checkpoints(folder, key)
+    checkpoints.save(STATE)
+    checkpoints.finish()
+    os.utime(folder / key / FINISHED, (seconds, seconds))
+    return checkpoints
+
+
+def kept_in(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
+
+
+@pytest.fixture
+def room_for_two(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finished states are kept up to the size of two."""
+    probe = finish_at(tmp_path_factory.mktemp("probe"), "key", 1)
+    size = (probe.folder / FILE_NAME).stat().st_size
+    monkeypatch.setattr(checkpoint, "KEPT_BYTES", int(2.5 * size))
+
+
+@pytest.mark.usefixtures("room_for_two")
+def test_of_finished_states_the_oldest_are_removed_first(tmp_path: Path) -> None:
+    for key, seconds in (("old", 200), ("older", 100), ("new", 300)):
+        finish_at(tmp_path, key, seconds)
+    assert kept_in(tmp_path) == ["new", "old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
+
+
+@pytest.mark.usefixtures("room_for_two")
+def test_a_finished_state_in_use_is_not_removed(tmp_path: Path) -> None:
+    finish_at(tmp_path, "in use", 100)
+    user = Checkpoints(tmp_path, "in use")
+    for key, seconds in (("old", 200), ("new", 300)):
+        finish_at(tmp_path, key, seconds)
+    assert kept_in(tmp_path) == ["in use", "new", "old"]
+    assert user.load() is not None
+
+
+@pytest.mark.usefixtures("room_for_two")
+def test_a_state_of_an_unfinished_run_is_not_removed(tmp_path: Path) -> None:
+    killed = Checkpoints(tmp_path, "killed")
+    killed.save(STATE)
+    killed.release()
+    for number in range(3):
+        finish_at(tmp_path, f"finished {number}", number)
+    assert "killed" in kept_in(tmp_path)
+
+
+@pytest.mark.usefixtures("room_for_two")
+def test_a_run_that_goes_on_is_no_longer_finished(tmp_path: Path) -> None:
+    finish_at(tmp_path, "goes on", 1)
+    going_on = Checkpoints(tmp_path, "goes on")
+    going_on.save({**STATE, "epoch": 9})
+    going_on.release()  # killed
+    for number in range(3):
+        finish_at(tmp_path, f"finished {number}", 2 + number)
+    state = Checkpoints(tmp_path, "goes on").load()
+    assert state is not None
+    assert state["epoch"] == 9
+
+
+def test_a_state_that_another_run_removes_meanwhile_stops_nothing(tmp_path: Path) -> None:
+    finish_at(tmp_path, "removed", 1)
+    (tmp_path / "removed" / FILE_NAME).unlink()
+    finish_at(tmp_path, "kept", 2)
+    assert kept_in(tmp_path) == ["kept"]
+
+
+def test_a_run_without_a_state_finishes_without_one(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "short").finish()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("content", ["one", "two"])
 def test_the_key_depends_on_the_content_of_inputs(tmp_path: Path, content: str) -> None:
     path = tmp_path / "input"
@@ -153,6 +230,9 @@ def key_of(folder: Path, inputs: list[Path], overrides: dict[str, object]) -> st
         ({"train.processes": 2}, True),
         ({"train.device": "auto" if not torch.cuda.is_available() else "cpu"}, True),
         ({"evaluate.batch_size": 1}, True),
+        ({"train.epochs": 9}, True),
+        ({"train.patience": 9}, False),
+        ({"train.relation_weight": 0.5}, False),
         ({"train.seed": 1}, False),
         ({"model.dim": 4}, False),
         ({"fusion.rank": 1}, False),

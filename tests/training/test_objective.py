@@ -103,6 +103,50 @@ def test_the_n3_penalty_of_one_head_equals_its_formula(batch: Batch) -> None:
     torch.testing.assert_close(found, 0.7 * expected, rtol=1e-4, atol=1e-4)
 
 
+def test_the_relation_loss_equals_its_formula(batch: Batch) -> None:
+    overrides = {**ONE_HEAD, "train.relation_weight": 0.7}
+    model = tiny_model(overrides)
+    entity = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
+    relation = torch.complex(*model.relation_tables["structural"].chunk(2, dim=1))
+    expected = []
+    for head, true, tail in with_inverses(tiny_graph().triples["train"], 3).tolist():
+        scores = [(entity[head] * each * entity[tail].conj()).sum().real for each in relation]
+        expected.append(-torch.stack(scores).log_softmax(dim=0)[true])
+    found = loss_of(overrides, model, batch) - loss_of(ONE_HEAD, model, batch)
+    torch.testing.assert_close(found, 0.7 * torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_relation_loss_does_not_depend_on_sampled_candidates(batch: Batch) -> None:
+    terms = []
+    for sampled in (0, 2):
+        plain = {**ONE_HEAD, "train.sampled_candidates": sampled}
+        model = tiny_model(plain)
+        with_relations = {**plain, "train.relation_weight": 1.0}
+        terms.append(loss_of(with_relations, model, batch) - loss_of(plain, model, batch))
+    torch.testing.assert_close(terms[0], terms[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_relation_loss_moves_entities_and_relations_of_the_structural_channel_alone(
+    batch: Batch,
+) -> None:
+    overrides = {**PLAIN, "train.relation_weight": 1.0}
+    model = tiny_model(overrides)
+    (loss_of(overrides, model, batch) - loss_of(PLAIN, model, batch)).backward()
+    moved = {
+        name
+        for name, each in model.named_parameters()
+        if each.grad is not None and each.grad.abs().max() > 1e-5
+    }
+    assert moved == {"encoders.structural.table.weight", "relation_tables.structural"}
+
+
+def test_without_a_structural_channel_there_is_no_relation_loss(batch: Batch) -> None:
+    alone = {**PLAIN, "model.modalities": ["text"]}
+    model = tiny_model(alone)
+    weighted = {**alone, "train.relation_weight": 1.0}
+    assert torch.equal(loss_of(weighted, model, batch), loss_of(alone, model, batch))
+
+
 @pytest.mark.parametrize(
     "overrides",
     [{"train.encoder_n3": 0.1}, {"train.fused_n3": 0.1}, {"fusion.contrastive_weight": 0.1}],

@@ -1,4 +1,4 @@
-"""A killed run goes on from its checkpoint."""
+"""A killed run and a run of more epochs go on from a checkpoint."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,27 +29,35 @@ def killed_after(validations: int) -> Callable[[Record], None]:
     return kill
 
 
+NOISY = {
+    "model.dropout": 0.3,
+    "fusion.dropout": 0.2,
+    "train.epochs": 7,
+    "train.validate_every": 2,
+    "train.sampled_candidates": 6,
+}
+
+
+def assert_same_result(one: Trainer, other: Trainer) -> None:
+    """Compares losses, history, selected epoch and weights, number by number."""
+    found, expected = one.progress, other.progress
+    assert (found.losses, found.history) == (expected.losses, expected.history)
+    assert (found.best_epoch, found.best_mrr) == (expected.best_epoch, expected.best_mrr)
+    assert_same_weights(one.model, other.model)
+
+
 @pytest.mark.parametrize("validations", [1, 2, 3])
 def test_a_killed_run_goes_on_to_the_same_result(
     validations: int, make_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
-    noisy = {
-        "model.dropout": 0.3,
-        "fusion.dropout": 0.2,
-        "train.epochs": 7,
-        "train.validate_every": 2,
-        "train.sampled_candidates": 6,
-    }
-    whole = make_trainer(noisy)
-    expected = whole.fit()
-    killed = make_trainer(noisy, checkpoints=Checkpoints(tmp_path, "key"))
+    whole = make_trainer(NOISY)
+    whole.fit()
+    killed = make_trainer(NOISY, checkpoints=Checkpoints(tmp_path, "key"))
     with pytest.raises(KilledError):
         killed.fit(killed_after(validations))
-    resumed = make_trainer(noisy, checkpoints=Checkpoints(tmp_path, "key"))
-    found = resumed.fit()
-    assert (found.losses, found.history) == (expected.losses, expected.history)
-    assert (found.best_epoch, found.best_mrr) == (expected.best_epoch, expected.best_mrr)
-    assert_same_weights(resumed.model, whole.model)
+    resumed = make_trainer(NOISY, checkpoints=Checkpoints(tmp_path, "key"))
+    resumed.fit()
+    assert_same_result(resumed, whole)
 
 
 def test_a_resumed_run_reports_its_earlier_validations_first(
@@ -72,6 +80,87 @@ def test_a_finished_run_is_not_trained_again(make_trainer: MakeTrainer, tmp_path
     again.rows = None  # nothing to train on
     again.fit()
     assert_same_weights(first.model, again.model)
+
+
+@pytest.fixture
+def finish(make_trainer: MakeTrainer, tmp_path: Path) -> Callable[[int], Trainer]:
+    """Returns a function that runs to some number of epochs, as the stage does."""
+
+    def run(epochs: int) -> Trainer:
+        checkpoints = Checkpoints(tmp_path, "key")
+        trainer = make_trainer({**NOISY, "train.epochs": epochs}, checkpoints=checkpoints)
+        trainer.fit()
+        checkpoints.finish()
+        return trainer
+
+    return run
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 4, 7])
+def test_a_run_of_more_epochs_goes_on_from_the_finished_one(
+    first: int, make_trainer: MakeTrainer, finish: Callable[[int], Trainer], tmp_path: Path
+) -> None:
+    whole = make_trainer({**NOISY, "train.epochs": 9})
+    whole.fit()
+    finish(first)
+    state = Checkpoints(tmp_path, "key").load()
+    assert (state["epoch"] if state else 0) == first - first % NOISY["train.validate_every"]
+    assert_same_result(finish(9), whole)
+
+
+def test_what_was_trained_before_is_not_trained_again(
+    make_trainer: MakeTrainer, finish: Callable[[int], Trainer], tmp_path: Path
+) -> None:
+    finish(4)
+    trainer = make_trainer({**NOISY, "train.epochs": 6}, checkpoints=Checkpoints(tmp_path, "key"))
+    epochs = []
+    train_epoch = trainer._epoch
+    trainer._epoch = lambda: epochs.append(trainer.progress.epoch) or train_epoch()
+    trainer.fit()
+    assert epochs == [4, 5]
+
+
+@pytest.mark.parametrize("fewer", [1, 3, 5])
+def test_a_run_of_fewer_epochs_equals_a_fresh_one(
+    fewer: int, make_trainer: MakeTrainer, finish: Callable[[int], Trainer]
+) -> None:
+    fresh = make_trainer({**NOISY, "train.epochs": fewer})
+    fresh.fit()
+    finish(7)
+    assert_same_result(finish(fewer), fresh)
+
+
+@pytest.mark.parametrize("validations", [1, 3, 4])
+def test_a_run_killed_while_it_goes_on_from_a_finished_one_goes_on(
+    validations: int,
+    make_trainer: MakeTrainer,
+    finish: Callable[[int], Trainer],
+    tmp_path: Path,
+) -> None:
+    whole = make_trainer({**NOISY, "train.epochs": 9})
+    whole.fit()
+    finish(4)  # after two validations
+    killed = make_trainer({**NOISY, "train.epochs": 9}, checkpoints=Checkpoints(tmp_path, "key"))
+    with pytest.raises(KilledError):
+        killed.fit(killed_after(validations))
+    state = Checkpoints(tmp_path, "key").load()
+    assert state is not None
+    assert state["epoch"] == 2 * max(2, validations)
+    assert_same_result(finish(9), whole)
+
+
+def test_a_run_that_has_stalled_is_not_trained_further(
+    make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    # Without any gain after the first validation.
+    still = {"train.validate_every": 1, "train.patience": 2, "train.average_decay": 0.0}
+    first = make_trainer({**still, "train.epochs": 30}, checkpoints=Checkpoints(tmp_path, "key"))
+    first._validate = lambda: {"epoch": first.progress.epoch, "loss": 1.0, "valid_mrr": 0.5}
+    assert first.fit().epoch == 3
+    more = make_trainer({**still, "train.epochs": 60}, checkpoints=Checkpoints(tmp_path, "key"))
+    more.rows = None  # nothing to train on
+    assert more.fit().epoch == 3
+    assert_same_result(more, first)
 
 
 def test_a_damaged_checkpoint_stops_training(make_trainer: MakeTrainer, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ TRAINED: dict[str, dict[str, object]] = {
     "sampled candidates": {**NOISY, "train.sampled_candidates": 4, "train.batch_size": 4},
     "contrastive": {**NOISY, "fusion.contrastive_weight": 1.0},
     "a dense context": {**NOISY, "model.context": "dense"},
+    "relations predicted": {**NOISY, "train.relation_weight": 0.5},
     "one row a step": {**NOISY, "train.batch_size": 1, "train.epochs": 1},
 }
 """What is trained by two processes and by one, by name."""

@@ -1,0 +1,36 @@
+"""`stages.show` prints whether training was still rising at its end."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from imf_core.artifacts import read_json, write_json
+from imf_core.report.compose import RunFiles
+from stages import show
+
+
+@pytest.mark.parametrize("is_still_rising", [True, False])
+def test_a_best_epoch_that_is_the_last_one_is_printed(
+    is_still_rising: bool,
+    run_files: RunFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = replace(run_files, model=tmp_path / "model")
+    shutil.copytree(run_files.model, files.model)
+    config = read_json(files.model / "config.json")
+    config["training"] |= {"is_still_rising": is_still_rising}
+    write_json(files.model / "config.json", config)
+    monkeypatch.setattr(show, "EVALUATION", files.evaluation)
+    monkeypatch.setattr(show, "MODEL", files.model)
+    monkeypatch.setattr(show, "DATA_SUMMARY", files.summary)
+    monkeypatch.setattr(show, "PREDICTIONS", files.predictions)
+    show.main()
+    printed = capsys.readouterr().out
+    note = "set train.epochs to 8 (`dvc exp run -S train.epochs=8`); training goes on from epoch 4."
+    assert (
+        f"Note: the best epoch is the last one, so more epochs may gain: {note}" in printed
+    ) is (is_still_rising)
