@@ -22,7 +22,7 @@ SMALL_GRAPH = 6_000
 SAMPLED_CANDIDATES = 2_000
 """Entities scored at a step of a larger graph, beside the step's own."""
 
-STEPS_PER_EPOCH = 16
+STEPS_PER_EPOCH = 8
 """Steps that an epoch has at least, where rows suffice for them."""
 
 FACTS_OF_LONG_TRAINING = 16_000_000

@@ -18,17 +18,22 @@ class Axis:
             while that gains; by the next only where the first has not gained, since it leads back.
             Empty where `values` lists the values tried.
         values: Tried once each, in this order.
+        least_gain: A value is taken for better only where the score rises by more: above 0 where
+            other values cost more time than the first.
     """
 
     key: str
     factors: Sequence[float] = ()
     values: Sequence[Any] = ()
+    least_gain: float = 0.0
 
 
 def search(
     start: Setting, axes: Sequence[Axis], trial: Callable[[Setting], float], max_trials: int
 ) -> Setting:
     """Returns the best setting found by going along one axis after the other.
+
+    The axes are gone along again, from the best setting so far, until none of them gains.
 
     Args:
         start: The first setting tried.
@@ -38,31 +43,42 @@ def search(
     """
     scores: dict[tuple[Any, ...], float] = {}
 
-    def is_better(setting: Setting, best: Setting) -> bool:
+    def is_better(setting: Setting, best: Setting, least_gain: float) -> bool:
         """Tries a setting unless that was done or the trials are used up."""
         place, best_place = tuple(setting.values()), tuple(best.values())
         if place in scores or len(scores) >= max_trials:
             return False
         scores[place] = trial(setting)
-        return scores[place] > scores[best_place]
+        return scores[place] > scores[best_place] + least_gain
+
+    def go_along(axis: Axis, best: Setting) -> Setting:
+        """Returns the best setting on an axis through a setting."""
+        for value in axis.values:
+            setting = {**best, axis.key: value}
+            if is_better(setting, best, axis.least_gain):
+                best = setting
+        before = best
+        for factor in axis.factors:
+            while is_better(
+                setting := {**best, axis.key: _times(best[axis.key], factor)}, best, axis.least_gain
+            ):
+                best = setting
+            if best is not before:
+                break
+        return best
 
     best = start
     if max_trials > 0:
         scores[tuple(start.values())] = trial(start)
-    for axis in axes:
-        for value in axis.values:
-            setting = {**best, axis.key: value}
-            if is_better(setting, best):
-                best = setting
-        before = best
-        for factor in axis.factors:
-            while is_better(setting := {**best, axis.key: _times(best[axis.key], factor)}, best):
-                best = setting
-            if best is not before:
-                break
-    return best
+    while True:
+        before_round = best
+        for axis in axes:
+            best = go_along(axis, best)
+        if best is before_round:
+            return best
 
 
 def _times(value: float, factor: float) -> float:
-    """Multiplies and keeps four significant digits, as people read them."""
-    return float(f"{value * factor:.4g}")
+    """Multiplies and keeps four significant digits, as people read them; a count stays one."""
+    product = float(f"{value * factor:.4g}")
+    return max(1, round(product)) if isinstance(value, int) else product

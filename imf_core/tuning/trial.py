@@ -15,6 +15,9 @@ FACTS_OF_A_TRIAL = 400_000
 
 LEAST_EPOCHS, MOST_EPOCHS = 4, 30
 
+MANY_FACTS = 1_000_000
+"""Facts of an epoch above which trials are half as long as `LEAST_EPOCHS`: each costs much."""
+
 LARGEST_DIM = 256
 """D of a trial at most: what suits a model of this size suits a larger one."""
 
@@ -32,7 +35,8 @@ GLOBAL_DECISION = DecisionParams(weights="global", shrinkage=0.0)
 def trial_epochs(graph: Graph) -> int:
     """Returns how many epochs a trial has at most."""
     facts = max(1, 2 * len(graph.triples["train"]))
-    return max(LEAST_EPOCHS, min(MOST_EPOCHS, FACTS_OF_A_TRIAL // facts))
+    least = LEAST_EPOCHS if facts <= MANY_FACTS else LEAST_EPOCHS // 2
+    return max(least, min(MOST_EPOCHS, FACTS_OF_A_TRIAL // facts))
 
 
 def run_trial(

@@ -170,7 +170,7 @@ def test_without_trials_values_are_those_of_the_rules(
     assert training.trained == []
     assert (chosen["train.n3"], chosen["model.head_dropout"]) == (0.1, 0.1)
     assert TRIALS.read_text("utf-8") == "\n"
-    assert "chosen by rules of thumb: " in capsys.readouterr().out
+    assert "chosen by rules of thumb, " in capsys.readouterr().out
 
 
 def test_the_log_and_the_table_say_what_was_tried_and_chosen(
@@ -183,7 +183,7 @@ def test_the_log_and_the_table_say_what_was_tried_and_chosen(
     assert f"train.n3 {chosen['train.n3']}," in row
     printed = capsys.readouterr().out
     assert printed.count(" on valid (") == len(lines) - 1
-    assert f"trials: train.n3 {chosen['train.n3']}\n" in printed
+    assert f"processor time: train.n3 {chosen['train.n3']}\n" in printed
 
 
 def test_two_runs_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

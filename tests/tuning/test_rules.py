@@ -12,7 +12,7 @@ from imf_core.tuning.rules import (
     SMALL_GRAPH,
     SMALLEST_N3,
     choose_by_rule,
-    fused_n3,
+    follow_from,
     n3_by_density,
 )
 from imf_core.tuning.settle import find_auto, settle
@@ -110,14 +110,26 @@ def test_a_small_graph_is_scored_whole() -> None:
     assert choose(random_graph(SMALL_GRAPH + 1, 10))["train.sampled_candidates"] > 0
 
 
+def follow(num_entities: int, num_facts: int, **overrides: object) -> dict[str, object]:
+    chosen = {f"train.{key}": value for key, value in overrides.items()}
+    return follow_from(random_graph(num_entities, num_facts), small_params(chosen).train)
+
+
 def test_more_facts_are_trained_for_fewer_epochs() -> None:
-    few, many = (choose(random_graph(50, facts)) for facts in (100, 200_000))
-    assert (few["train.epochs"], many["train.epochs"]) == (200, 40)
+    lengths = [follow(50, facts)["train.epochs"] for facts in (100, 200_000, 2_000_000)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[-1] == 10
+
+
+def test_larger_steps_are_trained_for_more_epochs_and_validated_more_rarely() -> None:
+    small, large = (follow(2_000, 4_000, batch_size=size) for size in (16, 4_096))
+    assert small["train.epochs"] < large["train.epochs"]
+    assert small["train.validate_every"] < large["train.validate_every"]
 
 
 def test_an_epoch_of_a_graph_of_few_facts_has_small_steps() -> None:
     few, many = (choose(random_graph(5_000, facts)) for facts in (100, 20_000))
-    assert (few["train.batch_size"], many["train.batch_size"]) == (16, 512)
+    assert (few["train.batch_size"], many["train.batch_size"]) == (32, 512)
 
 
 @pytest.mark.parametrize(
@@ -154,4 +166,4 @@ def test_a_binary_loss_has_neither_penalty_nor_relation_loss() -> None:
 
 
 def test_the_fused_penalty_is_half_of_the_structural_one() -> None:
-    assert fused_n3(small_params({"train.n3": 0.06}).train) == 0.03
+    assert follow(50, 100, n3=0.06)["train.fused_n3"] == 0.03

@@ -107,3 +107,18 @@ def test_of_equals_the_earlier_setting_is_kept() -> None:
     start = {"train.n3": 1.0, "model.dropout": 0.1}
     assert search(start, axes, trial, 10) == start
     assert len(trial.tried) == 5
+
+
+def test_a_value_that_costs_more_time_has_to_gain_more_than_that() -> None:
+    quarters = Axis("train.batch_size", factors=(0.25,), least_gain=0.005)
+    gains = {256: 0.5, 64: 0.504, 16: 0.6}
+    trial = Landscape(lambda setting: gains[setting["train.batch_size"]])
+    assert search({"train.batch_size": 256}, [quarters], trial, 10) == {"train.batch_size": 256}
+
+
+def test_a_count_that_is_multiplied_stays_a_count_of_at_least_one() -> None:
+    quarters = Axis("train.batch_size", factors=(0.25,))
+    trial = nearness_to(0.0, "train.batch_size")
+    found = search({"train.batch_size": 6}, [quarters], trial, 10)
+    assert found == {"train.batch_size": 1}
+    assert trial.values("train.batch_size") == [6, 2, 1]
