@@ -21,7 +21,7 @@ def describe_rise(epochs: int) -> str:
     """
     return (
         f"the best epoch is the last one, so more epochs may gain: set train.epochs to {2 * epochs}"
-        f" (`dvc exp run -S train.epochs={2 * epochs}`); training goes on from epoch {epochs}"
+        f" (`dvc exp run -S train.epochs={2 * epochs}`); training goes on from its last kept state"
     )
 
 

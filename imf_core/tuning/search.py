@@ -45,7 +45,7 @@ def search(
 
     def is_better(setting: Setting, best: Setting, least_gain: float) -> bool:
         """Tries a setting unless that was done or the trials are used up."""
-        place, best_place = tuple(setting.values()), tuple(best.values())
+        place, best_place = _place(setting), _place(best)
         if place in scores or len(scores) >= max_trials:
             return False
         scores[place] = trial(setting)
@@ -69,13 +69,20 @@ def search(
 
     best = start
     if max_trials > 0:
-        scores[tuple(start.values())] = trial(start)
+        scores[_place(start)] = trial(start)
     while True:
         before_round = best
         for axis in axes:
             best = go_along(axis, best)
         if best is before_round:
             return best
+
+
+def _place(setting: Setting) -> tuple[Any, ...]:
+    """Returns the values to two digits: a third and then three times as much is the same place."""
+    return tuple(
+        float(f"{value:.2g}") if isinstance(value, float) else value for value in setting.values()
+    )
 
 
 def _times(value: float, factor: float) -> float:

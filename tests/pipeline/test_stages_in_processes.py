@@ -24,8 +24,9 @@ IN_TWO = {"train": {"processes": 2}, "evaluate": {"processes": 2}}
 
 @pytest.fixture
 def workspace(finished: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the finished workspace, for two processes."""
-    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    """A copy of the finished workspace, for two processes, without states to go on from."""
+    ignored = shutil.ignore_patterns(".imf")
+    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True, ignore=ignored)
     copy = Workspace(tmp_path / "copy")
     copy.set_params(IN_TWO)
     return copy
@@ -67,17 +68,19 @@ def test_two_processes_write_the_evaluation_that_one_writes(
     assert files_in(workspace.folder / results) == files_in(finished.folder / results)
 
 
-def test_two_processes_train_and_leave_no_checkpoint(
+def test_two_processes_train_and_keep_one_finished_state(
     workspace: Workspace, finished: Workspace
 ) -> None:
     path = "results/training/metrics.json"
     before = json.loads((finished.folder / path).read_text())
-    shutil.rmtree(workspace.folder / "results")
+    for name in ("model", "training"):
+        shutil.rmtree(workspace.folder / "results" / name)
     ended = run(workspace, "train")
     assert (ended.returncode, ended.stdout.count("selected epoch")) == (0, 1)
     found = json.loads((workspace.folder / path).read_text())
     assert found["loss"] == pytest.approx(before["loss"], rel=1e-4)
-    assert not list((workspace.folder / ".imf/checkpoints").glob("*/last.pt"))
+    (state,) = (workspace.folder / ".imf/checkpoints").iterdir()
+    assert (state / "finished").exists()
 
 
 def test_an_error_of_both_is_told_once(workspace: Workspace) -> None:

@@ -46,7 +46,7 @@ def test_a_best_epoch_that_is_the_last_one_is_told_with_the_value_to_set(page: P
     training = {"selected_epoch": 4, "trained_epochs": 4, "is_still_rising": True}
     html = render_page(replace(page, training=training), "")
     assert "The last epoch is the best one" in html
-    assert "set <code>train.epochs</code> to 8. Training goes on from epoch 4." in html
+    assert "set <code>train.epochs</code> to 8. Training goes on from its last kept state." in html
 
 
 def test_a_best_epoch_before_the_last_one_needs_no_word(page: Page) -> None:

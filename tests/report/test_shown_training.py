@@ -30,7 +30,8 @@ def test_a_best_epoch_that_is_the_last_one_is_printed(
     monkeypatch.setattr(show, "PREDICTIONS", files.predictions)
     show.main()
     printed = capsys.readouterr().out
-    note = "set train.epochs to 8 (`dvc exp run -S train.epochs=8`); training goes on from epoch 4."
-    assert (
-        f"Note: the best epoch is the last one, so more epochs may gain: {note}" in printed
-    ) is (is_still_rising)
+    note = (
+        "\nNote: the best epoch is the last one, so more epochs may gain: set train.epochs to 8 "
+        "(`dvc exp run -S train.epochs=8`); training goes on from its last kept state.\n"
+    )
+    assert (note in printed) is is_still_rising

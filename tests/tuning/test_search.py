@@ -66,7 +66,19 @@ def test_an_axis_starts_from_the_best_values_of_those_before() -> None:
     start = {"train.n3": 1.0, "model.dropout": 0.1}
     axes = [HALVES, Axis("model.dropout", values=(0.3,))]
     assert search(start, axes, trial, 10) == {"train.n3": 0.5, "model.dropout": 0.3}
-    assert trial.tried[-1] == {"train.n3": 0.5, "model.dropout": 0.3}
+    assert trial.tried[3] == {"train.n3": 0.5, "model.dropout": 0.3}
+
+
+def test_the_axes_are_gone_along_again_until_none_gains() -> None:
+    # The penalty that is best depends on the dropout, which comes after it.
+    trial = Landscape(
+        lambda setting: (
+            2 * setting["model.dropout"] - abs(setting["train.n3"] - setting["model.dropout"])
+        )
+    )
+    start = {"train.n3": 1.0, "model.dropout": 1.0}
+    axes = [HALVES, Axis("model.dropout", values=(2.0,))]
+    assert search(start, axes, trial, 20) == {"train.n3": 2.0, "model.dropout": 2.0}
 
 
 def test_a_key_that_comes_again_is_searched_from_where_it_stood() -> None:
@@ -122,3 +134,16 @@ def test_a_count_that_is_multiplied_stays_a_count_of_at_least_one() -> None:
     found = search({"train.batch_size": 6}, [quarters], trial, 10)
     assert found == {"train.batch_size": 1}
     assert trial.values("train.batch_size") == [6, 2, 1]
+
+
+def test_axes_are_searched_again_until_none_of_them_gains() -> None:
+    def score(setting: Setting) -> float:
+        is_wide = setting["model.dropout"] == 0.3
+        return is_wide - abs(setting["train.n3"] - (4.0 if is_wide else 1.0))
+
+    axes = [HALVES, Axis("model.dropout", values=(0.3,))]
+    start = {"train.n3": 2.0, "model.dropout": 0.1}
+    found = search(start, axes, Landscape(score), 20)
+    assert found == {"train.n3": 1.0, "model.dropout": 0.1}
+    found = search({**start, "train.n3": 4.0}, axes[::-1], Landscape(score), 20)
+    assert found == {"train.n3": 4.0, "model.dropout": 0.3}
