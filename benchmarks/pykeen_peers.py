@@ -21,7 +21,7 @@ Values = Mapping[str, Any]
 GRIDS: Mapping[str, Sequence[Values]] = {
     "ComplEx": [
         {"dim": 256, "learning_rate": learning_rate, "n3": n3}
-        for n3 in (0.0, 0.1)
+        for n3 in (0.0, 0.01)
         for learning_rate in (0.003, 0.01)
     ],
     "TuckER": [
