@@ -29,7 +29,7 @@ GRIDS: Mapping[str, Sequence[Values]] = {
         for learning_rate, dropout in ((0.003, (0.3, 0.4, 0.5)), (0.01, (0.2, 0.2, 0.3)))
     ],
 }
-"""Values tried. TuckER at its published size, 200, takes many times as long."""
+"""Values tried. TuckER's published size is 200, which takes several times as long."""
 
 BATCH_SIZE, EPOCHS, FREQUENCY, PATIENCE = 128, 200, 5, 4
 MRR = "both.realistic.inverse_harmonic_mean_rank"
