@@ -89,6 +89,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
         "MRR, head asked",
         "training",
         "seeds",
+        "commit",
         "command",
     ]
     lines = [
@@ -98,6 +99,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
             *(summary.per_cent(read_metric(side, "mrr")) for side in ("tail", "head")),
             _word_seconds(summary),
             str(len(summary.measurements)),
+            ", ".join(summary.commits),
             f"`{_command(summary.first)}`",
         ]
         for summary in shown
@@ -105,7 +107,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
     for row in published:
         values = [getattr(row, key) for key in METRICS]
         figures = ["" if value is None else f"{value:.1f}" for value in values]
-        lines.append([f"*{row.title}*", *figures, "", "", "", "", f"published: {row.source}"])
+        lines.append([f"*{row.title}*", *figures, "", "", "", "", "", f"published: {row.source}"])
     return "\n".join(make_table(titles, lines))
 
 
@@ -148,10 +150,12 @@ def _ablations(rows: Rows) -> str:
                 "" if summary is rows[FULL] else _word_difference(summary, rows[FULL]),
                 _word_seconds(summary),
                 str(len(summary.measurements)),
+                ", ".join(summary.commits),
                 f"`{_command(summary.first)}`",
             ]
         )
-    titles = ["", *METRICS.values(), "MRR minus full, same seeds", "training", "seeds", "command"]
+    other = ["MRR minus full, same seeds", "training", "seeds", "commit", "command"]
+    titles = ["", *METRICS.values(), *other]
     return "\n".join(make_table(titles, lines))
 
 

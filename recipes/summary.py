@@ -40,6 +40,11 @@ class Summary:
         return [each.seed for each in self.measurements]
 
     @property
+    def commits(self) -> list[str]:
+        """The versions of the project that were measured, in alphabetical order."""
+        return sorted({each.environment["commit"] for each in self.measurements})
+
+    @property
     def first(self) -> Measurement:
         """The measurement of the lowest seed."""
         return self.measurements[0]

@@ -27,7 +27,7 @@ NOTHING = "Not measured yet."
 def render_short(store: Store) -> str:
     """Returns one line for each data set: MRR on test of each modality and of all together."""
     published = read_published()
-    titles = ["set", *SHORT_ROWS, "seeds", "gain over structure", "best published"]
+    titles = ["set", *SHORT_ROWS, "seeds", "gain over structure", "best published", "commit"]
     lines = []
     for dataset in list_recipes():
         if rows := summarise(store.load_all(dataset)):
@@ -38,7 +38,9 @@ def render_short(store: Store) -> str:
             gains = load_current_gains(store, dataset)
             gain = word_gain(gains[STRUCTURE], STRUCTURE, rows) if STRUCTURE in gains else ""
             best = _word_best(published.get(dataset, []))
-            lines.append([dataset, *cells, _word_seeds(rows), gain, best])
+            commits = {each for name in SHORT_ROWS if name in rows for each in rows[name].commits}
+            seeds = _word_seeds(rows)
+            lines.append([dataset, *cells, seeds, gain, best, ", ".join(sorted(commits))])
     return "\n".join(make_table(titles, lines)) if lines else NOTHING
 
 
