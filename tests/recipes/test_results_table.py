@@ -52,12 +52,13 @@ def test_the_short_table_has_a_line_for_each_measured_set(store: Store) -> None:
     )
     store.save_gain("atlas", {"structure": gain_of_first_seed(0.2)})
     assert render_short(store).splitlines() == [
-        "| set | structure | text | image | full | seeds | gain over structure | best published |",
-        "|---|---|---|---|---|---|---|---|",
+        "| set | structure | text | image | full | seeds | gain over structure | best published "
+        "| commit |",
+        "|---|---|---|---|---|---|---|---|---|",
         "| atlas | 45.0 ± 7.1 |  |  | 60.0 | structure 2, full 1 "
-        "| +20.0 [+19.0, +21.0] (seed 0) |  |",
+        "| +20.0 [+19.0, +21.0] (seed 0) |  | abc |",
         "| db15k |  |  |  | 38.0 | 1 |  | 41.3 M-Hyper (selection not stated); "
-        "37.5 M-Hyper run again (selected on valid) |",
+        "37.5 M-Hyper run again (selected on valid) | abc |",
     ]
 
 
@@ -74,7 +75,7 @@ def test_a_section_has_every_row_once_and_the_ablations_apart(store: Store) -> N
     main, apart = render_full(store).split("Parts of the full model")
     assert "Measured on abacus, 1 thread, torch 2; commit abc." in main
     command = "`python -m recipes.measure atlas --rows structure`"
-    line = "| structure | 40.0 | 25.0 | 50.0 | 75.0 | 40.0 | 12.5 | 60 s | 1 | "
+    line = "| structure | 40.0 | 25.0 | 50.0 | 75.0 | 40.0 | 12.5 | 60 s | 1 | abc | "
     assert f"{line}{command} |" in main.splitlines()
     assert "- over structure alone: +10.0 [+9.0, +11.0]; by seed +10.0" in main
     assert "| row | 0 (1,200) | 1-2 (1,200) |" in main
@@ -99,7 +100,7 @@ def test_figures_of_others_stand_below_ours_and_are_marked(store: Store) -> None
     save(store, make_measurement(dataset="db15k"))
     lines = render_full(store).splitlines()
     ours = next(number for number, line in enumerate(lines) if line.startswith("| full IMF"))
-    line = "| *MyGO (test-selected)* | 37.7 | 30.1 | 41.3 | 52.2 |  |  |  |  | published: arXiv"
+    line = "| *MyGO (test-selected)* | 37.7 | 30.1 | 41.3 | 52.2 |  |  |  |  |  | published: arXiv"
     assert any(each.startswith(line) for each in lines[ours + 1 :])
 
 
