@@ -22,7 +22,7 @@ from imf_core.config import (
     load_params,
 )
 from imf_core.data.graph import Graph
-from imf_core.device import explain_out_of_memory
+from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.errors import DivergenceError
 from imf_core.features.table import FeatureTable
 from imf_core.training.checkpoint import code_files, run_key
@@ -189,7 +189,12 @@ class Trials:
                 "processes": 1,
             }
         )
-        values = {"model": self._model.model_dump(), "train": self._train.model_dump()}
+        device = resolve_device(train.device, "train.device").type
+        values = {
+            "model": self._model.model_dump(),
+            "train": self._train.model_dump(),
+            "device": device,
+        }
         key = run_key(values, [*input_files(phase.modalities), *code_files(), Path(__file__)])
         self._path = state_folder() / "tuning" / f"{key}.json"
         self._kept = [

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from imf_core.model.imf import NO_ANSWER_LOGIT
 
@@ -143,7 +144,21 @@ def relation_cross_entropy(
     Returns:
         Sum over the P pairs divided by `counts_in_all`, a scalar.
     """
-    return F.cross_entropy(pairs @ relation_table.T, relations, reduction="sum") / counts_in_all
+    size = max(1, MAX_CHUNK_ELEMENTS // len(relation_table))
+    if len(pairs) <= size:
+        return _sum_relation_losses(pairs, relation_table, relations) / counts_in_all
+    # The logits of a chunk are computed again for its gradient, so that one chunk's are held.
+    chunks = zip(pairs.split(size), relations.split(size), strict=True)
+    parts = [
+        checkpoint(_sum_relation_losses, some, relation_table, true, use_reentrant=False)
+        for some, true in chunks
+    ]
+    return torch.stack(parts).sum() / counts_in_all
+
+
+def _sum_relation_losses(pairs: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
+    """Returns the sum of the cross entropies, a scalar; see `relation_cross_entropy`."""
+    return F.cross_entropy(pairs @ relation_table.T, relations, reduction="sum")
 
 
 def _softmax_kernel(tile: _Tile) -> Tensor:

@@ -123,13 +123,14 @@ class Checkpoints:
         self.release()
         with held_if_free(self.folder):  # its end removes the lock's file
             pass
-        total = 0
+        kept = 0
         for _, size, folder in sorted(_finished_states(self.folder.parent), reverse=True):
-            total += size
-            if total > KEPT_BYTES:
-                with held_if_free(folder) as is_free:
-                    if is_free:
-                        shutil.rmtree(folder, ignore_errors=True)
+            if kept + size <= KEPT_BYTES:
+                kept += size
+                continue
+            with held_if_free(folder) as is_free:
+                if is_free:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def training_values(

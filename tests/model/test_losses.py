@@ -247,6 +247,19 @@ def test_losses_of_predicting_relations_in_two_processes_add_up() -> None:
     torch.testing.assert_close(shares[0] + shares[1], whole)
 
 
+def test_relations_are_predicted_in_chunks_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(3)
+    inputs = tuple(torch.randn(rows, 4, generator=generator, requires_grad=True) for rows in (5, 6))
+    relations = torch.tensor([0, 5, 2, 2, 1])
+
+    def loss(pairs: Tensor, table: Tensor) -> Tensor:
+        return relation_cross_entropy(pairs, table, relations, 5)
+
+    whole = value_and_gradients(loss, inputs)
+    monkeypatch.setattr(losses, "MAX_CHUNK_ELEMENTS", 12)
+    torch.testing.assert_close(value_and_gradients(loss, inputs), whole)
+
+
 @pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])
 def test_gradients_of_bfloat16_inputs_are_summed_in_float32(
     name: str,
