@@ -48,9 +48,17 @@ def make_trainer(
     folder = state_folder() / "checkpoints"
     inputs = input_files(model.modalities)
     checkpoints = find_checkpoints(folder, inputs, model, fusion, decision, train)
-    if processes.is_first and checkpoints.exists():
-        print("going on from the last checkpoint of this run")
-    return Trainer(untrained, graph, train, fusion, decision, checkpoints, processes)
+    trainer = Trainer(untrained, graph, train, fusion, decision, checkpoints, processes)
+    if processes.is_first:
+        kept, start = trainer.find_start()
+        if start:
+            print(f"going on from epoch {start}, the last checkpoint of this run")
+        elif kept:
+            print(
+                f"training from the start: the kept checkpoint has {kept} epochs, more than "
+                f"train.epochs {train.epochs}"
+            )
+    return trainer
 
 
 def input_files(modalities: Iterable[Modality]) -> list[Path]:

@@ -27,7 +27,8 @@ def main() -> None:
             fetcher,
         )
     print(f"images: {summary.num_with_images} of {summary.num_entities} entities have a picture")
-    print(f"  {summary.num_without_source} entities name none, the others name these:")
+    others = ", the others name these:" if any(summary.sources.values()) else ""
+    print(f"  {summary.num_without_source} entities name none{others}")
     for status, count in summary.sources.items():
         if count:
             print(f"  {status}: {count}")

@@ -16,6 +16,10 @@ COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_
 """What the printed tables show of `metrics.json`, and under which title."""
 SIDES = ("head", "tail")
 SHOWN_FACTS = 15
+NOTHING_PREDICTED = (
+    "none: no answer passed predict.min_relation_affinity; lower it in params.yaml to see "
+    "weaker ones"
+)
 
 
 def main() -> None:
@@ -38,12 +42,16 @@ def main() -> None:
         "\nThe most probable fact of each relation that train does not hold, and whether valid or"
     )
     print("test, which the heads have not learned from, confirm it:\n")
-    for fact in _best_of_each_relation(read_parquet(PREDICTIONS).to_pylist()):
+    best = _best_of_each_relation(read_parquet(PREDICTIONS).to_pylist())
+    for fact in best:
+        shares = describe_shares(read_shares(fact))
         print(
             f"  {fact['probability']:.2f}  {describe_standing(fact['known_in']):13} "
-            f"{fact['head_name']} - {fact['relation_name']} - {fact['tail_name']}  "
-            f"[{describe_shares(read_shares(fact))}]"
+            f"{fact['head_name']} - {fact['relation_name']} - {fact['tail_name']}"
+            + (f"  [{shares}]" if shares else "")
         )
+    if not best:
+        print(f"  {NOTHING_PREDICTED}")
     print(f"\nMetrics: {path}, with breakdowns beside it\nPredictions: {PREDICTIONS}")
     print(f"Report: {REPORT}, to be opened in a browser: all of this with pictures")
 

@@ -6,6 +6,7 @@ change the choice. `results/tuning/chosen.json` holds the values and `trials.csv
 Finished trials are kept in `.imf/tuning`, so a killed stage does not repeat them.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,7 @@ from imf_core.data.graph import Graph
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.errors import DivergenceError
 from imf_core.features.table import FeatureTable
+from imf_core.inference.saved_model import require_features
 from imf_core.training.checkpoint import code_files, run_key
 from imf_core.tuning.rules import choose_by_rule, follow_from
 from imf_core.tuning.search import Axis, Setting, search
@@ -45,7 +47,14 @@ SHARE_OF_STRUCTURE = 0.7
 """Share of the trials that the structural channel has, where other channels follow."""
 
 LEAST_GAIN = 0.003
-"""Rise of MRR on valid above which a trial's value replaces the one before: less is chance."""
+CHANCE = 0.2
+"""MRR on valid that a value must gain over that of the rules: `LEAST_GAIN`, and on a small valid
+`CHANCE` divided by the root of its queries, near the standard error of a difference."""
+
+DEAR_GAIN = 0.01
+"""The same for batches of a quarter of the size, which cost more time."""
+
+LEAST_BATCH = 16
 
 HEAD_START = 0.25
 """Share of its epochs after which a trial is compared with the best one."""
@@ -107,7 +116,10 @@ def main() -> None:
     chosen = choose_by_rule(graph, tables, params.model, params.train)
     rows: list[dict[str, Any]] = []
     with explain_out_of_memory(ADVICE):
-        for phase in _phases(settle_model(params.model, chosen), params.tune, wanted):
+        model = settle_model(params.model, chosen)
+        require_features(tables, model)
+        num_valid = len(graph.triples["valid"])
+        for phase in _phases(model, params.tune, wanted, num_valid):
             model = settle_model(params.model, chosen)
             train = settle_train(params.train, chosen)
             trials = Trials(phase, params.tune, model, train, graph, tables)
@@ -123,23 +135,31 @@ def main() -> None:
     print(f"chosen {how}, {seconds}: {', '.join(used) or 'nothing, params.yaml gives all values'}")
 
 
-def _phases(model: ModelParams, tune: TuneParams, wanted: Sequence[str]) -> list[Phase]:
+def _phases(
+    model: ModelParams, tune: TuneParams, wanted: Sequence[str], num_valid: int
+) -> list[Phase]:
     """Plans the trials; keys with a value given by hand are not searched."""
+    least_gain = max(LEAST_GAIN, CHANCE / math.sqrt(2 * max(1, num_valid)))
     structure = [
         # Smaller batches cost more time, so they must gain more.
-        Axis("train.batch_size", factors=(1 / 4,), least_gain=0.01),
-        Axis("train.n3", factors=(1 / 3, 3.0), least_gain=LEAST_GAIN),
-        Axis("model.head_dropout", values=(0.0, 0.1, 0.3), least_gain=LEAST_GAIN),
+        Axis(
+            "train.batch_size",
+            factors=(1 / 4,),
+            least_gain=max(DEAR_GAIN, least_gain),
+            least=LEAST_BATCH,
+        ),
+        Axis("train.n3", factors=(1 / 3, 3.0), least_gain=least_gain),
+        Axis("model.head_dropout", values=(0.0, 0.1, 0.3), least_gain=least_gain),
         *(
-            [Axis("train.relation_weight", values=(0.5,), least_gain=LEAST_GAIN)]
+            [Axis("train.relation_weight", values=(0.5,), least_gain=least_gain)]
             if model.context == "block-diagonal"
             else []
         ),
-        Axis("train.n3", factors=(1 / 1.7, 1.7), least_gain=LEAST_GAIN),
+        Axis("train.n3", factors=(1 / 1.7, 1.7), least_gain=least_gain),
     ]
     features = [
-        Axis("train.encoder_n3", factors=(1 / 3, 3.0), least_gain=LEAST_GAIN),
-        Axis("model.dropout", values=(0.3,), least_gain=LEAST_GAIN),
+        Axis("train.encoder_n3", factors=(1 / 3, 3.0), least_gain=least_gain),
+        Axis("model.dropout", values=(0.3,), least_gain=least_gain),
     ]
     others = [name for name in model.modalities if name != "structure"]
     first = round(SHARE_OF_STRUCTURE * tune.trials) if others else tune.trials

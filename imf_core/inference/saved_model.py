@@ -55,21 +55,35 @@ def build_model(
     Raises:
         DataError: If features are missing, or no entity has a modality the model is to use.
     """
+    require_features(tables, model)
     features: dict[str, Features] = {}
     for modality in model.modalities:
         if modality == "structure":
             continue
         table = tables[modality]
-        if not bool(table.is_present.any()):
-            others = [name for name in model.modalities if name != modality] or ["structure"]
-            raise DataError(
-                f"no entity has a usable {modality}, but model.modalities in params.yaml lists "
-                f"it; leave it out: modalities: [{', '.join(others)}]"
-            )
         masked = table.is_present if model.mask_missing else torch.ones_like(table.is_present)
         features[modality] = Features(table.vectors, masked, _is_in_answers(graph, masked))
     degree_bins = find_degree_bins(count_train_facts(graph))
     return IMF(find_loops(graph), degree_bins, len(DEGREE_BINS), features, model, fusion)
+
+
+def require_features(tables: Mapping[str, FeatureTable], model: ModelParams) -> None:
+    """Refuses a modality that no entity has.
+
+    Args:
+        tables: Feature tables by modality.
+        model: Section `model` of the parameters, which lists the modalities.
+
+    Raises:
+        DataError: If no entity has one of them.
+    """
+    for modality in model.modalities:
+        if modality != "structure" and not bool(tables[modality].is_present.any()):
+            others = [name for name in model.modalities if name != modality] or ["structure"]
+            raise DataError(
+                f"no entity has a usable {modality}, but model.modalities in params.yaml lists "
+                f"it; leave it out: modalities: [{', '.join(others)}], or set it to auto"
+            )
 
 
 def _is_in_answers(graph: Graph, is_present: Tensor) -> Tensor:

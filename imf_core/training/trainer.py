@@ -101,8 +101,9 @@ class Trainer:
         for split, needed in (("train", 1), ("valid", 2)):
             if len(graph.triples[split]) < needed:
                 raise TrainingError(
-                    f"{split} holds {len(graph.triples[split])} facts, at least {needed} are "
-                    "needed; see prepare.split and prepare.valid_fraction in params.yaml"
+                    f"{split} holds too few facts, {len(graph.triples[split])}, at least {needed} "
+                    f"are needed; add lines to the graph's {split}.txt, or remove its valid.txt "
+                    "and raise prepare.valid_fraction in params.yaml"
                 )
         self.params = train
         self.decision_params = decision
@@ -272,6 +273,18 @@ class Trainer:
         state["steps"] = self.step.average.steps
         state["optimizers"] = [optimizer.state_dict() for optimizer in self.step.optimizers]
         self.checkpoints.save(state)
+
+    def find_start(self) -> tuple[int, int]:
+        """Returns the epoch of the kept state, 0 without one, and the epoch training goes on from.
+
+        They differ where the kept state has more epochs than `train.epochs`.
+
+        Raises:
+            TrainingError: If the checkpoint is damaged.
+        """
+        state = self.checkpoints.load() if self.checkpoints else None
+        epoch = int(state["epoch"]) if state else 0
+        return epoch, epoch if epoch <= self.params.epochs else 0
 
     def _resume(self) -> None:
         state = self.checkpoints.load() if self.checkpoints else None

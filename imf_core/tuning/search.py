@@ -20,12 +20,14 @@ class Axis:
         values: Each is tried once, in this order.
         least_gain: The score must rise by more for a value to count as better: a smaller rise may
             be chance, or not worth the time that the value costs.
+        least: Factors lead to no value below it.
     """
 
     key: str
     factors: Sequence[float] = ()
     values: Sequence[Any] = ()
     least_gain: float = 0.0
+    least: float = 0.0
 
 
 def search(
@@ -59,8 +61,8 @@ def search(
                 best = setting
         before = best
         for factor in axis.factors:
-            while is_better(
-                setting := {**best, axis.key: _times(best[axis.key], factor)}, best, axis.least_gain
+            while (value := _times(best[axis.key], factor)) >= axis.least and is_better(
+                setting := {**best, axis.key: value}, best, axis.least_gain
             ):
                 best = setting
             if best is not before:

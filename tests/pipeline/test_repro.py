@@ -116,7 +116,7 @@ def test_more_epochs_go_on_from_the_last_ones_without_trials(finished: Workspace
     finished.run("git", "checkout", "-q", ".")
     finished.dvc("checkout", "--force")
     assert "Running stage 'tune'" not in result
-    assert "going on from the last checkpoint of this run" in result
+    assert "the last checkpoint of this run" in result
     assert training["trained_epochs"] == 6
 
 

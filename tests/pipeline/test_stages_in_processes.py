@@ -105,7 +105,7 @@ def test_a_killed_stage_leaves_no_process_and_goes_on_when_run_again(workspace: 
             assert launcher.wait() == -number
             assert len(workers) == 2
             assert psutil.wait_procs(workers, timeout=60)[1] == []
-            has_gone_on = first_line.startswith("going on from the last checkpoint")
+            has_gone_on = first_line.startswith("going on from epoch ")
             assert has_gone_on == (number == signal.SIGTERM)
 
 

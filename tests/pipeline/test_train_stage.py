@@ -93,7 +93,7 @@ def test_raised_epochs_go_on_to_the_bytes_of_an_uninterrupted_run(
     run(train__epochs=3, train__validate_every=2)
     capsys.readouterr()
     assert run(train__epochs=7, train__validate_every=2) == whole
-    assert "going on from the last checkpoint of this run" in capsys.readouterr().out
+    assert "the last checkpoint of this run" in capsys.readouterr().out
     assert (WEIGHTS.read_bytes(), Path("results/training/metrics.json").read_bytes()) == files
 
 

@@ -147,7 +147,7 @@ def test_a_workspace_that_holds_other_data_is_refused_with_keys_and_remedy(run: 
     with pytest.raises(ConfigError) as raised:
         run()
     assert "dataset.name is 'nations', not 'atlas'; text_features.dim is 64" in str(raised.value)
-    assert "`dvc exp run $(python -m recipes atlas) image_features" in str(raised.value)
+    assert "`dvc exp run $(python -m recipes atlas) tune`" in str(raised.value)
 
 
 def test_data_that_dvc_made_with_other_values_are_refused(run: Run) -> None:

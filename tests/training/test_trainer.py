@@ -58,7 +58,7 @@ def test_a_split_of_too_few_facts_is_named(
     split: str, kept: int, make_trainer: MakeTrainer, graph: Graph
 ) -> None:
     graph.triples[split] = graph.triples[split][:kept]
-    with pytest.raises(TrainingError, match=rf"{split} holds {kept} facts, at least"):
+    with pytest.raises(TrainingError, match=rf"{split} holds too few facts, {kept}, at least"):
         make_trainer(graph=graph)
 
 

@@ -147,3 +147,9 @@ def test_axes_are_searched_again_until_none_of_them_gains() -> None:
     assert found == {"train.n3": 1.0, "model.dropout": 0.1}
     found = search({**start, "train.n3": 4.0}, axes[::-1], Landscape(score), 20)
     assert found == {"train.n3": 4.0, "model.dropout": 0.3}
+
+
+def test_factors_lead_to_no_value_below_the_least() -> None:
+    quarters = Axis("train.batch_size", factors=(0.25,), least=16)
+    trial = nearness_to(0.0, "train.batch_size")
+    assert search({"train.batch_size": 100}, [quarters], trial, 10) == {"train.batch_size": 25}
