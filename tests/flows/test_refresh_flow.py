@@ -36,7 +36,7 @@ pytestmark = [
 GRAPH = Path("examples/solar-system")
 MISSING = "io.png"
 GATHERED = {"download", "prepare", "media", "images"}
-LEARNED = {"image_features", "train", "evaluate", "predict", "report"}
+LEARNED = {"image_features", "tune", "train", "evaluate", "predict", "report"}
 GONE: Answer = (404, {}, b"")
 
 

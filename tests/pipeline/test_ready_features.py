@@ -47,12 +47,13 @@ def test_a_graph_of_facts_alone_trains_with_ready_features(bare: Workspace) -> N
         "prepare",
         "image_features",
         "text_features",
+        "tune",
         "train",
         "evaluate",
         "predict",
     ]:
         output[stage] = bare.run(sys.executable, "-m", f"stages.{stage}").stdout
-    assert "give ready features (image_features.precomputed)" in output["prepare"]
+    assert "only with ready features (image_features.precomputed)" in output["prepare"]
     assert "137 of 137 entities have features" in output["image_features"]
     assert not (bare.folder / "data/images").exists()
     metadata = read_parquet_metadata(bare.folder / "data/features/image.parquet")
