@@ -65,4 +65,4 @@ def test_a_fault_passes_if_the_stage_says_so_by_its_status(status: int, passes: 
 
 def test_what_dvc_tells_a_person_at_a_terminal_is_chatter() -> None:
     assert is_chatter("\tgit add dvc.lock")
-    assert not is_chatter("training on cpu, 373 rows, 4 epochs")
+    assert not is_chatter("training on cpu, 387 rows, 4 epochs")

@@ -105,7 +105,7 @@ def test_an_experiment_that_is_killed_leaves_no_process_and_no_copy(copied: Work
     )
     assert process.stdout is not None
     said = next(line for line in process.stdout if "training on" in line)
-    assert "373 rows" in said
+    assert "387 rows" in said
     process.send_signal(signal.SIGKILL)
     process.communicate()
     while FOLDER.exists() or working_in(copied.folder):
