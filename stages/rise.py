@@ -1,6 +1,6 @@
-"""The note on a training whose last epoch is its best one.
+"""The note on a training with its best epoch at the end.
 
-Apart from `wording`, which reads how answers are worded: what changes there must not train again.
+It is a file of its own: `train` depends on it, and an edit of `wording` must not train again.
 """
 
 

@@ -156,7 +156,7 @@ def _check_range(dimension: Range) -> None:
 
 
 def _type_of(key: str) -> Literal["int", "float", "other"]:
-    """Returns the type of a key's numbers, which `auto` or null may stand in for."""
+    """Returns the type of a key's numbers; the key may take `auto` or null as well."""
     section, _, name = key.partition(".")
     known = Params.model_fields.get(section)
     field = cast(type[BaseModel], known.annotation).model_fields.get(name) if known else None

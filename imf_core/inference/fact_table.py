@@ -69,7 +69,7 @@ class FactTable:
 
         Returns:
             Labels and names of head, relation and tail, `probability` (calibrated, float64),
-            `further` (by which it is multiplied, the smaller of both shares of
+            `further` (a factor of it, the smaller of both shares of
             `FurtherAnswers.of_facts`), `used_up` (`head`, `tail`, `both` or `none`: entities with a
             used-up relation), `log_prob` (as scored), `known_in` (`train`, `valid`, `test` or
             `new`), `asked_for` (`head` or `tail`), and per head of the model `share_<head>` (of its

@@ -50,7 +50,7 @@ class Page:
             compared with, see `NotCompared`.
         training: How the model was trained, of its `config.json`.
         baseline_training: The same of the baseline; empty where there is none.
-        trials: Short trainings by which values were chosen, rows of `trials.csv`.
+        trials: Rows of `trials.csv`, one for each short training of the stage `tune`.
         curves: Figures of the training.
         figures: All others, by name.
         relations: Of the table of relations.

@@ -178,7 +178,7 @@ def find_checkpoints(
 
 
 def code_files() -> list[Path]:
-    """Returns the library's files, on all of which trained weights may depend."""
+    """Returns the library's files; trained weights may depend on each of them."""
     return list(Path(__file__).parents[1].rglob("*.py"))
 
 
