@@ -12,7 +12,7 @@ NUM_RELATIONS = 6
 
 
 def known_of(signatures: list[list[int]]) -> KnownTails:
-    """Returns facts by which each entity has some relations; one answer is common to all."""
+    """Returns facts that give each entity some relations; all facts share one answer."""
     answer = len(signatures)
     facts = [(head, each, answer) for head, has in enumerate(signatures) for each in has]
     return build_known_tails(torch.tensor(facts), answer + 1, NUM_RELATIONS)
