@@ -6,6 +6,7 @@ from imf_core.config import FetchParams, load_params
 from imf_core.data.atlas import write_atlas
 from imf_core.data.download import download_dataset
 from imf_core.data.folder import copy_folder
+from imf_core.data.issues import write_issues
 from imf_core.data.raw import fresh_folder
 from imf_core.data.rdf import write_rdf_as_folder
 from imf_core.data.registry import (
@@ -54,12 +55,15 @@ def fill_from_folder(path: Path, raw: Path, image_folders: list[Path]) -> None:
 
 def fill_from_rdf(path: Path, raw: Path) -> None:
     """Turns a user's RDF dump into the files of `raw` and prints what it held."""
-    counts = write_rdf_as_folder(path, raw)
+    found = write_rdf_as_folder(path, raw)
     print(
-        f"{path}: {counts.facts} facts, {counts.literals} literals, {counts.images} images to "
-        f"fetch; left out: {counts.without_iri} statements with blank nodes, "
-        f"{counts.images_without_url} images without a web address"
+        f"{path}: {found.facts} facts, {found.literals} texts, {found.images} images to fetch from "
+        "URLs"
     )
+    for issue in found.issues:
+        print(f"warning: {issue}")
+    if found.issues:
+        write_issues(raw, found.issues)
 
 
 def fill_registered(

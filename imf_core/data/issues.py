@@ -5,7 +5,7 @@ In: what `download` and `prepare` notice. Out: `data/raw/issues.json` of `downlo
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from imf_core.artifacts import read_json, write_json
@@ -38,15 +38,40 @@ class DataIssue:
         return f"{self.count} {self.text}" + (f" (first: {shown})" if shown else "")
 
 
+@dataclass
+class IssueTally:
+    """Counts the cases of one issue while a long input is read.
+
+    Attributes:
+        kind: As of `DataIssue`.
+        text: As of `DataIssue`.
+        count: Number of cases so far.
+        examples: The first cases.
+    """
+
+    kind: str
+    text: str
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, case: str) -> None:
+        """Counts a case."""
+        self.count += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(case[:MAX_EXAMPLE_CHARACTERS])
+
+    def issues(self) -> list[DataIssue]:
+        """Returns the issue; an empty list where there was no case."""
+        issue = DataIssue(self.kind, self.count, self.text, tuple(self.examples))
+        return [issue] if self.count else []
+
+
 def data_issue(kind: str, text: str, cases: Iterable[str]) -> list[DataIssue]:
     """Counts cases and keeps the first as examples; an empty list where there is none."""
-    count = 0
-    examples: list[str] = []
+    tally = IssueTally(kind, text)
     for case in cases:
-        count += 1
-        if len(examples) < MAX_EXAMPLES:
-            examples.append(case[:MAX_EXAMPLE_CHARACTERS])
-    return [DataIssue(kind, count, text, tuple(examples))] if count else []
+        tally.add(case)
+    return tally.issues()
 
 
 def write_issues(raw: Path, issues: Iterable[DataIssue]) -> None:

@@ -1,21 +1,17 @@
 """An RDF dump becomes a graph in the folder format.
 
-In: one N-Triples or Turtle file, gzip-compressed or not. Out: the text files of a raw folder.
-Statements between two IRIs become facts, those about names, descriptions and pictures become
-texts and an image index, every other literal becomes part of its subject's description. Nothing
-is dropped without being counted.
+In: the statements of a dump. Out: the text files of a raw folder. Statements between two IRIs
+become facts, those about names, descriptions and pictures become texts and an image index, every
+other literal becomes part of its subject's description. Nothing is dropped without being counted.
 """
 
-import gzip
-import io
-import zlib
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyoxigraph
-from pyoxigraph import Literal, NamedNode, Quad, RdfFormat
+from pyoxigraph import Literal, NamedNode
 
 from imf_core.artifacts import atomic_path, write_text
 from imf_core.data.folder import (
@@ -24,16 +20,17 @@ from imf_core.data.folder import (
     IMAGE_INDEX,
     RELATION_NAMES,
     TRAIN,
-    ImageLine,
     write_image_index,
 )
 from imf_core.data.formats import name_from_title
+from imf_core.data.issues import DataIssue, IssueTally, data_issue
+from imf_core.data.rdf_pictures import Pictures
+from imf_core.data.rdf_reader import read_statements
 from imf_core.errors import DataError
-from imf_core.web.urls import is_url
 
-FORMATS = {".nt": RdfFormat.N_TRIPLES, ".ttl": RdfFormat.TURTLE}
-LANGUAGES = ("", "en")
-"""Which of several texts is taken: one without a language, else English, else the first by tag."""
+LANGUAGES = ("", "en", "mul", "und")
+"""Preferred languages by their first subtag: a text without a language, English, and the tags for
+several languages and an unknown one; then the others in the order of their tags."""
 
 MAX_DESCRIPTION_CHARACTERS = 2000
 """Literals beyond it, in the order of the dump, are not kept."""
@@ -53,44 +50,32 @@ DESCRIPTIONS = frozenset(
         *(f"{base}description" for base in _SCHEMA),
     }
 )
-IMAGES = frozenset(
-    {
-        f"{_FOAF}depiction",
-        f"{_FOAF}img",
-        f"{_DBPEDIA}thumbnail",
-        "http://www.wikidata.org/prop/direct/P18",
-        *(f"{base}image" for base in _SCHEMA),
-    }
-)
 
 
-@dataclass
-class RdfCounts:
-    """What was found in a dump.
+@dataclass(frozen=True)
+class RdfImport:
+    """What a dump held.
 
     Attributes:
         facts: Statements between two IRIs, duplicates included.
-        literals: Statements whose object is a literal.
-        images: Pictures named by a URL.
-        images_without_url: Pictures named by something that is no web address, left out.
-        without_iri: Statements that join a node without an IRI (a blank node), which has no label
-            of its own; left out.
+        literals: Statements whose object is a text.
+        images: Pictures at web addresses.
+        issues: What was left out, with examples.
     """
 
-    facts: int = 0
-    literals: int = 0
-    images: int = 0
-    images_without_url: int = 0
-    without_iri: int = 0
+    facts: int
+    literals: int
+    images: int
+    issues: tuple[DataIssue, ...] = ()
 
 
 _Candidate = tuple[int, str, str]
-"""A text with what it is compared by: (place of its language, language, text)."""
+"""A text with its sorting key: (rank of the language, language tag, text)."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Texts:
-    """What literals say of one subject, never more than will be written."""
+    """The texts of one subject, hardly longer than will be written."""
 
     name: _Candidate | None = None
     description: _Candidate | None = None
@@ -98,113 +83,128 @@ class _Texts:
     others_length: int = 0
 
     def add(self, relation: str, literal: Literal) -> None:
-        """Files a literal as a name, a description or something else that is said."""
-        text = " ".join(literal.value.split())[:MAX_DESCRIPTION_CHARACTERS]
+        """Files a literal as a name, a description or another text."""
+        text = " ".join(literal.value.split())[: MAX_DESCRIPTION_CHARACTERS + 1]
         if not text:
             return
-        language = literal.language or ""
-        place = LANGUAGES.index(language) if language in LANGUAGES else len(LANGUAGES)
-        candidate = (place, language, text)
         if relation in NAMES:
+            candidate = _candidate(literal.language, text)
             self.name = min(candidate, self.name or candidate)
         elif relation in DESCRIPTIONS:
+            candidate = _candidate(literal.language, text)
             self.description = min(candidate, self.description or candidate)
-        elif self.others_length < MAX_DESCRIPTION_CHARACTERS:
-            said = f"{name_from_title(relation)}: {text}"
-            self.others_length += len(said) * (said not in self.others)
-            self.others.add(said)
+        elif self.others_length <= MAX_DESCRIPTION_CHARACTERS:
+            other = f"{name_from_title(relation)}: {text}"
+            self.others_length += len(other) * (other not in self.others)
+            self.others.add(other)
 
     def whole_name(self) -> str:
         """Returns the name, "" where there is none."""
         return self.name[2] if self.name else ""
 
     def whole_description(self) -> str:
-        """Joins the description and everything else that is said."""
+        """Joins the description and all other texts."""
         parts = [self.description[2]] if self.description else []
         parts += ["; ".join(sorted(self.others))] if self.others else []
-        return " ".join(parts)[:MAX_DESCRIPTION_CHARACTERS]
+        return " ".join(parts)
 
 
-def write_rdf_as_folder(source: Path, raw: Path) -> RdfCounts:
+def _candidate(language: str | None, text: str) -> _Candidate:
+    """Ranks a text by the first subtag of its language (BCP 47); a tag without a region first."""
+    tag = (language or "").lower()
+    first = tag.split("-")[0]
+    rank = LANGUAGES.index(first) if first in LANGUAGES else len(LANGUAGES)
+    return rank, tag, text
+
+
+def write_rdf_as_folder(source: Path, raw: Path) -> RdfImport:
     """Reads a dump statement by statement and writes the files of a raw folder.
 
     Args:
-        source: A file `.nt`, `.ttl`, or one of these with `.gz`.
+        source: A file that `read_statements` reads.
         raw: Folder to fill.
 
     Returns:
-        The counts.
+        The counts and the issues.
 
     Raises:
-        DataError: If the file is missing, has another suffix, is malformed, or holds no fact.
+        DataError: If `read_statements` refuses the file, or it holds no fact.
     """
-    counts = RdfCounts()
+    bad = IssueTally("unreadable_statements", "statements could not be read and were left out")
+    blank = IssueTally("blank_nodes", "statements have a part without an IRI and were left out")
+    facts, literals = 0, 0
     texts: defaultdict[str, _Texts] = defaultdict(_Texts)
     entities: set[str] = set()
     relations: set[str] = set()
-    images: dict[tuple[str, str], None] = {}
+    properties: set[str] = set()
+    pictures = Pictures()
     with atomic_path(raw / TRAIN) as temporary:
         with temporary.open("w", encoding="utf-8", newline="\n") as train:
-            for quad in _statements(source):
+
+            def write_fact(head: str, relation: str, tail: str) -> None:
+                entities.update((head, tail))
+                relations.add(relation)
+                train.write(f"{head}\t{relation}\t{tail}\n")
+
+            for quad in read_statements(source, bad):
                 head, relation, tail = quad.subject, quad.predicate.value, quad.object
                 if not isinstance(head, NamedNode) or not isinstance(tail, NamedNode | Literal):
-                    counts.without_iri += 1
-                elif relation in IMAGES and is_url(tail.value):
-                    images[head.value, tail.value] = None
-                elif relation in IMAGES:
-                    counts.images_without_url += 1
+                    # The parser numbers blank nodes at random.
+                    blank.add(re.sub(r"_:\w+", "[]", str(quad.triple)))
+                elif pictures.takes(head.value, relation, tail):
+                    pass
                 elif isinstance(tail, Literal):
-                    counts.literals += 1
+                    literals += 1
+                    properties.add(relation)
                     texts[head.value].add(relation, tail)
                 else:
-                    counts.facts += 1
-                    entities.update((head.value, tail.value))
-                    relations.add(relation)
-                    train.write(f"{head.value}\t{relation}\t{tail.value}\n")
-        if counts.facts == 0:
+                    facts += 1
+                    write_fact(head.value, relation, tail.value)
+            further_facts, images, picture_issues = pictures.settle()
+            for fact in further_facts:
+                write_fact(*fact)
+        facts += len(further_facts)
+        if facts == 0:
             raise DataError(
-                f"{source} holds no fact: none of its statements joins two IRIs (literals "
-                f"{counts.literals}, statements with blank nodes {counts.without_iri}); bring a "
-                "dump with relations between entities"
+                f"{source} holds no fact: none of its statements joins two IRIs (texts {literals}, "
+                f"pictures {len(images)}, statements with a part without an IRI {blank.count}); "
+                "bring a dump with relations between entities"
             )
-    counts.images = len(images)
-    _write_texts(raw / ENTITY_NAMES, entities, texts, _Texts.whole_name)
-    _write_texts(raw / ENTITY_DESCRIPTIONS, entities, texts, _Texts.whole_description)
-    _write_texts(raw / RELATION_NAMES, relations, texts, _Texts.whole_name)
+    cut = IssueTally(
+        "cut_texts", f"texts are longer than {MAX_DESCRIPTION_CHARACTERS} characters and were cut"
+    )
+    _write_texts(raw / ENTITY_NAMES, entities, texts, _Texts.whole_name, cut)
+    _write_texts(raw / ENTITY_DESCRIPTIONS, entities, texts, _Texts.whole_description, cut)
+    _write_texts(raw / RELATION_NAMES, relations, texts, _Texts.whole_name, cut)
     if images:
-        lines = [ImageLine(label, url, "") for label, url in sorted(images)]
-        write_image_index(raw / IMAGE_INDEX, lines)
-    return counts
-
-
-def _statements(source: Path) -> Iterator[Quad]:
-    """Yields the statements of a file, turning what is wrong with it into a `DataError`."""
-    is_packed = source.suffix == ".gz"
-    suffix = Path(source.stem).suffix if is_packed else source.suffix
-    if suffix not in FORMATS:
-        raise DataError(
-            f"dataset.path: {source} must end in .nt or .ttl (or one of these with .gz) where "
-            "dataset.name is rdf"
-        )
-    try:
-        with io.BufferedReader(gzip.open(source)) if is_packed else source.open("rb") as file:
-            yield from pyoxigraph.parse(file, FORMATS[suffix])
-    except SyntaxError as error:
-        raise DataError(f"{source}: {error.msg}; mend the file") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{source} is not a whole gzip file ({error}); pack it anew") from error
-    except OSError as error:
-        raise DataError(
-            f"dataset.path: {source} cannot be read ({error.strerror or error}); set it to your "
-            "RDF file"
-        ) from error
+        write_image_index(raw / IMAGE_INDEX, images)
+    nobody = data_issue(
+        "texts_without_entity",
+        "subjects occur in no fact, and their texts were left out",
+        (
+            f"{label}: {text.whole_name() or text.whole_description()}"
+            for label, text in texts.items()
+            if label not in entities and label not in relations and label not in properties
+        ),
+    )
+    issues = (*bad.issues(), *blank.issues(), *picture_issues, *nobody, *cut.issues())
+    return RdfImport(facts, literals, len(images), issues)
 
 
 def _write_texts(
-    path: Path, labels: set[str], texts: dict[str, _Texts], choose: Callable[[_Texts], str]
+    path: Path,
+    labels: set[str],
+    texts: dict[str, _Texts],
+    choose: Callable[[_Texts], str],
+    cut: IssueTally,
 ) -> None:
     """Writes a `label <tab> text` file, none where there is no text."""
-    rows = [(label, choose(texts[label])) for label in sorted(labels & texts.keys())]
-    lines = [f"{label}\t{text}\n" for label, text in rows if text]
+    lines = []
+    for label in sorted(labels & texts.keys()):
+        text = choose(texts[label])
+        if len(text) > MAX_DESCRIPTION_CHARACTERS:
+            cut.add(f"{label}: {text}")
+        if text:
+            lines.append(f"{label}\t{text[:MAX_DESCRIPTION_CHARACTERS]}\n")
     if lines:
         write_text(path, "".join(lines))
