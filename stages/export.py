@@ -35,16 +35,17 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.facts is None and chosen.embeddings is None:
         parser.error("say what to export: --facts FILE, --embeddings FOLDER or both")
-    if chosen.facts is not None and chosen.facts.suffix not in {".tsv", ".nt"}:
+    suffix = chosen.facts.suffix.lower() if chosen.facts else ""
+    if chosen.facts is not None and suffix not in {".tsv", ".nt"}:
         parser.error(f"--facts must end in .tsv or .nt, got {chosen.facts}")
     if chosen.facts is None and (chosen.above is not None or chosen.prefix is not None):
         parser.error("--above and --prefix are of --facts FILE")
-    if chosen.prefix is not None and chosen.facts.suffix != ".nt":
+    if chosen.prefix is not None and suffix != ".nt":
         parser.error(f"--prefix is of a file that ends in .nt, got {chosen.facts}")
     if chosen.facts is not None:
         above = LEAST_PROBABILITY if chosen.above is None else chosen.above
         facts = select_new(read_parquet(PREDICTIONS), above)
-        if chosen.facts.suffix == ".tsv":
+        if suffix == ".tsv":
             write_tsv(facts, chosen.facts)
         else:
             write_ntriples(facts, chosen.facts, chosen.prefix)

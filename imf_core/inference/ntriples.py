@@ -71,7 +71,15 @@ def _node(label: str, kind: Kind, prefix: str | None) -> NamedNode:
         )
     if not prefix.endswith(("/", "#")):
         raise QuestionError(f"a prefix must end with / or #, got {prefix!r}")
-    return NamedNode(f"{prefix}{kind}/{quote(label)}")
+    return NamedNode(f"{prefix}{kind}/{_as_path(label)}")
+
+
+def _as_path(label: str) -> str:
+    """Percent-encodes a label, with the dots of `.` and `..`, which would lead to other folders."""
+    return "/".join(
+        segment.replace(".", "%2E") if segment in {".", ".."} else segment
+        for segment in quote(label).split("/")
+    )
 
 
 def _as_iri(label: str) -> NamedNode | None:

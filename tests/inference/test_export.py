@@ -1,6 +1,7 @@
 """New facts and embeddings are taken elsewhere whole."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,7 +67,29 @@ def test_iris_stand_for_themselves_and_other_labels_get_one(tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize("label", ['<a> "b"', "a b\n.", "100%", "100%25", "é\\u0041", "http://a b"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        '<a> "b"',
+        "a b\n.",
+        "100%",
+        "100%25",
+        "é\\u0041",
+        "http://a b",
+        "http://a/#b#c",
+        "http://a/%zz",
+        "http://[a/",
+        "..",
+        "../../relation/r",
+        "a/./b/..",
+        "a\x00\x1b[31m\x85\u202e",
+        "e\u0301",
+        "\ufffe\ue000\U0010ffff",
+        "=1+1",
+        "{a}|^`",
+        "/",
+    ],
+)
 def test_any_label_and_name_comes_through(label: str, tmp_path: Path) -> None:
     write_ntriples(facts((label, "r", "b")), tmp_path / "new.nt", PREFIX)
     found = statements(tmp_path / "new.nt")
@@ -74,12 +97,14 @@ def test_any_label_and_name_comes_through(label: str, tmp_path: Path) -> None:
     assert head.startswith(f"{PREFIX}entity/")
     names = {subject: name for subject, kind, name in found[1:] if kind.endswith("#label")}
     assert names[head] == f"the {label}"
+    assert unquote(head.removeprefix(f"{PREFIX}entity/")) == label
+    assert not {".", ".."} & set(head.split("/"))
 
 
 def test_different_labels_get_different_iris(tmp_path: Path) -> None:
-    labels = ("a b", "a%20b", "a/b", "a%2Fb")
+    labels = ("a b", "a%20b", "a/b", "a%2Fb", "..", "%2E%2E", "e\u0301", "\u00e9")
     write_ntriples(facts(*((each, "r", "x") for each in labels)), tmp_path / "new.nt", PREFIX)
-    assert len({head for head, _, tail in statements(tmp_path / "new.nt")[:4]}) == 4
+    assert len({head for head, _, tail in statements(tmp_path / "new.nt")[:8]}) == 8
 
 
 @pytest.mark.parametrize(("prefix", "message"), [(None, "'a' is no IRI"), ("ex", "absolute IRI")])
