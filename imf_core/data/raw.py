@@ -1,31 +1,41 @@
-"""The raw folder: filled anew each time, whole or not at all."""
+"""The raw folder: filled as a whole by one process at a time, or not at all."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from imf_core.holds import held_alone
+
 
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `path` that takes its place on success.
+    """Yields an empty folder beside `path` that replaces it on success.
 
-    Nothing of an earlier content, perhaps of another data set, stays behind; on a fault the
-    earlier content stays.
+    Nothing of an earlier content, perhaps of another data set, is kept; after an error or a kill
+    the earlier content is there. Another process that fills the same folder waits.
 
     Args:
-        path: Where the finished folder is to stand.
+        path: Place of the finished folder.
 
     Yields:
         The folder to fill.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    temporary, earlier = (path.with_name(f".{path.name}.{name}") for name in ("tmp", "old"))
+    with held_alone(path):
+        if earlier.exists() and not path.exists():  # killed between the two renames below
+            earlier.rename(path)
+        _remove(temporary, earlier)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            if path.exists():
+                path.rename(earlier)
+            temporary.rename(path)
+        finally:
+            _remove(temporary, earlier)
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

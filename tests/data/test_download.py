@@ -15,7 +15,6 @@ import pytest
 
 from imf_core.config import FetchParams
 from imf_core.data.download import download_dataset
-from imf_core.data.raw import fresh_folder
 from imf_core.data.registry import (
     Counts,
     DownloadedDataset,
@@ -292,20 +291,3 @@ def test_descriptions_of_this_package_join_what_was_fetched(
     monkeypatch.setattr("imf_core.data.download.DESCRIPTIONS", tmp_path)
     raw = download(mirror_folder, files=[source], descriptions="set.tsv.gz")
     assert (raw / "entity2desc.txt").read_text() == "a\tfirst letter\n"
-
-
-def test_a_fresh_folder_holds_nothing_of_the_earlier_content(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        with fresh_folder(tmp_path / "raw") as raw:
-            (raw / name).touch()
-    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["two"]
-
-
-def test_a_fault_leaves_the_earlier_content(tmp_path: Path) -> None:
-    with fresh_folder(tmp_path / "raw") as raw:
-        (raw / "one").touch()
-    with pytest.raises(DataError), fresh_folder(tmp_path / "raw"):
-        raise DataError("fault")
-    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-    assert (tmp_path / "raw/one").exists()
