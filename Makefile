@@ -1,4 +1,4 @@
-# The commands: `make run`, `make recipe`, `make ui` and `make test`. All need Python 3.11+, git and make, nothing else.
+# The commands: `make run`, `make recipe`, `make ui`, `make test`, `make clean`. All need Python 3.11+, git and make, nothing else.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ CUDA_PACKAGES := cuda-bindings cuda-pathfinder cuda-toolkit triton nvidia-cublas
 PORT ?= 4200
 NAME ?= atlas
 
-.PHONY: run recipe ui test lint install lock format clean
+.PHONY: run recipe ui test lint install lock format clean clean-cache
 
 run: install  ## install, run the pipeline, print the metrics
 	$(BIN)/python -m dvc repro
@@ -59,5 +59,16 @@ lock: install  ## pin every package anew within the ranges of pyproject.toml
 		--quiet --no-annotate --no-header --output-file requirements.lock --constraint constraints.txt \
 		$(foreach package,$(CUDA_PACKAGES),--no-emit-package $(package))
 
-clean:  ## remove everything that can be made again, the environment too
-	rm -rf $(VENV) .imf .dvc/cache .dvc/plots.html dvc_plots data results
+# The outs of all stages. By awk, since clean also works without the environment that has DVC.
+LIST_OUTS := awk '/^[^ ]/ { on = 0 } /^    [a-z]+:/ { on = /^    (outs|metrics|plots):/ } \
+	on && /^ +- [^$$]+$$/ { sub(/^ +- /, ""); sub(/:$$/, ""); print }' dvc.yaml
+
+clean:  ## remove the outs of dvc.yaml and the environment; your data, .imf and DVC's cache are kept
+	@$(LIST_OUTS) | while IFS= read -r out; do \
+		rm -rf -- "$$out" || exit 1; rmdir -p "$${out%/*}" 2> /dev/null || true; done
+	rm -rf $(VENV) .dvc/plots.html
+
+clean-cache:  ## remove DVC's cache: outs of all runs and experiments, data tracked by `dvc add`
+	@echo "removing .dvc/cache: the outs of all earlier runs and experiments, and the data that you" \
+		"track by \`dvc add\`, where no remote has them"
+	rm -rf .dvc/cache
