@@ -106,4 +106,4 @@ def _may_be_picture(value: str) -> bool:
 
 
 def _is_file_of_mediawiki(value: str) -> bool:
-    return _FILE_OF_MEDIAWIKI.match(value) is not None
+    return "special" in value.lower() and _FILE_OF_MEDIAWIKI.match(value) is not None

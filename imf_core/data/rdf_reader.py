@@ -28,12 +28,12 @@ from imf_core.data.issues import IssueTally
 from imf_core.errors import DataError
 
 MAX_LINE_BYTES = 16 << 20
-"""Of one statement of N-Triples, as the parser has it too."""
+"""The bound of one statement of N-Triples; the parser has the same."""
 
 _BLOCK_BYTES = 1 << 20
 _HEAD_BYTES = 4096
 _MAX_BAD_STATEMENTS = 1000
-"""Beyond it, reading ends where most statements are bad: the file is something else."""
+"""Reading ends beyond this number if most statements are bad: the file has another format."""
 
 _CONVERT = "convert it to N-Triples first, with `riot --output=nt` of Apache Jena for example"
 
@@ -74,7 +74,7 @@ _OTHER_CONTENTS = (
     (rb"\s*<(\?xml|!--|!doctype|rdf:RDF)", "XML", _CONVERT),
     (rb"\s*(\{\s*[\"}]|\[\s*\{)", "JSON", _CONVERT),
 )
-"""What the first bytes of a file show that none of the formats is: (pattern, content, remedy)."""
+"""Contents that no format here has, by the first bytes: (pattern, content, remedy)."""
 
 _TURTLE_HEADER = re.compile(rb"(?:\s|#.*\n)*(@?prefix|@?base)\s", re.IGNORECASE)
 _RELATIVE = "a relative IRI, and no base for it"
@@ -117,7 +117,9 @@ def read_statements(source: Path, bad: IssueTally) -> Iterator[Quad]:
     with _opened(source) as file:
         _refuse_other_content(source, file, form)
         statements = (_by_line if form.is_one_per_line else _by_token)(source, file, form)
-        for statement in tqdm(statements, desc=source.name, unit=" statements", disable=None):
+        for statement in tqdm(
+            statements, desc=source.name, unit=" statements", unit_scale=True, disable=None
+        ):
             if isinstance(statement, Quad):
                 good += 1
                 yield statement
@@ -143,15 +145,15 @@ def _format_of(source: Path) -> _Format:
     if form is None:
         raise DataError(
             f"dataset.path: {source} must end in {', '.join(FORMATS)} or one of these with "
-            f"{', '.join(sorted(_COMPRESSED_SUFFIXES))} where dataset.name is rdf; another format: "
-            f"{_CONVERT}"
+            f"{', '.join(sorted(_COMPRESSED_SUFFIXES))} where dataset.name is rdf; unpack an archive; "
+            f"if it is another format, {_CONVERT}"
         )
     return form
 
 
 @contextmanager
 def _opened(source: Path) -> Iterator[io.BufferedReader]:
-    """Opens a file, decompressed where it is compressed, and words what is wrong with it."""
+    """Opens a file, decompresses it where needed, and turns its errors into a `DataError`."""
     try:
         with source.open("rb") as packed:
             start = packed.peek(8)
@@ -172,7 +174,7 @@ def _opened(source: Path) -> Iterator[io.BufferedReader]:
 
 
 def _refuse_other_content(source: Path, file: io.BufferedReader, form: _Format) -> None:
-    """Raises a `DataError` if the first bytes show that the file is of no format or another."""
+    """Raises a `DataError` if the first bytes show another format than the suffix."""
     head = file.peek(_HEAD_BYTES)[:_HEAD_BYTES].removeprefix(b"\xef\xbb\xbf")
     for pattern, content, remedy in _OTHER_CONTENTS:
         if re.match(pattern, head, re.IGNORECASE):
@@ -227,7 +229,7 @@ def _parse_line(line: bytes, number: int, form: _Format) -> list[Quad | _BadStat
 
 
 def _by_token(source: Path, file: BinaryIO, form: _Format) -> Iterator[Quad | _BadStatement]:
-    """Parses a file as a whole; after an error the parser goes on behind the next full stop."""
+    """Parses a file as a whole; the parser goes on after the full stop of a bad statement."""
     lines = _Lines(file)
     quads = pyoxigraph.parse(cast(BinaryIO, lines), form.parser)
     begin, end = 0, 0  # lines of the last error, 0 where a good statement followed it

@@ -218,10 +218,13 @@ def test_reading_ends_early_where_nearly_all_is_bad(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["graph.xml", "graph.n3", "graph.rdf", "g.owl", "g.jsonld", "g.gz", "g", "nt", ".nt"]
+    "name",
+    ["graph.xml", "graph.n3", "graph.rdf", "g.owl", "g.jsonld", "g.nt.zip", "g.gz", "g", ".nt"],
 )
 def test_another_suffix_is_refused_with_those_that_are_read(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=r"must end in \.nt, \.nq, .*convert it to N-Triples"):
+    with pytest.raises(
+        DataError, match=r"must end in \.nt, \.nq, .*unpack .*convert it to N-Triples"
+    ):
         read(tmp_path, "", name)
 
 
