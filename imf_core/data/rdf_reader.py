@@ -145,8 +145,8 @@ def _format_of(source: Path) -> _Format:
     if form is None:
         raise DataError(
             f"dataset.path: {source} must end in {', '.join(FORMATS)} or one of these with "
-            f"{', '.join(sorted(_COMPRESSED_SUFFIXES))} where dataset.name is rdf; unpack an archive; "
-            f"if it is another format, {_CONVERT}"
+            f"{', '.join(sorted(_COMPRESSED_SUFFIXES))} where dataset.name is rdf; unpack an "
+            f"archive; if it is another format, {_CONVERT}"
         )
     return form
 
