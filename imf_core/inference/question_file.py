@@ -144,7 +144,7 @@ def _holds_text(kind: pa.DataType) -> bool:
     """Says whether a column holds text, categories of text, or nulls alone."""
     if pa.types.is_dictionary(kind):
         return _holds_text(kind.value_type)
-    return (
+    return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
         or pa.types.is_string_view(kind)
