@@ -80,7 +80,7 @@ def _refuse_what_does_not_go_together(
     if chosen.queries is not None:
         if chosen.out is None or words or is_newcomer or chosen.neighbours:
             parser.error("--queries takes --out, -k and --known alone")
-        if chosen.out.suffix != ".parquet":
+        if chosen.out.suffix.lower() != ".parquet":
             parser.error(f"--out must end in .parquet, got {chosen.out}")
         if chosen.out.resolve() == chosen.queries.resolve():
             parser.error(f"--out {chosen.out} is the file of --queries")

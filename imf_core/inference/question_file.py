@@ -36,7 +36,7 @@ def answer_file(
 
     Args:
         completer: Who answers.
-        path: `.parquet`, or else TSV.
+        path: `.parquet` in either case, or else TSV.
         output: Parquet with the columns of `Completer.answer`; `question` counts from 0.
         count: Answers to each, at most.
         with_known: Whether answers that train gives are among them.
@@ -77,7 +77,7 @@ def read_questions(path: Path) -> Iterator[PlacedQuestion]:
     Raises:
         QuestionError: If the file cannot be read, or a line does not have its three parts.
     """
-    rows = _read_parquet(path) if path.suffix == ".parquet" else _read_lines(path)
+    rows = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_lines(path)
     try:
         for place, (head, relation, tail) in rows:
             if relation in {None, ASKED}:
@@ -118,15 +118,35 @@ def _read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, tuple[str | None, ...]]]:
     with pq.ParquetFile(path) as file:
-        missing = set(ROLES) - set(file.schema_arrow.names)
+        columns = file.schema_arrow.names
+        missing = sorted(set(ROLES) - set(columns))
         if missing:
-            raise QuestionError(f"{path} has no column {', '.join(sorted(missing))}")
+            raise QuestionError(
+                f"{path} has no column {', '.join(missing)} (its columns are "
+                f"{', '.join(columns)}); name the columns {', '.join(ROLES)}"
+            )
         for role in ROLES:
+            if columns.count(role) > 1:
+                raise QuestionError(
+                    f"{path} has {columns.count(role)} columns {role}; keep one of them"
+                )
             kind = file.schema_arrow.field(role).type
-            if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            if not _holds_text(kind):
                 raise QuestionError(f"{path}: column {role} must hold labels or names, not {kind}")
         number = 0
         for batch in file.iter_batches(QUESTIONS_AT_ONCE, columns=list(ROLES)):
             for row in zip(*(batch[role].to_pylist() for role in ROLES), strict=True):
                 yield f"row {number}", row
                 number += 1
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    """Says whether a column holds text, categories of text, or nulls alone."""
+    if pa.types.is_dictionary(kind):
+        return _holds_text(kind.value_type)
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_null(kind)
+    )

@@ -1,5 +1,7 @@
 """Entities are found by label or name, and what is not found is answered with what is near."""
 
+import unicodedata
+
 import pytest
 
 from imf_core.errors import QuestionError
@@ -41,3 +43,28 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 def test_a_name_that_is_like_nothing_is_refused_with_examples() -> None:
     with pytest.raises(QuestionError, match="there are 6, such as 'country/NIC'"):
         NAMES.find("##")
+
+
+@pytest.mark.parametrize("given", ["NFC", "NFD"])
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("text", ["São Tomé", "Việt Nam", "한국"])
+def test_a_text_finds_its_label_or_name_in_every_unicode_form(
+    given: str, stored: str, text: str
+) -> None:
+    kept, asked = (unicodedata.normalize(form, text) for form in (stored, given))
+    assert Names("entity", ["e1", kept], ["One", "Two"]).find(asked) == 1
+    assert Names("entity", ["e1", "e2"], ["One", kept]).find(asked.lower()) == 1
+
+
+def test_a_text_finds_its_label_without_regard_to_invisible_characters() -> None:
+    names = Names("entity", ["e1", "Q42\u200b", "in\u00adner "], ["One", "Two", "Three"])
+    assert names.find("Q42") == names.find("\ufeffQ42 ") == 1
+    assert names.find("inner") == 2
+
+
+def test_a_text_that_fits_two_labels_once_they_are_composed_is_refused() -> None:
+    labels = [unicodedata.normalize(form, "Québec") for form in ("NFC", "NFD")]
+    names = Names("entity", labels, ["a", "b"])
+    assert [names.find(label) for label in labels] == [0, 1]
+    with pytest.raises(QuestionError, match="2 entities are called"):
+        names.find("Québec ")

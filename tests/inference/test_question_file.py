@@ -12,7 +12,7 @@ from imf_core.errors import QuestionError
 from imf_core.inference import question_file
 from imf_core.inference.completer import Completer
 from imf_core.inference.question import Question
-from imf_core.inference.question_file import answer_file
+from imf_core.inference.question_file import answer_file, read_questions
 from imf_core.inference.saved_model import SavedModel
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
@@ -45,6 +45,42 @@ def test_lines_and_parquet_rows_are_answered_alike(
     in_batches = pq.read_table(tmp_path / "in batches")
     for column in ("question", "head", "tail"):
         assert in_batches[column].to_pylist() == found[0][column].to_pylist()
+
+
+NO_TAIL = pa.array([None, None, None])
+LABELS, RELATIONS = ["E05", "e06", "e07"], ["speaks", "in", "next to"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["q.parquet", "Q.PARQUET"])
+def test_text_of_every_arrow_type_and_a_column_of_nulls_are_read(
+    name: str, kind: pa.DataType, tmp_path: Path
+) -> None:
+    columns = {"head": LABELS, "relation": RELATIONS}
+    table = pa.table({key: pa.array(each).cast(kind) for key, each in columns.items()})
+    pq.write_table(table.append_column("tail", NO_TAIL), tmp_path / name)
+    read = [each.question for each in read_questions(tmp_path / name)]
+    assert read == [Question(*row, None) for row in zip(LABELS, RELATIONS, strict=True)]
+
+
+def test_a_file_of_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    table = pa.table(
+        [LABELS, RELATIONS, NO_TAIL, LABELS], names=["head", "relation", "tail", "head"]
+    )
+    pq.write_table(table, tmp_path / "q.parquet")
+    with pytest.raises(QuestionError, match=r"q\.parquet has 2 columns head; keep one"):
+        list(read_questions(tmp_path / "q.parquet"))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(40) + b"PAR1"])
+def test_a_broken_parquet_file_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "q.parquet").write_bytes(content)
+    with pytest.raises(QuestionError, match=r"q\.parquet cannot be read"):
+        list(read_questions(tmp_path / "q.parquet"))
 
 
 def test_a_file_of_answers_says_where_a_relation_is_used_up(
