@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_run import compose, named_graph
+from made_run import HOSTILE, compose, named_graph
+from markupsafe import escape
 from tiny_world import tiny_tables
 from workspace import ROOT
 
@@ -18,6 +19,7 @@ from imf_core.artifacts import (
     write_parquet,
     write_text,
 )
+from imf_core.data.issues import DataIssue
 from imf_core.errors import DataError
 from imf_core.inference.fact_table import NEW
 from imf_core.report.comparison import NotCompared
