@@ -10,6 +10,7 @@ line of texts is a header where its label is made of title words and no fact has
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from imf_core.data.formats import LabelTriples
 
@@ -50,21 +51,9 @@ def find_fact_headers(splits: Mapping[str, LabelTriples]) -> dict[str, HeaderLin
     titles = {row for row in firsts.values() if all(map(is_title, row))}
     found = {}
     for name, first in firsts.items():
-        excluded = {first, *titles}
-        entities: set[str] = set()
-        relations: set[str] = set()
-        for facts in splits.values():
-            for head, relation, tail in _rows(facts):
-                if (head, relation, tail) not in excluded:
-                    entities.update((head, tail))
-                    relations.add(relation)
-        unseen = [
-            first[0] not in entities,
-            first[1] not in relations,
-            first[2] not in entities,
-        ]
-        is_certain = first in titles and sum(unseen) >= 2
-        if entities and (is_certain or all(unseen)):
+        num_unseen = _count_unseen(first, splits, {first, *titles})
+        is_certain = first in titles and num_unseen >= 2
+        if is_certain or num_unseen == 3:
             found[name] = HeaderLine(first, is_certain)
     return found
 
@@ -110,6 +99,22 @@ def is_title(label: str) -> bool:
         and all(word.lower() in TITLE_WORDS for word in words)
         and not (has_digit and min(map(len, words)) == 1)
     )
+
+
+def _count_unseen(first: Row, splits: Mapping[str, LabelTriples], excluded: set[Row]) -> int:
+    """Counts the labels of a line that occur in no other fact; 0 where there is no other fact."""
+    head, relation, tail = first
+    entities, relations = {head, tail}, {relation}
+    has_others = False
+    for row in chain.from_iterable(map(_rows, splits.values())):
+        if row in excluded:
+            continue
+        has_others = True
+        entities.difference_update((row[0], row[2]))
+        relations.discard(row[1])
+        if not entities and not relations:
+            break
+    return has_others * sum([head in entities, relation in relations, tail in entities])
 
 
 def _rows(facts: LabelTriples) -> Iterator[Row]:
