@@ -1,23 +1,27 @@
-"""Prints what `prepare` finds in registered data sets, as Markdown tables. Not a stage.
+"""Prints what `prepare` finds in data sets, as Markdown. Not a stage.
 
-Gets the source files of each set named on the command line (of every registered one, if none is)
-and prepares them in a temporary folder with the `prepare` section of `params.yaml`. Keeps nothing
-but the fetched files.
+Gets the source files of each set named on the command line (of every registered one, if none is;
+`folder` and `rdf` are the graph at `dataset.path`) and prepares them in a temporary folder with the
+`prepare` section of `params.yaml`. Keeps nothing but the fetched files.
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from imf_core.config import Params, load_params
 from imf_core.data.cardinality import CLASSES
 from imf_core.data.graph import SPLITS
+from imf_core.data.issues import issues_of
 from imf_core.data.prepare import prepare_graph
-from imf_core.data.registry import find_dataset, load_registry
+from imf_core.data.registry import FOLDER, RDF, find_dataset, load_registry
 from imf_core.data.summary import Summary
-from stages.download import fill_registered
+from stages.download import fill_raw
 from stages.layout import PARAMS
 from stages.runner import run_stage
 
@@ -115,21 +119,30 @@ TABLES: dict[str, dict[str, Cell]] = {
 
 
 def main() -> None:
-    """Prints the tables, one row per set."""
+    """Prints the tables, one row per set, and the issues of each set."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a registered set; default: all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="a registered set, or folder or rdf for the graph at dataset.path; default: all "
+        "registered sets",
+    )
     names = parser.parse_args().names or list(load_registry())
     params = load_params(PARAMS)
     for name in names:
-        find_dataset(name)  # a wrong name is told before the first is prepared
-    print("\n".join(audit_tables({name: summary_of(name, params) for name in names})))
+        if name not in {FOLDER, RDF}:
+            find_dataset(name)  # a wrong name is an error before the first is prepared
+    summaries = {name: summary_of(name, params) for name in names}
+    print("\n".join([*audit_tables(summaries), *audit_issues(summaries)]))
 
 
 def summary_of(name: str, params: Params) -> Summary:
-    """Gets and prepares a registered set and returns its summary."""
+    """Gets and prepares a set and returns its summary."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder)
-        fill_registered(find_dataset(name), raw, params.fetch)
+        with redirect_stdout(sys.stderr):  # the tables alone go to standard output
+            fill_raw(name, raw, params.dataset, params.fetch)
         return prepare_graph(raw, name, params.prepare).summary
 
 
@@ -141,6 +154,17 @@ def audit_tables(summaries: Mapping[str, Summary]) -> Iterable[str]:
         yield "|---|" + "---:|" * len(columns)
         for name, summary in summaries.items():
             yield f"| {name} | {' | '.join(cell(summary) for cell in columns.values())} |"
+
+
+def audit_issues(summaries: Mapping[str, Summary]) -> Iterable[str]:
+    """Yields the lines of all data issues, each with its first example."""
+    yield "\n### Look at these first\n"
+    found = [
+        f"- {name}: {replace(issue, examples=issue.examples[:1])}"
+        for name, summary in summaries.items()
+        for issue in issues_of(summary["issues"])
+    ]
+    yield from found or ["Nothing."]
 
 
 def _value(summary: Summary, *keys: str) -> Any:

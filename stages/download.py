@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from imf_core.config import FetchParams, load_params
+from imf_core.config import DatasetParams, FetchParams, load_params
 from imf_core.data.atlas import write_atlas
 from imf_core.data.download import download_dataset
-from imf_core.data.folder import copy_folder
-from imf_core.data.issues import write_issues
+from imf_core.data.folder_copy import copy_folder
+from imf_core.data.issues import DataIssue, write_issues
 from imf_core.data.raw import fresh_folder
 from imf_core.data.rdf import write_rdf_as_folder
 from imf_core.data.registry import (
@@ -23,47 +23,57 @@ from stages.runner import mirror, run_stage, state_folder
 def main() -> None:
     """Fills `data/raw`."""
     params = load_params(PARAMS)
-    name, path = params.dataset.name, Path(params.dataset.path)
     with fresh_folder(RAW) as raw:
-        if name == FOLDER:
-            fill_from_folder(path, raw, [Path(each) for each in params.dataset.image_folders])
-        elif name == RDF:
-            fill_from_rdf(path, raw)
-        else:
-            entry = find_dataset(name)
-            fill_registered(entry, raw, params.fetch)
-            print(f"{name}: {entry.title} (licence: {entry.licence})")
+        fill_raw(params.dataset.name, raw, params.dataset, params.fetch)
+    if params.dataset.name not in {FOLDER, RDF}:
+        entry = find_dataset(params.dataset.name)
+        print(f"{params.dataset.name}: {entry.title} (licence: {entry.licence})")
 
 
-def fill_from_folder(path: Path, raw: Path, image_folders: list[Path]) -> None:
-    """Copies a user's folder into `raw` and prints what it held."""
+def fill_raw(name: str, raw: Path, own: DatasetParams, fetch: FetchParams) -> None:
+    """Fills a raw folder and prints the data issues of the user's own graph.
+
+    Args:
+        name: A registered set, `folder` or `rdf`.
+        raw: The folder.
+        own: Where the user's own graph is.
+        fetch: How files are fetched.
+    """
+    if name == FOLDER:
+        image_folders = [Path(each) for each in own.image_folders]
+        report_issues(fill_from_folder(Path(own.path), raw, image_folders), raw)
+    elif name == RDF:
+        report_issues(fill_from_rdf(Path(own.path), raw), raw)
+    else:
+        fill_registered(find_dataset(name), raw, fetch)
+
+
+def fill_from_folder(path: Path, raw: Path, image_folders: list[Path]) -> list[DataIssue]:
+    """Copies a user's folder into `raw`, prints its contents and returns its issues."""
     copied = copy_folder(path, raw, image_folders)
     print(
         f"{path}: copied {', '.join(copied.texts)} and {copied.images} images; {copied.urls} "
         "images to fetch from URLs"
     )
-    if copied.missing_images:
-        print(f"warning: {copied.missing_images} images of the index are missing")
-    if copied.empty_lines:
-        print(f"warning: {copied.empty_lines} lines of the index name no image")
-    if copied.outside_images:
-        print(
-            f"warning: {copied.outside_images} images of the index lie outside {path} and were not "
-            "read; where they are yours, name their folder in dataset.image_folders in params.yaml"
-        )
+    return copied.issues
 
 
-def fill_from_rdf(path: Path, raw: Path) -> None:
-    """Turns a user's RDF dump into the files of `raw` and prints what it held."""
+def fill_from_rdf(path: Path, raw: Path) -> list[DataIssue]:
+    """Turns a user's RDF dump into the files of `raw`, prints counts and returns its issues."""
     found = write_rdf_as_folder(path, raw)
     print(
         f"{path}: {found.facts} facts, {found.literals} texts, {found.images} images to fetch from "
         "URLs"
     )
-    for issue in found.issues:
+    return list(found.issues)
+
+
+def report_issues(issues: list[DataIssue], raw: Path) -> None:
+    """Prints the issues and writes them into `raw`, where there are any."""
+    for issue in issues:
         print(f"warning: {issue}")
-    if found.issues:
-        write_issues(raw, found.issues)
+    if issues:
+        write_issues(raw, issues)
 
 
 def fill_registered(

@@ -4,8 +4,9 @@ from imf_core.artifacts import write_csv, write_json
 from imf_core.config import load_params
 from imf_core.data.graph import save_graph
 from imf_core.data.image_sources import save_image_sources
+from imf_core.data.issues import issues_of, read_issues
 from imf_core.data.prepare import prepare_graph
-from imf_core.data.summary import describe, warnings
+from imf_core.data.summary import describe
 from stages.layout import DATA_RELATIONS, DATA_SUMMARY, GRAPH, PARAMS, RAW
 from stages.runner import run_stage
 
@@ -20,8 +21,10 @@ def main() -> None:
     write_csv(DATA_RELATIONS, prepared.relation_rows)
     for line in describe(prepared.summary):
         print(line)
-    for line in warnings(prepared.summary):
-        print(f"warning: {line}")
+    reported = read_issues(RAW)
+    for issue in issues_of(prepared.summary["issues"]):
+        if issue not in reported:  # stage `download` has printed its own
+            print(f"warning: {issue}")
 
 
 if __name__ == "__main__":

@@ -38,13 +38,13 @@ class Texts:
 
     Attributes:
         by_label: The text of each label, in line order, without empty texts.
-        empty: Number of labels whose text is empty.
+        empty: Labels whose text is empty, in line order.
         repeated: Number of lines that repeat an earlier one.
         blank_lines: Number of lines skipped.
     """
 
     by_label: dict[str, str]
-    empty: int
+    empty: list[str]
     repeated: int
     blank_lines: int
 
@@ -257,7 +257,8 @@ def read_texts(path: Path) -> Texts:
         repeated += earlier is not None
         seen.setdefault(label, (text, number))
     by_label = {label: text for label, (text, _) in seen.items() if text}
-    return Texts(by_label, len(seen) - len(by_label), repeated, blank)
+    empty = [label for label, (text, _) in seen.items() if not text]
+    return Texts(by_label, empty, repeated, blank)
 
 
 def name_from_title(title: str) -> str:

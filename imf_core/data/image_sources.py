@@ -36,12 +36,12 @@ class ImageIndexFaults:
     """Lines of an image index that were left out.
 
     Attributes:
-        unknown_entity: Lines whose label is in no fact.
+        unknown: Labels of lines whose label is in no fact, in line order.
         repeated: Lines that repeat an entity with the same source.
         blank: Blank lines and lines without an image.
     """
 
-    unknown_entity: int
+    unknown: list[str]
     repeated: int
     blank: int
 
@@ -62,7 +62,8 @@ def read_image_sources(
     ids = {label: position for position, label in enumerate(entity_labels)}
     known = [(ids[line.entity_label], line.source) for line in lines if line.entity_label in ids]
     distinct = list(dict.fromkeys(known))
-    faults = ImageIndexFaults(len(lines) - len(known), len(known) - len(distinct), blank)
+    unknown = [line.entity_label for line in lines if line.entity_label not in ids]
+    faults = ImageIndexFaults(unknown, len(known) - len(distinct), blank)
     return ImageSources([row[0] for row in distinct], [row[1] for row in distinct]), faults
 
 

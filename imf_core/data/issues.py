@@ -4,9 +4,11 @@ In: what `download` and `prepare` notice. Out: `data/raw/issues.json` of `downlo
 `issues` of `results/data.json`, which the log, the audit and the report show.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from imf_core.artifacts import read_json, write_json
 
@@ -37,6 +39,15 @@ class DataIssue:
         shown = "; ".join(self.examples)
         return f"{self.count} {self.text}" + (f" (first: {shown})" if shown else "")
 
+    def as_row(self) -> dict[str, Any]:
+        """Returns what JSON holds of it."""
+        return {**asdict(self), "examples": list(self.examples)}
+
+
+def issues_of(rows: Iterable[Mapping[str, Any]]) -> list[DataIssue]:
+    """Makes issues of the rows that JSON holds."""
+    return [DataIssue(**{**row, "examples": tuple(row["examples"])}) for row in rows]
+
 
 @dataclass
 class IssueTally:
@@ -66,22 +77,30 @@ class IssueTally:
         return [issue] if self.count else []
 
 
-def data_issue(kind: str, text: str, cases: Iterable[str]) -> list[DataIssue]:
-    """Counts cases and keeps the first as examples; an empty list where there is none."""
-    tally = IssueTally(kind, text)
-    for case in cases:
-        tally.add(case)
-    return tally.issues()
+def data_issue(
+    kind: str, text: str, cases: Iterable[str], count: int | None = None
+) -> list[DataIssue]:
+    """Counts cases and keeps the first as examples; an empty list where there is none.
+
+    Args:
+        kind: Of the issue.
+        text: Follows the count.
+        cases: All cases; the first ones suffice where `count` is given.
+        count: Number of cases.
+    """
+    cases = iter(cases)
+    examples = tuple(case[:MAX_EXAMPLE_CHARACTERS] for case in islice(cases, MAX_EXAMPLES))
+    if count is None:
+        count = len(examples) + sum(1 for _ in cases)
+    return [DataIssue(kind, count, text, examples)] if count else []
 
 
 def write_issues(raw: Path, issues: Iterable[DataIssue]) -> None:
     """Writes the issues of `download` into the raw folder."""
-    write_json(raw / ISSUES_FILE, [asdict(issue) for issue in issues])
+    write_json(raw / ISSUES_FILE, [issue.as_row() for issue in issues])
 
 
 def read_issues(raw: Path) -> list[DataIssue]:
     """Reads the issues of `download`; none where the raw folder has no such file."""
     path = raw / ISSUES_FILE
-    if not path.is_file():
-        return []
-    return [DataIssue(**{**row, "examples": tuple(row["examples"])}) for row in read_json(path)]
+    return issues_of(read_json(path)) if path.is_file() else []

@@ -1,7 +1,7 @@
 """From the raw folder to the graph.
 
 In: a raw folder as `download` left it. Out: the graph with dense ids and leak-free splits, the
-list of image sources, a summary of what was found, kept and left out, and a table of the relations.
+list of image sources, a summary with counts and issues, and a table of the relations.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,11 @@ import torch
 
 from imf_core.config import PrepareParams
 from imf_core.data.cardinality import find_cardinality
+from imf_core.data.find_issues import find_issues
 from imf_core.data.folder import ENTITY_DESCRIPTIONS, ENTITY_NAMES, RELATION_NAMES
 from imf_core.data.graph import SPLITS, Graph
 from imf_core.data.image_sources import ImageSources, read_image_sources
+from imf_core.data.issues import read_issues
 from imf_core.data.redundancy import find_redundancy
 from imf_core.data.registry import FOLDER, RDF, Counts, DownloadedDataset, find_dataset
 from imf_core.data.relation_table import relation_rows
@@ -96,6 +98,13 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         images,
         image_faults,
     )
+    texts = (
+        ("name", names, source.entity_labels),
+        ("description", descriptions, source.entity_labels),
+        ("name of a relation", relation_names, source.relation_labels),
+    )
+    issues = find_issues(read_issues(raw), source, graph, texts, image_faults, summary)
+    summary["issues"] = [issue.as_row() for issue in issues]
     return Prepared(graph, images, summary, relation_rows(graph, redundancy, cardinality))
 
 

@@ -111,6 +111,7 @@ def make_splits(
     if params.split == "leak-free" and "test" in found:
         leaking = is_among(facts["train"], facts["test"], num_entities, num_relations)
         train_dropped = int(leaking.sum())
+        _require_train(train_dropped, facts)
         facts["train"] = facts["train"][~leaking]
     resembles_test = "test" in found and params.test == "as-given"
     for split, fraction in (("test", params.test_fraction), ("valid", params.valid_fraction)):
@@ -124,6 +125,7 @@ def make_splits(
                     num_relations,
                     params.seed,
                     whole_pairs=not resembles_test,
+                    dropped=train_dropped,
                 )
             )
     return Splits(
@@ -153,6 +155,19 @@ def _clean_test(
     return test[~given_away]
 
 
+def _require_train(dropped: int, facts: Mapping[str, Facts]) -> None:
+    """Refuses a test that leaves nothing to learn from."""
+    num_train, num_test = len(facts["train"]), len(facts["test"])
+    if dropped < num_train:
+        return
+    held = "the same facts as train" if num_test == num_train else "every fact of train"
+    raise DataError(
+        f"test holds {held} ({num_train} train facts, {num_test} test facts), so that "
+        "prepare.split: leak-free leaves no train fact; bring a test of facts that train does not "
+        "have, or take the file of test away and have a new test held out of train"
+    )
+
+
 def _hold_out(
     facts: Mapping[str, Facts],
     split: str,
@@ -162,6 +177,7 @@ def _hold_out(
     seed: int,
     *,
     whole_pairs: bool,
+    dropped: int,
 ) -> dict[str, Facts]:
     """Returns train without, and `split` with, the facts held out of train."""
     train = facts["train"]
@@ -180,10 +196,11 @@ def _hold_out(
         whole_pairs=whole_pairs,
     )
     if not is_held.any():
+        left = f" that test does not hold ({dropped} are in test)" if dropped else ""
         raise DataError(
-            f"none of the {len(train)} train facts can be held out for {split}: every one is the "
-            "last of an entity or has a relation of less than five facts; bring a larger graph or "
-            f"write a {split}.txt"
+            f"none of the {len(train)} train facts{left} can be held out for {split}: every one is "
+            "the last of an entity or has a relation of less than five facts; bring a larger graph "
+            f"or write a {split}.txt"
         )
     return {"train": train[~is_held], split: train[is_held]}
 

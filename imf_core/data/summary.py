@@ -1,7 +1,7 @@
-"""What the prepared data is and what had to be left out, as numbers and as warnings.
+"""What the prepared data is and what had to be left out, as numbers.
 
 In: what `prepare` read and wrote. Out: a nested mapping of plain numbers and words for
-`results/data.json`, and sentences for the terminal.
+`results/data.json`, and a few lines for the terminal.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from imf_core.data.image_sources import ImageIndexFaults, ImageSources
 from imf_core.data.leaks import count_leaks
 from imf_core.data.redundancy import Redundancy
 from imf_core.data.source import SourceGraph
-from imf_core.data.split import HELD_OUT, Splits
+from imf_core.data.split import Splits
 from imf_core.data.texts import LabelledTexts
 
 Summary = dict[str, Any]
@@ -88,10 +88,10 @@ def summarise(
             "blank_lines": source.blank_lines
             + sum(text.blank_lines for text in texts)
             + image_faults.blank,
-            "texts_of_unknown_labels": sum(text.unknown_labels for text in texts),
+            "texts_of_unknown_labels": sum(len(text.unknown) for text in texts),
             "repeated_text_lines": sum(text.repeated for text in texts),
-            "empty_texts": sum(text.empty for text in texts),
-            "images_of_unknown_entities": image_faults.unknown_entity,
+            "empty_texts": sum(len(text.empty) for text in texts),
+            "images_of_unknown_entities": len(image_faults.unknown),
             "repeated_image_lines": image_faults.repeated,
         },
     }
@@ -118,62 +118,3 @@ def describe(summary: Summary) -> list[str]:
             "(text_features.precomputed)"
         )
     return lines
-
-
-def warnings(summary: Summary) -> list[str]:
-    """Words what a reader of the metrics should be wary of."""
-    source, leaks, facts = summary["source"], summary["leaks"], summary["facts"]
-    found = []
-    if leaks["test_given_away"]:
-        share = leaks["test_given_away"] / facts["test"]
-        found.append(
-            f"LEAK: train gives away {leaks['test_given_away']} of {facts['test']} test facts "
-            f"({share:.1%}): {leaks['test_in_train']} word for word, "
-            f"{leaks['test_symmetric_copies']} by a symmetric relation, "
-            f"{leaks['test_inverse_copies']} by an inverse one, "
-            f"{leaks['test_duplicate_copies']} by a duplicate one; test is left as given "
-            "(prepare.test: as-given) and its metrics flatter whoever copies; cleaned drops these"
-        )
-    if source["test_facts_dropped"]:
-        found.append(
-            f"{source['test_facts_dropped']} test facts are given away by train: dropped from "
-            "test (prepare.test: cleaned)"
-        )
-    if source["train_facts_dropped"]:
-        found.append(
-            f"{source['train_facts_dropped']} train facts stand in test word for word: dropped "
-            "from train (prepare.split: leak-free)"
-        )
-    contaminated = source["valid_in_train"] + source["valid_in_test_only"]
-    if contaminated:
-        lines, kept = source["lines"]["valid"], summary["valid_source"] != HELD_OUT
-        still = leaks["valid_in_train"] + leaks["valid_in_test_only"]
-        remedy = "a new valid is held out of train"
-        if kept:
-            remedy = "left as given (prepare.split: official)" if still else "these are dropped"
-        found.append(
-            f"{contaminated} of {lines} valid lines ({contaminated / lines:.1%}) stand in train "
-            f"({source['valid_in_train']}) or test ({source['valid_in_test_only']}): {remedy}"
-        )
-    found.extend(_count_warnings(summary))
-    return found
-
-
-def _count_warnings(summary: Summary) -> list[str]:
-    """Words the counts that are not zero but usually should be."""
-    leaks, ignored = summary["leaks"], summary["ignored"]
-    duplicates = sum(summary["source"]["duplicate_lines"].values())
-    worded = [
-        (duplicates, "lines repeat a fact of their split: dropped"),
-        (leaks["valid_given_away"], "valid facts are given away by train"),
-        (leaks["test_pairs_linked_in_train"], "test facts join a pair that train links as well"),
-        (leaks["valid_pairs_linked_in_train"], "valid facts join a pair that train links as well"),
-        (leaks["test_entities_unseen_in_train"], "entities of test have no train fact"),
-        (leaks["valid_entities_unseen_in_train"], "entities of valid have no train fact"),
-        (summary["relations"]["without_train_fact"], "relations have no train fact"),
-        (summary["entities"]["in_no_fact"], "entities are in no fact"),
-        (ignored["texts_of_unknown_labels"], "texts are of labels that no fact has: ignored"),
-        (ignored["images_of_unknown_entities"], "images are of labels that no fact has: ignored"),
-        (ignored["repeated_image_lines"], "lines of the image index are repeated: ignored"),
-    ]
-    return [f"{count} {text}" for count, text in worded if count]

@@ -4,6 +4,7 @@ In: the text files of a raw folder and the labels in id order. Out: one text per
 there is none, with what was left out counted.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +19,16 @@ class LabelledTexts:
 
     Attributes:
         texts: One per label, "" where there is none.
-        unknown_labels: Lines whose label is not in the graph.
+        unknown: Labels with a text that are not in the graph, in line order.
         repeated: Lines that repeat an earlier one.
-        empty: Labels given an empty text.
+        empty: Labels given an empty text, in line order.
         blank_lines: Blank lines.
     """
 
     texts: list[str]
-    unknown_labels: int = 0
+    unknown: tuple[str, ...] = ()
     repeated: int = 0
-    empty: int = 0
+    empty: tuple[str, ...] = ()
     blank_lines: int = 0
 
     @property
@@ -46,8 +47,8 @@ def read_labelled_texts(path: Path, labels: list[str]) -> LabelledTexts:
         return LabelledTexts([""] * len(labels))
     found = read_texts(path)
     texts = [found.by_label.get(label, "") for label in labels]
-    unknown = len(found.by_label.keys() - set(labels))
-    return LabelledTexts(texts, unknown, found.repeated, found.empty, found.blank_lines)
+    unknown = _unknown(found.by_label, labels)
+    return LabelledTexts(texts, unknown, found.repeated, tuple(found.empty), found.blank_lines)
 
 
 def read_titles(path: Path, labels: list[str]) -> LabelledTexts:
@@ -71,12 +72,17 @@ def read_wikidata_json(path: Path, labels: list[str]) -> tuple[LabelledTexts, La
     found = read_json(path)
     if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
         raise DataError(f"{path} must map each label to an object; it is no such file")
-    unknown = len(found.keys() - set(labels))
+    unknown = _unknown(found, labels)
     names, descriptions = (
         [_one_line((found.get(label) or {}).get(key)) for label in labels]
         for key in ("label", "description")
     )
     return LabelledTexts(names, unknown), LabelledTexts(descriptions, unknown)
+
+
+def _unknown(found: Iterable[str], labels: list[str]) -> tuple[str, ...]:
+    known = set(labels)
+    return tuple(label for label in found if label not in known)
 
 
 def _one_line(text: object) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.degrees import count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
-from imf_core.data.summary import warnings
+from imf_core.data.issues import DataIssue, issues_of
 from imf_core.features.entities import read_entity_words
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import CONFIG, load_calibration
@@ -29,7 +29,7 @@ from imf_core.report.decision_weights import average_weights
 from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
 from imf_core.report.gallery import choose_new_facts, count_predictions, find_mistakes
 from imf_core.report.page import Page
-from imf_core.report.picture_sources import entities_with_picture, word_failures
+from imf_core.report.picture_sources import entities_with_picture, find_failures
 from imf_core.report.pictures import read_thumbnails
 from imf_core.report.provenance import Lock, describe_environment
 from imf_core.report.ranked import Ranked, read_test_ranks
@@ -121,7 +121,7 @@ def compose_page(
         title=_name_graph(summary["dataset"], {} if lock is None else lock.params),
         summary=summary,
         num_with_picture=len(with_picture),
-        warnings=[*warnings(summary), *word_failures(files.images)],
+        issues=_collect_issues(summary, find_failures(files.images, names)),
         redundant=word_redundancy(described),
         relation_names=relation_names,
         cast=cast,
@@ -147,6 +147,16 @@ def compose_page(
         environment=describe_environment(),
         credits=read_credits(files.media, shown, names),
     )
+
+
+def _collect_issues(summary: Mapping[str, Any], failures: Sequence[DataIssue]) -> list[DataIssue]:
+    """Joins the issues of the data and of the pictures; missing files of the index count once."""
+    issues = issues_of(summary["issues"])
+    reported = {issue.kind for issue in issues}
+    is_reported = not reported.isdisjoint({"missing_images", "outside_images"})
+    return issues + [
+        failure for failure in failures if not (is_reported and failure.kind == "picture_missing")
+    ]
 
 
 def _name_graph(dataset: str, params: Mapping[str, str]) -> str:

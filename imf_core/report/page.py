@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from imf_core.data.issues import DataIssue
 from imf_core.evaluation.gain import Gain
 from imf_core.inference.fact_table import LEAST_PROBABILITY
 from imf_core.report.cast import Cast, Entity
@@ -39,7 +40,7 @@ class Page:
         title: Name of the graph.
         summary: What `results/data.json` holds.
         num_with_picture: Entities that have a picture that could be read.
-        warnings: What a reader of the metrics should be wary of.
+        issues: What a reader should look at first.
         redundant: Relations that say the same as another one, in words.
         relation_names: By id.
         cast: The entities that appear.
@@ -66,7 +67,7 @@ class Page:
     title: str
     summary: Mapping[str, Any]
     num_with_picture: int
-    warnings: Sequence[str]
+    issues: Sequence[DataIssue]
     redundant: Sequence[str]
     relation_names: Sequence[str]
     cast: Cast

@@ -1,11 +1,14 @@
 """What became of the pictures: which entities have one, and which sources failed."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 
 from imf_core.artifacts import read_parquet
+from imf_core.data.issues import MAX_EXAMPLES, DataIssue, data_issue
 from imf_core.features.shards import MANIFEST, SOURCES
 
 NO_FAILURES = frozenset({"ok", "duplicate", "surplus"})
@@ -22,23 +25,30 @@ def entities_with_picture(folder: Path) -> list[int]:
     return list(table.filter(pc.greater(table["num_images"], 0))["entity_id"].to_pylist())
 
 
-def word_failures(folder: Path) -> list[str]:
-    """Says how many sources gave no picture and why, in the words of stage `images`.
+def find_failures(folder: Path, names: Sequence[str]) -> list[DataIssue]:
+    """Reports the sources that gave no picture: an issue for each status, the most frequent first.
 
     Args:
         folder: `data/images`.
-
-    Returns:
-        A sentence, or nothing where none failed.
+        names: Of the entities.
     """
-    counts = Counter(read_parquet(folder / SOURCES, ["status"])["status"].to_pylist())
-    failed = sorted(
-        (-count, status) for status, count in counts.items() if status not in NO_FAILURES
-    )
-    if not failed:
-        return []
-    told = ", ".join(f"{status}: {-minus}" for minus, status in failed)
-    return [
-        f"{-sum(minus for minus, _ in failed)} of {counts.total()} sources of pictures gave none "
-        f"({told}); data/images/sources.parquet says which and why"
-    ]
+    table = read_parquet(folder / SOURCES, ["entity_id", "source", "status", "reason"])
+    counts = Counter(table["status"].to_pylist())
+    issues: list[DataIssue] = []
+    for status, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
+        if status in NO_FAILURES:
+            continue
+        rows = table.filter(pc.equal(table["status"], status)).slice(0, MAX_EXAMPLES).to_pylist()
+        issues += data_issue(
+            f"picture_{status}",
+            f"of {counts.total()} sources of pictures gave none: {status.replace('_', ' ')}; "
+            "data/images/sources.parquet has them all",
+            (_word_source(row, names) for row in rows),
+            count,
+        )
+    return issues
+
+
+def _word_source(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    reason = f" ({row['reason']})" if row["reason"] else ""
+    return f"{names[row['entity_id']]}: {row['source']}{reason}"

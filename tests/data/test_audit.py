@@ -34,8 +34,24 @@ def printed(
 
 def test_each_table_has_a_row_for_each_set(printed: Print) -> None:
     lines = printed("atlas")
-    assert sum(line.startswith("### ") for line in lines) == len(audit.TABLES)
+    titles = [line for line in lines if line.startswith("### ")]
+    assert titles == [f"### {title}" for title in [*audit.TABLES, "Look at these first"]]
     assert sum(line.startswith("| atlas |") for line in lines) == len(audit.TABLES)
+
+
+def test_the_first_example_of_each_issue_is_shown(printed: Print) -> None:
+    issues = "\n".join(printed("atlas")).split("### Look at these first\n")[1]
+    assert issues.strip() == (
+        "- atlas: 5 names are those of several entities, which people cannot tell apart "
+        "(first: 'Monaco': 'city/Monaco', 'country/MCO')"
+    )
+
+
+def test_the_graph_of_the_user_is_audited_by_the_word_folder(printed: Print) -> None:
+    lines = printed("folder")
+    assert sum(line.startswith("| folder |") for line in lines) == len(audit.TABLES)
+    assert "| folder | 137 (100.0%) | 132 (96.4%) | 7 (5.1%) | 0 | 0 |" in lines
+    assert lines[-1] == "Nothing."
 
 
 def test_a_wrong_name_is_told(printed: Print) -> None:

@@ -8,7 +8,7 @@ import pytest
 from imf_core.artifacts import file_sha256, read_json, read_parquet
 from imf_core.data.graph import load_graph
 from imf_core.errors import ConfigError, DataError
-from stages import download, prepare
+from stages import download, images, media, prepare
 
 PROJECT = Path(__file__).parents[2]
 
@@ -101,7 +101,41 @@ def test_a_missing_image_is_reported(project: Path, capsys: pytest.CaptureFixtur
     choose(project, "folder")
     (project / "examples/solar-system/images/io.png").unlink()
     download.main()
-    assert "warning: 1 images of the index are missing" in capsys.readouterr().out
+    assert (
+        "warning: 1 images of the index are missing (first: 'images/io.png')"
+        in capsys.readouterr().out
+    )
+
+
+def test_an_issue_of_download_is_kept_for_the_summary_and_printed_once(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choose(project, "folder")
+    (project / "examples/solar-system/facts.csv").write_text("")
+    download.main()
+    prepare.main()
+    (issue,) = read_json(project / "results/data.json")["issues"]
+    assert (issue["kind"], issue["examples"]) == ("unread_files", ["'facts.csv'"])
+    assert capsys.readouterr().out.count("facts.csv") == 1
+    (project / "examples/solar-system/facts.csv").unlink()
+    download.main()
+    assert not (project / "data/raw/issues.json").exists()
+
+
+def test_pictures_are_read_through_the_links_that_dvc_makes(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choose(project, "folder")
+    download.main()
+    for place, picture in enumerate(sorted((project / "data/raw/images").iterdir())):
+        kept = project / f".dvc/cache/{place}"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        picture.rename(kept)
+        picture.symlink_to(kept)
+    prepare.main()
+    media.main()
+    images.main()
+    assert "images: 7 of 137 entities have a picture" in capsys.readouterr().out
 
 
 def test_an_unknown_data_set_leaves_the_earlier_files(project: Path) -> None:

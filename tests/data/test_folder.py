@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 from imf_core.artifacts import file_sha256
-from imf_core.data.folder import ImageLine, copy_folder, read_image_index
+from imf_core.data.folder import ImageLine, read_image_index
+from imf_core.data.folder_copy import FolderCopy, copy_folder
 from imf_core.errors import DataError
 
 MakeFolder = Callable[..., Path]
+
+
+def kinds(copied: FolderCopy) -> dict[str, int]:
+    return {issue.kind: issue.count for issue in copied.issues}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -54,7 +59,8 @@ def test_only_referenced_images_are_copied(make_folder: MakeFolder, tmp_path: Pa
     assert {"pics/a.png", "pics/b.png"} < raw.keys()
     assert "pics/unused.png" not in raw
     assert raw["image_index.tsv"] == b"b\tpics/b.png\tnote\na\tpics/a.png\n"
-    assert (copied.images, copied.missing_images, copied.urls) == (2, 0, 0)
+    assert (copied.images, copied.urls) == (2, 0)
+    assert kinds(copied) == {"unread_pictures": 1}
 
 
 def test_a_missing_image_is_counted_and_stays_in_the_index(
@@ -62,7 +68,7 @@ def test_a_missing_image_is_counted_and_stays_in_the_index(
 ) -> None:
     source = make_folder({"train.txt": ["a r b"], "image_index.tsv": "a\tgone.png\n"})
     copied = copy_folder(source, tmp_path / "raw", [])
-    assert copied.missing_images == 1
+    assert kinds(copied) == {"missing_images": 1}
     assert (tmp_path / "raw/image_index.tsv").read_text() == "a\tgone.png\n"
 
 
@@ -70,7 +76,7 @@ def test_a_file_name_the_disk_cannot_have_counts_as_missing(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     source = make_folder({"train.txt": ["a r b"], "image_index.tsv": f"a\t{'x' * 5000}.png\n"})
-    assert copy_folder(source, tmp_path / "raw", []).missing_images == 1
+    assert kinds(copy_folder(source, tmp_path / "raw", [])) == {"missing_images": 1}
 
 
 def test_a_url_is_left_to_the_images_stage(make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -78,7 +84,7 @@ def test_a_url_is_left_to_the_images_stage(make_folder: MakeFolder, tmp_path: Pa
         {"train.txt": ["a r b"], "image_index.tsv": "a\thttps://example.org/a.png\n"}
     )
     copied = copy_folder(source, tmp_path / "raw", [])
-    assert (copied.urls, copied.missing_images, copied.images) == (1, 0, 0)
+    assert (copied.urls, copied.images, copied.issues) == (1, 0, [])
 
 
 @pytest.mark.parametrize("style", ["absolute", "leading out"])
@@ -106,12 +112,12 @@ def test_a_file_outside_of_all_allowed_folders_is_not_read(
     (source / "link.png").symlink_to(secret)
     (tmp_path / "other").mkdir()
     copied = copy_folder(source, tmp_path / "raw", [tmp_path / "other"])
-    assert (copied.outside_images, copied.images) == (1, 0)
+    assert (kinds(copied)["outside_images"], copied.images) == (1, 0)
     assert b"secret" not in contents(tmp_path / "raw").values()
     assert (tmp_path / "raw/image_index.tsv").read_text() == f"a\t{name}\n"
 
 
-@pytest.mark.parametrize("name", ["train.txt", "entity2desc.txt"])
+@pytest.mark.parametrize("name", ["train.txt", "entity2desc.txt", "image_index.tsv"])
 def test_a_text_file_that_leads_out_of_the_folder_is_refused(
     make_folder: MakeFolder, tmp_path: Path, name: str
 ) -> None:

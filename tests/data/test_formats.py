@@ -176,7 +176,7 @@ def test_empty_texts_and_repeated_lines_are_counted(file: Path) -> None:
     file.write_text("a\tone\n\nb\t\na\tone\n")
     texts = read_texts(file)
     assert texts.by_label == {"a": "one"}
-    assert (texts.empty, texts.repeated, texts.blank_lines) == (1, 1, 1)
+    assert (texts.empty, texts.repeated, texts.blank_lines) == (["b"], 1, 1)
 
 
 def test_a_label_with_two_texts_is_an_error_that_names_both_lines(file: Path) -> None:

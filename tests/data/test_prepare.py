@@ -12,13 +12,18 @@ import torch
 
 from imf_core.config import PrepareParams
 from imf_core.data.image_sources import ImageSources
+from imf_core.data.issues import DataIssue, issues_of
 from imf_core.data.prepare import Prepared, prepare_graph
 from imf_core.data.registry import FOLDER
-from imf_core.data.summary import describe, warnings
+from imf_core.data.summary import Summary, describe
 from imf_core.errors import ConfigError, DataError
 
 MakeFolder = Callable[..., Path]
 Prepare = Callable[..., Prepared]
+
+
+def warnings(summary: Summary) -> list[str]:
+    return [str(issue) for issue in issues_of(summary["issues"])]
 
 
 @pytest.fixture
@@ -132,7 +137,7 @@ def test_a_leaking_official_test_is_left_as_given_and_reported_loudly(
     assert len(prepared.graph.triples["test"]) == 4
     assert prepared.summary["leaks"]["test_in_train"] == 3
     assert warnings(prepared.summary)[0].startswith(
-        "LEAK: train gives away 3 of 4 test facts (75.0%): 3 word for word, 0 by a symmetric"
+        "3 of 4 test facts LEAK (75.0%), as train gives them away: 3 word for word, 0 by a "
     )
 
 
@@ -165,8 +170,8 @@ def test_copies_of_an_as_given_test_are_counted_and_reported_loudly(
     assert prepared.summary["source"]["test_given_away"] == leaks["test_given_away"] == 4
     assert len(prepared.graph.triples["test"]) == 5
     assert warnings(prepared.summary)[0] == (
-        "LEAK: train gives away 4 of 5 test facts (80.0%): 0 word for word, 1 by a symmetric "
-        "relation, 1 by an inverse one, 2 by a duplicate one; test is left as given "
+        "4 of 5 test facts LEAK (80.0%), as train gives them away: 0 word for word, 1 by a "
+        "symmetric relation, 1 by an inverse one, 2 by a duplicate one; test is left as given "
         "(prepare.test: as-given) and its metrics flatter whoever copies; cleaned drops these"
     )
 
@@ -243,10 +248,13 @@ def test_a_contaminated_official_valid_is_reported_as_kept(
 def test_duplicate_lines_are_dropped_and_reported(prepare: Prepare, ring_facts: list[str]) -> None:
     summary = prepare({"train.txt": [*ring_facts, *ring_facts[:4]]}).summary
     assert sum(summary["facts"].values()) == len(ring_facts)
-    assert "4 lines repeat a fact of their split: dropped" in warnings(summary)
+    assert warnings(summary) == [
+        "4 lines repeat a fact of their split: dropped (first: 'e00' 'r1' 'e01'; "
+        "'e00' 'r2' 'e02'; 'e00' 'r3' 'e03'; 'e01' 'r1' 'e02')"
+    ]
 
 
-def test_a_clean_graph_gives_no_warning(prepare: Prepare) -> None:
+def test_a_clean_graph_has_no_issue(prepare: Prepare) -> None:
     assert warnings(prepare().summary) == []
 
 
@@ -270,6 +278,93 @@ def test_a_graph_without_a_modality_is_told_to_leave_it_out(
 def test_the_summary_holds_only_what_json_holds(prepare: Prepare) -> None:
     summary = prepare().summary
     assert json.loads(json.dumps(summary)) == summary
+
+
+def issue_of(summary: Summary, kind: str) -> DataIssue:
+    (issue,) = [each for each in issues_of(summary["issues"]) if each.kind == kind]
+    return issue
+
+
+@pytest.mark.parametrize("twin", ["e01 ", "e01\u200b", "\uff4501"])
+def test_entities_that_look_alike_stay_apart_and_are_shown(prepare: Prepare, twin: str) -> None:
+    prepared = prepare({"test.txt": f"{twin}\tr1\te05\n"})
+    assert prepared.graph.num_entities == 13
+    issue = issue_of(prepared.summary, "entity_labels_alike")
+    assert (issue.count, issue.examples) == (1, (f"'e01' and {twin!a}",))
+
+
+def test_relations_that_look_alike_stay_apart_and_are_shown(prepare: Prepare) -> None:
+    prepared = prepare({"test.txt": "e00\tr1\u00a0\te05\n"})
+    assert prepared.graph.num_relations == 4
+    assert issue_of(prepared.summary, "relation_labels_alike").examples == (r"'r1' and 'r1\xa0'",)
+
+
+def test_texts_of_nobody_are_shown_with_the_label_that_they_look_like(prepare: Prepare) -> None:
+    files = {
+        "entity2name.txt": "e01 \tOne\nnobody\tNobody\n",
+        "entity2desc.txt": "e1\tThe first.\n",
+        "relation2name.txt": "r9\tninth\n",
+    }
+    assert issue_of(prepare(files).summary, "texts_of_unknown_labels").examples == (
+        "name of 'e01 ', which looks like 'e01'",
+        "name of 'nobody'",
+        "description of 'e1'",
+        "name of a relation of 'r9'",
+    )
+
+
+def test_images_of_nobody_empty_texts_and_shared_names_are_shown(prepare: Prepare) -> None:
+    files = {
+        "image_index.tsv": "nobody\ta.png\n",
+        "entity2name.txt": "e01\tSame\ne02\tSame\ne03\t\n",
+    }
+    summary = prepare(files).summary
+    assert issue_of(summary, "images_of_unknown_entities").examples == ("'nobody'",)
+    assert issue_of(summary, "empty_texts").examples == ("name of 'e03'",)
+    assert issue_of(summary, "shared_names").examples == ("'Same': 'e01', 'e02'",)
+
+
+def test_the_issues_of_download_are_among_those_of_the_summary(prepare: Prepare) -> None:
+    issue = DataIssue("unread_files", 2, "files were not read", ("a", "b"))
+    summary = prepare({"issues.json": json.dumps([issue.as_row()])}).summary
+    assert issues_of(summary["issues"]) == [issue]
+
+
+@pytest.mark.parametrize("more", [[], ["e00 r1 e05"]])
+def test_a_test_that_holds_every_train_fact_is_an_error_that_says_so(
+    prepare: Prepare, ring_facts: list[str], more: list[str]
+) -> None:
+    held = "every fact of train" if more else "the same facts as train"
+    with pytest.raises(DataError, match=rf"test holds {held} \(36 train facts"):
+        prepare({"test.txt": [*ring_facts[::-1], *more]})
+
+
+def test_a_test_that_leaves_too_few_train_facts_is_named_as_the_cause(
+    prepare: Prepare, ring_facts: list[str]
+) -> None:
+    with pytest.raises(DataError, match=r"none of the 2 train facts that test does not hold \(34"):
+        prepare({"test.txt": ring_facts[2:]})
+
+
+@pytest.mark.parametrize(
+    ("splits", "cause"),
+    [
+        ({"valid.txt": slice(None)}, "the files of train and valid hold the same facts"),
+        ({"valid.txt": slice(3)}, "train holds each of them"),
+        ({"test.txt": slice(3)}, "train holds each of them"),
+    ],
+)
+def test_a_split_inside_another_one_is_named_as_the_cause(
+    prepare: Prepare, ring_facts: list[str], splits: dict[str, slice], cause: str
+) -> None:
+    files = {name: ring_facts[part] for name, part in splits.items()}
+    assert cause in issue_of(prepare(files).summary, "split_in_split").text
+
+
+def test_a_valid_that_is_the_test_is_named_as_the_cause(prepare: Prepare) -> None:
+    facts = ["e00 r1 e05", "e01 r2 e06"]
+    issue = issue_of(prepare({"valid.txt": facts, "test.txt": facts}).summary, "split_in_split")
+    assert (issue.count, "the files of test and valid hold the same" in issue.text) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["train.txt", "valid.txt", "test.txt"])

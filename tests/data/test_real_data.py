@@ -8,11 +8,11 @@ from tiny_world import ROOT
 
 from imf_core.config import PrepareParams, load_params
 from imf_core.data.download import download_dataset
+from imf_core.data.issues import issues_of
 from imf_core.data.prepare import Prepared, prepare_graph
 from imf_core.data.redundancy import find_redundancy
 from imf_core.data.registry import DownloadedDataset, find_dataset, load_registry
 from imf_core.data.source import read_spaced_graph
-from imf_core.data.summary import warnings
 
 
 def prepare(name: str, mirror: Path, tmp_path: Path, params: PrepareParams) -> Prepared:
@@ -69,9 +69,9 @@ def test_the_leaking_valid_of_db15k_is_found_and_rebuilt(
     assert summary["facts"]["train"] + summary["facts"]["valid"] == 79_222 + 73
     for count in ("valid_in_train", "valid_in_test_only"):
         assert summary["leaks"][count] == 0
-    said = warnings(summary)
-    assert said[0].startswith("LEAK: train gives away 380 of 9902 test facts (3.8%): 0 word for")
-    assert "9824 of 9904 valid lines (99.2%)" in said[1]
+    leak, contaminated, *_ = map(str, issues_of(summary["issues"]))
+    assert leak.startswith("380 of 9902 test facts LEAK (3.8%)")
+    assert contaminated.startswith("9824 of 9904 valid lines (99.2%)")
 
 
 def found_in(prepared: Prepared, section: str, *keys: str) -> tuple[int, ...]:

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from imf_core.config import PrepareParams
-from imf_core.data.folder import copy_folder
+from imf_core.data.folder_copy import copy_folder
 from imf_core.data.prepare import Prepared, prepare_graph
 from imf_core.data.registry import FOLDER
-from imf_core.data.summary import warnings
 
 EXAMPLE = Path(__file__).parents[2] / "examples/solar-system"
 
@@ -17,12 +16,12 @@ EXAMPLE = Path(__file__).parents[2] / "examples/solar-system"
 @pytest.fixture
 def prepared(tmp_path: Path, prepare_params: PrepareParams) -> Prepared:
     copied = copy_folder(EXAMPLE, tmp_path / "raw", [])
-    assert (copied.images, copied.missing_images) == (8, 0)
+    assert (copied.images, copied.issues) == (8, [])
     return prepare_graph(tmp_path / "raw", FOLDER, prepare_params)
 
 
-def test_the_example_is_prepared_without_a_warning(prepared: Prepared) -> None:
-    assert warnings(prepared.summary) == []
+def test_the_example_has_no_data_issue(prepared: Prepared) -> None:
+    assert prepared.summary["issues"] == []
 
 
 def test_the_numbers_in_its_readme_are_true(prepared: Prepared) -> None:

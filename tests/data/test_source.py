@@ -56,7 +56,7 @@ def test_texts_come_out_of_wikidata_objects(tmp_path: Path) -> None:
         '{"b": {"label": "B", "description": "one\\ntwo"}, "x": {}, "a": {"label": null}}'
     )
     names, descriptions = read_wikidata_json(path, ["a", "b", "c"])
-    assert (names.texts, names.unknown_labels) == (["", "B", ""], 1)
+    assert (names.texts, names.unknown) == (["", "B", ""], ("x",))
     assert descriptions.texts == ["", "one two", ""]
 
 

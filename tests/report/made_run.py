@@ -12,6 +12,7 @@ from tiny_world import COUNTRIES, small_params, tiny_graph, tiny_model, tiny_tab
 from imf_core.artifacts import write_csv, write_json, write_parquet, write_text
 from imf_core.data.fingerprint import FINGERPRINT_KEY
 from imf_core.data.graph import Graph, save_graph
+from imf_core.data.issues import DataIssue
 from imf_core.data.known_tails import known_tails_in
 from imf_core.evaluation.ranking import rank_triples
 from imf_core.evaluation.report import overall_metrics, rank_rows
@@ -44,6 +45,9 @@ TRIALS = [
     for number, n3, mrr, chosen in ((1, 0.1, 0.2, ""), (2, 0.03, 0.4, "yes"))
 ]
 """Trials of the stage `tune`."""
+
+ISSUE = DataIssue("unread_files", 7, "files were not read", (HOSTILE, "b.csv"))
+"""An issue of the data."""
 
 LOCKED = {
     "media": {
@@ -180,6 +184,7 @@ def _write_audit(files: RunFiles, graph: Graph) -> None:
             },
             "leaks": nothing,
             "ignored": dict.fromkeys(ignored, 0),
+            "issues": [ISSUE.as_row()],
         },
     )
 
@@ -196,7 +201,13 @@ def _write_media(files: RunFiles, graph: Graph) -> None:
     manifest = pa.table({"entity_id": ids, "num_images": counts})
     write_parquet(files.images / "manifest.parquet", manifest, metadata)
     fates = ["ok", "surplus", "missing", "truncated", "truncated"]
-    write_parquet(files.images / "sources.parquet", pa.table({"status": fates}), metadata)
+    sources = {
+        "entity_id": pa.array([COUNTRIES[1]] * 5, pa.int64()),
+        "source": [f"{HOSTILE}{place}.png" for place in range(5)],
+        "status": fates,
+        "reason": ["", "", "FileNotFoundError", "half a file", "half a file"],
+    }
+    write_parquet(files.images / "sources.parquet", pa.table(sources), metadata)
     looked_up = pa.table(
         {
             "entity_id": pa.array([COUNTRIES[1], COUNTRIES[2]], pa.int64()),

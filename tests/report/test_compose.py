@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_run import compose, named_graph
+from made_run import HOSTILE, compose, named_graph
+from markupsafe import escape
 from tiny_world import tiny_tables
 from workspace import ROOT
 
@@ -18,6 +19,7 @@ from imf_core.artifacts import (
     write_parquet,
     write_text,
 )
+from imf_core.data.issues import DataIssue
 from imf_core.errors import DataError
 from imf_core.inference.fact_table import NEW
 from imf_core.report.comparison import NotCompared
@@ -143,7 +145,35 @@ def test_pictures_that_could_not_be_used_are_told_beside_their_sources(page: Pag
     html = render_page(page, "")
     assert "<span>a usable picture</span>" in html
     assert f"<b>{usable}</b>" in html
-    assert "3 of 5 sources of pictures gave none (truncated: 2, missing: 1)" in html
+    assert "<b>2</b> of 5 sources of pictures gave none: truncated" in html
+    assert "<b>1</b> of 5 sources of pictures gave none: missing" in html
+    assert "4.png (half a file)" in html
+
+
+def test_issues_are_the_first_section_with_their_examples_escaped(page: Page) -> None:
+    html = render_page(page, "")
+    section = html.split('<section id="first"')[1].split("</section>")[0]
+    assert html.index('<section id="first"') < html.index('<section id="graph"')
+    assert "<b>7</b> files were not read." in section
+    assert f"<li><code>{escape(HOSTILE)}</code></li>" in section
+    assert "<li><code>b.csv</code></li><li>and 5 more</li>" in section
+    assert HOSTILE not in section
+
+
+def test_without_issues_one_line_says_so(page: Page) -> None:
+    section = render_page(replace(page, issues=[]), "").split('<section id="first"')[1]
+    assert "<p>Nothing: no file" in section.split("</section>")[0]
+    assert "<li>" not in section.split("</section>")[0]
+
+
+def test_a_missing_file_that_download_has_reported_counts_once(
+    run_files: RunFiles, tmp_path: Path
+) -> None:
+    summary = read_json(run_files.summary)
+    summary["issues"] = [DataIssue("missing_images", 1, "images are missing").as_row()]
+    write_json(tmp_path / "data.json", summary)
+    found = compose(replace(run_files, summary=tmp_path / "data.json")).issues
+    assert [issue.kind for issue in found] == ["missing_images", "picture_truncated"]
 
 
 def test_an_entity_that_is_only_a_tail_is_shown_in_facts_of_others(page: Page) -> None:
@@ -158,9 +188,9 @@ def test_an_entity_that_is_only_a_tail_is_shown_in_facts_of_others(page: Page) -
 def test_redundant_relations_are_told_without_contradicting_the_audit(
     page: Page,
 ) -> None:
-    told = replace(page, warnings=[], redundant=["borders is symmetric"])
+    told = replace(page, redundant=["borders is symmetric"])
     html = render_page(told, "")
-    assert "train tells the answer of no question of valid or test" in html
+    assert "Train gives away no fact of valid or test." in html
     assert "here it tells none of them" in html
 
 

@@ -1,0 +1,230 @@
+"""The data issues of the prepared graph: everything that a person should look at first.
+
+In: what `download` reported, and what `prepare` read, decided and counted. Out: issues in the order
+in which they matter: what makes metrics wrong, then what was left out, then what may be a mistake.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+
+from imf_core.data.alike import find_alike, plain_form, show_alike
+from imf_core.data.graph import Graph
+from imf_core.data.holdout import Facts, fact_keys
+from imf_core.data.image_sources import ImageIndexFaults
+from imf_core.data.issues import DataIssue, data_issue
+from imf_core.data.leaks import HELD_OUT_SPLITS, is_among
+from imf_core.data.source import SourceGraph
+from imf_core.data.split import HELD_OUT
+from imf_core.data.summary import Summary
+from imf_core.data.texts import LabelledTexts
+
+
+def find_issues(
+    downloaded: Sequence[DataIssue],
+    source: SourceGraph,
+    graph: Graph,
+    texts: Sequence[tuple[str, LabelledTexts, Sequence[str]]],
+    image_faults: ImageIndexFaults,
+    summary: Summary,
+) -> list[DataIssue]:
+    """Collects the issues.
+
+    Args:
+        downloaded: What `download` reported.
+        source: The graph as its source gives it.
+        graph: The prepared graph.
+        texts: For names, descriptions and names of relations: the word for them, the texts, and the
+            labels they are for.
+        image_faults: What was left out of the image index.
+        summary: All counts.
+    """
+    return [
+        *_leak_issues(summary),
+        *_whole_split_issues(source),
+        *downloaded,
+        *_unseen_issues(summary),
+        *data_issue(
+            "duplicate_facts",
+            "lines repeat a fact of their split: dropped",
+            _duplicate_facts(source),
+        ),
+        *_alike_issues(graph),
+        *_text_issues(texts),
+        *data_issue(
+            "images_of_unknown_entities",
+            "images are of labels that no fact has: ignored",
+            _with_alike(image_faults.unknown, graph.entity_labels),
+        ),
+        *_count(
+            "repeated_image_lines",
+            summary["ignored"]["repeated_image_lines"],
+            "lines of the image index are repeated: ignored",
+        ),
+        *data_issue(
+            "shared_names",
+            "names are those of several entities, which people cannot tell apart",
+            _shared_names(graph),
+        ),
+    ]
+
+
+def _leak_issues(summary: Summary) -> Iterator[DataIssue]:
+    """Words what a reader of the metrics should be wary of."""
+    source, leaks, facts = summary["source"], summary["leaks"], summary["facts"]
+    if leaks["test_given_away"]:
+        share = leaks["test_given_away"] / facts["test"]
+        yield DataIssue(
+            "test_leaks",
+            leaks["test_given_away"],
+            f"of {facts['test']} test facts LEAK ({share:.1%}), as train gives them away: "
+            f"{leaks['test_in_train']} word for word, "
+            f"{leaks['test_symmetric_copies']} by a symmetric relation, "
+            f"{leaks['test_inverse_copies']} by an inverse one, "
+            f"{leaks['test_duplicate_copies']} by a duplicate one; test is left as given "
+            "(prepare.test: as-given) and its metrics flatter whoever copies; cleaned drops these",
+        )
+    yield from _count(
+        "test_facts_dropped",
+        source["test_facts_dropped"],
+        "test facts are given away by train: dropped from test (prepare.test: cleaned)",
+    )
+    yield from _count(
+        "train_facts_dropped",
+        source["train_facts_dropped"],
+        "train facts stand in test word for word: dropped from train (prepare.split: leak-free)",
+    )
+    contaminated = source["valid_in_train"] + source["valid_in_test_only"]
+    if contaminated:
+        lines, kept = source["lines"]["valid"], summary["valid_source"] != HELD_OUT
+        still = leaks["valid_in_train"] + leaks["valid_in_test_only"]
+        remedy = "a new valid is held out of train"
+        if kept:
+            remedy = "left as given (prepare.split: official)" if still else "these are dropped"
+        yield DataIssue(
+            "valid_contaminated",
+            contaminated,
+            f"of {lines} valid lines ({contaminated / lines:.1%}) stand in train "
+            f"({source['valid_in_train']}) or test ({source['valid_in_test_only']}): {remedy}",
+        )
+    yield from _count(
+        "valid_leaks", leaks["valid_given_away"], "valid facts are given away by train"
+    )
+    for split in ("test", "valid"):
+        yield from _count(
+            f"{split}_pairs_linked",
+            leaks[f"{split}_pairs_linked_in_train"],
+            f"{split} facts join a pair that train links as well",
+        )
+
+
+def _whole_split_issues(source: SourceGraph) -> Iterator[DataIssue]:
+    """Names a split file that holds all facts of another one, which is rarely meant."""
+    sizes = len(source.entity_labels), len(source.relation_labels)
+    facts = source.facts
+    for name, other in (("train", "test"), ("train", "valid"), ("test", "valid")):
+        if name not in facts or other not in facts:
+            continue
+        has_name = bool(is_among(facts[name], facts[other], *sizes).all())
+        has_other = bool(is_among(facts[other], facts[name], *sizes).all())
+        if has_name or has_other:
+            held, holder = (name, other) if has_name else (other, name)
+            cause = f"{holder} holds each of them"
+            if has_name and has_other:
+                cause = f"the files of {name} and {other} hold the same facts"
+            yield DataIssue(
+                "split_in_split",
+                len(np.unique(fact_keys(facts[held], *sizes))),
+                f"facts are all that {held} has, and {cause}; bring a {held} of its own",
+            )
+
+
+def _unseen_issues(summary: Summary) -> Iterator[DataIssue]:
+    """Counts what no train fact teaches."""
+    leaks = summary["leaks"]
+    for split in reversed(HELD_OUT_SPLITS):
+        key = f"{split}_entities_unseen_in_train"
+        yield from _count(key, leaks[key], f"entities of {split} have no train fact")
+    yield from _count(
+        "relations_without_train_fact",
+        summary["relations"]["without_train_fact"],
+        "relations have no train fact",
+    )
+    yield from _count(
+        "entities_in_no_fact", summary["entities"]["in_no_fact"], "entities are in no fact"
+    )
+
+
+def _duplicate_facts(source: SourceGraph) -> Iterator[str]:
+    """Yields the repeated lines of each split as facts."""
+    for facts in source.facts.values():
+        keys = fact_keys(facts, len(source.entity_labels), len(source.relation_labels))
+        is_first = np.zeros(len(facts), dtype=bool)
+        is_first[np.unique(keys, return_index=True)[1]] = True
+        yield from (_word_fact(source, row) for row in facts[~is_first])
+
+
+def _word_fact(source: SourceGraph, fact: Facts) -> str:
+    head, relation, tail = fact.tolist()
+    labels = source.entity_labels
+    return f"{labels[head]!r} {source.relation_labels[relation]!r} {labels[tail]!r}"
+
+
+def _alike_issues(graph: Graph) -> Iterator[DataIssue]:
+    """Shows labels that differ in spaces, invisible characters or the form of letters alone."""
+    for noun, labels in (("entity", graph.entity_labels), ("relation", graph.relation_labels)):
+        yield from data_issue(
+            f"{noun}_labels_alike",
+            f"{noun} labels look like another one: they differ in spaces, invisible characters "
+            "or the form of letters, and stay apart",
+            chain.from_iterable(
+                (show_alike([group[0], label]) for label in group[1:])
+                for group in find_alike(labels)
+            ),
+        )
+
+
+def _text_issues(
+    texts: Sequence[tuple[str, LabelledTexts, Sequence[str]]],
+) -> Iterator[DataIssue]:
+    """Shows texts that belong to nobody and labels with an empty text."""
+    yield from data_issue(
+        "texts_of_unknown_labels",
+        "texts are of labels that no fact has: ignored",
+        chain.from_iterable(
+            (f"{noun} of {shown}" for shown in _with_alike(found.unknown, labels))
+            for noun, found, labels in texts
+        ),
+    )
+    yield from data_issue(
+        "empty_texts",
+        "texts are empty: ignored",
+        (f"{noun} of {label!r}" for noun, found, _ in texts for label in found.empty),
+    )
+
+
+def _with_alike(unknown: Iterable[str], labels: Sequence[str]) -> Iterator[str]:
+    """Yields unknown labels, each with the label of the graph that it looks like, if any."""
+    by_form: dict[str, str] | None = None
+    for label in unknown:
+        if by_form is None:
+            by_form = {plain_form(each): each for each in labels}
+        known = by_form.get(plain_form(label))
+        yield repr(label) if known is None else f"{label!a}, which looks like {known!a}"
+
+
+def _shared_names(graph: Graph) -> Iterator[str]:
+    """Yields the names that several entities have, with their first labels."""
+    owners: defaultdict[str, list[str]] = defaultdict(list)
+    for label, name in zip(graph.entity_labels, graph.entity_names, strict=True):
+        owners[name].append(label)
+    for name, labels in owners.items():
+        if len(labels) > 1:
+            further = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+            yield f"{name!r}: {', '.join(map(repr, labels[:3]))}{further}"
+
+
+def _count(kind: str, count: int, text: str) -> list[DataIssue]:
+    return data_issue(kind, text, (), count)

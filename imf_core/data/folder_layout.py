@@ -1,0 +1,136 @@
+"""The file names of a user's folder: the project's own and those of other well-known layouts.
+
+In: a folder. Out: the user's file for each canonical name, and the files that nothing reads. Names
+are compared without regard to letter case.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+from imf_core.data.folder import (
+    ENTITY_DESCRIPTIONS,
+    ENTITY_IDENTIFIERS,
+    ENTITY_NAMES,
+    IMAGE_INDEX,
+    RELATION_NAMES,
+    TEST,
+    TRAIN,
+    VALID,
+)
+from imf_core.data.issues import DataIssue, data_issue
+from imf_core.errors import DataError
+
+STEMS = {
+    TRAIN: ("train",),
+    VALID: ("valid", "dev", "val", "validation"),
+    TEST: ("test",),
+    ENTITY_NAMES: ("entity2name", "entity2text", "entity2label"),
+    ENTITY_DESCRIPTIONS: ("entity2desc", "entity2description", "entity2textlong"),
+    RELATION_NAMES: ("relation2name", "relation2text", "relation2label"),
+    ENTITY_IDENTIFIERS: ("entity2wikidata",),
+    IMAGE_INDEX: ("image_index",),
+}
+"""Canonical name -> names that are read for it, each with the ending .txt or .tsv."""
+
+ENDINGS = (".txt", ".tsv")
+PICTURE_ENDINGS = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp", ".avif", ".tif", ".tiff"}
+    | {".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2"}
+)
+
+_CANONICAL = {
+    f"{stem}{ending}": name for name, stems in STEMS.items() for stem in stems for ending in ENDINGS
+}
+_NOTES = frozenset({"readme", "license", "licence", "copying", "authors", "changelog", "citation"})
+"""Files about the data, which nobody expects to be read."""
+
+READ_NAMES = ", ".join("/".join(stems) for stems in STEMS.values()) + " with .txt or .tsv"
+
+
+def find_layout(folder: Path) -> dict[str, Path]:
+    """Finds the user's file for each canonical name, in the order of `STEMS`.
+
+    Raises:
+        DataError: If two files have the same meaning, or there are no train facts.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = _CANONICAL.get(path.name.casefold())
+        if name in found:
+            raise DataError(
+                f"{folder} holds both {found[name].name} and {path.name}, which have the same "
+                f"meaning ({name}); keep one of them"
+            )
+        if name is not None:
+            found[name] = path
+    if TRAIN not in found:
+        raise DataError(_no_train(folder))
+    return {name: found[name] for name in STEMS if name in found}
+
+
+def list_files(folder: Path) -> tuple[list[str], list[str]]:
+    """Lists the files and the folders inside a folder: relative, sorted, links not followed."""
+    files, folders = [], []
+    for at, folder_names, file_names in os.walk(folder):
+        folder_names[:] = sorted(name for name in folder_names if not name.startswith("."))
+        here = Path(at).relative_to(folder)
+        files += [(here / name).as_posix() for name in file_names]
+        folders += [(here / name).as_posix() for name in folder_names]
+    return sorted(files), sorted(folders)
+
+
+def unread_issues(files: Iterable[str], read: set[str], *, has_index: bool) -> list[DataIssue]:
+    """Reports the files of a folder that nothing reads, but for notes and hidden files.
+
+    Args:
+        files: All files, relative to the folder.
+        read: Those that are read.
+        has_index: Whether there is an image index.
+    """
+    unread = [name for name in files if name not in read and not _is_note(PurePath(name))]
+    pictures = [name for name in unread if is_picture(name)]
+    others = [name for name in unread if not is_picture(name)]
+    why = (
+        f"{IMAGE_INDEX} does not name them"
+        if has_index
+        else f"pictures need an {IMAGE_INDEX}: a line with an entity label, a tab, and a picture "
+        "or a folder of pictures"
+    )
+    return [
+        *data_issue(
+            "unread_files",
+            f"files of the folder were not read; these names are read: {READ_NAMES}",
+            map(repr, others),
+        ),
+        *data_issue(
+            "unread_pictures",
+            f"pictures of the folder were not read; {why}",
+            map(repr, pictures),
+        ),
+    ]
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file has the ending of a picture."""
+    return PurePath(name).suffix.lower() in PICTURE_ENDINGS
+
+
+def _is_note(path: PurePath) -> bool:
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    is_note = path.stem.casefold() in _NOTES or path.name.casefold() in {"thumbs.db", "desktop.ini"}
+    return is_hidden or path.suffix == ".dvc" or (is_note and len(path.parts) == 1)
+
+
+def _no_train(folder: Path) -> str:
+    """Says that there are no train facts, and where they may be."""
+    names = sorted(path.name for path in folder.iterdir())
+    below = sorted(
+        path.parent for path in folder.glob("*/*") if _CANONICAL.get(path.name.casefold()) == TRAIN
+    )
+    hint = f"; set dataset.path to {below[0]}, which holds one, or" if below else ";"
+    return (
+        f"{folder / TRAIN} is missing (the folder holds {', '.join(names[:10]) or 'nothing'})"
+        f"{hint} write your facts there, one per line: head, relation and tail labels separated "
+        f"by tabs (names that are read: {READ_NAMES})"
+    )

@@ -1,0 +1,128 @@
+"""The pictures that a user's image index names: where each of them really is.
+
+In: an entry of the index and the files of the folder. Out: the files to be copied, or why there is
+none. An entry may name a folder: its pictures are taken in the order of their names. Where nothing
+is at the path as written, the only file or folder is taken that differs from it in letter case, in
+the Unicode form of its letters or in the direction of its slashes.
+"""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from imf_core.data.alike import plain_form, show_alike
+from imf_core.data.folder_layout import is_picture
+from imf_core.data.issues import MAX_EXAMPLES, DataIssue, data_issue
+from imf_core.data.user_file import find_kind
+
+MAX_PICTURES = 100
+"""Of a folder that one line names: `images.max_per_entity` can ask for no more."""
+
+
+@dataclass
+class IndexImages:
+    """Finds the pictures of index entries and counts what it could not take as written.
+
+    Attributes:
+        source: The user's folder.
+        folders: Where pictures may be; themselves without links.
+        files: All files of the user's folder, relative to it.
+        subfolders: All folders in it, likewise.
+    """
+
+    source: Path
+    folders: Sequence[Path]
+    files: Sequence[str]
+    subfolders: Sequence[str]
+    _alike: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _adapted: dict[str, str] = field(default_factory=dict)
+    _missing: dict[str, str] = field(default_factory=dict)
+    _outside: dict[str, None] = field(default_factory=dict)
+    _surplus: dict[str, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Files every path under the form in which paths are compared."""
+        for path in (*self.files, *self.subfolders):
+            self._alike[_comparable(path)].append(path)
+
+    def find(self, entry: str) -> list[str]:
+        """Returns the pictures of an entry, as paths from the user's folder; maybe none."""
+        path, kind = entry, find_kind(self.source / entry, self.folders)
+        if kind == "missing":
+            alike = self._alike.get(_comparable(entry), [])
+            if len(alike) != 1:
+                self._missing[entry] = " or ".join(map(repr, alike))
+                return []
+            (path,) = alike
+            kind = find_kind(self.source / path, self.folders)
+            if kind in {"file", "folder"}:
+                self._adapted[entry] = path
+        if kind == "folder":
+            return self._pictures_in(entry, path)
+        if kind == "file":
+            return [path]
+        if kind == "outside":
+            self._outside[entry] = None
+        else:
+            self._missing[entry] = "neither a file nor a folder"
+        return []
+
+    def issues(self) -> list[DataIssue]:
+        """Reports what was not as written: each entry once."""
+        first = islice(self._missing.items(), MAX_EXAMPLES)  # a hint takes long to find
+        missing = [f"{entry!r}{self._hint(entry, hint)}" for entry, hint in first]
+        return [
+            *data_issue(
+                "missing_images",
+                "images of the index are missing",
+                missing,
+                len(self._missing),
+            ),
+            *data_issue(
+                "outside_images",
+                "images of the index lie outside the folder and were not read; where they are "
+                "yours, name their folder in dataset.image_folders in params.yaml",
+                map(repr, self._outside),
+            ),
+            *data_issue(
+                "adapted_image_paths",
+                "images of the index are not there as written; the only file alike was taken",
+                (show_alike(pair) for pair in self._adapted.items()),
+            ),
+            *data_issue(
+                "surplus_images_of_folders",
+                f"folders of the index hold more than {MAX_PICTURES} pictures; the further ones "
+                "were not read",
+                map(repr, self._surplus),
+            ),
+        ]
+
+    def _pictures_in(self, entry: str, folder: str) -> list[str]:
+        """Returns the first pictures of a folder by name, without those that lead out of it."""
+        names = sorted(path.name for path in (self.source / folder).iterdir())
+        paths = [str(PurePosixPath(folder) / name) for name in names if is_picture(name)]
+        kinds = {path: find_kind(self.source / path, self.folders) for path in paths}
+        self._outside |= {path: None for path, kind in kinds.items() if kind == "outside"}
+        pictures = [path for path, kind in kinds.items() if kind == "file"]
+        if not pictures:
+            self._missing[entry] = "a folder without pictures"
+        if len(pictures) > MAX_PICTURES:
+            self._surplus[entry] = None
+        return pictures[:MAX_PICTURES]
+
+    def _hint(self, entry: str, hint: str) -> str:
+        """Says what may be meant by a missing entry."""
+        if hint:
+            return f" ({hint})"
+        by_stem = {PurePosixPath(_comparable(path)).stem: path for path in reversed(self.files)}
+        stem = PurePosixPath(_comparable(entry)).stem
+        near = difflib.get_close_matches(stem, by_stem, n=1, cutoff=0.75)
+        return f" (nearly like it: {by_stem[near[0]]!r})" if near else ""
+
+
+def _comparable(path: str) -> str:
+    """Returns a path in the form in which paths are compared."""
+    return "/".join(map(plain_form, PurePosixPath(path.replace("\\", "/")).parts)).casefold()
