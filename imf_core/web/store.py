@@ -68,6 +68,7 @@ class WebStore:
     Attributes:
         answered: Hosts, as `name:port`, that have answered since the store was opened.
         asked_in_vain: Reason -> number of outcomes put back for it since the store was opened.
+        errors: Reason -> number of outcomes of status `error` since the store was opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -87,6 +88,7 @@ class WebStore:
         self._take_over_leftovers()
         self.answered: set[str] = set()
         self.asked_in_vain: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
         index = folder / "index.sqlite"
         with held_alone(index):  # its tables are made and changed once
             self._index = Index(index)
@@ -136,6 +138,8 @@ class WebStore:
     def put_fault(self, url: str, fault: Fault, terms: str) -> None:
         """Notes why there is no content of `url`, and the parameters that this depends on."""
         self._put(url, fault.status, fault.reason, None, None, fault.is_final, terms)
+        if fault.status == "error":
+            self.errors[fault.reason] += 1
 
     def put_back(self, url: str, reason: str) -> None:
         """Lets the earlier outcome of `url` hold again, as old as it was.
@@ -154,12 +158,19 @@ class WebStore:
 
     @property
     def warning(self) -> str:
-        """What whoever runs a stage should know of what was put back, "" where nothing was."""
-        told = ", ".join(f"{why}: {count}" for why, count in self.asked_in_vain.most_common(3))
-        return told and (
-            f"warning: {self.asked_in_vain.total()} files or answers were asked for again in vain, "
-            f"what was known of them before still holds ({told})"
-        )
+        """Lines about outcomes that were put back and errors of this program, "" without any."""
+        lines = []
+        if self.asked_in_vain:
+            lines.append(
+                f"warning: {self.asked_in_vain.total()} files or answers were asked for again in "
+                f"vain, what was known of them before still holds ({_first(self.asked_in_vain)})"
+            )
+        if self.errors:
+            lines.append(
+                f"warning: {self.errors.total()} files or answers met an error of this program, "
+                f"please report it; the next run asks for them again ({_first(self.errors)})"
+            )
+        return "\n".join(lines)
 
     def forget(self, url: str) -> None:
         """Drops the outcome of `url`, so that it is asked for again: what came was no answer."""
@@ -245,3 +256,8 @@ class WebStore:
 
     def _blob(self, digest: str) -> Path:
         return self._folder / "blobs" / digest[:2] / digest
+
+
+def _first(reasons: Counter[str]) -> str:
+    """Lists the most common reasons."""
+    return ", ".join(f"{why}: {count}" for why, count in reasons.most_common(3))
