@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imf_core.errors import DataError, find_full_disk
+from imf_core.errors import DataError, ImfError, find_full_disk
 
 ROWS_AT_ONCE = 10_000
 """Rows of a long Parquet file in memory, and in one of its groups."""
@@ -48,8 +48,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)  # noqa: PTH105 - replaces atomically on every platform
-    except (OSError, RuntimeError) as error:  # torch, Arrow and NumPy have words of their own
-        is_unclear = getattr(error, "errno", None) is None
+    except Exception as error:  # torch, safetensors and NumPy have words of their own
+        is_unclear = getattr(error, "errno", None) is None and not isinstance(error, ImfError)
         if find_full_disk(error) or (is_unclear and _is_full(path.parent)):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise

@@ -6,7 +6,8 @@ prints the message alone; anything that is not an `ImfError` is a bug and keeps 
 
 import errno
 
-_FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL_DISK = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
+"""Number of the error -> its words, by which libraries that are not of Python report it."""
 
 
 class ImfError(Exception):
@@ -63,6 +64,9 @@ def find_full_disk(error: BaseException) -> OSError | None:
             continue
         if isinstance(each, OSError) and each.errno in _FULL_DISK:
             return each
+        for number, words in _FULL_DISK.items():
+            if words in str(each) and not isinstance(each, ImfError):
+                return OSError(number, words)
         seen.add(id(each))
         waiting += [each.__cause__, None if each.__suppress_context__ else each.__context__]
         waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else []

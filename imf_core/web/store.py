@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from imf_core.artifacts import file_sha256
 from imf_core.holds import Hold, held_alone, held_if_free
-from imf_core.web.faults import Fault
+from imf_core.web.faults import Fault, plain_reason
 from imf_core.web.index import COLUMNS, Index
 
 _READ = (
@@ -78,7 +78,8 @@ class WebStore:
             folder: May be deleted between runs; everything is then fetched anew.
 
         Raises:
-            DataError: If the index is damaged.
+            OSError: If the disk is full.
+            DataError: If the index is damaged, in use or cannot be written.
         """
         self._folder = folder
         self._run = os.urandom(8).hex()
@@ -244,7 +245,7 @@ class WebStore:
             return None
         return Stored(
             status,
-            reason,
+            plain_reason(reason),  # that of an earlier release may be anything
             fetched_at,
             path,
             digest,
