@@ -5,28 +5,22 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web_inputs import fetch_params
 
 from imf_core.web import client
 from imf_core.web.client import WebClient
-from imf_core.web.faults import MAX_REASON_CHARACTERS, Fault, FaultError, plain_reason
+from imf_core.web.faults import MAX_REASON_CHARACTERS, Fault
 from imf_core.web.fetch import fetch_into
-from imf_core.web.manners import retry_after_seconds
 from imf_core.web.store import WebStore
-from imf_core.web.urls import join, parse
 
 Serve = Callable[..., "RawServer"]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 FOUND = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: "
-ANY_TEXT = st.text(st.characters(exclude_categories=()))
 HEADER_BYTES = st.binary(max_size=300).map(lambda value: value.translate(None, b"\r\n"))
 
 
@@ -207,41 +201,6 @@ def test_no_secret_of_a_redirect_is_kept(raw: Serve, tmp_path: Path, location: b
 
 
 @pytest.mark.parametrize(
-    "header",
-    [
-        *("", "-5", "1e9", "nan", "inf", "soon", "\udcff", "٣", "1 2"),
-        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
-        "Mon, 01 Jan 0001 00:00:00 +9999",
-        "Mon, 31 Dec 9999 23:59:59 -2359",
-    ],
-)
-def test_an_odd_retry_after_is_a_number_of_seconds_or_nothing(header: str) -> None:
-    seconds = retry_after_seconds(header)
-    assert seconds is None or 0 <= seconds <= 1e12
-
-
-def test_a_pause_may_be_a_fraction_and_has_a_bound() -> None:
-    assert retry_after_seconds("1.5") == 1.5
-    assert retry_after_seconds("9" * 5_000) == 1e9
-
-
-@settings(max_examples=100, deadline=None)
-@example("Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
-@given(
-    ANY_TEXT
-    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d{1,20} \d\d:\d\d:\d\d [+-]?\w*\Z")
-    | st.datetimes().map(lambda moment: format_datetime(moment.replace(tzinfo=UTC), usegmt=True))
-)
-def test_no_retry_after_raises(header: str) -> None:
-    seconds = retry_after_seconds(header)
-    assert seconds is None or 0 <= seconds < float("inf")
-
-
-def test_a_date_is_the_time_until_then() -> None:
-    assert retry_after_seconds(format_datetime(datetime(1990, 1, 1, tzinfo=UTC))) == 0
-
-
-@pytest.mark.parametrize(
     "value", [b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT", b"9" * 5_000, b"-1", b"\xff", b""]
 )
 def test_an_odd_retry_after_is_a_status_of_its_url(
@@ -327,48 +286,6 @@ def test_no_header_of_a_server_ends_a_fetch(
     server.default = b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n" % status + lines + b"\r\nab"
     fault = fetch(f"{server.url}/a", tmp_path / "file")
     assert fault is None or (fault.status != "error" and is_plain(fault.reason))
-
-
-@settings(max_examples=300, deadline=None)
-@example("http://b.c&][x@")
-@example("http://\udcff\udcfe/")
-@example("http://xn--/")
-@given(ANY_TEXT | st.text(":/@?#[]%.\\ \x1b\udce9é東a1"))
-def test_every_location_is_a_plain_url_or_refused(location: str) -> None:
-    for text in (location, f"http://{location}"):
-        with suppress(FaultError):
-            place = parse(join(parse("http://example.org/x?y=1"), text))
-            assert str(place).isascii()
-            assert str(place).isprintable()
-            assert place.raw_host
-
-
-@settings(max_examples=300, deadline=None)
-@given(ANY_TEXT)
-def test_every_reason_is_plain(text: str) -> None:
-    once = Fault("unreachable", text, is_final=False).reason
-    assert is_plain(once)
-    assert plain_reason(once) == once
-
-
-def test_a_reason_is_cut_and_keeps_its_words() -> None:
-    assert plain_reason("é" + "x" * 1_000) == "\\xe9" + "x" * 293 + "..."
-    assert plain_reason("no\r\nconnection\x1b") == "no connection\\x1b"
-    long = plain_reason(f"redirected to http://a/{'b' * 1_000}?c: no connection")
-    assert long.endswith("bbb...: no connection")
-
-
-@pytest.mark.parametrize(
-    ("reason", "plain"),
-    [
-        ("redirected to http://a/b?token=x: gone", "redirected to http://a/b: gone"),
-        ("see https://me:pw@a/b#x.", "see https://a/b."),
-        ("'HTTP://me@a:80/b?c'", "'HTTP://a:80/b'"),
-        ("http://a/@b/c.png", "http://a/@b/c.png"),
-    ],
-)
-def test_a_url_in_a_reason_loses_what_may_be_secret(reason: str, plain: str) -> None:
-    assert plain_reason(reason) == plain
 
 
 @pytest.mark.parametrize("error", [RuntimeError("odd\x1b"), KeyError("x"), RecursionError()])
