@@ -17,6 +17,7 @@ from prefect.workers.process import ProcessWorker
 
 from flows.server.schedules import read_schedules, wait_for_due_runs
 from flows.ui import HOME
+from imf_core.terminal import protect_output
 
 DESCRIPTION = Path("prefect.yaml")
 REGISTERED = HOME / "prefect.yaml"
@@ -63,4 +64,5 @@ def keep_schedules(client: SyncPrefectClient, deployments: list[dict[str, Any]])
 
 
 if __name__ == "__main__":
+    protect_output()
     main()

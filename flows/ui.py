@@ -22,6 +22,7 @@ from flows.faults import FlowError
 from flows.processes.children import Children
 from flows.processes.parent import end_with_parent
 from flows.server.parts import Parts
+from imf_core.terminal import protect_output
 
 HOME = Path(".imf/prefect")
 HOST = "127.0.0.1"
@@ -196,4 +197,5 @@ def _raise_stop(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    protect_output()
     main()

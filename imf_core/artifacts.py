@@ -6,9 +6,11 @@ metadata; no time stamp, host name or absolute path goes into them, which keeps 
 byte-identical and downstream stages at rest.
 """
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +19,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imf_core.errors import DataError
+from imf_core.errors import DataError, ImfError, find_full_disk
 
 ROWS_AT_ONCE = 10_000
 """Rows of a long Parquet file in memory, and in one of its groups."""
+
+_FULL_BYTES = 1 << 16
+"""Free space under which a failed write is put down to a full disk."""
 
 
 @contextmanager
@@ -34,14 +39,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        OSError: As raised by the writer (for example when the disk is full); the temporary file
-            is removed and `path` is left as it was.
+        OSError: As raised by the writer; where the disk is full, with `ENOSPC` and the name of
+            `path`, whatever the writer makes of it. The temporary file is removed and `path` is
+            left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)  # noqa: PTH105 - replaces atomically on every platform
+    except Exception as error:  # torch, safetensors and NumPy have words of their own
+        is_unclear = getattr(error, "errno", None) is None and not isinstance(error, ImfError)
+        if find_full_disk(error) or (is_unclear and _is_full(path.parent)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -179,6 +190,11 @@ def _read(path: Path, reader: Callable[[], Any]) -> Any:
         raise DataError(
             f"{path} cannot be read ({error}); delete it and run `dvc repro` to make it again"
         ) from error
+
+
+def _is_full(folder: Path) -> bool:
+    """Says whether the disk of a folder has no space left, half a file on it included."""
+    return folder.exists() and shutil.disk_usage(folder).free < _FULL_BYTES
 
 
 def _quoted(cell: str) -> str:

@@ -4,6 +4,11 @@ Each message names the value, the bound it broke, the file it stands in and the 
 prints the message alone; anything that is not an `ImfError` is a bug and keeps its traceback.
 """
 
+import errno
+
+_FULL_DISK = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
+"""Number of the error -> its words, by which libraries that are not of Python report it."""
+
 
 class ImfError(Exception):
     """Base of every error whose cause lies in the user's input or environment."""
@@ -47,3 +52,22 @@ class TrainingError(ImfError):
 
 class DivergenceError(TrainingError):
     """The loss or a score is no longer finite."""
+
+
+def find_full_disk(error: BaseException) -> OSError | None:
+    """Returns the error of a full disk that an error is, or that led to it; None without one."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        if isinstance(each, OSError) and each.errno in _FULL_DISK:
+            return each
+        for number, words in _FULL_DISK.items():
+            if words in str(each) and not isinstance(each, ImfError):
+                return OSError(number, words)
+        seen.add(id(each))
+        waiting += [each.__cause__, None if each.__suppress_context__ else each.__context__]
+        waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else []
+    return None

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from imf_core.artifacts import write_text
+from imf_core.terminal import protect_output
 
 SIZES = {
     "species": 300,
@@ -81,4 +82,5 @@ def draw_facts(generator: np.random.Generator) -> set[tuple[str, str, str]]:
 
 
 if __name__ == "__main__":
+    protect_output()
     main()

@@ -1,12 +1,12 @@
 """How every stage runs: the user's errors as one message, bugs with their traceback."""
 
-import errno
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from imf_core.errors import ImfError, NetworkError
+from imf_core.errors import ConfigError, ImfError, NetworkError, find_full_disk
+from imf_core.terminal import protect_output
 
 STATE_VARIABLE = "IMF_STATE"
 MIRROR_VARIABLE = "IMF_MIRROR"
@@ -30,31 +30,36 @@ def run_stage(stage: Callable[[], None]) -> None:
             again later; with 130 where it is interrupted from the keyboard; with 1 on any other
             `ImfError`, a full disk or a file that cannot be read or written.
     """
+    protect_output()
     try:
         stage()
-    except ImfError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EX_TEMPFAIL if isinstance(error, NetworkError) else 1)
     except KeyboardInterrupt:
         print("interrupted; finished stages and checkpoints are kept", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            where = error.filename or "the working folder"
-            print(
-                f"error: the disk is full (writing {where}); free some space and run `dvc repro` "
-                "again, finished stages and checkpoints are kept",
-                file=sys.stderr,
-            )
-        elif error.filename is not None:
-            print(
-                f"error: {error.filename} cannot be read or written ({error.strerror}); mend that "
-                "or name another file",
-                file=sys.stderr,
-            )
-        else:
+    except Exception as error:
+        message = _explain(error)
+        if message is None:
             raise
-        sys.exit(1)
+        print(f"error: {message}", file=sys.stderr)
+        is_passing = isinstance(error, NetworkError) and not find_full_disk(error)
+        sys.exit(EX_TEMPFAIL if is_passing else 1)
+
+
+def _explain(error: Exception) -> str | None:
+    """Returns the message for the user; None where the error is a bug."""
+    if full := find_full_disk(error):
+        return (
+            f"the disk is full (writing {full.filename or 'the working folder'}); free some space "
+            "and run `dvc repro` again, finished stages and checkpoints are kept"
+        )
+    if isinstance(error, ImfError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return (
+            f"{error.filename} cannot be read or written ({error.strerror}); mend that or name "
+            "another file"
+        )
+    return None
 
 
 def state_folder() -> Path:
@@ -62,8 +67,27 @@ def state_folder() -> Path:
 
     Its root is the environment variable `IMF_STATE`, by default `.imf` in the working folder. It
     may be deleted at any time; unfinished work then starts anew.
+
+    Raises:
+        ConfigError: If `IMF_STATE` is empty, or names no folder that can be written.
     """
-    return Path(os.environ.get(STATE_VARIABLE, ".imf"))
+    given = os.environ.get(STATE_VARIABLE, ".imf")
+    folder = Path(given)
+    remedy = f"set {STATE_VARIABLE} to a folder that can be written, or unset it to use .imf"
+    if not given.strip():
+        raise ConfigError(f"the environment variable {STATE_VARIABLE} is empty; {remedy}")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}, the folder for resumable work, is a file; {remedy}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise ConfigError(
+            f"{folder}, the folder for resumable work, cannot be made ({error.strerror}: "
+            f"{error.filename}); {remedy}"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}, the folder for resumable work, cannot be written; {remedy}")
+    return folder
 
 
 def mirror() -> str | None:

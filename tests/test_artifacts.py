@@ -1,7 +1,11 @@
 """Files written whole or not at all, the same bytes each time."""
 
 import csv
+import errno
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -177,3 +181,41 @@ def test_a_long_table_that_fails_in_between_leaves_the_old_file(tmp_path: Path) 
         fail()
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def save_array(path: Path) -> None:
+    raise OSError("100 requested and 0 written")  # as NumPy words it
+
+
+def save_tensors(path: Path) -> None:
+    raise RuntimeError("Error while serializing: No space left on device (os error 28)")
+
+
+@pytest.mark.parametrize("write", [save_array, save_tensors])
+def test_a_full_disk_is_one_error_whatever_the_writer_makes_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    path = tmp_path / "array.npy"
+    with pytest.raises(OSError, match="No space left") as caught, atomic_path(path) as temporary:
+        write(temporary)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("odd"), PermissionError(errno.EACCES, "denied"), DataError("bad line")]
+)
+def test_another_error_stays_as_it_is(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, atomic_path(tmp_path / "file"):
+        raise error
+    assert caught.value is error
+
+
+def test_a_full_disk_at_a_device_is_found(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        atomic_path(tmp_path / "file"),
+        Path("/dev/full").open("w") as full,
+    ):
+        full.write("x" * 100_000)
+    assert caught.value.errno == errno.ENOSPC

@@ -3,12 +3,18 @@
 import re
 from collections.abc import Iterable, Sequence
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~$])")
+from imf_core.terminal import escaped
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~$&!:@]|(?<=www)\.|^[-+=])", re.IGNORECASE)
+"""Marks of Markdown and HTML, of links and of lists."""
+_NUMBER = re.compile(r"^(\d{1,9})([.)])")
+"""The start of a numbered list."""
 
 
 def escape(text: str) -> str:
     """Returns text that is shown as it stands, on one line: a name may hold anything."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    plain = _SPECIAL.sub(r"\\\1", escaped(" ".join(text.split())))
+    return _NUMBER.sub(r"\1\\\2", plain)
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -19,6 +19,7 @@ from typing import Self
 
 from flows.faults import StoppedError
 from flows.processes.parent import end_with_worker
+from imf_core.terminal import escaped
 
 _LEASH = [sys.executable, "-m", "flows.processes.leash"]
 _TERMINAL_SIZE = (24, 100)
@@ -85,14 +86,15 @@ class Child:
     def lines(self) -> Iterator[str]:
         """Yields the lines of the output as they come, until the command has ended.
 
-        A bar that is drawn anew over itself is a line each time. Colours are taken out.
+        A bar that is drawn anew over itself is a line each time. Colours are taken out, other
+        characters that a reader of a log does not see become escapes.
         """
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         rest = ""
         while data := self._read():
             *lines, rest = re.split(r"[\r\n]+", rest + decoder.decode(data))
-            yield from filter(str.strip, (_ESCAPE.sub("", line) for line in lines))
-        yield from filter(str.strip, [_ESCAPE.sub("", rest)])
+            yield from filter(str.strip, (escaped(_ESCAPE.sub("", line)) for line in lines))
+        yield from filter(str.strip, [escaped(_ESCAPE.sub("", rest))])
 
     def stop(self) -> None:
         """Asks the command and everything it has started to end; does not wait for it."""

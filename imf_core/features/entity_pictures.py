@@ -28,6 +28,7 @@ SOURCE_STATUSES = (
     "not_found",
     "refused",
     "unreachable",
+    "error",
 )
 WANTED = "wanted"
 

@@ -77,7 +77,7 @@ class ImageFetcher:
     def read_all(self, images: ImageList) -> Iterator[EntityPictures]:
         """Yields every entity's pictures in id order, decoded by threads."""
         for result in map_in_order(self._read, self._with_outcomes(images), WORKERS):
-            assert not result.wanted_urls, f"{result.wanted_urls} should have been fetched before"
+            assert not result.wanted_urls, "every URL should have been fetched before"
             yield result
 
     def _needed_urls(self, images: ImageList, is_open: Flags) -> Iterator[str]:

@@ -141,7 +141,8 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
         The model on the CPU.
 
     Raises:
-        DataError: If a file is missing or damaged, or graph or features are others.
+        DataError: If a file is missing or damaged, a weight is not finite, or graph or features are
+            others.
         ConfigError: If `config.json` is not the configuration of a model.
     """
     config = load_config(folder)
@@ -165,12 +166,19 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
     model = build_model(graph, tables, config.model, config.fusion)
     path = folder / WEIGHTS
     try:
-        model.load_state_dict(load_file(path))
+        weights = load_file(path)
+        model.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise DataError(
             f"{path} cannot be read as the model that {CONFIG} beside it describes ({error}); "
             "delete the folder and run `dvc repro`"
         ) from error
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise DataError(
+                f"{path} holds values in {name} that are not finite (NaN or infinity), which no "
+                "training saves; delete the folder and run `dvc repro`"
+            )
     return model
 
 

@@ -10,11 +10,20 @@ refused for what it asks is answered: it would be refused again, so it counts as
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from imf_core.config import FetchParams
+from imf_core.web.faults import plain_reason
 from imf_core.web.fetch import fetch_into
 from imf_core.web.store import WebStore
 
@@ -35,6 +44,16 @@ class Json(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+
+def _none_if_odd(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+NoneIfOdd = WrapValidator(_none_if_odd)
+"""For one of many in an answer: one that is not as expected must not spoil the others."""
 
 AsMap = BeforeValidator(lambda value: {} if value == [] else value)
 """MediaWiki writes an empty map as an empty list."""
@@ -62,6 +81,9 @@ class Renamed(Json):
     given: str = Field(alias="from")
     to: str
     section: str = Field(default="", alias="tofragment")
+
+
+OneRenamed = Annotated[Renamed | None, NoneIfOdd]
 
 
 AnswerT = TypeVar("AnswerT", bound=Json)
@@ -162,12 +184,12 @@ def _read(url: str, form: type[AnswerT], store: WebStore) -> tuple[Answer[Answer
         content = form.model_validate_json(stored.path.read_bytes())
     except ValidationError as error:
         fault: Any = error.errors(include_input=False, include_url=False)[0]
-        reason = f"the answer is not as expected: {fault['msg']}"
+        reason = plain_reason(f"the answer is not as expected: {fault['msg']}")
         is_passing = fault["type"] == "json_invalid"
     else:
         if not isinstance(content, MediaWikiAnswer) or content.error is None:
             return Answer(url, "ok", "", stored.fetched_at, content), False
-        reason = f"{content.error.code}: {content.error.info}"
+        reason = plain_reason(f"{content.error.code}: {content.error.info}")
         is_passing = content.error.is_passing
     status = "unreachable" if is_passing else "not_found"
     return Answer(url, status, reason, stored.fetched_at, None), is_passing

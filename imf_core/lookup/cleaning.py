@@ -4,12 +4,15 @@ What comes from a page that anyone may edit is untrusted: it may hold control ch
 that turn the direction of what follows, markup, or a book.
 """
 
+import re
 import unicodedata
 from html.parser import HTMLParser
 
 _JOINERS = "\u200c\u200d"
 """Part of the spelling in some scripts; all other format characters are dropped."""
 _MAX_HTML = 20_000
+_MARKED_SECTION = re.compile(r"<!\[[^>]*>?")
+"""Browsers hide it; Python's parser fails on it."""
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
 _BREAKING = frozenset({"br", "div", "p", "li", "td", "tr"})
 
@@ -22,7 +25,7 @@ def clean_text(text: str, max_characters: int) -> str:
 def text_of_html(html: str, max_characters: int) -> str:
     """Returns the visible text of a piece of HTML, cleaned."""
     parser = _VisibleText()
-    parser.feed(html[:_MAX_HTML])
+    parser.feed(_MARKED_SECTION.sub("", html[:_MAX_HTML]))
     parser.close()
     return clean_text("".join(parser.parts), max_characters)
 

@@ -3,6 +3,7 @@
 In: names of files. Out: their URLs, and `Credit`s as the file's page states them.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,13 +11,14 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, Renamed, Web, ask
+from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, NoneIfOdd, OneRenamed, Web, ask
 from imf_core.lookup.batches import batches, joined
 from imf_core.lookup.cleaning import text_of_html
 from imf_core.lookup.identifiers import path_of_title
 
 API = "https://commons.wikimedia.org/w/api.php"
 MAX_LICENCE, MAX_AUTHOR = 100, 300
+_PAGE = re.compile(r"https://commons\.wikimedia\.org/[!-~]+")
 
 
 class _Value(Json):
@@ -39,9 +41,11 @@ class _Page(Json):
 
 
 class _Query(Json):
-    normalized: list[Renamed] = Field(default_factory=list)
-    redirects: list[Renamed] = Field(default_factory=list)
-    pages: Annotated[dict[str, _Page], AsMap] = Field(default_factory=dict)
+    normalized: list[OneRenamed] = Field(default_factory=list)
+    redirects: list[OneRenamed] = Field(default_factory=list)
+    pages: Annotated[dict[str, Annotated[_Page | None, NoneIfOdd]], AsMap] = Field(
+        default_factory=dict
+    )
 
 
 class _Files(MediaWikiAnswer):
@@ -92,8 +96,8 @@ def look_up_credits(files: Collection[str], web: Web) -> dict[str, Credit]:
     found = {}
     for answer in ask(asked, _Files, web, "licences"):
         query = answer.content.query if answer.content else _Query()
-        renamed = {each.given: each.to for each in (*query.normalized, *query.redirects)}
-        pages = {page.title: page for page in query.pages.values()}
+        renamed = {each.given: each.to for each in (*query.normalized, *query.redirects) if each}
+        pages = {page.title: page for page in query.pages.values() if page}
         for title in asked[answer.url]:
             # A name may be normalised and the result be a redirect.
             target = renamed.get(title, title)
@@ -103,7 +107,7 @@ def look_up_credits(files: Collection[str], web: Web) -> dict[str, Credit]:
             found[file] = Credit(
                 _text(info.metadata.licence, MAX_LICENCE),
                 _text(info.metadata.author, MAX_AUTHOR),
-                info.page or page_url(file),
+                info.page if info.page and _PAGE.fullmatch(info.page) else page_url(file),
                 answer.reason,
             )
     return found

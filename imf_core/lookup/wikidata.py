@@ -5,14 +5,14 @@ order, by number or by the title of an article, so that the same identifiers mak
 requests.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
 from pydantic import Field
 
-from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, Status, Web, ask
+from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, NoneIfOdd, Status, Web, ask
 from imf_core.lookup.batches import batches_by_site, joined
 from imf_core.lookup.cleaning import clean_text
 from imf_core.lookup.identifiers import WIKIDATA, Identifier, normal_title, wikipedia_site
@@ -52,7 +52,7 @@ class _Claims(Json):
 
 
 class _Entity(Json):
-    id: str | None = None
+    id: str | None = Field(default=None, pattern="^Q[1-9][0-9]{0,9}$")
     missing: object = None
     labels: Annotated[dict[str, _Term], AsMap] = Field(default_factory=dict)
     descriptions: Annotated[dict[str, _Term], AsMap] = Field(default_factory=dict)
@@ -61,7 +61,9 @@ class _Entity(Json):
 
 
 class _Entities(MediaWikiAnswer):
-    entities: Annotated[dict[str, _Entity], AsMap] = Field(default_factory=dict)
+    entities: Annotated[dict[str, Annotated[_Entity | None, NoneIfOdd]], AsMap] = Field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,12 @@ def look_up_items(
                     answer.status, answer.reason, answer.fetched_at, None, is_refused
                 )
             elif entity is None or entity.id is None:
-                reason = f"Wikidata has no item {identifier}"
+                is_odd = name in entities and entities[name] is None
+                reason = (
+                    f"what Wikidata says of {identifier} is not as expected"
+                    if is_odd
+                    else f"Wikidata has no item {identifier}"
+                )
                 outcome = ItemAnswer("not_found", reason, answer.fetched_at, None)
             else:
                 item = _item(entity.id, entity, language)
@@ -157,9 +164,9 @@ def _url(site: str, names: list[str], language: str) -> str:
     return f"{API}?{urlencode(query)}&{who}"
 
 
-def _by_name(site: str, entities: dict[str, _Entity]) -> dict[str, _Entity]:
+def _by_name(site: str, entities: Mapping[str, _Entity | None]) -> dict[str, _Entity]:
     """Returns the entities that exist by the names they were asked for."""
-    existing = {key: entity for key, entity in entities.items() if entity.missing is None}
+    existing = {key: each for key, each in entities.items() if each and each.missing is None}
     if site != WIKIDATA:
         links = ((each.sitelinks.get(site), each) for each in existing.values())
         return {link.title: each for link, each in links if link}
@@ -175,7 +182,7 @@ def _item(wikidata_id: str, entity: _Entity, language: str) -> Item:
         _first(entity.labels, names, MAX_NAME) or None,
         _first(entity.descriptions, [language, "en"], MAX_DESCRIPTION),
         _image(entity.claims.images),
-        {site: link.title for site, link in entity.sitelinks.items()},
+        {site: link.title for site, link in entity.sitelinks.items() if normal_title(link.title)},
     )
 
 

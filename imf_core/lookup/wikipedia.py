@@ -8,11 +8,21 @@ the image at the head, at one request per article.
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import unquote, urlencode
 
 from pydantic import Field
 
-from imf_core.lookup.asking import Json, MediaWikiAnswer, Renamed, Status, Web, ask
+from imf_core.lookup.asking import (
+    Json,
+    MediaWikiAnswer,
+    NoneIfOdd,
+    OneRenamed,
+    Renamed,
+    Status,
+    Web,
+    ask,
+)
 from imf_core.lookup.batches import batches_by_site, joined
 from imf_core.lookup.cleaning import clean_text
 from imf_core.lookup.identifiers import (
@@ -44,9 +54,9 @@ class _Page(Json):
 
 
 class _Query(Json):
-    normalized: list[Renamed] = Field(default_factory=list)
-    redirects: list[Renamed] = Field(default_factory=list)
-    pages: list[_Page] = Field(default_factory=list)
+    normalized: list[OneRenamed] = Field(default_factory=list)
+    redirects: list[OneRenamed] = Field(default_factory=list)
+    pages: list[Annotated[_Page | None, NoneIfOdd]] = Field(default_factory=list)
 
 
 class _Titles(MediaWikiAnswer):
@@ -118,9 +128,9 @@ def look_up_titles(articles: Collection[Identifier], web: Web) -> dict[Identifie
     for answer in ask(asked, _Titles, web, "titles"):
         site, titles = asked[answer.url]
         query = answer.content.query if answer.content else _Query()
-        normalized = {each.given: each.to for each in query.normalized}
-        redirects = {each.given: each for each in query.redirects}
-        items = {page.title: parse_identifier(page.pageprops.item) for page in query.pages}
+        normalized = {each.given: each.to for each in query.normalized if each}
+        redirects = {each.given: each for each in query.redirects if each}
+        items = {each.title: parse_identifier(each.pageprops.item) for each in query.pages if each}
         for title in titles:
             article = Identifier(site, title)
             target = _target(normalized.get(title, title), redirects)

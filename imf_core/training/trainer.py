@@ -119,6 +119,8 @@ class Trainer:
         self.valid = graph.triples["valid"]
         self.halves = _halve(self.valid, train.seed)
         self.progress = Progress()
+        self._kept: dict[str, Any] | None = None
+        self._is_read = False
 
     def fit(
         self,
@@ -277,17 +279,21 @@ class Trainer:
     def find_start(self) -> tuple[int, int]:
         """Returns the epoch of the kept state, 0 without one, and the epoch training goes on from.
 
-        They differ where the kept state has more epochs than `train.epochs`.
+        Reads the state, from which `fit` then goes on. The two differ where the kept state has more
+        epochs than `train.epochs`.
 
         Raises:
             TrainingError: If the checkpoint is damaged.
         """
-        state = self.checkpoints.load() if self.checkpoints else None
-        epoch = int(state["epoch"]) if state else 0
+        self._kept = self.checkpoints.load() if self.checkpoints else None
+        self._is_read = True
+        epoch = int(self._kept["epoch"]) if self._kept else 0
         return epoch, epoch if epoch <= self.params.epochs else 0
 
     def _resume(self) -> None:
-        state = self.checkpoints.load() if self.checkpoints else None
+        if not self._is_read:
+            self.find_start()
+        state, self._kept, self._is_read = self._kept, None, False
         if state is not None and state["epoch"] > self.params.epochs:
             state = None
         epoch = state["epoch"] if state else 0

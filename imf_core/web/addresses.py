@@ -58,7 +58,9 @@ def refused(url: URL) -> Fault:
         is_final = True
     except ValueError:
         is_final = False
-    reason = f"{url.host} is not a public address; fetch.allowed_private_hosts may name its host"
+    reason = (
+        f"{url.raw_host} is not a public address; fetch.allowed_private_hosts may name its host"
+    )
     return Fault("refused", reason, is_final)
 
 

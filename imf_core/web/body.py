@@ -11,11 +11,14 @@ from pathlib import Path
 
 import aiohttp
 
-from imf_core.web.faults import TransientError, too_long
+from imf_core.web.faults import Fault, FaultError, TransientError, too_long
 
 _BLOCK_BYTES = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
 """zlib's word for the gzip format and no other."""
+_UNASKED = re.compile(r"\b(br|zstd|deflate|compress|x-compress)\b|gzip.*,|,.*gzip")
+"""Codings that were not asked for; what else the header may say is no coding."""
+_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
 async def receive(
@@ -31,21 +34,28 @@ async def receive(
         may_unpack: Whether gzip was asked for; else the file is kept in what form it comes.
 
     Raises:
-        FaultError: If the file is too long.
+        FaultError: If the file is too long, or comes in part or compressed without being asked to.
         TransientError: If the body is another range, or gzip that is damaged or cut short.
     """
-    has_range = response.status == 206
-    if has_range and not re.match(rf"bytes {start}-", response.headers.get("Content-Range", "")):
+    is_part = response.status == 206
+    announced = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if is_part and not start:
+        reason = "a part of the file, which was not asked for"
+        raise FaultError(Fault("unreachable", reason, is_final=False))
+    if is_part and not (announced and int(announced[1]) == start <= int(announced[2])):
         partial.unlink(missing_ok=True)
         raise TransientError("another range than asked for")
-    size = start if has_range else 0
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    size = start if is_part else 0
+    encoding = ",".join(response.headers.getall("Content-Encoding", [])).strip().lower()
+    if may_unpack and _UNASKED.search(encoding):
+        reason = "the answer is compressed in a way that was not asked for"
+        raise FaultError(Fault("unreachable", reason, is_final=False))
     gunzip = _Gunzip() if may_unpack and encoding in {"gzip", "x-gzip"} else None
     # The length announced is that of the gzip, which says little of the file's.
     if gunzip is None and size + (response.content_length or 0) > max_bytes:
         raise too_long(max_bytes)
     packed, most_packed = 0, max_bytes + max(max_bytes // 100, _BLOCK_BYTES)
-    with partial.open("ab" if has_range else "wb") as file:
+    with partial.open("ab" if is_part else "wb") as file:
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
             packed += len(block)
             if gunzip and packed > most_packed:  # a gzip of next to nothing, over and over
@@ -57,6 +67,8 @@ async def receive(
                 file.write(piece)
     if gunzip:
         gunzip.require_end()
+    if is_part and announced:
+        _require_range(announced, size, partial)
 
 
 def finish(response: aiohttp.ClientResponse, partial: Path, start: int) -> None:
@@ -65,6 +77,16 @@ def finish(response: aiohttp.ClientResponse, partial: Path, start: int) -> None:
         return
     partial.unlink()
     raise TransientError("HTTP 416")
+
+
+def _require_range(announced: re.Match[str], size: int, partial: Path) -> None:
+    """Raises if the file does not end with the range announced, or goes on after it."""
+    total = size if announced[3] == "*" else int(announced[3])
+    if size != int(announced[2]) + 1 or size > total:
+        partial.unlink()
+        raise TransientError("another range than announced")
+    if size < total:
+        raise TransientError("a part of the range asked for")
 
 
 def size_of(path: Path) -> int:

@@ -6,6 +6,7 @@ compressed; the size limit holds for what is kept.
 """
 
 import asyncio
+import errno
 import shutil
 import ssl
 from asyncio import sleep
@@ -34,6 +35,15 @@ _IDLE_SECONDS = 3.0  # many hosts: connections must not pile up
 _GONE = frozenset({404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_LATER = frozenset({408, 425, 429})
+_HEADER_BYTES = 1 << 16
+"""Some servers send policies or cookies of ten thousand characters."""
+_OF_THIS_MACHINE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENOENT, errno.EMFILE, errno.ENFILE),
+    }
+)
+"""Errors of files: those of other URLs would be the same."""
 
 
 class WebClient:
@@ -98,10 +108,19 @@ class WebClient:
                 resumes checks the content. An attempt that gets on does not count.
 
         Returns:
-            None when `target` is there and whole, or why it is not.
+            None when `target` is there and whole, or why it is not. An exception that nobody
+            expected is the fault of its URL, with status `error`.
+
+        Raises:
+            OSError: If the disk is full or a file cannot be read or written.
         """
         partial = target.with_name(f"{target.name}.partial")
-        fault = await self._fetch_to(partial, url, max_bytes, resume)
+        try:
+            fault = await self._fetch_to(partial, url, max_bytes, resume)
+        except Exception as error:
+            if isinstance(error, MemoryError) or _is_of_this_machine(error):
+                raise
+            fault = Fault("error", f"{type(error).__name__}: {error}", is_final=False)
         if fault is None:
             partial.replace(target)
         elif fault.is_final or not resume:
@@ -122,9 +141,10 @@ class WebClient:
             except FaultError as error:
                 return error.fault
             except HostGivenUpError as error:
+                fault = Fault("unreachable", str(error), is_final=False)
                 if error.had_answered and not failures:
-                    self.left[url] = str(error)
-                return Fault("unreachable", str(error), is_final=False)
+                    self.left[url] = fault.reason
+                return fault
             except TransientError as error:
                 got_on = resume and size_of(partial) >= before + PROGRESS_BYTES
                 failures += error.is_of_file and not got_on
@@ -143,7 +163,7 @@ class WebClient:
             return await _copy(self._mirror, url, partial, max_bytes)
         place = parse(self._mirror.place_of(url) if self._mirror else url)
         for hop in range(MAX_REDIRECTS + 1):
-            async with self._hosts.turn(f"{place.host}:{place.port}") as host:
+            async with self._hosts.turn(f"{place.raw_host}:{place.port}") as host:
                 try:
                     redirect = await self._request(place, host, partial, max_bytes, resume)
                 except FaultError as error:
@@ -153,7 +173,7 @@ class WebClient:
             try:
                 place = parse(redirect)
             except FaultError as error:
-                raise FaultError(worded(error.fault, redirect, hop + 1)) from error
+                raise FaultError(worded(error.fault, None, hop + 1)) from error
         raise FaultError(
             Fault("unreachable", f"more than {MAX_REDIRECTS} redirects", is_final=False)
         )
@@ -196,8 +216,12 @@ class WebClient:
             if not has_answered:
                 host.note_silence()
             raise TransientError("timed out", is_host_paused=not has_answered) from error
-        except ValueError as error:  # aiohttp's own, or a host that cannot be encoded
+        except (aiohttp.InvalidURL, UnicodeError) as error:  # a host that cannot be encoded
             raise FaultError(Fault("refused", "no valid URL", is_final=True)) from error
+        except aiohttp.ClientResponseError as error:  # aiohttp cannot read it
+            host.note_answer()
+            reason = f"no valid HTTP, or headers longer than {_HEADER_BYTES} bytes"
+            raise TransientError(reason) from error
         except (aiohttp.ClientError, ConnectionError, ssl.SSLError) as error:
             raise TransientError("the connection broke off") from error
 
@@ -241,6 +265,8 @@ class WebClient:
                 resolver=self._names,
                 socket_factory=socket_factory,
             ),
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
             headers={"User-Agent": user_agent(self._params)},
             timeout=aiohttp.ClientTimeout(total=self._params.timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -257,6 +283,10 @@ async def _copy(mirror: FolderMirror, url: str, partial: Path, max_bytes: int) -
     if source.stat().st_size > max_bytes:
         raise too_long(max_bytes)
     await asyncio.to_thread(shutil.copyfile, source, partial)
+
+
+def _is_of_this_machine(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE
 
 
 def _word_no_connection(error: aiohttp.ClientConnectorError) -> str:

@@ -1,9 +1,20 @@
-"""Why a file could not be had: the fault that is reported, and how attempts end in between."""
+"""Why a file could not be had: the fault that is reported, and how attempts end in between.
 
+A fault's reason is made plain here, whoever words it: a server may have chosen a part of it.
+"""
+
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-FaultStatus = Literal["not_found", "refused", "too_many_bytes", "unreachable"]
+from imf_core.terminal import escaped
+
+FaultStatus = Literal["not_found", "refused", "too_many_bytes", "unreachable", "error"]
+
+MAX_REASON_CHARACTERS = 300
+MAX_URL_CHARACTERS = 150
+
+_URL = re.compile(r"(https?://)(?:[^\s/?#]*@)?([^\s?#]*)(?:[?#]\S*?)?(?=[:;,.)'\"]*(?:\s|$))", re.I)
 
 
 @dataclass(frozen=True)
@@ -12,14 +23,18 @@ class Fault:
 
     Attributes:
         status: not_found (404, 410), refused (by us: the address or the URL itself),
-            too_many_bytes, or unreachable (anything else).
-        reason: For people.
+            too_many_bytes, error (of this program), or unreachable (anything else).
+        reason: For people; made plain as `plain_reason` says.
         is_final: Asking again, with the same parameters, will not help.
     """
 
     status: FaultStatus
     reason: str
     is_final: bool
+
+    def __post_init__(self) -> None:
+        """Makes the reason plain."""
+        object.__setattr__(self, "reason", plain_reason(self.reason))
 
 
 class FaultError(Exception):
@@ -49,3 +64,21 @@ class TransientError(Exception):
 def too_long(max_bytes: int) -> FaultError:
     """Makes the fault of a file over the limit."""
     return FaultError(Fault("too_many_bytes", f"more than {max_bytes} bytes", is_final=True))
+
+
+def plain_reason(text: str) -> str:
+    """Returns one line of printable ASCII, at most some hundred characters long.
+
+    URLs in it lose their user names, passwords, queries and fragments, which may hold secrets.
+    """
+    line = " ".join(_URL.sub(_shown_url, text).split())
+    plain = escaped(line).encode("ascii", "backslashreplace").decode("ascii")
+    return _cut(plain, MAX_REASON_CHARACTERS)
+
+
+def _shown_url(found: re.Match[str]) -> str:
+    return _cut(found[1] + found[2], MAX_URL_CHARACTERS)
+
+
+def _cut(text: str, max_characters: int) -> str:
+    return text if len(text) <= max_characters else f"{text[: max_characters - 3]}..."

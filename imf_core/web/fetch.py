@@ -20,6 +20,9 @@ from imf_core.web.store import Stored, WebStore
 LOOK_AHEAD = 1024
 """URLs taken up at once: while some wait for their host, others have their turn."""
 
+HOSTS_NAMED = 5
+"""In the message about hosts that were given up."""
+
 _TAKEN_AT_ONCE = 256
 
 
@@ -59,7 +62,11 @@ def fetch_into(
         raise group.exceptions[0] from None
     if client.left:
         counts = Counter(client.left.values())
-        told = "; ".join(f"{why}: {number} files left" for why, number in counts.items())
+        told = "; ".join(
+            f"{why}: {number} files left" for why, number in counts.most_common(HOSTS_NAMED)
+        )
+        if (others := len(counts) - HOSTS_NAMED) > 0:
+            told += f"; {others} hosts more"
         raise NetworkError(
             f"{told}; the next run goes on where this one stopped; if the host is gone for good, "
             "take the addresses out"

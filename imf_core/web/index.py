@@ -8,10 +8,15 @@ date when it is opened.
 import errno
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from imf_core.errors import DataError
+
+LOCK_SECONDS = 300.0
+"""How long a statement waits for another run's."""
 
 COLUMNS = "url, status, reason, fetched_at, sha256, bytes, is_final, terms, run, asked_at"
 
@@ -38,13 +43,15 @@ class Index:
         """Opens it, making it where there is none.
 
         Raises:
-            DataError: If it is damaged.
+            OSError: If the disk is full.
+            DataError: If it is damaged, in use or cannot be written.
         """
         self._path = path
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(
-            path, timeout=60.0, isolation_level=None, check_same_thread=False
-        )
+        with self._explained():
+            self._connection = sqlite3.connect(
+                path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            )
         try:
             self.execute("PRAGMA journal_mode = WAL")
             self.execute("PRAGMA synchronous = NORMAL")
@@ -63,19 +70,34 @@ class Index:
 
         Raises:
             OSError: If the disk is full.
-            DataError: If the database is damaged.
+            DataError: If the database is damaged, in use or cannot be written.
         """
-        try:
-            with self._lock:
-                return self._connection.execute(statement, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            folder = self._path.parent
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise OSError(errno.ENOSPC, "the disk is full", str(folder)) from error
-            raise DataError(
-                f"{self._path} cannot be used ({error}); delete the folder {folder} to fetch anew"
-            ) from error
+        with self._lock, self._explained():
+            return self._connection.execute(statement, values).fetchall()
 
     def close(self) -> None:
         """Lets the file go."""
         self._connection.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns an error of SQLite into one with a remedy; an error of this code stays."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code is None:
+                raise
+            kind, folder = code & 0xFF, self._path.parent  # the rest of the code is a detail
+            if kind in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+                message = f"the disk is full or fails ({error})"
+                raise OSError(errno.ENOSPC, message, str(folder)) from error
+            if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+                remedy = f"delete the folder {folder} to fetch anew"
+            elif kind in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                remedy = "another run has been using it for minutes; run again when that has ended"
+            else:
+                remedy = (
+                    f"make {folder} a folder that can be written, or set IMF_STATE to another one"
+                )
+            raise DataError(f"{self._path} cannot be used ({error}); {remedy}") from error

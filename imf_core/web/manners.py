@@ -1,12 +1,17 @@
 """Good manners: who we say we are, and how long we wait before we ask again."""
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from imf_core.config import FetchParams
 
 FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 1.0e9
+"""Numbers above it are the same to us."""
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 def user_agent(params: FetchParams) -> str:
@@ -24,14 +29,13 @@ def back_off_seconds(url: str, failures: int) -> float:
 
 def retry_after_seconds(header: str | None) -> float | None:
     """Reads a Retry-After header, seconds or a date; None where there is none to be understood."""
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
+    text = (header or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), LONGEST_PAUSE_SECONDS)
     try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError, IndexError):  # no date, or none that exists
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,9 +1,11 @@
 """A mirror: a folder or a base URL that holds every file at its URL without the scheme."""
 
+import re
 from pathlib import Path
 
 from imf_core.errors import ConfigError
-from imf_core.web.urls import below_mirror, is_url
+from imf_core.web.faults import FaultError
+from imf_core.web.urls import below_mirror, parse
 
 
 class FolderMirror:
@@ -39,15 +41,17 @@ class UrlMirror:
     """A mirror on the web."""
 
     def __init__(self, base: str) -> None:
-        """Checks the scheme.
+        """Checks the URL.
 
         Raises:
             ConfigError: If `base` is no http(s) URL.
         """
-        if not is_url(base):
+        try:
+            parse(base)
+        except FaultError:
             raise ConfigError(
                 f"the mirror {base} is neither a directory nor an http(s) URL; mend IMF_MIRROR"
-            )
+            ) from None
         self.base = base.rstrip("/")
 
     def place_of(self, url: str) -> str:
@@ -63,8 +67,14 @@ def make_mirror(mirror: str | None) -> FolderMirror | UrlMirror | None:
     """Reads the user's word for a mirror; None means the web itself.
 
     Raises:
-        ConfigError: If it is neither a directory nor an http(s) URL.
+        ConfigError: If it is neither a directory nor an http(s) URL, or may hold a secret.
     """
     if mirror is None:
         return None
+    if re.search("[@?#]", mirror) and not Path(mirror).is_dir():
+        raise ConfigError(
+            "IMF_MIRROR holds an @, ? or #, and is not shown here since it may hold a password; "
+            "a mirror is a directory or a base URL without user name, password, query and "
+            "fragment; let a proxy on this machine add them"
+        )
     return UrlMirror(mirror) if "://" in mirror else FolderMirror(Path(mirror))

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from imf_core.artifacts import file_sha256
 from imf_core.holds import Hold, held_alone, held_if_free
-from imf_core.web.faults import Fault
+from imf_core.web.faults import Fault, plain_reason
 from imf_core.web.index import COLUMNS, Index
 
 _READ = (
@@ -68,6 +68,7 @@ class WebStore:
     Attributes:
         answered: Hosts, as `name:port`, that have answered since the store was opened.
         asked_in_vain: Reason -> number of outcomes put back for it since the store was opened.
+        errors: Reason -> number of outcomes of status `error` since the store was opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,7 +78,8 @@ class WebStore:
             folder: May be deleted between runs; everything is then fetched anew.
 
         Raises:
-            DataError: If the index is damaged.
+            OSError: If the disk is full.
+            DataError: If the index is damaged, in use or cannot be written.
         """
         self._folder = folder
         self._run = os.urandom(8).hex()
@@ -87,6 +89,7 @@ class WebStore:
         self._take_over_leftovers()
         self.answered: set[str] = set()
         self.asked_in_vain: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
         index = folder / "index.sqlite"
         with held_alone(index):  # its tables are made and changed once
             self._index = Index(index)
@@ -136,6 +139,8 @@ class WebStore:
     def put_fault(self, url: str, fault: Fault, terms: str) -> None:
         """Notes why there is no content of `url`, and the parameters that this depends on."""
         self._put(url, fault.status, fault.reason, None, None, fault.is_final, terms)
+        if fault.status == "error":
+            self.errors[fault.reason] += 1
 
     def put_back(self, url: str, reason: str) -> None:
         """Lets the earlier outcome of `url` hold again, as old as it was.
@@ -154,12 +159,19 @@ class WebStore:
 
     @property
     def warning(self) -> str:
-        """What whoever runs a stage should know of what was put back, "" where nothing was."""
-        told = ", ".join(f"{why}: {count}" for why, count in self.asked_in_vain.most_common(3))
-        return told and (
-            f"warning: {self.asked_in_vain.total()} files or answers were asked for again in vain, "
-            f"what was known of them before still holds ({told})"
-        )
+        """Lines about outcomes that were put back and errors of this program, "" without any."""
+        lines = []
+        if self.asked_in_vain:
+            lines.append(
+                f"warning: {self.asked_in_vain.total()} files or answers were asked for again in "
+                f"vain, what was known of them before still holds ({_first(self.asked_in_vain)})"
+            )
+        if self.errors:
+            lines.append(
+                f"warning: {self.errors.total()} files or answers met an error of this program, "
+                f"please report it; the next run asks for them again ({_first(self.errors)})"
+            )
+        return "\n".join(lines)
 
     def forget(self, url: str) -> None:
         """Drops the outcome of `url`, so that it is asked for again: what came was no answer."""
@@ -233,7 +245,7 @@ class WebStore:
             return None
         return Stored(
             status,
-            reason,
+            plain_reason(reason),  # that of an earlier release may be anything
             fetched_at,
             path,
             digest,
@@ -245,3 +257,8 @@ class WebStore:
 
     def _blob(self, digest: str) -> Path:
         return self._folder / "blobs" / digest[:2] / digest
+
+
+def _first(reasons: Counter[str]) -> str:
+    """Lists the most common reasons."""
+    return ", ".join(f"{why}: {count}" for why, count in reasons.most_common(3))

@@ -14,6 +14,14 @@ from imf_core.web.faults import Fault, FaultError
 WEB_PATTERN = "^https?://"
 """How a source on the web begins, in letters of any size."""
 
+_NO_URL = (ValueError, IndexError)
+"""Raised by yarl; the second where brackets stand at odd places."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_HOSTS = re.compile(r"[\s\"<>\\^`{|}]|^[^:]*%")
+"""A percent sign begins the zone of an IPv6 address, and nothing else."""
+_RAW_BYTE = re.compile("[\udc80-\udcff]")
+"""A byte of a header that is no UTF-8, as aiohttp hands it over."""
+
 
 def is_url(source: str) -> bool:
     """Says whether a source is to be fetched from the web rather than read from a folder."""
@@ -29,9 +37,9 @@ def parse(url: str) -> URL:
     try:
         parsed = URL(url)
         host, port = parsed.host, parsed.port
-    except ValueError:
+    except _NO_URL:
         host, port = None, None
-    if host is None or "://" not in url:
+    if host is None or "://" not in url or _CONTROL.search(url) or _NOT_IN_HOSTS.search(host):
         reason = "no valid URL"
     elif parsed.scheme not in {"http", "https"} or port is None:
         reason = "only http and https URLs are fetched"
@@ -44,17 +52,21 @@ def parse(url: str) -> URL:
 
 def join(url: URL, location: str) -> str:
     """Returns where a Location header points to, seen from `url`."""
+    location = _RAW_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", location)
+    if _CONTROL.search(location):
+        return location  # refused as no valid URL
     try:
         return str(url.join(URL(location)))
-    except ValueError:
-        return location  # refused as no valid URL
+    except _NO_URL:
+        return location
 
 
-def worded(fault: Fault, place: URL | str, hop: int) -> Fault:
-    """Adds where a redirect led to."""
+def worded(fault: Fault, place: URL | None, hop: int) -> Fault:
+    """Adds where a redirect led to; None is no URL, which may hold secrets in any place."""
     if hop == 0:
         return fault
-    return Fault(fault.status, f"redirected to {place}: {fault.reason}", fault.is_final)
+    where = "an address" if place is None else place
+    return Fault(fault.status, f"redirected to {where}: {fault.reason}", fault.is_final)
 
 
 def without_scheme(url: str) -> str:

@@ -134,5 +134,22 @@ def test_a_name_is_shown_as_it_stands_on_one_line() -> None:
     assert escape("a |\n*b* `c`") == "a \\| \\*b\\* \\`c\\`"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("<script>alert(0)</script>", "\\<script\\>alert(0)\\</script\\>"),
+        ("&lt;b&gt;", "\\&lt;b\\&gt;"),
+        ("![x](http://evil.example/p.png)", "\\!\\[x\\](http\\://evil.example/p.png)"),
+        ("WWW.evil.example me@evil.example", "WWW\\.evil.example me\\@evil.example"),
+        ("- one", "\\- one"),
+        ("12. one", "12\\. one"),
+        ("0.5 of 1-2", "0.5 of 1-2".replace("0.", "0\\.")),
+        ("\u202elive\x1b[31m", "\\\\u202elive\\\\x1b\\[31m"),
+    ],
+)
+def test_no_name_becomes_markup_a_link_or_a_list(name: str, shown: str) -> None:
+    assert escape(name) == shown
+
+
 def test_a_table_has_its_first_column_to_the_left() -> None:
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_world import COUNTRIES, LONELY, every_query, small_params
 
 from imf_core.artifacts import file_sha256, read_json, write_json
@@ -124,6 +124,18 @@ def test_truncated_weights_are_refused(
     content = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(content[: int(kept * len(content))])
     with pytest.raises(DataError, match=rf"{WEIGHTS} cannot be read .*delete the folder"):
+        load_model(folder, graph, tables)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_weight_that_is_not_finite_is_named(
+    value: float, folder: Path, graph: Graph, tables: Tables
+) -> None:
+    weights = load_file(folder / WEIGHTS)
+    name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    weights[name].view(-1)[-1] = value
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(DataError, match=rf"{WEIGHTS} holds values in {name} that are not finite"):
         load_model(folder, graph, tables)
 
 

@@ -1,13 +1,14 @@
 """With which status and message a stage ends."""
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from imf_core.errors import DataError, NetworkError
-from stages.runner import ray_address, run_stage
+from imf_core.errors import ConfigError, DataError, NetworkError
+from stages.runner import ray_address, run_stage, state_folder
 
 
 def failing(error: BaseException) -> Callable[[], None]:
@@ -36,6 +37,74 @@ def test_a_full_disk_is_told_with_what_to_do(capsys: pytest.CaptureFixture[str])
         run_stage(failing(OSError(errno.ENOSPC, "no space", "data/raw")))
     assert ended.value.code == 1
     assert "the disk is full (writing data/raw); free some space" in capsys.readouterr().err
+
+
+def from_full_disk(error: Exception) -> Exception:
+    error.__cause__ = OSError(errno.EDQUOT, "quota", "results/model")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        from_full_disk(RuntimeError("unexpected pos 64 vs 0")),
+        from_full_disk(DataError("cannot be read")),
+        from_full_disk(NetworkError("no answer")),
+        ExceptionGroup("", [ValueError(), OSError(errno.ENOSPC, "no space", "results/model")]),
+    ],
+)
+def test_a_full_disk_behind_another_error_is_found(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_stage(failing(error))
+    assert ended.value.code == 1
+    assert "error: the disk is full (writing results/model)" in capsys.readouterr().err
+
+
+def test_words_of_a_library_about_a_full_disk_are_understood(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        run_stage(failing(RuntimeError("write failed: No space left on device (os error 28)")))
+    assert "the disk is full (writing the working folder)" in capsys.readouterr().err
+
+
+def test_an_error_names_the_graph_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run_stage(failing(DataError("no entity \x1b[2J\u202e東京")))
+    assert capsys.readouterr().err == "error: no entity \\x1b[2J\\u202e東京\n"
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_state_variable_is_an_error(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMF_STATE", value)
+    with pytest.raises(ConfigError, match=r"variable IMF_STATE is empty; set .* or unset it"):
+        state_folder()
+
+
+@pytest.mark.parametrize("inside", ["file", "file/folder"])
+def test_a_state_folder_that_is_a_file_is_an_error(
+    inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("IMF_STATE", str(tmp_path / inside))
+    with pytest.raises(ConfigError, match=rf"{inside}, the folder for .*set IMF_STATE to a folder"):
+        state_folder()
+
+
+def test_a_state_folder_that_cannot_be_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMF_STATE", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match="cannot be written; set IMF_STATE"):
+        state_folder()
+
+
+def test_a_state_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMF_STATE", str(tmp_path / "a/b"))
+    assert state_folder().is_dir()
 
 
 def test_a_file_that_cannot_be_written_is_named(

@@ -1,8 +1,11 @@
 """Training states on disk."""
 
+import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -251,3 +254,32 @@ def test_states_of_other_inputs_are_not_found(tmp_path: Path) -> None:
     before = key_of(tmp_path, [path], {})
     path.write_text("other facts")
     assert key_of(tmp_path, [path], {}) != before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("PytorchStreamWriter failed: unexpected pos 64 vs 0"),
+        RuntimeError("file write failed: No space left on device"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+    ],
+)
+def test_a_full_disk_at_a_checkpoint_is_one_error_and_the_last_state_stays(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    checkpoints.save({"epoch": 1})
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "save", fail)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=512))
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        checkpoints.save({"epoch": 2})
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(checkpoints.folder / FILE_NAME)
+    state = checkpoints.load()
+    assert state is not None
+    assert state["epoch"] == 1
+    assert [path.name for path in checkpoints.folder.iterdir()] == [FILE_NAME]

@@ -170,3 +170,17 @@ def test_a_damaged_checkpoint_stops_training(make_trainer: MakeTrainer, tmp_path
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(TrainingError, match="is damaged; delete it to train from the start"):
         make_trainer(checkpoints=checkpoints).fit()
+
+
+def test_a_kept_state_is_read_once(
+    make_trainer: MakeTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_trainer(NOISY, checkpoints=Checkpoints(tmp_path, "key")).fit()
+    resumed = make_trainer(NOISY, checkpoints=Checkpoints(tmp_path, "key"))
+    load, reads = Checkpoints.load, []
+    monkeypatch.setattr(Checkpoints, "load", lambda self: reads.append(1) or load(self))
+    assert resumed.find_start() == (6, 6)
+    resumed.fit()
+    assert len(reads) == 1
+    resumed.fit()
+    assert len(reads) == 2

@@ -33,3 +33,34 @@ def test_a_mirror_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
 def test_a_mirror_of_another_scheme_is_an_error() -> None:
     with pytest.raises(ConfigError, match="file:///srv is neither a directory nor an http"):
         make_mirror("file:///srv")
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        "https://user:SECRET@example.org/base",
+        "https://SECRET@example.org",
+        "https://example.org/base?token=SECRET",
+        "https://example.org/base#SECRET",
+        "ftp://user:SECRET@example.org/",
+        "user:SECRET@example.org/base",
+        "https:/user:SECRET@example.org",
+        "https://user:SECRET@[half",
+    ],
+)
+def test_a_mirror_that_may_hold_a_secret_is_an_error_without_it(mirror: str) -> None:
+    with pytest.raises(ConfigError, match="IMF_MIRROR holds an @") as caught:
+        make_mirror(mirror)
+    assert "SECRET" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("mirror", ["https://", "https://[half", "http://a b/", "http://a:99999/"])
+def test_a_mirror_that_is_no_url_is_an_error(mirror: str) -> None:
+    with pytest.raises(ConfigError, match="is neither a directory nor an http"):
+        make_mirror(mirror)
+
+
+def test_a_folder_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a@b").mkdir()
+    assert isinstance(make_mirror(str(tmp_path / "a@b")), FolderMirror)

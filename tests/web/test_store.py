@@ -1,4 +1,5 @@
 import errno
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -133,11 +134,96 @@ def test_a_damaged_index_is_an_error_that_says_what_to_delete(tmp_path: Path) ->
 def test_a_full_disk_under_the_index_is_told_as_one(tmp_path: Path) -> None:
     with WebStore(tmp_path) as store:
         store._index.execute("PRAGMA max_page_count = 1")  # no page beyond those there are
-        fault = Fault("unreachable", "x" * 100_000, is_final=False)
+        fault = Fault("unreachable", "no connection", is_final=False)
+        url = URL + "x" * 100_000
         with pytest.raises(OSError, match="the disk is full") as caught:
-            store.put_fault(URL, fault, "")
+            store.put_fault(url, fault, "")
         assert caught.value.errno == errno.ENOSPC
-        assert store.get(URL) is None
+        assert store.get(url) is None
+
+
+class Broken:
+    """A connection whose every statement fails."""
+
+    def __init__(self, code: int, words: str) -> None:
+        self.error = sqlite3.OperationalError(words)
+        self.error.sqlite_errorcode = code
+
+    def execute(self, *_: object) -> None:
+        raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+def failing(store: WebStore, code: int, words: str) -> None:
+    store._index.close()
+    store._index._connection = Broken(code, words)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (sqlite3.SQLITE_FULL, "database or disk is full"),
+        (sqlite3.SQLITE_IOERR, "disk I/O error"),
+        (sqlite3.SQLITE_IOERR_WRITE, "disk I/O error"),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, "disk I/O error"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_a_full_one(tmp_path: Path, code: int, words: str) -> None:
+    with WebStore(tmp_path) as store:
+        failing(store, code, words)
+        with pytest.raises(OSError, match="the disk is full or fails") as caught:
+            store.get(URL)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (sqlite3.SQLITE_CORRUPT, "delete the folder"),
+        (sqlite3.SQLITE_NOTADB, "delete the folder"),
+        (sqlite3.SQLITE_CORRUPT_INDEX, "delete the folder"),
+        (sqlite3.SQLITE_BUSY, "run again when that has ended"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, "run again when that has ended"),
+        (sqlite3.SQLITE_LOCKED, "run again when that has ended"),
+        (sqlite3.SQLITE_READONLY, "can be written, or set IMF_STATE"),
+        (sqlite3.SQLITE_CANTOPEN, "can be written, or set IMF_STATE"),
+    ],
+)
+def test_what_is_known_is_given_up_for_a_damaged_index_alone(
+    tmp_path: Path, code: int, remedy: str
+) -> None:
+    with WebStore(tmp_path) as store:
+        failing(store, code, "words of SQLite")
+        with pytest.raises(DataError, match=remedy) as caught:
+            store.get(URL)
+    is_damaged = code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    assert ("delete the folder" in str(caught.value)) == is_damaged
+    assert "index.sqlite cannot be used (words of SQLite)" in str(caught.value)
+
+
+def test_an_index_that_cannot_be_opened_is_a_plain_error(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").mkdir()
+    with pytest.raises(DataError, match=r"cannot be used .*set IMF_STATE"):
+        WebStore(tmp_path)
+
+
+def test_a_bug_in_a_statement_stays_one(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        store._index.close()
+        with pytest.raises(sqlite3.ProgrammingError):
+            store.get(URL)
+
+
+def test_a_reason_of_an_earlier_release_is_made_plain(tmp_path: Path) -> None:
+    with WebStore(tmp_path) as store:
+        store.put_fault(URL, Fault("unreachable", "no connection", is_final=False), "")
+        reason = "redirected to http://me:pw@a/b?token=x: \x1b[2J"
+        store._index.execute("UPDATE outcomes SET reason = ?", reason)
+        stored = store.get(URL)
+    assert stored is not None
+    assert stored.reason == "redirected to http://a/b: \\x1b[2J"
 
 
 def test_a_file_is_indexed_before_it_leaves_where_it_came_in(
