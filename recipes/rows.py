@@ -18,7 +18,7 @@ FULL, STRUCTURE, TWO_STRUCTURES = "full", "structure", "two-structures"
 SEEDS_APART = 1000
 """Between the seeds of the models of one row."""
 
-_NO_FUSED_HEAD = {"fusion.rank": 0}
+_NO_FUSED_CHANNEL = {"fusion.rank": 0}
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,10 @@ def _alone(modality: Modality) -> Row:
 
 
 def _side_by_side(*modalities: Modality) -> Row:
-    overrides = {"model.modalities": list(modalities), **_NO_FUSED_HEAD}
-    return Row("-".join(modalities), f"{' + '.join(modalities)}, no fused head", "main", overrides)
+    overrides = {"model.modalities": list(modalities), **_NO_FUSED_CHANNEL}
+    return Row(
+        "-".join(modalities), f"{' + '.join(modalities)}, no fused channel", "main", overrides
+    )
 
 
 def _rank(rank: int) -> Row:
@@ -102,7 +104,7 @@ ROWS = (
         "two-unfused",
         "two models without fused channel, one decision",
         "control",
-        _NO_FUSED_HEAD,
+        _NO_FUSED_CHANNEL,
         num_models=2,
     ),
     Row("narrow", "narrow form of the fusion", "ablation", {"fusion.form": "narrow"}),
@@ -124,7 +126,7 @@ ROWS = (
     ),
     Row("no-contrastive", "no contrastive term", "ablation", {"fusion.contrastive_weight": 0.0}),
     Row("no-masks", "missing media not masked", "ablation", {"model.mask_missing": False}),
-    Row("mean", "fixed mean of the heads", "ablation", {"decision.weights": "equal"}),
+    Row("mean", "fixed mean of the channels", "ablation", {"decision.weights": "equal"}),
     Row(
         "no-residual", "no vector of the fused entity's own", "ablation", {"fusion.residual": False}
     ),
