@@ -132,7 +132,7 @@ def _word_gains(gains: Mapping[str, Any], rows: Rows) -> str:
         for other, title in titles.items()
         if other in gains
     ]
-    head = "What the full model gains in MRR, with the 95 % bootstrap interval over test facts:"
+    head = "Gain of the full model in MRR, with the 95 % bootstrap interval over test facts:"
     return "\n".join([head, "", *lines]) if lines else ""
 
 

@@ -111,7 +111,7 @@ def _scaled_ranking(found: dict[int, Growth]) -> Row:
         "lower",
         f"at most {max(found) // min(found)}x",
         True,
-        "the target is the growth of the entities, all of which are scored",
+        "the target is the growth of the entities; all are scored",
     )
 
 

@@ -106,7 +106,7 @@ def test_a_gain_that_is_no_longer_that_of_the_rows_is_not_shown(store: Store) ->
     save(store, make_measurement(row="structure", mrr=0.4), make_measurement(row="full", mrr=0.6))
     store.save_gain("atlas", {"structure": gain_of_first_seed(0.1)})
     assert "| 60.0 |  | 1 |  |" in render_short(store)
-    assert "What the full model gains" not in render_full(store)
+    assert "Gain of the full model" not in render_full(store)
 
 
 def test_a_breakdown_is_read_by_its_labels_wherever_they_stand(store: Store) -> None:
