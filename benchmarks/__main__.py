@@ -2,7 +2,7 @@
 
 Each part runs in a process of its own, with one thread and then with one for each core. The figures
 go into `benchmarks/results.json`, where those of parts that did not run stay as they were, and a
-table is printed. `python -m benchmarks.table` then writes the tables of README and docs anew.
+table is printed. `python -m benchmarks.table` then writes the tables of README and docs.
 """
 
 import argparse

@@ -41,10 +41,10 @@ class Product:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a batch asks of one head.
+    """The work of one channel in a batch.
 
     Attributes:
-        queries: Queries that the head takes part in.
+        queries: Queries that the channel takes part in.
         relations: Distinct relations of these queries.
     """
 
@@ -66,7 +66,7 @@ def list_products(
         num_entities: E, all of which are scored.
         num_relations: R, without inverses.
         num_present: By modality with features: entities that have it, size of a feature vector.
-        asked: For each head.
+        asked: For each channel.
 
     Raises:
         ValueError: If the fusion has terms beyond one per modality, which are not counted.
@@ -91,11 +91,11 @@ def list_products(
                 Product("fusion", num_entities, dim, rank * dim),
                 Product("fusion", 2 * num_relations, relation_dim, rank * relation_dim),
             ]
-    for head in asked:
+    for channel in asked:
         products += [
-            Product("relation matrices", head.relations, relation_dim, dim * dim),
-            Product("their application", head.queries, dim, dim),
-            Product("scoring", head.queries, dim, num_entities),
+            Product("relation matrices", channel.relations, relation_dim, dim * dim),
+            Product("their application", channel.queries, dim, dim),
+            Product("scoring", channel.queries, dim, num_entities),
         ]
     return products
 

@@ -1,4 +1,4 @@
-"""PyKEEN's TuckER on a world: one head like the dense model's structural one, and no features.
+"""PyKEEN's TuckER on a world: one channel like the dense model's structural one, and no features.
 
 PyKEEN takes seconds and much memory to import, so that is done where it is used.
 """

@@ -48,7 +48,7 @@ DENSE: Mapping[str, object] = {
     "train.fused_n3": 0.0,
     "train.batch_size": 1024,
 }
-"""The paper's model at its size: four heads, each with a full matrix per relation."""
+"""The paper's model at its size: four channels, each with a full matrix per relation."""
 
 DENSE_256: Mapping[str, object] = {**DENSE, "train.batch_size": 256}
 """The same with the batches of the textbook."""

@@ -1,11 +1,10 @@
-"""Renders the figures as Markdown: `python -m benchmarks.table` writes them into the texts.
+"""Renders the figures as Markdown: `python -m benchmarks.table` writes them into the docs.
 
-The short table, of ratios and of what has a target, stands in `README.md`; the full one in
-`docs/benchmarks.md`: each between a pair of markers.
+`README.md` has the short table, `docs/benchmarks.md` the full one, each between a pair of markers.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from benchmarks.recipes import ROOT
@@ -13,20 +12,31 @@ from benchmarks.results import RESULTS, Results, load_results
 from benchmarks.row import Row
 from measuring.markdown import make_table, write_between_markers
 
-COMPARED = {"training", "evaluation"}
-"""Parts all of whose ratios stand in the short table."""
+SHORT_ROWS = (
+    ("growth", "1,000,000 entities: ranking, memory"),
+    ("training", "dense against the textbook"),
+    ("training", "recipe of larger graphs against the textbook"),
+    ("evaluation", "dense against textbook"),
+    ("pipeline", "dvc repro with nothing to do"),
+)
+"""Part and name of each row of the short table."""
 
 MARKER = "benchmarks"
 
 
-def render_short(results: Results) -> str:
-    """Returns the table of all ratios, and of what else has a target."""
+def render_short(results: Results, shown: Collection[tuple[str, str]] = SHORT_ROWS) -> str:
+    """Returns the short table.
+
+    Args:
+        results: The figures.
+        shown: Part and name of each row.
+    """
     titles = ["", *_thread_titles(results), "target", "reached"]
     lines = []
     for part in results.parts():
         for rows in _by_name(results, part):
             row = next(each for each in rows if each is not None)
-            if row.target is not None or (row.is_ratio and part in COMPARED):
+            if (part, row.name) in shown:
                 found = [each.is_reached() for each in rows if each is not None]
                 reached = "" if row.target is None else "yes" if all(found) else "no"
                 values = [_value(each) for each in rows]
@@ -35,7 +45,7 @@ def render_short(results: Results) -> str:
 
 
 def render_full(results: Results) -> str:
-    """Returns a table of every figure for each part, under what it was measured on."""
+    """Returns a table of every figure for each part, below its environment."""
     sections = []
     for part in results.parts():
         runs = [run for run in results.runs.values() if run.part == part]
@@ -60,11 +70,11 @@ PLACES: dict[Path, Callable[[Results], str]] = {
     ROOT / "README.md": render_short,
     ROOT / "docs" / "benchmarks.md": render_full,
 }
-"""What is written where."""
+"""The table of each file."""
 
 
 def _by_name(results: Results, part: str) -> list[list[Row | None]]:
-    """Returns the rows of a part, those of one name for every number of threads together."""
+    """Groups the rows of a part by name: one row for each number of threads."""
     of_threads = [
         {row.name: row for row in run.rows} if run is not None else {}
         for run in (results.runs.get((part, threads)) for threads in results.threads())
@@ -74,7 +84,7 @@ def _by_name(results: Results, part: str) -> list[list[Row | None]]:
 
 
 def _thread_titles(results: Results) -> list[str]:
-    """Says with how many threads, and by which clock, each column was measured."""
+    """Returns the column titles: number of threads and clock."""
     return [
         "1 thread, processor time" if threads == 1 else f"{threads} threads, wall clock"
         for threads in results.threads()
@@ -82,7 +92,7 @@ def _thread_titles(results: Results) -> list[str]:
 
 
 def _value(row: Row | None) -> str:
-    """Writes a value with three digits and its unit; nothing where it was not measured."""
+    """Formats a value with three digits and its unit; empty where it was not measured."""
     if row is None:
         return ""
     if row.unit == "%":
@@ -92,7 +102,7 @@ def _value(row: Row | None) -> str:
 
 
 def main() -> None:
-    """Writes the tables into every text that has the markers."""
+    """Writes the tables into every file that has the markers."""
     results = load_results(RESULTS)
     if not results.runs:
         sys.exit("there are no figures yet; run `python -m benchmarks`")

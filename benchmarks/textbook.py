@@ -24,7 +24,7 @@ Known = Mapping[tuple[int, int], list[int]]
 
 
 def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
-    """Sums over the heads the binary cross entropy of every (query, entity) pair.
+    """Sums over the channels the binary cross entropy of every (query, entity) pair.
 
     Args:
         model: In training mode or not; `N3` and the contrastive term are left out.
@@ -33,7 +33,7 @@ def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) ->
         label_smoothing: As `train.label_smoothing`.
 
     Returns:
-        Mean over the queries that a head takes part in, summed over the heads, a scalar.
+        Mean over the queries that a channel takes part in, summed over the channels, a scalar.
     """
     heads, relations = queries.unbind(dim=1)
     entities, tables = _embed_entities(model), _embed_relations(model)
@@ -106,7 +106,7 @@ def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
 def _score(
     model: IMF, name: str, entities: Tensor, table: Tensor, heads: Tensor, relations: Tensor
 ) -> Tensor:
-    """Scores by one head, through a matrix of each row's own, shape: (B, E)."""
+    """Scores by one channel, with a matrix per row, shape: (B, E)."""
     scorer = model.scorer(name)
     matrices = _matrices(scorer.context, table[relations])
     rows = _drop(entities[heads], scorer.dropout).unsqueeze(1)

@@ -34,7 +34,7 @@ def render_breakdowns(shown: Sequence[Summary]) -> list[str]:
     ]
     if media := _name_media(first.by_media):
         blocks += [
-            "MRR where the query's entity, or the answer, has a modality and where not:",
+            "MRR where the query's entity, or the answer, has a modality, and where not:",
             _breakdown(shown, "by_media", media),
         ]
     return blocks

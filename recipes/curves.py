@@ -25,7 +25,7 @@ COMBINED = "valid_mrr"
 
 
 def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
-    """Draws MRR on valid by epoch: of the rows, and of the heads in the full model.
+    """Draws MRR on valid by epoch, of the rows and of the channels of the full model.
 
     Args:
         dataset: The recipe's name.
@@ -34,7 +34,7 @@ def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
     """
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
         figure = Figure(figsize=INCHES, layout="constrained")
-        of_rows, of_heads = figure.subplots(1, 2, sharey=True)
+        of_rows, of_channels = figure.subplots(1, 2, sharey=True)
         for summary in rows.values():
             if summary.row.part == "main":
                 _draw(of_rows, summary, COMBINED, summary.row.title)
@@ -42,8 +42,8 @@ def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
             for key in rows[FULL].first.models[0].curve[0]:
                 if key.startswith(COMBINED):
                     title = key.removeprefix(COMBINED).strip("_") or "all together"
-                    _draw(of_heads, rows[FULL], key, title)
-        for axes, title in ((of_rows, dataset), (of_heads, "heads of the full model")):
+                    _draw(of_channels, rows[FULL], key, title)
+        for axes, title in ((of_rows, dataset), (of_channels, "channels of the full model")):
             axes.set(title=title, xlabel="epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)

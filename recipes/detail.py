@@ -132,7 +132,7 @@ def _word_gains(gains: Mapping[str, Any], rows: Rows) -> str:
         for other, title in titles.items()
         if other in gains
     ]
-    head = "What the full model gains in MRR, with the 95 % bootstrap interval over test facts:"
+    head = "Gain of the full model in MRR, with the 95 % bootstrap interval over test facts:"
     return "\n".join([head, "", *lines]) if lines else ""
 
 
@@ -142,7 +142,7 @@ def _ablations(rows: Rows) -> str:
     if FULL not in rows or not ablated:
         return ""
     lines = []
-    for summary in [rows[FULL], *_without_fused_head(rows), *ablated]:
+    for summary in [rows[FULL], *_without_fused_channel(rows), *ablated]:
         lines.append(
             [
                 summary.row.title,
@@ -170,10 +170,10 @@ def _word_difference(summary: Summary, full: Summary) -> str:
     return f"{100 * mean(differences):+.1f}" if differences else ""
 
 
-def _without_fused_head(rows: Rows) -> Iterable[Summary]:
+def _without_fused_channel(rows: Rows) -> Iterable[Summary]:
     """Finds the row that has all modalities of the full model side by side, if it is there."""
     for summary in rows.values():
         row = summary.row
         is_unfused = row.overrides.get("fusion.rank") == 0 and row.num_models == 1
         if is_unfused and set(summary.first.modalities) == set(rows[FULL].first.modalities):
-            yield replace(summary, row=replace(summary.row, title="no fused head"))
+            yield replace(summary, row=replace(summary.row, title="no fused channel"))

@@ -1,7 +1,6 @@
-"""The rows of the table of a data set: each some values laid over the set's recipe.
+"""The rows of a data set's tables: each overrides values of the set's recipe.
 
-A row that asks for a modality the recipe has not, or that changes nothing about the recipe, is
-none of that set.
+A set has no row that needs a modality outside its recipe or that changes nothing in the recipe.
 """
 
 from collections.abc import Mapping
@@ -13,12 +12,12 @@ from imf_core.errors import ConfigError
 from recipes.recipe import Overrides
 
 FULL, STRUCTURE, TWO_STRUCTURES = "full", "structure", "two-structures"
-"""Rows that the gain is computed of."""
+"""Rows of the computed gains."""
 
 SEEDS_APART = 1000
-"""Between the seeds of the models of one row."""
+"""Difference between the seeds of the models of one row."""
 
-_NO_FUSED_HEAD = {"fusion.rank": 0}
+_NO_FUSED_CHANNEL = {"fusion.rank": 0}
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Row:
     Attributes:
         name: As given to `--row`.
         title: As shown.
-        part: Which table it stands in.
+        part: The table that has it.
         overrides: On top of the recipe, by `section.key`.
         num_models: How many models, their seeds `SEEDS_APART`, are under one decision.
     """
@@ -45,8 +44,10 @@ def _alone(modality: Modality) -> Row:
 
 
 def _side_by_side(*modalities: Modality) -> Row:
-    overrides = {"model.modalities": list(modalities), **_NO_FUSED_HEAD}
-    return Row("-".join(modalities), f"{' + '.join(modalities)}, no fused head", "main", overrides)
+    overrides = {"model.modalities": list(modalities), **_NO_FUSED_CHANNEL}
+    return Row(
+        "-".join(modalities), f"{' + '.join(modalities)}, no fused channel", "main", overrides
+    )
 
 
 def _rank(rank: int) -> Row:
@@ -78,9 +79,11 @@ PAPER: Mapping[str, Any] = {
     "train.fused_n3": 0.0,
     "train.relation_weight": 0.0,
 }
-"""The paper's setting: the defaults of its released code as far as this model can be set so, but
-with two things as the paper has them: the decision is learned, where the code averages with fixed
-weights, and the contrastive term is on, which the code never calls."""
+"""The paper's setting: the defaults of its released code as far as this model supports them.
+
+Two values follow the paper instead: the decision is learned, where the code averages with fixed
+weights, and the contrastive term is on, which the code never calls.
+"""
 
 ROWS = (
     _alone("structure"),
@@ -102,7 +105,7 @@ ROWS = (
         "two-unfused",
         "two models without fused channel, one decision",
         "control",
-        _NO_FUSED_HEAD,
+        _NO_FUSED_CHANNEL,
         num_models=2,
     ),
     Row("narrow", "narrow form of the fusion", "ablation", {"fusion.form": "narrow"}),
@@ -124,7 +127,7 @@ ROWS = (
     ),
     Row("no-contrastive", "no contrastive term", "ablation", {"fusion.contrastive_weight": 0.0}),
     Row("no-masks", "missing media not masked", "ablation", {"model.mask_missing": False}),
-    Row("mean", "fixed mean of the heads", "ablation", {"decision.weights": "equal"}),
+    Row("mean", "fixed mean of the channels", "ablation", {"decision.weights": "equal"}),
     Row(
         "no-residual", "no vector of the fused entity's own", "ablation", {"fusion.residual": False}
     ),

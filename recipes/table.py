@@ -1,7 +1,7 @@
-"""Renders the results as Markdown: `python -m recipes.table` writes them into the texts.
+"""Renders the results as Markdown: `python -m recipes.table` writes them into the docs.
 
-The short table stands in `README.md`, the others in `docs/results.md`: each between a pair of
-markers. `python -m recipes.curves` draws the pictures that the latter shows.
+`README.md` has the short table, `docs/results.md` the others, each between a pair of markers.
+`python -m recipes.curves` draws the pictures of `docs/results.md`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +20,14 @@ from stages.runner import run_stage, state_folder
 
 ROOT = FOLDER.parent
 MARKER = "results"
-SHORT_ROWS = (STRUCTURE, "text", "image", FULL)
+SHORT_ROWS = (STRUCTURE, FULL)
 NOTHING = "Not measured yet."
 
 
 def render_short(store: Store) -> str:
-    """Returns one line for each data set: MRR on test of each modality and of all together."""
+    """Returns one line for each data set: MRR on test of structure alone and of the full model."""
     published = read_published()
-    titles = ["set", *SHORT_ROWS, "seeds", "gain over structure", "best published", "commit"]
+    titles = ["set", *SHORT_ROWS, "gain over structure", "seeds", "best published"]
     lines = []
     for dataset in list_recipes():
         if rows := summarise(store.load_all(dataset)):
@@ -38,14 +38,12 @@ def render_short(store: Store) -> str:
             gains = load_current_gains(store, dataset)
             gain = word_gain(gains[STRUCTURE], STRUCTURE, rows) if STRUCTURE in gains else ""
             best = _word_best(published.get(dataset, []))
-            commits = {each for name in SHORT_ROWS if name in rows for each in rows[name].commits}
-            seeds = _word_seeds(rows)
-            lines.append([dataset, *cells, seeds, gain, best, ", ".join(sorted(commits))])
+            lines.append([dataset, *cells, gain, _word_seeds(rows), best])
     return "\n".join(make_table(titles, lines)) if lines else NOTHING
 
 
 def render_full(store: Store) -> str:
-    """Returns a section of tables for each data set that was measured."""
+    """Returns a section of tables for each measured data set."""
     published = read_published()
     sections = [
         render_detail(dataset, rows, load_current_gains(store, dataset), published.get(dataset, []))
@@ -59,11 +57,11 @@ PLACES: dict[Path, Callable[[Store], str]] = {
     ROOT / "README.md": render_short,
     ROOT / "docs" / "results.md": render_full,
 }
-"""What is written where."""
+"""The table of each file."""
 
 
 def _word_seeds(rows: Mapping[str, Summary]) -> str:
-    """Words how many seeds the rows of the short table have, row by row where they differ."""
+    """Formats the number of seeds of the short table's rows, one by one where they differ."""
     counts = {name: len(rows[name].seeds) for name in SHORT_ROWS if name in rows}
     if len(set(counts.values())) < 2:
         return "".join(map(str, set(counts.values())))
@@ -71,14 +69,14 @@ def _word_seeds(rows: Mapping[str, Summary]) -> str:
 
 
 def _word_best(published: Sequence[PublishedRow]) -> str:
-    """Words the highest MRR that others report, and the highest that was selected on valid."""
+    """Formats the highest published MRR and the highest that was selected on valid."""
     on_valid = [row for row in published if row.selected == "valid"]
     best = [max(rows, key=attrgetter("mrr")) for rows in (published, on_valid) if rows]
     return "; ".join(dict.fromkeys(f"{row.mrr:.1f} {row.title}" for row in best))
 
 
 def main() -> None:
-    """Writes the tables into every text that has the markers."""
+    """Writes the tables into every file that has the markers."""
     store = Store(RESULTS, state_folder() / "ranks")
     for path, render in PLACES.items():
         write_between_markers(path, MARKER, render(store))

@@ -24,7 +24,7 @@ ROUNDS = 3
 
 CONTESTANTS: Mapping[str, Callable[[World], Contestant]] = {
     "dense": lambda world: make_our_ranking(world, DENSE),
-    "dense, one head": lambda world: make_our_ranking(world, ONE_HEAD),
+    "dense, one channel": lambda world: make_our_ranking(world, ONE_HEAD),
     "default recipe": lambda world: make_our_ranking(world, {}),
     "textbook": make_textbook_ranking,
     PYKEEN: make_pykeen_ranking,
@@ -32,17 +32,17 @@ CONTESTANTS: Mapping[str, Callable[[World], Contestant]] = {
 """What ranks, by its name in the table."""
 
 NOTES = {
-    "dense": "four heads, D 256; every head and the decision are ranked",
-    "dense, one head": "structure only: the model that TuckER is",
-    "default recipe": "params.yaml; every head and the decision are ranked",
+    "dense": "four channels, D 256; every channel and the decision are ranked",
+    "dense, one channel": "structure only: the model that TuckER is",
+    "default recipe": "params.yaml; every channel and the decision are ranked",
     "textbook": f"the dense model's decision alone, batches of {TEXTBOOK_BATCH}",
-    PYKEEN: f"one head, D 256, RankBasedEvaluator, batches of {TEXTBOOK_BATCH}",
+    PYKEEN: f"one channel, D 256, RankBasedEvaluator, batches of {TEXTBOOK_BATCH}",
 }
 
 RATIOS = (
     ("dense", "textbook", "at least 15x"),
     ("default recipe", "textbook", None),
-    ("dense, one head", PYKEEN, "at least 25x"),
+    ("dense, one channel", PYKEEN, "at least 25x"),
     ("dense", PYKEEN, None),
 )
 """Ours, what it is held against, and the target."""

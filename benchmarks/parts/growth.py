@@ -63,7 +63,13 @@ def measure(threads: int) -> list[Row]:
     rows = [_scaled(found), _scaled_ranking(found)]
     for size, growth in found.items():
         figures: list[tuple[str, float, str, Literal["higher", "lower", "none"], str]] = [
-            ("training, a query", 1e3 * growth.query_seconds, "ms", "lower", "four heads, D 128"),
+            (
+                "training, a query",
+                1e3 * growth.query_seconds,
+                "ms",
+                "lower",
+                "four channels, D 128",
+            ),
             ("scored in a step", growth.candidates, "entities", "none", "the batch's and 2,000"),
             ("training, memory", growth.training_gib, "GiB", "lower", "the whole process"),
             ("ranking, start", growth.prepare_seconds, "s", "lower", "all entities embedded"),
@@ -105,7 +111,7 @@ def _scaled_ranking(found: dict[int, Growth]) -> Row:
         "lower",
         f"at most {max(found) // min(found)}x",
         True,
-        "the target is the growth of the entities, all of which are scored",
+        "the target is the growth of the entities; all are scored",
     )
 
 

@@ -87,7 +87,7 @@ def _measure_first_run(graph: str, project: Path, plain: Path, threads: int) -> 
             "lower",
             None,
             True,
-            "one run of each; what is over is the start of a process per stage, and DVC",
+            "one run of each; the rest is the start of a process per stage, and DVC",
         )
     ]
 

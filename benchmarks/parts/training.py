@@ -36,7 +36,7 @@ ROUNDS = 3
 CONTESTANTS: Mapping[str, Callable[[World], Contestant]] = {
     "dense": lambda world: make_our_steps(world, DENSE, 1),
     "dense, batches of 256": lambda world: make_our_steps(world, DENSE_256, 2),
-    "dense, one head": lambda world: make_our_steps(world, ONE_HEAD, 1),
+    "dense, one channel": lambda world: make_our_steps(world, ONE_HEAD, 1),
     "dense, relations 64": lambda world: make_our_steps(world, DENSE_SMALL, 1),
     "recipe of larger graphs, all scored": lambda world: make_our_steps(world, LARGE, 1),
     "recipe of larger graphs": lambda world: make_our_steps(world, LARGE_SAMPLED, 4),
@@ -48,14 +48,14 @@ CONTESTANTS: Mapping[str, Callable[[World], Contestant]] = {
 DEFAULT = "params.yaml (block-diagonal, D 128, cross entropy)"
 
 NOTES = {
-    "dense": "four heads, D 256, batches of 1,024, binary cross entropy",
+    "dense": "four channels, D 256, batches of 1,024, binary cross entropy",
     "dense, batches of 256": "the same with the textbook's batches",
-    "dense, one head": "structure only: the model that TuckER is",
-    "dense, relations 64": "the four-head model with model.relation_dim at 64",
+    "dense, one channel": "structure only: the model that TuckER is",
+    "dense, relations 64": "the four-channel model with model.relation_dim at 64",
     "recipe of larger graphs, all scored": f"{DEFAULT}, batches of 1,024",
     "recipe of larger graphs": f"{DEFAULT}, batches of 1,024, 2,000 sampled",
-    "textbook": f"the dense four-head model, batches of {TEXTBOOK_BATCH}",
-    PYKEEN: f"one head, D 256, KvsAll, batches of {PYKEEN_BATCH}",
+    "textbook": f"the dense four-channel model, batches of {TEXTBOOK_BATCH}",
+    PYKEEN: f"one channel, D 256, KvsAll, batches of {PYKEEN_BATCH}",
 }
 
 make_world = make_db15k_like
@@ -117,13 +117,13 @@ def _measure_steps(threads: int) -> list[Row]:
             "at least 30x",
         ),
         _ratio(
-            "dense, one head, against PyKEEN's TuckER",
+            "dense, one channel, against PyKEEN's TuckER",
             seconds,
             PYKEEN,
-            "dense, one head",
+            "dense, one channel",
             None,
         ),
-        _ratio("dense, four heads, against PyKEEN's one", seconds, PYKEEN, "dense", None),
+        _ratio("dense, four channels, against PyKEEN's one", seconds, PYKEEN, "dense", None),
         Row(PART, "rate of the floor's products", rate / 1e9, "GFLOP/s", "none", None, False),
         *(
             Row(PART, f"{name}, a query", 1e3 * seconds[name], "ms", "lower", None, False, note)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.results import RESULTS, Results, Run, load_results, save_results
 from benchmarks.row import Row
-from benchmarks.table import MARKER, PLACES, render_full, render_short
+from benchmarks.table import MARKER, PLACES, SHORT_ROWS, render_full, render_short
 from measuring.markdown import replace_between_markers, start_of
 
 
@@ -62,12 +62,12 @@ def test_a_run_replaces_only_the_one_of_its_part_and_threads() -> None:
     assert values == {("speed", 1): 5.0, ("speed", 4): 2.0, ("size", 1): 3.0}
 
 
-def test_the_short_table_shows_ratios_and_targets_for_every_number_of_threads() -> None:
+def test_the_short_table_shows_its_rows_for_every_number_of_threads() -> None:
     results = results_of(
         run(row("a", 9.123, "at least 8x"), row("b", 12.0, unit="s"), row("c", 2.0, unit="s")),
         run(row("a", 7.5, "at least 8x"), row("d", 1234.5, "at least 2000 s", "s"), threads=2),
     )
-    assert render_short(results).splitlines() == [
+    assert render_short(results, [("speed", "a"), ("speed", "d")]).splitlines() == [
         "|  | 1 thread, processor time | 2 threads, wall clock | target | reached |",
         "|---|---|---|---|---|",
         "| speed: a | 9.12x | 7.5x | at least 8x | no |",
@@ -86,6 +86,12 @@ def test_only_what_stands_between_the_markers_is_replaced() -> None:
     text = "before\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\nafter\n"
     replaced = replace_between_markers(text, MARKER, "new")
     assert replaced == "before\n<!-- benchmarks -->\n\nnew\n\n<!-- /benchmarks -->\nafter\n"
+
+
+def test_every_row_of_the_short_table_was_measured() -> None:
+    results = load_results(RESULTS)
+    names = {(run.part, row.name) for run in results.runs.values() for row in run.rows}
+    assert set(SHORT_ROWS) - names == set()
 
 
 def test_a_text_without_its_end_marker_is_refused() -> None:
