@@ -7,7 +7,7 @@ from benchmarks.timing import Work, time_side_by_side
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Case:
     """A work and how much it does, so that works of different sizes can be compared.
 
     Attributes:
@@ -19,14 +19,12 @@ class Contestant:
     count: int
 
 
-def time_per_item(
-    contestants: Mapping[str, Contestant], rounds: int, threads: int
-) -> dict[str, float]:
-    """Times contestants side by side.
+def time_per_item(cases: Mapping[str, Case], rounds: int, threads: int) -> dict[str, float]:
+    """Times cases side by side.
 
     Returns:
         Median seconds of each per query or fact.
     """
-    works = {name: each.work for name, each in contestants.items()}
+    works = {name: each.work for name, each in cases.items()}
     seconds = time_side_by_side(works, rounds, threads)
-    return {name: seconds[name] / each.count for name, each in contestants.items()}
+    return {name: seconds[name] / each.count for name, each in cases.items()}

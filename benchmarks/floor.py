@@ -122,11 +122,11 @@ def run_products(products: Sequence[Product]) -> Work:
         )
         for product in dict.fromkeys(products)
     }
-    room = torch.empty(max(each.numel() for group in operands.values() for each in group))
+    buffer = torch.empty(max(each.numel() for group in operands.values() for each in group))
 
     def multiply(one: Tensor, other: Tensor) -> None:
         shape = (one.shape[0], other.shape[1])
-        torch.mm(one, other, out=room[: shape[0] * shape[1]].view(shape))
+        torch.mm(one, other, out=buffer[: shape[0] * shape[1]].view(shape))
 
     def work() -> None:
         for product in products:

@@ -9,7 +9,7 @@ from imf_core.data.graph import Graph
 from imf_core.data.known_tails import find_loops, known_tails_in
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
-from imf_core.processes import whole
+from imf_core.processes import unsharded
 
 Score = Callable[[Tensor], Tensor]
 """(head, relation with inverses), shape: (B, 2) -> scores of every entity, shape: (B, E)."""
@@ -27,11 +27,11 @@ class PlainScorer:
             query's own entity comes last for the others; None ranks it like any entity.
     """
 
-    head_names: tuple[str, ...] = ()
+    channel_names: tuple[str, ...] = ()
     device = torch.device("cpu")
 
     def __init__(self, score: Score, num_entities: int, loops: Tensor | None = None) -> None:
-        self.shard = whole(num_entities)
+        self.shard = unsharded(num_entities)
         self._score, self._loops = score, loops
 
     def batch_size(self, wanted: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from benchmarks import textbook
-from benchmarks.contestant import Contestant
+from benchmarks.contestant import Case
 from benchmarks.graphs import World
 from benchmarks.pykeen_tucker import make_pykeen_facts, make_pykeen_tucker
 from benchmarks.recipes import DENSE, read_params
@@ -21,7 +21,7 @@ FEW_FACTS = 512
 """Facts that they rank, so many that what they do once for all of them hardly counts."""
 
 
-def make_our_ranking(world: World, recipe: Mapping[str, object]) -> Contestant:
+def make_our_ranking(world: World, recipe: Mapping[str, object]) -> Case:
     """Prepares to rank test as the stage `evaluate` does, what is done once included.
 
     Args:
@@ -42,10 +42,10 @@ def make_our_ranking(world: World, recipe: Mapping[str, object]) -> Contestant:
             params.evaluate.batch_size,
         )
 
-    return Contestant(work, len(triples))
+    return Case(work, len(triples))
 
 
-def make_textbook_ranking(world: World) -> Contestant:
+def make_textbook_ranking(world: World) -> Case:
     """Prepares to rank a few facts with the dense model as a textbook does."""
     params = read_params(DENSE)
     torch.manual_seed(0)
@@ -61,10 +61,10 @@ def make_textbook_ranking(world: World) -> Contestant:
     def work() -> None:
         textbook.rank(model, facts, known, TEXTBOOK_BATCH)
 
-    return Contestant(work, FEW_FACTS)
+    return Case(work, FEW_FACTS)
 
 
-def make_pykeen_ranking(world: World) -> Contestant:
+def make_pykeen_ranking(world: World) -> Case:
     """Prepares to rank a few facts with PyKEEN's evaluator, filtered by all facts."""
     from pykeen.evaluation import RankBasedEvaluator  # noqa: PLC0415  takes seconds and memory
 
@@ -81,4 +81,4 @@ def make_pykeen_ranking(world: World) -> Contestant:
             use_tqdm=False,
         )
 
-    return Contestant(work, FEW_FACTS)
+    return Case(work, FEW_FACTS)

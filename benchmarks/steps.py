@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import textbook
-from benchmarks.contestant import Contestant
+from benchmarks.contestant import Case
 from benchmarks.graphs import World
 from benchmarks.pykeen_tucker import make_pykeen_facts, make_pykeen_tucker
 from benchmarks.recipes import DENSE, read_params
@@ -26,7 +26,7 @@ PYKEEN_BATCH, PYKEEN_STEPS = 256, 2
 CPU = torch.device("cpu")
 
 
-def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Contestant:
+def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Case:
     """Prepares steps of this library, each on a batch of its own.
 
     Args:
@@ -45,7 +45,7 @@ def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Co
         for _ in range(count):
             step(next(batches), generator)
 
-    return Contestant(work, count * params.train.batch_size)
+    return Case(work, count * params.train.batch_size)
 
 
 def iterate_batches(world: World, params: SettledParams) -> Iterator[Batch]:
@@ -61,7 +61,7 @@ def iterate_batches(world: World, params: SettledParams) -> Iterator[Batch]:
         epoch += 1
 
 
-def make_textbook_step(world: World) -> Contestant:
+def make_textbook_step(world: World) -> Case:
     """Prepares a step of the dense model as a textbook writes it, with a plain Adam."""
     params = read_params({**DENSE, "train.batch_size": TEXTBOOK_BATCH})
     torch.manual_seed(0)
@@ -81,10 +81,10 @@ def make_textbook_step(world: World) -> Contestant:
         torch.autograd.backward(loss)
         optimizer.step()
 
-    return Contestant(work, TEXTBOOK_BATCH)
+    return Case(work, TEXTBOOK_BATCH)
 
 
-def make_pykeen_step(world: World) -> Contestant:
+def make_pykeen_step(world: World) -> Case:
     """Prepares an epoch of PyKEEN's TuckER, trained KvsAll, on the facts of a few batches.
 
     Args:
@@ -118,7 +118,7 @@ def make_pykeen_step(world: World) -> Contestant:
             use_tqdm=False,
         )
 
-    return Contestant(work, num_queries)
+    return Case(work, num_queries)
 
 
 def _facts_of(world: World, num_queries: int) -> Tensor:

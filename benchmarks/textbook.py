@@ -40,7 +40,7 @@ def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) ->
     if label_smoothing > 0:
         labels = (1 - label_smoothing) * labels + 1 / labels.shape[1]
     total = labels.new_zeros(())
-    for name in model.head_names:
+    for name in model.channel_names:
         scores = _score(model, name, entities[name], tables[name], heads, relations)
         cross_entropy = F.binary_cross_entropy(scores.sigmoid(), labels, reduction="none")
         takes_part = model.can_answer(name, heads, relations)
@@ -90,7 +90,7 @@ def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
     entities, tables = _embed_entities(model), _embed_relations(model)
     log_probs, takes_part = [], []
     rows = (~model.has_loops[relations]).nonzero().flatten()
-    for name in model.head_names:
+    for name in model.channel_names:
         scores = _score(model, name, entities[name], tables[name], heads, relations)
         scores[rows, heads[rows]] = NO_ANSWER_LOGIT
         present = model.can_answer(name, heads, relations)
@@ -132,7 +132,7 @@ def _matrices(context: Context, relations: Tensor) -> Tensor:
 
 def _embed_entities(model: IMF) -> dict[str, Tensor]:
     embeddings = {name: _encode(encoder) for name, encoder in model.encoders.items()}
-    if FUSED in model.head_names:
+    if FUSED in model.channel_names:
         masks = [model.is_present(name) for name in model.encoders]
         embeddings[FUSED] = _fuse(model.entity_fusion, list(embeddings.values()), masks)
     return embeddings
@@ -152,7 +152,7 @@ def _encode(encoder: nn.Module) -> Tensor:
 
 def _embed_relations(model: IMF) -> dict[str, Tensor]:
     tables = {name: model.relation_tables[name] for name in model.encoders}
-    if FUSED in model.head_names:
+    if FUSED in model.channel_names:
         everywhere = torch.ones(2 * model.num_relations, dtype=torch.bool)
         given = list(tables.values())
         tables[FUSED] = _fuse(model.relation_fusion, given, [everywhere] * len(given))

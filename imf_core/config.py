@@ -44,12 +44,12 @@ _BOUNDS = {
 """How a form words the bounds of a JSON schema, which it checks but does not show."""
 
 
-def _tell_bounds(schema: dict[str, Any]) -> None:
+def _describe_bounds(schema: dict[str, Any]) -> None:
     """Makes of a section's JSON schema what a form shows: keys as titles, bounds in words."""
     for key, field in schema["properties"].items():
         kinds = field.get("anyOf", [field])
         bounds = [
-            words.format(_word_number(kind[name]))
+            words.format(_format_number(kind[name]))
             for kind in kinds
             for name, words in _BOUNDS.items()
             if name in kind
@@ -60,7 +60,7 @@ def _tell_bounds(schema: dict[str, Any]) -> None:
         field["description"] = "; ".join(part for part in parts if part)
 
 
-def _word_number(number: float) -> str:
+def _format_number(number: float) -> str:
     """Writes a bound: 1024, 0.4, 2^62."""
     is_power = isinstance(number, int) and number > 2**31 and number.bit_count() == 1
     return f"2^{int(number).bit_length() - 1}" if is_power else f"{number:.12g}"
@@ -74,7 +74,7 @@ class Section(BaseModel):
         frozen=True,
         strict=True,
         allow_inf_nan=False,
-        json_schema_extra=_tell_bounds,
+        json_schema_extra=_describe_bounds,
     )
 
 

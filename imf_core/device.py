@@ -28,7 +28,7 @@ def resolve_device(name: str, key: str) -> torch.device:
     return torch.device(name)
 
 
-def send(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copies a tensor of the CPU to a device without waiting for what runs there."""
     source = tensor.pin_memory() if device.type == "cuda" else tensor
     return source.to(device, non_blocking=True)

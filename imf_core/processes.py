@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.errors import LostProcessError
 
 T = TypeVar("T")
@@ -36,11 +36,11 @@ class Processes:
         """Whether this is the one that writes and speaks for all."""
         return self.rank == 0
 
-    def share(self, total: int) -> range:
+    def shard(self, total: int) -> range:
         """Returns which of `total` things this process takes; all shares are about of one size."""
         return range(total * self.rank // self.count, total * (self.rank + 1) // self.count)
 
-    def add(self, values: Iterable[Tensor]) -> None:
+    def all_reduce(self, values: Iterable[Tensor]) -> None:
         """Replaces values by their sums over all processes, the same in each.
 
         Args:
@@ -55,7 +55,7 @@ class Processes:
             for work in [dist.all_reduce(value, async_op=True) for value in values]:
                 work.wait()
 
-    def tell(self, word: T) -> T:
+    def broadcast(self, word: T) -> T:
         """Returns the first process's `word`, a plain value, in every process.
 
         Raises:
@@ -68,13 +68,13 @@ class Processes:
             dist.broadcast_object_list(words, src=0)
         return words[0]
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Waits until all processes have come here.
 
         Raises:
             LostProcessError: If another process has ended.
         """
-        self.add([torch.zeros(())])
+        self.all_reduce([torch.zeros(())])
 
 
 ALONE = Processes()
@@ -120,17 +120,17 @@ class Shard:
         """
         device = tables[0].device
         if self.processes.count == 1:
-            everything = send(rows, device)
+            everything = to_device(rows, device)
             return [table.index_select(0, everything) for table in tables]
-        position, held = (send(each, device) for each in self.find(rows))
+        position, held = (to_device(each, device) for each in self.find(rows))
         taken = [table.new_zeros(len(rows), table.shape[1]) for table in tables]
         for values, table in zip(taken, tables, strict=True):
             values.index_copy_(0, position, table.index_select(0, held))
-        self.processes.add(taken)
+        self.processes.all_reduce(taken)
         return taken
 
 
-def whole(num_rows: int) -> Shard:
+def unsharded(num_rows: int) -> Shard:
     """Returns the shard of a process that holds everything."""
     return Shard(ALONE, range(num_rows), num_rows)
 

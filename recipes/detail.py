@@ -33,7 +33,7 @@ def render_detail(
         f"## {dataset}",
         _places(rows),
         _results(shown, published),
-        _word_gains(gains, rows),
+        _format_gains(gains, rows),
         *render_breakdowns(shown),
     ]
     if ablations := _ablations(rows):
@@ -47,7 +47,7 @@ def picture_name(dataset: str) -> str:
     return f"curves-{dataset}.png"
 
 
-def word_gain(gain: Mapping[str, Any], other: str, rows: Rows) -> str:
+def format_gain(gain: Mapping[str, Any], other: str, rows: Rows) -> str:
     """Words what the full model gains over another row, of all seeds of the gain together.
 
     Args:
@@ -56,13 +56,13 @@ def word_gain(gain: Mapping[str, Any], other: str, rows: Rows) -> str:
         rows: From `summarise`; where either row has other seeds, those of the gain are named.
     """
     seeds = gain["seeds"]
-    words = _word_interval(gain["pooled"])
+    words = _format_interval(gain["pooled"])
     if all(rows[name].seeds == seeds for name in (FULL, other)):
         return words
     return f"{words} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
 
 
-def _word_interval(gain: Mapping[str, float]) -> str:
+def _format_interval(gain: Mapping[str, float]) -> str:
     """Words a difference in MRR and its interval, in points of per cent."""
     return f"{100 * gain['gain']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
 
@@ -97,7 +97,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
             summary.row.title,
             *(summary.per_cent(read_metric(key)) for key in METRICS),
             *(summary.per_cent(read_metric(side, "mrr")) for side in ("tail", "head")),
-            _word_seconds(summary),
+            _format_seconds(summary),
             str(len(summary.measurements)),
             ", ".join(summary.commits),
             f"`{_command(summary.first)}`",
@@ -111,7 +111,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
     return "\n".join(make_table(titles, lines))
 
 
-def _word_seconds(summary: Summary) -> str:
+def _format_seconds(summary: Summary) -> str:
     """Words the processor time of one training; on a GPU, where that says little, the clock's."""
     if summary.first.environment["device"] == "cpu":
         return f"{summary.mean(lambda each: each.process_seconds):,.0f} s"
@@ -123,12 +123,12 @@ def _command(measurement: Measurement) -> str:
     return re.sub(r" --seeds \d+", "", measurement.command)
 
 
-def _word_gains(gains: Mapping[str, Any], rows: Rows) -> str:
+def _format_gains(gains: Mapping[str, Any], rows: Rows) -> str:
     """Says what the full model gains over others, pooled over the seeds and by seed."""
     titles = {STRUCTURE: "structure alone", TWO_STRUCTURES: "two structural models"}
     lines = [
-        f"- over {title}: {word_gain(gains[other], other, rows)}; by seed "
-        + ", ".join(map(_word_interval, gains[other]["by_seed"]))
+        f"- over {title}: {format_gain(gains[other], other, rows)}; by seed "
+        + ", ".join(map(_format_interval, gains[other]["by_seed"]))
         for other, title in titles.items()
         if other in gains
     ]
@@ -142,13 +142,13 @@ def _ablations(rows: Rows) -> str:
     if FULL not in rows or not ablated:
         return ""
     lines = []
-    for summary in [rows[FULL], *_without_fused_head(rows), *ablated]:
+    for summary in [rows[FULL], *_without_fused_channel(rows), *ablated]:
         lines.append(
             [
                 summary.row.title,
                 *(summary.per_cent(read_metric(key)) for key in METRICS),
-                "" if summary is rows[FULL] else _word_difference(summary, rows[FULL]),
-                _word_seconds(summary),
+                "" if summary is rows[FULL] else _format_difference(summary, rows[FULL]),
+                _format_seconds(summary),
                 str(len(summary.measurements)),
                 ", ".join(summary.commits),
                 f"`{_command(summary.first)}`",
@@ -159,7 +159,7 @@ def _ablations(rows: Rows) -> str:
     return "\n".join(make_table(titles, lines))
 
 
-def _word_difference(summary: Summary, full: Summary) -> str:
+def _format_difference(summary: Summary, full: Summary) -> str:
     """Words the difference in MRR to the full model, in points, over the seeds of both."""
     mrr_of_full = {each.seed: each.test["mrr"] for each in full.measurements}
     differences = [
@@ -170,7 +170,7 @@ def _word_difference(summary: Summary, full: Summary) -> str:
     return f"{100 * mean(differences):+.1f}" if differences else ""
 
 
-def _without_fused_head(rows: Rows) -> Iterable[Summary]:
+def _without_fused_channel(rows: Rows) -> Iterable[Summary]:
     """Finds the row that has all modalities of the full model side by side, if it is there."""
     for summary in rows.values():
         row = summary.row

@@ -25,7 +25,7 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
-from recipes.pair import put_together
+from recipes.pair import fit_ensemble
 from recipes.recipe import lay_over
 from recipes.rows import SEEDS_APART
 from recipes.workspace import read_committed
@@ -174,7 +174,7 @@ def _measure(
 
     def mrr(fitted: Tensor, ranked: Tensor, splits: Sequence[str]) -> float:
         seen = replace(graph, triples={**graph.triples, "valid": fitted})
-        together = put_together(scorers, seen, decision, BATCH)
+        together = fit_ensemble(scorers, seen, decision, BATCH)
         known = known_tails_in(graph, splits)
         table = rank_triples(together, ranked, known, graph.num_relations, BATCH)
         return rank_metrics(table.ranks[COMBINED], table.num_candidates)["mrr"]

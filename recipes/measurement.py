@@ -16,7 +16,7 @@ from imf_core.model.decision import DecisionFusion
 from imf_core.model.scorer import Scorer
 from imf_core.training.checkpoint import find_checkpoints, training_values
 from measuring.environment import describe_environment
-from recipes.pair import put_together
+from recipes.pair import fit_ensemble
 from recipes.recipe import Overrides
 from recipes.rows import SEEDS_APART, Row
 from recipes.store import Basis, Measurement
@@ -90,7 +90,7 @@ def measure_row(
         threads=torch.get_num_threads(),
         basis=find_basis(params, graph, tables),
         models=models,
-        weights=_global_weights(scorer.head_names, decision),
+        weights=_global_weights(scorer.channel_names, decision),
         test=overall_metrics(ranked["test"]),
         valid=overall_metrics(ranked["valid"]),
         by_degree=by_degree(ranked["test"], graph),
@@ -122,14 +122,14 @@ def _combine(
     """Returns what ranks, and the decision in it."""
     if len(scorers) == 1:
         return scorers[0], scorers[0].model.decision
-    together = put_together(scorers, graph, params.decision, params.evaluate.batch_size)
+    together = fit_ensemble(scorers, graph, params.decision, params.evaluate.batch_size)
     return together, together.decision
 
 
-def _global_weights(head_names: tuple[str, ...], decision: DecisionFusion) -> dict[str, Any]:
+def _global_weights(channel_names: tuple[str, ...], decision: DecisionFusion) -> dict[str, Any]:
     """Returns the weight of each head where nothing is known of the relation."""
     weights = decision.global_logits.detach().softmax(dim=0).tolist()
-    return dict(zip(head_names, weights, strict=True))
+    return dict(zip(channel_names, weights, strict=True))
 
 
 def _name_device(device: torch.device) -> str:

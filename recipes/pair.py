@@ -11,11 +11,11 @@ from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.imf import NO_ANSWER_LOGIT
-from imf_core.model.scorer import HeadScores, Scorer
+from imf_core.model.scorer import ChannelScores, Scorer
 from imf_core.training.decision_fit import fit_decision, score_held_out
 
 
-class ModelsTogether:
+class Ensemble:
     """The heads of several models as those of one; offers what ranking and fitting ask for.
 
     Args:
@@ -28,10 +28,10 @@ class ModelsTogether:
         self.decision = decision.to(scorers[0].device)
         self.device = scorers[0].device
         self.shard = scorers[0].shard
-        self.head_names = tuple(
+        self.channel_names = tuple(
             f"{name} {number}"
             for number, scorer in enumerate(scorers, start=1)
-            for name in scorer.head_names
+            for name in scorer.channel_names
         )
 
     def batch_size(self, wanted: int) -> int:
@@ -42,14 +42,14 @@ class ModelsTogether:
     probability_batch_size = batch_size
 
     @torch.no_grad()
-    def score_all_tails(self, queries: Tensor) -> HeadScores:
+    def score_all_tails(self, queries: Tensor) -> ChannelScores:
         """Scores every entity as the tail of each query; see `Scorer.score_all_tails`."""
         parts = [scorer.score_all_tails(queries) for scorer in self.scorers]
         log_probs = torch.cat([part.log_probs for part in parts], dim=1)
         can_answer = torch.cat([part.can_answer for part in parts], dim=1)
         pooled = self.decision(log_probs, queries.to(self.device), can_answer)
         pooled = pooled.where(parts[0].combined.isfinite(), -torch.inf)
-        return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+        return ChannelScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
         """Scores queries by each head and then by the decision; see `RankingScorer`.
@@ -62,9 +62,9 @@ class ModelsTogether:
             yield each.where(is_possible, NO_ANSWER_LOGIT)
 
 
-def put_together(
+def fit_ensemble(
     scorers: Sequence[Scorer], graph: Graph, params: DecisionParams, batch_size: int
-) -> ModelsTogether:
+) -> Ensemble:
     """Puts models under one decision that is fitted on valid.
 
     Args:
@@ -73,10 +73,10 @@ def put_together(
         params: Section `decision` of the parameters.
         batch_size: Queries scored at once.
     """
-    num_heads = sum(len(scorer.head_names) for scorer in scorers)
+    num_channels = sum(len(scorer.channel_names) for scorer in scorers)
     degree_bins = scorers[0].model.decision.degree_bins
-    decision = DecisionFusion(num_heads, graph.num_relations, degree_bins, len(DEGREE_BINS))
-    together = ModelsTogether(scorers, decision)
+    decision = DecisionFusion(num_channels, graph.num_relations, degree_bins, len(DEGREE_BINS))
+    together = Ensemble(scorers, decision)
     known = known_tails_in(graph, ("train", "valid"))
     held_out = score_held_out(
         together, graph.triples["valid"], known, graph.num_relations, batch_size

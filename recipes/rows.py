@@ -18,7 +18,7 @@ FULL, STRUCTURE, TWO_STRUCTURES = "full", "structure", "two-structures"
 SEEDS_APART = 1000
 """Between the seeds of the models of one row."""
 
-_NO_FUSED_HEAD = {"fusion.rank": 0}
+_NO_FUSED_CHANNEL = {"fusion.rank": 0}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def _alone(modality: Modality) -> Row:
 
 
 def _side_by_side(*modalities: Modality) -> Row:
-    overrides = {"model.modalities": list(modalities), **_NO_FUSED_HEAD}
+    overrides = {"model.modalities": list(modalities), **_NO_FUSED_CHANNEL}
     return Row("-".join(modalities), f"{' + '.join(modalities)}, no fused head", "main", overrides)
 
 
@@ -102,7 +102,7 @@ ROWS = (
         "two-unfused",
         "two models without fused channel, one decision",
         "control",
-        _NO_FUSED_HEAD,
+        _NO_FUSED_CHANNEL,
         num_models=2,
     ),
     Row("narrow", "narrow form of the fusion", "ablation", {"fusion.form": "narrow"}),

@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from measuring.markdown import make_table, write_between_markers
-from recipes.detail import render_detail, word_gain
+from recipes.detail import format_gain, render_detail
 from recipes.gain import load_current_gains
 from recipes.published import PublishedRow, read_published
 from recipes.recipe import FOLDER, list_recipes
@@ -36,10 +36,10 @@ def render_short(store: Store) -> str:
                 for name in SHORT_ROWS
             ]
             gains = load_current_gains(store, dataset)
-            gain = word_gain(gains[STRUCTURE], STRUCTURE, rows) if STRUCTURE in gains else ""
-            best = _word_best(published.get(dataset, []))
+            gain = format_gain(gains[STRUCTURE], STRUCTURE, rows) if STRUCTURE in gains else ""
+            best = _format_best(published.get(dataset, []))
             commits = {each for name in SHORT_ROWS if name in rows for each in rows[name].commits}
-            seeds = _word_seeds(rows)
+            seeds = _format_seeds(rows)
             lines.append([dataset, *cells, seeds, gain, best, ", ".join(sorted(commits))])
     return "\n".join(make_table(titles, lines)) if lines else NOTHING
 
@@ -62,7 +62,7 @@ PLACES: dict[Path, Callable[[Store], str]] = {
 """What is written where."""
 
 
-def _word_seeds(rows: Mapping[str, Summary]) -> str:
+def _format_seeds(rows: Mapping[str, Summary]) -> str:
     """Words how many seeds the rows of the short table have, row by row where they differ."""
     counts = {name: len(rows[name].seeds) for name in SHORT_ROWS if name in rows}
     if len(set(counts.values())) < 2:
@@ -70,7 +70,7 @@ def _word_seeds(rows: Mapping[str, Summary]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _word_best(published: Sequence[PublishedRow]) -> str:
+def _format_best(published: Sequence[PublishedRow]) -> str:
     """Words the highest MRR that others report, and the highest that was selected on valid."""
     on_valid = [row for row in published if row.selected == "valid"]
     best = [max(rows, key=attrgetter("mrr")) for rows in (published, on_valid) if rows]

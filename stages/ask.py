@@ -29,7 +29,7 @@ from imf_core.errors import QuestionError
 from imf_core.inference.completer import Completer
 from imf_core.inference.question import ASKED, Answer, Question, parse_question
 from imf_core.inference.question_file import answer_file
-from stages.completion import UNNAMED, introduce, load_workspace_completer
+from stages.completion import UNNAMED, add_unseen_entity, load_workspace_completer
 from stages.runner import run_stage
 from stages.wording import describe_shares, describe_standing
 
@@ -50,7 +50,9 @@ def main() -> None:
     with explain_out_of_memory("set predict.device: cpu or lower the number of questions"):
         completer = load_workspace_completer()
         if own is not None:
-            completer = introduce(completer, chosen.name, chosen.description or "", chosen.image)
+            completer = add_unseen_entity(
+                completer, chosen.name, chosen.description or "", chosen.image
+            )
         if question is not None:
             _print_answers(completer, question, chosen.count, chosen.known)
         elif chosen.neighbours:
@@ -66,19 +68,19 @@ def _refuse_what_does_not_go_together(
     parser: argparse.ArgumentParser, chosen: argparse.Namespace
 ) -> None:
     """Ends the process where an option would be ignored."""
-    words, is_newcomer = chosen.question, bool(chosen.description or chosen.image)
+    words, is_unseen = chosen.question, bool(chosen.description or chosen.image)
     if chosen.description == "":
         parser.error("--description must say something")
-    if chosen.name and not is_newcomer:
+    if chosen.name and not is_unseen:
         parser.error("--name is of a new entity, which takes --description or --image")
     if chosen.out is not None and chosen.queries is None:
         parser.error("--out takes --queries")
     if chosen.known and chosen.neighbours:
         parser.error("--neighbours takes no --known")
-    if chosen.neighbours and len(words) != (0 if is_newcomer else 1):
+    if chosen.neighbours and len(words) != (0 if is_unseen else 1):
         parser.error("--neighbours takes one entity, or the description or image of a new one")
     if chosen.queries is not None:
-        if chosen.out is None or words or is_newcomer or chosen.neighbours:
+        if chosen.out is None or words or is_unseen or chosen.neighbours:
             parser.error("--queries takes --out, -k and --known alone")
         if chosen.out.suffix != ".parquet":
             parser.error(f"--out must end in .parquet, got {chosen.out}")
@@ -144,14 +146,14 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
     for answer, standing in zip(answers, standings, strict=True):
         print(
             f"  {answer.probability:.2f}  {standing:{standing_width}}  {answer.name:{name_width}}  "
-            f"{_word_shares(answer)}{_precedents(completer, question, answer)}"
+            f"{_format_shares(answer)}{_precedents(completer, question, answer)}"
             f"{_describe_used_up(question, answer)}"
         )
     if not answers:
         print("  no other entity is left to answer")
 
 
-def _word_shares(answer: Answer) -> str:
+def _format_shares(answer: Answer) -> str:
     """Lists the shares in brackets; nothing where no head spoke for the answer."""
     shares = describe_shares(answer.shares)
     return f"[{shares}]" if shares else ""

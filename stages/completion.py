@@ -28,7 +28,9 @@ def load_workspace_completer() -> Completer:
     return load_completer(GRAPH, MODEL, FEATURES, device)
 
 
-def introduce(completer: Completer, name: str, description: str, image: Path | None) -> Completer:
+def add_unseen_entity(
+    completer: Completer, name: str, description: str, image: Path | None
+) -> Completer:
     """Returns a completer that knows an entity by what can be read and seen of it.
 
     Args:
@@ -58,4 +60,4 @@ def introduce(completer: Completer, name: str, description: str, image: Path | N
             params.image_features,
             load_features(IMAGE_FEATURES, fingerprint),
         )
-    return completer.with_newcomer(name or UNNAMED, features)
+    return completer.with_unseen_entity(name or UNNAMED, features)

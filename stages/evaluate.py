@@ -28,7 +28,7 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
-from imf_core.training.judged_answers import JudgedAnswers, judge_answers
+from imf_core.training.judged_answers import CalibrationData, collect_calibration_data
 from stages.held_out import measure_held_out, rank_held_out, write_ranks
 from stages.inputs import load_inputs
 from stages.layout import EVALUATION, METRICS, MODEL, PARAMS
@@ -56,16 +56,18 @@ def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes
             _write(ranked, judged, graph, tables)
 
 
-def _judge(scorer: Scorer, graph: Graph, params: EvaluateParams) -> JudgedAnswers:
+def _judge(scorer: Scorer, graph: Graph, params: EvaluateParams) -> CalibrationData:
     """Judges the best answers to the questions of test."""
     known = known_tails_in(graph, ("train", "valid"))
     test = graph.triples["test"]
-    return judge_answers(scorer, test, test, known, graph.num_relations, params.batch_size)
+    return collect_calibration_data(
+        scorer, test, test, known, graph.num_relations, params.batch_size
+    )
 
 
 def _write(
     ranked: dict[str, RankTable],
-    judged: JudgedAnswers,
+    judged: CalibrationData,
     graph: Graph,
     tables: dict[str, FeatureTable],
 ) -> None:
@@ -84,7 +86,7 @@ def _write(
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")
 
 
-def _write_reliability(judged: JudgedAnswers) -> dict[str, float]:
+def _write_reliability(judged: CalibrationData) -> dict[str, float]:
     """Compares probability and truth before and after calibration, and returns what measures it."""
     probabilities = {
         "as scored": judged.log_probs.exp().numpy(),

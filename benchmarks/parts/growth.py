@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 
-from benchmarks.contestant import Contestant, time_per_item
+from benchmarks.contestant import Case, time_per_item
 from benchmarks.graphs import World, make_graph, make_tables
 from benchmarks.memory import peak_bytes, reset_peak
 from benchmarks.recipes import LARGE_SAMPLED, ROOT, read_params
@@ -151,7 +151,7 @@ def _rank(world: World, threads: int) -> tuple[float, float]:
     """Returns the seconds of preparing a ranking, and those of a fact."""
     params = read_params(LARGE_SAMPLED)
     model = build_model(world.graph, world.tables, params.model, params.fusion)
-    prepare = {"prepare": Contestant(lambda: Scorer(model), 1)}
+    prepare = {"prepare": Case(lambda: Scorer(model), 1)}
     prepare_seconds = time_per_item(prepare, 1, threads)["prepare"]
     scorer, known = Scorer(model), known_tails_in(world.graph)
     triples = world.graph.triples["test"]
@@ -160,7 +160,7 @@ def _rank(world: World, threads: int) -> tuple[float, float]:
         batch_size = params.evaluate.batch_size
         rank_triples(scorer, triples, known, world.graph.num_relations, batch_size)
 
-    ranking = {"rank": Contestant(rank, len(triples))}
+    ranking = {"rank": Case(rank, len(triples))}
     return prepare_seconds, time_per_item(ranking, 1, threads)["rank"]
 
 

@@ -22,7 +22,7 @@ class RankingScorer(Protocol):
     """Anything that scores every entity as the tail of a query, alone or with other processes."""
 
     @property
-    def head_names(self) -> tuple[str, ...]:
+    def channel_names(self) -> tuple[str, ...]:
         """Names of the heads."""
         ...
 
@@ -105,7 +105,7 @@ def rank_triples(
     order = member.argsort(stable=True)
     bounds = torch.searchsorted(member[order], torch.arange(0, len(distinct) + 1))
     batch_size = scorer.batch_size(batch_size)
-    names = (*scorer.head_names, COMBINED)
+    names = (*scorer.channel_names, COMBINED)
     ranks = {name: torch.empty(len(facts), dtype=torch.float64) for name in names}
     num_candidates = torch.empty(len(facts), dtype=torch.long)
     starts = range(0, len(distinct), batch_size)
@@ -133,7 +133,7 @@ def rank_triples(
 def _check_finite(scores: Tensor, processes: Processes) -> None:
     """Refuses scores of which any process has one that is not finite."""
     total = scores.sum()
-    processes.add([total])
+    processes.all_reduce([total])
     if not bool(total.isfinite()):
         raise DivergenceError(
             "the model gives scores that are not finite; train it again, with a lower "

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.data.known_tails import expand
-from imf_core.device import send
+from imf_core.data.known_tails import ragged_arange
+from imf_core.device import to_device
 from imf_core.processes import Shard
 
 TILE_ELEMENTS = 1 << 18
@@ -86,7 +86,7 @@ class Excluded:
 
     def _find(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Pairs some of the true tails."""
-        answer, index = expand(self._firsts[start:stop], self._sizes[start:stop])
+        answer, index = ragged_arange(self._firsts[start:stop], self._sizes[start:stop])
         answer += start
         others = self._known_tails[index]
         is_other = others != self._tails[answer]
@@ -120,10 +120,10 @@ def find_answers(
     held, held_columns = shard.find(tails)
     return Answers(
         shard,
-        send(rows, device),
+        to_device(rows, device),
         num_candidates,
-        send(held, device),
-        send(held_columns, device),
+        to_device(held, device),
+        to_device(held_columns, device),
         excluded,
     )
 
@@ -144,14 +144,14 @@ def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
     rows, processes = answers.rows, answers.shard.processes
     limits = scores.new_zeros(len(rows))
     limits[answers.held] = scores[rows[answers.held], answers.held_columns]
-    processes.add([limits])
+    processes.all_reduce([limits])
     counts = _count_scores(scores, rows, limits)
     for answer, columns in answers.excluded:
-        numbers = send(answer, scores.device)
-        excluded = scores[rows[numbers], send(columns, scores.device)]
+        numbers = to_device(answer, scores.device)
+        excluded = scores[rows[numbers], to_device(columns, scores.device)]
         for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
             count.index_add_(0, numbers, compare(excluded, limits[numbers]).double(), alpha=-1)
-    processes.add([counts])
+    processes.all_reduce([counts])
     greater, at_least = counts
     # The true tail itself is among those that score at least as much.
     rank: Tensor = 1 + greater + (at_least - greater - 1) / 2

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from imf_core.data.known_tails import KnownTails
 from imf_core.model.calibration import Calibration, Candidates
-from imf_core.model.scorer import HeadScores, Scorer
+from imf_core.model.scorer import ChannelScores, Scorer
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Answers:
             head, that have a further answer; ones until `FurtherAnswers.weigh`, shape: (P, 2),
             dtype: float32.
         log_prob: Among all entities, from the decision, shape: (P,), dtype: float32.
-        head_log_probs: The same of each head, shape: (P, H), dtype: float32.
+        channel_log_probs: The same of each head, shape: (P, H), dtype: float32.
         can_answer: Whether the head takes part in the query, shape: (P, H), dtype: bool.
         share: Of each head in the answer's support, shape: (P, H), dtype: float32.
     """
@@ -40,7 +40,7 @@ class Answers:
     probability: Tensor
     further: Tensor
     log_prob: Tensor
-    head_log_probs: Tensor
+    channel_log_probs: Tensor
     can_answer: Tensor
     share: Tensor
 
@@ -124,7 +124,7 @@ def _describe(
     scorer: Scorer,
     calibration: Calibration,
     queries: Tensor,
-    scores: HeadScores,
+    scores: ChannelScores,
     candidates: Candidates,
     rows: Tensor,
     tails: Tensor,
@@ -146,7 +146,7 @@ def _describe(
 
 
 def _shares(
-    scorer: Scorer, scores: HeadScores, queries: Tensor, rows: Tensor, tails: Tensor
+    scorer: Scorer, scores: ChannelScores, queries: Tensor, rows: Tensor, tails: Tensor
 ) -> Tensor:
     """Splits each answer's support among the heads.
 

@@ -25,7 +25,7 @@ from imf_core.inference.answers import Answers, concatenate, find_answers, find_
 from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import Names
 from imf_core.inference.neighbours import Neighbour, find_nearest
-from imf_core.inference.newcomer import add_newcomer
+from imf_core.inference.newcomer import add_unseen_entity
 from imf_core.inference.question import ASKED, Answer, Question
 from imf_core.inference.saved_model import SavedModel, load_calibration, load_config, load_model
 from imf_core.inference.used_up import USED_UP, FurtherAnswers
@@ -66,7 +66,7 @@ class Completer:
         self._tables, self._config, self._calibration = tables, config, calibration
         self._known = known_tails_in(graph, ["train"])
         self._further = FurtherAnswers(graph)
-        self._table = FactTable(graph, model.head_names)
+        self._table = FactTable(graph, model.channel_names)
 
     def ask(self, question: Question, count: int = 10, with_known: bool = False) -> list[Answer]:
         """Answers a question.
@@ -179,7 +179,7 @@ class Completer:
         everyone = torch.arange(self.graph.num_entities)
         return {
             head: find_nearest(self.scorer, self.graph, head, number, everyone, count)
-            for head in self.scorer.head_names
+            for head in self.scorer.channel_names
             if self._has(head, number)
         }
 
@@ -202,13 +202,13 @@ class Completer:
         num_relations = self.graph.num_relations
         inverse = (relation + num_relations) % (2 * num_relations)
         _, alike = self._known.lookup(torch.tensor([[self.entities.find(answer.label), inverse]]))
-        heads = [name for name in self.scorer.head_names if self._has(name, entity)]
+        heads = [name for name in self.scorer.channel_names if self._has(name, entity)]
         if not heads:  # all that the model reads of it is missing
             return []
         best = max(heads, key=answer.shares.__getitem__)
         return find_nearest(self.scorer, self.graph, best, entity, alike, count)
 
-    def with_newcomer(self, name: str, features: Mapping[str, Tensor]) -> "Completer":
+    def with_unseen_entity(self, name: str, features: Mapping[str, Tensor]) -> "Completer":
         """Returns a completer that knows one more entity, of which there is no fact.
 
         Its structural part is masked, and it is never an answer.
@@ -223,7 +223,7 @@ class Completer:
         """
         if name in self.graph.entity_labels or name in self.graph.entity_names:
             raise QuestionError(f"the graph has {name!r} already; give the new entity another name")
-        graph, tables, model = add_newcomer(
+        graph, tables, model = add_unseen_entity(
             self.graph, self._tables, self.scorer.model, self._config, name, features
         )
         return Completer(graph, tables, model, self._config, self._calibration)

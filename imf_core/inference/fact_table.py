@@ -53,12 +53,12 @@ class FactTable:
 
     Args:
         graph: Gives labels, names, and what is known.
-        head_names: Of the model.
+        channel_names: Of the model.
     """
 
-    def __init__(self, graph: Graph, head_names: tuple[str, ...]) -> None:
+    def __init__(self, graph: Graph, channel_names: tuple[str, ...]) -> None:
         self._graph = graph
-        self._head_names = head_names
+        self._channel_names = channel_names
         self._labels, self._names = (
             pa.array(column, pa.string()) for column in (graph.entity_labels, graph.entity_names)
         )
@@ -98,8 +98,8 @@ class FactTable:
         columns["known_in"] = pa.array(self._known_in(facts), pa.string())
         asked = (answers.query[:, 1] >= graph.num_relations).tolist()
         columns["asked_for"] = pa.array(["head" if each else "tail" for each in asked], pa.string())
-        for position, name in enumerate(self._head_names):
-            log_probs = answers.head_log_probs[:, position].double().numpy()
+        for position, name in enumerate(self._channel_names):
+            log_probs = answers.channel_log_probs[:, position].double().numpy()
             columns[f"{_SHARE}{name}"] = answers.share[:, position].double().numpy()
             columns[f"log_prob_{name}"] = pa.array(
                 log_probs, mask=~answers.can_answer[:, position].numpy()

@@ -18,7 +18,7 @@ from imf_core.inference.saved_model import SavedModel, build_model
 from imf_core.model.imf import IMF
 
 
-def add_newcomer(
+def add_unseen_entity(
     graph: Graph,
     tables: Mapping[str, FeatureTable],
     model: IMF,

@@ -72,4 +72,4 @@ def predict_facts(
     bound = np.where(is_new, params.top_k, params.confirmed_top_k)
     rank = np.where(is_new, is_new.cumsum(), (~is_new).cumsum())
     best = found.select(torch.from_numpy(first[rank <= bound]))
-    return FactTable(graph, scorer.head_names).write(best)
+    return FactTable(graph, scorer.channel_names).write(best)

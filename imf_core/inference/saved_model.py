@@ -118,7 +118,7 @@ def save_model(
     config = SavedModel(
         graph_fingerprint=graph.fingerprint,
         facts_digest=graph.facts_digest,
-        heads=list(model.head_names),
+        heads=list(model.channel_names),
         model=model_params,
         fusion=fusion,
         features=_describe(tables, model_params),

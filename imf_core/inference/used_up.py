@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, expand, known_tails_in
+from imf_core.data.known_tails import KnownTails, known_tails_in, ragged_arange
 from imf_core.inference.answers import Answers, as_facts
 
 USED_UP = 0.5
@@ -67,7 +67,7 @@ class FurtherAnswers:
         starts, ends = (
             torch.searchsorted(of_relation, relations, right=right) for right in (False, True)
         )
-        rows, index = expand(starts, ends - starts)
+        rows, index = ragged_arange(starts, ends - starts)
         is_full[rows, known.queries[index, 0]] = shares[index] < least_share
         return is_full[place] | (self.of_queries(queries) < least_share)[:, None]
 

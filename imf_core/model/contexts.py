@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.model.group_products import multiply_groups
 
 
@@ -45,7 +45,7 @@ class BlockDiagonalContext(nn.Module):
     def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
         """Multiplies complex numbers coordinate by coordinate; see `Context`."""
         real, imaginary = heads.chunk(2, dim=1)
-        contexts = relation_table.index_select(0, send(relations, heads.device))
+        contexts = relation_table.index_select(0, to_device(relations, heads.device))
         context_real, context_imaginary = contexts.chunk(2, dim=1)
         return torch.cat(
             [
@@ -105,12 +105,12 @@ class DenseContext(nn.Module):
         distinct, group, sizes = relations.unique(return_inverse=True, return_counts=True)
         sizes, by_size = sizes.sort(stable=True)
         order = by_size.argsort()[group].argsort(stable=True)
-        vectors = relation_table.index_select(0, send(distinct[by_size], heads.device))
+        vectors = relation_table.index_select(0, to_device(distinct[by_size], heads.device))
         contexts = (vectors @ self.core).view(-1, self.dim, self.dim)
         # Autocast makes products of another dtype than the heads have.
-        sorted_heads = heads.index_select(0, send(order, heads.device)).to(contexts.dtype)
+        sorted_heads = heads.index_select(0, to_device(order, heads.device)).to(contexts.dtype)
         products = multiply_groups(sorted_heads, contexts, sizes)
-        return products.index_select(0, send(order.argsort(), heads.device))
+        return products.index_select(0, to_device(order.argsort(), heads.device))
 
     def moduli(self, factors: Tensor) -> Tensor:
         """Returns absolute values, shape: (N, D) -> (N, D)."""

@@ -24,7 +24,7 @@ class DecisionFusion(nn.Module):
     different rates, but fitted afterwards on facts that no head has seen: `imf_core.training`.
 
     Args:
-        num_heads: H.
+        num_channels: H.
         num_relations: R; the inverse relations have weights of their own.
         degree_bins: Of every entity, shape: (E,), dtype: long.
         num_degree_bins: How many bins there are.
@@ -33,13 +33,13 @@ class DecisionFusion(nn.Module):
     degree_bins: Tensor
 
     def __init__(
-        self, num_heads: int, num_relations: int, degree_bins: Tensor, num_degree_bins: int
+        self, num_channels: int, num_relations: int, degree_bins: Tensor, num_degree_bins: int
     ) -> None:
         super().__init__()
         self.register_buffer("degree_bins", degree_bins, persistent=False)
-        self.global_logits = nn.Parameter(torch.zeros(num_heads))
-        self.relation_logits = nn.Parameter(torch.zeros(2 * num_relations, num_heads))
-        self.degree_logits = nn.Parameter(torch.zeros(num_degree_bins, num_heads))
+        self.global_logits = nn.Parameter(torch.zeros(num_channels))
+        self.relation_logits = nn.Parameter(torch.zeros(2 * num_relations, num_channels))
+        self.degree_logits = nn.Parameter(torch.zeros(num_degree_bins, num_channels))
         self.log_sharpness = nn.Parameter(torch.zeros(()))
         self.degree_log_sharpness = nn.Parameter(torch.zeros(num_degree_bins))
 

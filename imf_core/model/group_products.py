@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imf_core.device import send
+from imf_core.device import to_device
 
 
 def multiply_groups(rows: Tensor, matrices: Tensor, sizes: Tensor) -> Tensor:
@@ -73,13 +73,13 @@ class _Bucket:
         if len(self.position) == num_groups * self.width:
             return rows[self.rows].view(num_groups, self.width, -1)
         padded = rows.new_zeros(num_groups * self.width, rows.shape[1])
-        padded.index_copy_(0, send(self.position, rows.device), rows[self.rows])
+        padded.index_copy_(0, to_device(self.position, rows.device), rows[self.rows])
         return padded.view(num_groups, self.width, -1)
 
     def unpad(self, padded: Tensor, result: Tensor) -> None:
         """Puts what `pad` has laid out back into the bucket's rows of `result`, shape: (B, D)."""
         flat = padded.flatten(end_dim=1)
-        position = send(self.position, result.device)
+        position = to_device(self.position, result.device)
         torch.index_select(flat, 0, position, out=result[self.rows])
 
 

@@ -33,7 +33,7 @@ from imf_core.model.dropout import Dropout
 from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
 from imf_core.model.fusion import LowRankBilinearFusion, NarrowFusion
 
-HEAD_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
+CHANNEL_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"
 
 NO_ANSWER_LOGIT = -1e9
@@ -89,7 +89,7 @@ class IMF(nn.Module):
         fusion: Section `fusion` of the parameters.
 
     Attributes:
-        head_names: Names of the heads in the order of every H axis: one per modality, then
+        channel_names: Names of the heads in the order of every H axis: one per modality, then
             `fused` where there are at least two modalities and `fusion.rank` is not zero.
     """
 
@@ -112,7 +112,7 @@ class IMF(nn.Module):
         self.register_buffer("has_loops", has_loops, persistent=False)
         self.detach_fusion = fusion.detach
         self.has_residual = fusion.residual
-        modalities = [HEAD_OF_MODALITY[name] for name in sorted(model.modalities, key=_order)]
+        modalities = [CHANNEL_OF_MODALITY[name] for name in sorted(model.modalities, key=_order)]
         self.encoders = nn.ModuleDict()
         for name, modality in zip(modalities, sorted(model.modalities, key=_order), strict=True):
             if modality == "structure":
@@ -138,9 +138,9 @@ class IMF(nn.Module):
                 for name in modalities
             }
         )
-        self.head_names = tuple(modalities)
+        self.channel_names = tuple(modalities)
         if len(modalities) > 1 and fusion.rank > 0:
-            self.head_names += (FUSED,)
+            self.channel_names += (FUSED,)
             form = LowRankBilinearFusion if fusion.form == "full" else NarrowFusion
             self.entity_fusion = form(
                 [dims[name] for name in modalities], dims[FUSED], fusion.rank, fusion.dropout
@@ -162,17 +162,19 @@ class IMF(nn.Module):
                     else BlockDiagonalContext(),
                     model.head_dropout,
                 )
-                for name in self.head_names
+                for name in self.channel_names
             }
         )
         self.decision = DecisionFusion(
-            len(self.head_names), num_relations, degree_bins, num_degree_bins
+            len(self.channel_names), num_relations, degree_bins, num_degree_bins
         )
         learned = torch.ones(self.num_entities, dtype=torch.bool)
         self.register_buffer("is_learned", learned, persistent=False)
         nowhere = torch.zeros(2 * num_relations, dtype=torch.bool)
-        in_answers = {HEAD_OF_MODALITY[name]: each.is_in_answers for name, each in features.items()}
-        for name in self.head_names:
+        in_answers = {
+            CHANNEL_OF_MODALITY[name]: each.is_in_answers for name, each in features.items()
+        }
+        for name in self.channel_names:
             mask = in_answers.get(name, nowhere)
             self.register_buffer(f"{name}_in_answers", mask, persistent=False)
 
@@ -188,7 +190,7 @@ class IMF(nn.Module):
         embeddings: dict[str, Tensor] = {
             name: encoder(entity_ids) for name, encoder in self.encoders.items()
         }
-        if FUSED in self.head_names:
+        if FUSED in self.channel_names:
             masks = [self.is_present(name)[entity_ids] for name in self.encoders]
             vectors = [self._fusion_input(each) for each in embeddings.values()]
             embeddings[FUSED] = self.entity_fusion(vectors, masks)
@@ -199,7 +201,7 @@ class IMF(nn.Module):
     def embed_relations(self) -> dict[str, Tensor]:
         """Returns each head's table of relations and inverses, shape: (2R, D_r)."""
         tables = {name: self.relation_tables[name] for name in self.encoders}
-        if FUSED in self.head_names:
+        if FUSED in self.channel_names:
             vectors = [self._fusion_input(table) for table in tables.values()]
             everywhere = torch.ones(
                 2 * self.num_relations, dtype=torch.bool, device=vectors[0].device
@@ -248,7 +250,7 @@ class IMF(nn.Module):
         self.is_learned[entity_ids] = False
         if "structural" in self.encoders:
             self.is_present("structural")[entity_ids] = False
-        if FUSED in self.head_names:
+        if FUSED in self.channel_names:
             self.fused_is_present.copy_(self._has_leader())
 
     def _has_leader(self) -> Tensor:
@@ -272,7 +274,7 @@ class IMF(nn.Module):
 
 def _order(modality: str) -> int:
     """Sorts modalities as structure, image, text, whatever the order in the parameters."""
-    return list(HEAD_OF_MODALITY).index(modality)
+    return list(CHANNEL_OF_MODALITY).index(modality)
 
 
 def _relation_table(rows: int, dim: int, is_dense: bool, head: str) -> nn.Parameter:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
 from imf_core.processes import ALONE, Processes, Shard
 
@@ -19,7 +19,7 @@ is the same product, to the last bit, however many there are."""
 
 
 @dataclass(frozen=True)
-class HeadScores:
+class ChannelScores:
     """Log-probabilities of every entity as the tail of each query.
 
     Attributes:
@@ -51,14 +51,14 @@ class Scorer:
     def __init__(self, model: IMF, processes: Processes = ALONE) -> None:
         model.eval()
         self.model = model
-        self.head_names = model.head_names
+        self.channel_names = model.channel_names
         self.device = next(model.parameters()).device
         self.shard = _shard(model.num_entities, processes)
         with torch.no_grad():
             self._entities = _embed(model, self.shard.rows)
             self._relation_tables = model.embed_relations()
         self._has_loops = model.has_loops.cpu()
-        self._room: Tensor | None = None
+        self._buffer: Tensor | None = None
 
     @property
     def entities(self) -> Mapping[str, Tensor]:
@@ -79,7 +79,9 @@ class Scorer:
 
     def probability_batch_size(self, wanted: int) -> int:
         """Returns how many queries to ask for probabilities: `wanted` or what memory allows."""
-        return max(1, min(wanted, MAX_SCORES // (len(self.head_names) * self.model.num_entities)))
+        return max(
+            1, min(wanted, MAX_SCORES // (len(self.channel_names) * self.model.num_entities))
+        )
 
     @torch.no_grad()
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
@@ -99,8 +101,10 @@ class Scorer:
             LostProcessError: If another process has ended.
         """
         heads, relations = queries.unbind(dim=1)
-        can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
-        weights = self.model.decision.weights(send(queries, self.device), can_answer)
+        can_answer = self._can_answer(
+            to_device(heads, self.device), to_device(relations, self.device)
+        )
+        weights = self.model.decision.weights(to_device(queries, self.device), can_answer)
         own = self._find_own_entities(queries)
         logits, combined = self._buffers(len(queries))
         contexts = self._contexts(heads, relations)
@@ -122,7 +126,7 @@ class Scorer:
         yield combined
 
     @torch.no_grad()
-    def score_all_tails(self, queries: Tensor) -> HeadScores:
+    def score_all_tails(self, queries: Tensor) -> ChannelScores:
         """Scores every entity as the tail of each query, as probabilities; in one process alone.
 
         Args:
@@ -133,7 +137,9 @@ class Scorer:
         """
         assert self.shard.processes.count == 1, "probabilities are normalised over all entities"
         heads, relations = queries.unbind(dim=1)
-        can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
+        can_answer = self._can_answer(
+            to_device(heads, self.device), to_device(relations, self.device)
+        )
         log_probs = torch.stack(
             [
                 context @ self._entities[name].T
@@ -145,10 +151,10 @@ class Scorer:
         log_probs[rows, :, columns] = NO_ANSWER_LOGIT
         log_probs = log_probs.log_softmax(dim=2)
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
-        pooled = self.model.decision(log_probs, send(queries, self.device), can_answer)
+        pooled = self.model.decision(log_probs, to_device(queries, self.device), can_answer)
         pooled = pooled.masked_fill(~self.model.is_learned, -torch.inf)
         pooled[rows, columns] = -torch.inf
-        return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+        return ChannelScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def _find_own_entities(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Finds the own entities that are no possible answers, without waiting for a GPU.
@@ -162,18 +168,18 @@ class Scorer:
         heads, relations = queries.unbind(dim=1)
         rows = (~self._has_loops[relations]).nonzero().flatten()
         position, columns = self.shard.find(heads[rows])
-        return send(rows[position], self.device), send(columns, self.device)
+        return to_device(rows[position], self.device), to_device(columns, self.device)
 
     def _buffers(self, num_queries: int) -> Tensor:
         """Returns room for two tables of scores, kept from batch to batch, shape: (2, B, held)."""
-        if self._room is None or self._room.shape[1] < num_queries:
+        if self._buffer is None or self._buffer.shape[1] < num_queries:
             size = (2, num_queries, len(self.shard.rows))
-            self._room = self._entities[self.head_names[0]].new_empty(size)
-        return self._room[:, :num_queries]
+            self._buffer = self._entities[self.channel_names[0]].new_empty(size)
+        return self._buffer[:, :num_queries]
 
     def _can_answer(self, heads: Tensor, relations: Tensor) -> Tensor:
         """Says which heads take part in which queries, shape: (B,), (B,) -> (B, H)."""
-        masks = [self.model.can_answer(name, heads, relations) for name in self.head_names]
+        masks = [self.model.can_answer(name, heads, relations) for name in self.channel_names]
         return torch.stack(masks, dim=1)
 
     def _contexts(self, heads: Tensor, relations: Tensor) -> dict[str, Tensor]:
@@ -187,7 +193,7 @@ class Scorer:
 
 def _shard(num_entities: int, processes: Processes) -> Shard:
     """Gives a process its share of the blocks of entities."""
-    blocks = processes.share(-(-num_entities // ENTITIES_PER_BLOCK))
+    blocks = processes.shard(-(-num_entities // ENTITIES_PER_BLOCK))
     start, stop = (
         min(each * ENTITIES_PER_BLOCK, num_entities) for each in (blocks.start, blocks.stop)
     )

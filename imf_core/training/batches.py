@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.data.known_tails import KnownTails, expand
+from imf_core.data.known_tails import KnownTails, ragged_arange
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class QueryRows:
         order = torch.randperm(len(self), generator=generator)
         for chosen in order.split(batch_size):
             sizes = self.sizes[chosen]
-            _, index = expand(self.starts[chosen], sizes)
+            _, index = ragged_arange(self.starts[chosen], sizes)
             heads, relations = self.queries[chosen].T.contiguous()
             offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
             yield Batch(heads, relations, offsets, self.tails[index])
@@ -68,7 +68,7 @@ def build_rows(known: KnownTails, max_positives: int | None) -> QueryRows:
     sizes = known.offsets.diff()
     limit = max_positives or int(sizes.max())
     pieces = (sizes + limit - 1) // limit
-    query, piece = expand(torch.zeros_like(pieces), pieces)
+    query, piece = ragged_arange(torch.zeros_like(pieces), pieces)
     starts = known.offsets[query] + piece * limit
     row_sizes = torch.minimum(known.offsets[query + 1] - starts, torch.tensor(limit))
     return QueryRows(

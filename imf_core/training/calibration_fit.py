@@ -17,7 +17,12 @@ from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training.decision_fit import fit_decision, score_held_out
-from imf_core.training.judged_answers import SHOWN, JudgedAnswers, gather, judge_answers
+from imf_core.training.judged_answers import (
+    SHOWN,
+    CalibrationData,
+    collect_calibration_data,
+    gather,
+)
 
 DIGITS = 6
 """Of slope and offset: no more are settled, and further ones differ between kinds of CPU."""
@@ -47,13 +52,15 @@ def calibrate(
         held_out = score_held_out(scorer, fitted, seen, num_relations, batch_size)
         fit_decision(model.decision, held_out, decision)
         judged.append(
-            judge_answers(scorer, asked, graph.triples["valid"], train, num_relations, batch_size)
+            collect_calibration_data(
+                scorer, asked, graph.triples["valid"], train, num_relations, batch_size
+            )
         )
     model.decision.load_state_dict(selected)
     return fit_calibration(gather(judged))
 
 
-def fit_calibration(judged: JudgedAnswers) -> Calibration:
+def fit_calibration(judged: CalibrationData) -> Calibration:
     """Minimises the cross entropy of judged answers over slope and offset.
 
     Args:

@@ -14,7 +14,7 @@ from imf_core.config import DecisionParams
 from imf_core.data.known_tails import KnownTails, with_inverses
 from imf_core.errors import DivergenceError
 from imf_core.model.decision import DecisionFusion
-from imf_core.model.scorer import HeadScores
+from imf_core.model.scorer import ChannelScores
 
 TOP_CANDIDATES = 128
 """Candidates kept per head and query; what lies below holds next to no probability."""
@@ -32,7 +32,7 @@ class ProbabilityScorer(Protocol):
         """Returns how many queries to score at once: `wanted` or what memory allows."""
         ...
 
-    def score_all_tails(self, queries: Tensor) -> HeadScores:
+    def score_all_tails(self, queries: Tensor) -> ChannelScores:
         """Scores every entity as the tail of each query, shape: (B, 2), dtype: long."""
         ...
 
@@ -91,7 +91,7 @@ def score_held_out(
             )
         answers = facts[:, 2:].to(scorer.device)
         log_probs = scores.log_probs
-        num_heads, num_entities = log_probs.shape[1:]
+        num_channels, num_entities = log_probs.shape[1:]
         known_rows, known_tails = (each.to(scorer.device) for each in known.lookup(facts[:, :2]))
         is_possible = torch.isfinite(scores.combined)
         kept = is_possible.gather(1, answers).flatten()
@@ -107,7 +107,7 @@ def score_held_out(
         is_candidate = torch.cat(
             [torch.ones_like(answers, dtype=torch.bool), allowed.gather(1, top) & ~repeated], dim=1
         )
-        index = chosen.unsqueeze(1).expand(-1, num_heads, -1)
+        index = chosen.unsqueeze(1).expand(-1, num_channels, -1)
         parts.append(
             HeldOutScores(
                 log_probs.gather(2, index)[kept],

@@ -18,7 +18,7 @@ MAX_FACTS = 10_000
 
 
 @dataclass(frozen=True)
-class JudgedAnswers:
+class CalibrationData:
     """The best answers to questions that held-out facts answer.
 
     Attributes:
@@ -33,14 +33,14 @@ class JudgedAnswers:
 
 
 @torch.no_grad()
-def judge_answers(
+def collect_calibration_data(
     scorer: Scorer,
     asked: Tensor,
     held_out: Tensor,
     known: KnownTails,
     num_relations: int,
     batch_size: int,
-) -> JudgedAnswers:
+) -> CalibrationData:
     """Asks for the tail and for the head of held-out facts and judges the best answers.
 
     Each distinct question is asked once.
@@ -64,10 +64,10 @@ def judge_answers(
     return gather(_judge(scorer, batch, truth, known) for batch in batches)
 
 
-def gather(parts: Iterable[JudgedAnswers]) -> JudgedAnswers:
+def gather(parts: Iterable[CalibrationData]) -> CalibrationData:
     """Puts judged answers together."""
     parts = list(parts)
-    return JudgedAnswers(
+    return CalibrationData(
         torch.cat([part.log_probs for part in parts]),
         torch.cat([part.log_odds for part in parts]),
         torch.cat([part.is_true for part in parts]),
@@ -76,14 +76,14 @@ def gather(parts: Iterable[JudgedAnswers]) -> JudgedAnswers:
 
 def _judge(
     scorer: Scorer, questions: Tensor, truth: KnownTails, known: KnownTails
-) -> JudgedAnswers:
+) -> CalibrationData:
     """Asks and judges one batch."""
     combined = scorer.score_all_tails(questions).combined
     candidates = Candidates(combined, *known.lookup(questions))
     rows, tails = candidates.best(SHOWN)
     is_answer = torch.zeros(combined.shape, dtype=torch.bool)
     is_answer[truth.lookup(questions)] = True
-    return JudgedAnswers(
+    return CalibrationData(
         combined[rows, tails].double().cpu(),
         candidates.log_odds(rows, tails).cpu(),
         is_answer[rows.cpu(), tails.cpu()],

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from imf_core.config import FusionParams, TrainParams
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.model.contexts import BlockDiagonalContext
 from imf_core.model.imf import FUSED, IMF
 from imf_core.model.losses import (
@@ -63,12 +63,14 @@ class Objective:
         entities = self.model.embed_entities(plan.entity_ids)
         relation_tables = self.model.embed_relations()
         terms = []
-        for name in self.model.head_names:
+        for name in self.model.channel_names:
             rows, given = plan.rows[name], None
             if name == FUSED and self.fusion.complement:
                 given = self._given(rows, plan.entity_ids, entities, relation_tables)
-            terms.append(self._head_loss(name, rows, entities[name], relation_tables[name], given))
-        if self.contrastive_weight > 0 and plan.pairs and FUSED in self.model.head_names:
+            terms.append(
+                self._channel_loss(name, rows, entities[name], relation_tables[name], given)
+            )
+        if self.contrastive_weight > 0 and plan.pairs and FUSED in self.model.channel_names:
             terms.append(self.contrastive_weight * self._contrastive(entities, plan))
         return torch.stack(terms).sum()
 
@@ -86,7 +88,7 @@ class Objective:
         structural channel. The structural one is left out: on train it knows every answer by
         heart, so nothing would be left to correct.
         """
-        relations = send(rows.relations, entity_ids.device)
+        relations = to_device(rows.relations, entity_ids.device)
         asked = entity_ids.index_select(0, rows.heads)
         names = [name for name in self.model.encoders if name != "structural"]
         takes_part = torch.stack(
@@ -99,9 +101,9 @@ class Objective:
             context = self.model.scorer(name)(heads, relation_tables[name], rows.relations)
             queries.append(context * weight.unsqueeze(1))
         candidates = torch.cat([entities[name] for name in names], dim=1)
-        return Given(torch.cat(queries, dim=1)[rows.share], candidates)
+        return Given(torch.cat(queries, dim=1)[rows.shard], candidates)
 
-    def _head_loss(
+    def _channel_loss(
         self,
         name: str,
         rows: Rows,
@@ -114,7 +116,7 @@ class Objective:
         if num_queries == 0:
             return 0.0 * relation_table.sum()  # keeps the graph of a batch nobody can answer
         heads = candidates.index_select(0, rows.heads)
-        queries = self.model.scorer(name)(heads, relation_table, rows.relations)[rows.share]
+        queries = self.model.scorer(name)(heads, relation_table, rows.relations)[rows.shard]
         if self.train.loss == "cross-entropy":
             total = grouped_cross_entropy(
                 queries, candidates, rows.positives, self.matmul_dtype, given
@@ -128,11 +130,11 @@ class Objective:
             loss = total / num_queries
         weight = self.n3.get(name, self.train.encoder_n3)
         if weight > 0:
-            own = heads[rows.share]
+            own = heads[rows.shard]
             loss = loss + weight * self._n3(name, rows, own, candidates, relation_table)
         if name == "structural" and self.train.relation_weight > 0:
             loss = loss + self.train.relation_weight * self._relation_loss(
-                rows, heads[rows.share], candidates, relation_table
+                rows, heads[rows.shard], candidates, relation_table
             )
         return loss
 
@@ -145,7 +147,7 @@ class Objective:
         positives = rows.positives
         tails = candidates.index_select(0, positives.columns)
         pairs = context.pair(heads.index_select(0, positives.rows), tails)
-        relations = send(rows.relations[rows.share], positives.rows.device)
+        relations = to_device(rows.relations[rows.shard], positives.rows.device)
         return relation_cross_entropy(
             pairs, relation_table, relations.index_select(0, positives.rows), rows.num_positives
         )
@@ -159,7 +161,7 @@ class Objective:
         """
         moduli = self.model.scorer(name).context.moduli
         columns = rows.positives.columns
-        relation_ids = send(rows.relations[rows.share], columns.device)
+        relation_ids = to_device(rows.relations[rows.shard], columns.device)
         relations = relation_table.index_select(0, relation_ids)
         cubes = moduli(heads).pow(3).sum(dim=1) + moduli(relations).pow(3).sum(dim=1)
         tails = moduli(candidates).pow(3).sum(dim=1).index_select(0, columns)

@@ -10,7 +10,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.model.imf import IMF
 from imf_core.model.losses import Positives
 from imf_core.processes import ALONE, Processes
@@ -24,14 +24,14 @@ class Rows:
     Attributes:
         heads: Position of each query's entity among the candidates, shape: (B,), dtype: long.
         relations: With inverses, shape: (B,), dtype: long, on the CPU (see `Context`).
-        share: Which rows this process scores.
+        shard: Rows that this process scores.
         positives: The answers to its share, as positions among the candidates.
         num_positives: Answers to all rows.
     """
 
     heads: Tensor
     relations: Tensor
-    share: slice
+    shard: slice
     positives: Positives
     num_positives: int
 
@@ -89,10 +89,10 @@ class Planner:
         self.sampled_candidates = sampled_candidates
         self.device = device
         self.processes = processes
-        self.head_names = model.head_names
+        self.channel_names = model.channel_names
         self.modalities = list(model.encoders)
-        self._is_present = {name: model.is_present(name).cpu() for name in self.head_names}
-        self._is_in_answers = {name: model.is_in_answers(name).cpu() for name in self.head_names}
+        self._is_present = {name: model.is_present(name).cpu() for name in self.channel_names}
+        self._is_in_answers = {name: model.is_in_answers(name).cpu() for name in self.channel_names}
         self._has_loops = model.has_loops.cpu()
         self._everything = torch.arange(model.num_entities, device=device)
 
@@ -113,13 +113,13 @@ class Planner:
             heads = torch.searchsorted(candidates, heads)
             columns = torch.searchsorted(candidates, columns)
             positions = torch.searchsorted(candidates, query_entities)
-            entity_ids = send(candidates, self.device)
+            entity_ids = to_device(candidates, self.device)
         else:
             entity_ids, positions = self._everything, query_entities
         return Plan(
             entity_ids,
-            {name: self._rows(name, batch, heads, columns) for name in self.head_names},
-            send(positions, self.device),
+            {name: self._rows(name, batch, heads, columns) for name in self.channel_names},
+            to_device(positions, self.device),
             self._pairs(query_entities),
         )
 
@@ -133,21 +133,21 @@ class Planner:
         own_columns = heads[takes_part]
         kept_columns = columns[torch.repeat_interleave(takes_part, sizes)]
         offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
-        mine = self.processes.share(len(kept))
-        share = slice(mine.start, mine.stop)
+        mine = self.processes.shard(len(kept))
+        shard = slice(mine.start, mine.stop)
         first, stop = offsets[[mine.start, mine.stop]].tolist()
-        row = torch.repeat_interleave(torch.arange(len(mine)), kept[share])
+        row = torch.repeat_interleave(torch.arange(len(mine)), kept[shard])
         return Rows(
-            send(own_columns, self.device),
+            to_device(own_columns, self.device),
             relations,
-            share,
+            shard,
             Positives(
                 offsets[mine.start : mine.stop + 1] - first,
-                send(row, self.device),
-                send(kept_columns[first:stop], self.device),
-                send(kept[share].float(), self.device),
-                send(own_columns[share], self.device),
-                send(self._has_loops[relations[share]], self.device),
+                to_device(row, self.device),
+                to_device(kept_columns[first:stop], self.device),
+                to_device(kept[shard].float(), self.device),
+                to_device(own_columns[shard], self.device),
+                to_device(self._has_loops[relations[shard]], self.device),
             ),
             len(kept_columns),
         )
@@ -156,6 +156,6 @@ class Planner:
         """Finds for every two modalities the query entities that have both."""
         present = [self._is_present[name][query_entities] for name in self.modalities]
         return [
-            Pair(i, j, send((present[i] & present[j]).nonzero().flatten(), self.device))
+            Pair(i, j, to_device((present[i] & present[j]).nonzero().flatten(), self.device))
             for i, j in combinations(range(len(present)), 2)
         ]

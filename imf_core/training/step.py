@@ -92,7 +92,7 @@ class TrainingStep:
                 is_sparse = parameter.grad.is_sparse
                 parameter.grad = parameter.grad.coalesce() if is_sparse else parameter.grad
                 gradients.append(parameter.grad.values() if is_sparse else parameter.grad)
-        self.processes.add(gradients)
+        self.processes.all_reduce(gradients)
 
 
 def _make_optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:

@@ -159,7 +159,7 @@ class Trainer:
                 bar.update()
                 is_due = self.progress.epoch % self.params.validate_every == 0
                 if is_due or self.progress.epoch == self.params.epochs:
-                    record = self.processes.tell(
+                    record = self.processes.broadcast(
                         self._validate() if self.processes.is_first else {}
                     )
                     self._take_in(record)
@@ -215,7 +215,7 @@ class Trainer:
         for batch in self.rows.batches(self.params.batch_size, seed):
             total += self.step(batch, generator)
             steps += 1
-        self.processes.add([total])
+        self.processes.all_reduce([total])
         mean = total.item() / steps
         if not math.isfinite(mean):
             raise DivergenceError(
@@ -244,7 +244,7 @@ class Trainer:
             key = "valid_mrr" if name == COMBINED else f"valid_mrr_{name}"
             record[key] = rank_metrics(rank, num_candidates)["mrr"]
         mean_weights = torch.stack(weights).mean(dim=0).tolist()
-        for name, weight in zip(model.head_names, mean_weights, strict=True):
+        for name, weight in zip(model.channel_names, mean_weights, strict=True):
             record[f"weight_{name}"] = weight
         return record
 
@@ -291,7 +291,7 @@ class Trainer:
         if state is not None and state["epoch"] > self.params.epochs:
             state = None
         epoch = state["epoch"] if state else 0
-        if epoch != self.processes.tell(epoch):
+        if epoch != self.processes.broadcast(epoch):
             raise TrainingError(
                 f"one process goes on from epoch {epoch}, another from a later one: another run of "
                 "the same parameters saves its states meanwhile; run the stage again"

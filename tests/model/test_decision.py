@@ -16,7 +16,7 @@ DEGREE_BINS = torch.tensor([0, 1, 4])
 def decision() -> DecisionFusion:
     torch.manual_seed(0)
     decision = DecisionFusion(
-        num_heads=3, num_relations=NUM_RELATIONS, degree_bins=DEGREE_BINS, num_degree_bins=5
+        num_channels=3, num_relations=NUM_RELATIONS, degree_bins=DEGREE_BINS, num_degree_bins=5
     )
     for parameter in decision.parameters():
         nn.init.normal_(parameter)

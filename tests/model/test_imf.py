@@ -45,7 +45,7 @@ def encode_everything(model: IMF) -> dict[str, Tensor]:
 def test_every_subset_of_modalities_has_its_heads(modalities: list[str]) -> None:
     expected = tuple(HEADS[name] for name in modalities)
     expected += ("fused",) if len(modalities) > 1 else ()
-    assert tiny_model({"model.modalities": modalities}).head_names == expected
+    assert tiny_model({"model.modalities": modalities}).channel_names == expected
 
 
 def test_the_order_of_modalities_in_the_parameters_does_not_matter() -> None:
@@ -101,7 +101,7 @@ def test_a_larger_rank_makes_more_fusion_weights(form: str) -> None:
 
 def test_an_entity_with_structure_alone_still_has_a_fused_embedding() -> None:
     model = tiny_model()
-    assert [bool(model.is_present(name)[LONELY]) for name in model.head_names] == [1, 0, 0, 1]
+    assert [bool(model.is_present(name)[LONELY]) for name in model.channel_names] == [1, 0, 0, 1]
     assert encode_everything(model)["fused"][LONELY].abs().sum() > 0
 
 
@@ -123,12 +123,12 @@ def test_every_head_has_a_relation_table_with_inverses(context: str) -> None:
     model = tiny_model({"model.context": context})
     dim = {"block-diagonal": 8, "dense": 4}[context]
     shapes = {name: tuple(table.shape) for name, table in model.embed_relations().items()}
-    assert shapes == dict.fromkeys(model.head_names, (2 * model.num_relations, dim))
+    assert shapes == dict.fromkeys(model.channel_names, (2 * model.num_relations, dim))
 
 
 def test_without_a_rank_there_is_no_fused_head() -> None:
     model = tiny_model({"fusion.rank": 0})
-    assert model.head_names == ("structural", "visual", "textual")
+    assert model.channel_names == ("structural", "visual", "textual")
     assert not any("fus" in name for name, _ in model.named_parameters())
 
 

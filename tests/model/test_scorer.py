@@ -17,7 +17,7 @@ from tiny_world import (
 from torch import Tensor
 
 from imf_core.model.imf import NO_ANSWER_LOGIT
-from imf_core.model.scorer import HeadScores, Scorer
+from imf_core.model.scorer import ChannelScores, Scorer
 
 CONTEXTS = ["block-diagonal", "dense"]
 ROUNDING = {"atol": 1e-4, "rtol": 1e-4}
@@ -27,7 +27,7 @@ UNSEEN = torch.tensor([head == LONELY and r in UNSEEN_RELATIONS for head, r in e
 """Queries where neither the entity nor the answers have an image."""
 
 
-def score(scorer: Scorer) -> HeadScores:
+def score(scorer: Scorer) -> ChannelScores:
     return scorer.score_all_tails(every_query())
 
 
@@ -36,7 +36,7 @@ def of_own_entities(scores: Tensor) -> Tensor:
     return scores.gather(1, every_query()[:, :1]).squeeze(1)
 
 
-def assert_same(one: HeadScores, other: HeadScores) -> None:
+def assert_same(one: ChannelScores, other: ChannelScores) -> None:
     torch.testing.assert_close(one.log_probs, other.log_probs)
     torch.testing.assert_close(one.combined, other.combined)
 
@@ -133,7 +133,7 @@ def test_candidates_are_the_embeddings_themselves() -> None:
     model = tiny_model({"model.context": "dense"}).eval()
     entities = model.embed_entities(torch.arange(model.num_entities))
     found = Scorer(model).score_all_tails(torch.tensor([[4, 2]])).log_probs[0]
-    for position, name in enumerate(model.head_names):
+    for position, name in enumerate(model.channel_names):
         table, vectors = model.embed_relations()[name], entities[name]
         context = model.scorer(name)(vectors[[4]], table, torch.tensor([2]))[0]
         logits = vectors @ context

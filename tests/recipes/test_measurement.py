@@ -48,7 +48,7 @@ def test_a_row_has_the_ranks_of_a_model_trained_and_ranked_by_hand(
     assert measurement.models[0].selected_epoch == progress.best_epoch
     assert [each["epoch"] for each in measurement.models[0].curve] == [1, 2, 3, 4]
     assert sum(measurement.weights.values()) == pytest.approx(1)
-    assert list(measurement.weights) == list(trainer.model.head_names)
+    assert list(measurement.weights) == list(trainer.model.channel_names)
 
 
 def test_a_row_leaves_no_training_state_behind(

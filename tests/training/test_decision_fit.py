@@ -50,7 +50,7 @@ def informed_by_entity() -> Tensor:
 def unfitted_decision() -> DecisionFusion:
     """Of two entities of different degrees."""
     return DecisionFusion(
-        num_heads=2, num_relations=2, degree_bins=torch.tensor([0, 4]), num_degree_bins=5
+        num_channels=2, num_relations=2, degree_bins=torch.tensor([0, 4]), num_degree_bins=5
     )
 
 
