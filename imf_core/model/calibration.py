@@ -70,8 +70,8 @@ class Calibration(Section):
     """`P(answer) = sigmoid(slope * log-odds + offset)`, with the log-odds of `Candidates`.
 
     The probability assumes a question with a held-out answer. It is the probability that a given
-    one of the `shown` best answers, train answers excluded, is held out. A question that may have
-    no answer makes it too high by that factor.
+    one of the `shown` best answers, train answers excluded, is held out. For a question
+    that may have no answer, it is too high accordingly.
 
     Attributes:
         slope: Positive, so answers keep their order.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 MAX_LOG_SHARPNESS = 5.0
-"""Bound of |log tau|: a factor of 148 already decides everything."""
+"""Bound of |log tau|; beyond a factor of 148 the decision hardly changes."""
 
 
 class DecisionFusion(nn.Module):

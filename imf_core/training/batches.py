@@ -1,4 +1,4 @@
-"""Grouped training rows: (head, relation) queries with some of their known tails, on the CPU."""
+"""Training rows: (head, relation) queries with some of their known tails, on the CPU."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class QueryRows:
         return len(self.queries)
 
     def batches(self, batch_size: int, seed: int) -> Iterator[Batch]:
-        """Yields all rows once, shuffled by `seed` alone."""
+        """Yields all rows once, in an order that depends on `seed` alone."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
         for chosen in order.split(batch_size):
@@ -62,8 +62,8 @@ def build_rows(known: KnownTails, max_positives: int | None) -> QueryRows:
 
     Args:
         known: Facts of train only.
-        max_positives: A query with more answers is split into rows of at most so many, so that a
-            few queries with thousands of answers do not rule the batch; None leaves it whole.
+        max_positives: Largest number of answers per row. A query with more is split, so a few
+            queries with thousands of answers do not dominate a batch; None splits none.
     """
     sizes = known.offsets.diff()
     limit = max_positives or int(sizes.max())

@@ -26,21 +26,21 @@ class Objective:
     The structural channel's loss has a further term, `relation_weight * L_r`, for predicting the
     relation between head and tail.
 
-    Each head has its own loss and its own relations, so that none leans on another while it
-    learns; their weights are fitted on held-out facts (`decision_fit`). With `fusion.complement`,
-    the fused channel is trained on what image and text leave open.
+    Each channel has its own loss and its own relations, so none relies on another during training;
+    their weights are fitted on held-out facts (`decision_fit`). With `fusion.complement`, the fused
+    channel is trained on the residual of the image and text channels.
 
-    Several processes share the scoring, by far the largest part: each has the loss of its own rows,
-    divided by what the whole batch holds, so that their losses and gradients add up to those of
-    one process. What comes before the scores, context vectors included, is cheap and computed by
-    each for the whole batch; all dropout is thereby drawn alike everywhere.
+    Processes share the scoring, which takes most of the time: each computes the loss of its own
+    rows, divided by the totals of the whole batch, so losses and gradients add up to those of one
+    process. Every process computes the rest, context vectors included, for the whole batch, so all
+    draw the same dropout.
 
     Args:
         model: The model to train.
         train: Section `train` of the parameters.
         fusion: Section `fusion` of the parameters.
-        matmul_dtype: What the matrix products of the losses are computed in.
-        processes: Among which the rows are shared.
+        matmul_dtype: Dtype of the matrix products of the losses.
+        processes: Share the rows.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Objective:
         """Returns the mean score of the image and text channels that take part in each query.
 
         Our choice: the fused channel learns to correct them; otherwise it becomes a second
-        structural channel. The structural one is left out: on train it knows every answer by
-        heart, so nothing would be left to correct.
+        structural channel. The structural channel is left out: it memorises train, so nothing
+        would be left to correct.
         """
         relations = to_device(rows.relations, entity_ids.device)
         asked = entity_ids.index_select(0, rows.heads)
@@ -111,10 +111,10 @@ class Objective:
         relation_table: Tensor,
         given: Given | None,
     ) -> Tensor:
-        """Returns loss and penalty of one head over the queries it takes part in."""
+        """Returns loss and penalty of a channel over the queries it takes part in."""
         num_queries = len(rows.heads)
         if num_queries == 0:
-            return 0.0 * relation_table.sum()  # keeps the graph of a batch nobody can answer
+            return 0.0 * relation_table.sum()  # keeps the autograd graph where no query takes part
         heads = candidates.index_select(0, rows.heads)
         queries = self.model.scorer(name)(heads, relation_table, rows.relations)[rows.shard]
         if self.train.loss == "cross-entropy":
@@ -141,7 +141,7 @@ class Objective:
     def _relation_loss(
         self, rows: Rows, heads: Tensor, candidates: Tensor, relation_table: Tensor
     ) -> Tensor:
-        """Returns the loss of predicting the relation of each positive of the structural head."""
+        """Returns the loss of predicting each positive's relation by the structural channel."""
         context = self.model.scorer("structural").context
         assert isinstance(context, BlockDiagonalContext)
         positives = rows.positives
@@ -155,9 +155,9 @@ class Objective:
     def _n3(
         self, name: str, rows: Rows, heads: Tensor, candidates: Tensor, relation_table: Tensor
     ) -> Tensor:
-        """Nuclear 3-norm penalty, mean over positives (Lacroix et al., ICML 2018, 1806.07297).
+        """Returns the nuclear 3-norm penalty, a mean over positives.
 
-        `heads` are those of this process's share.
+        Lacroix et al., ICML 2018, arXiv 1806.07297. `heads` are those of this process's rows.
         """
         moduli = self.model.scorer(name).context.moduli
         columns = rows.positives.columns
@@ -168,10 +168,10 @@ class Objective:
         return ((rows.positives.counts * cubes).sum() + tails.sum()) / rows.num_positives
 
     def _contrastive(self, entities: dict[str, Tensor], plan: Plan) -> Tensor:
-        """Mean InfoNCE over pairs of modalities, in the space where fusion multiplies them.
+        """Returns the mean InfoNCE over pairs of modalities, between their fusion factors.
 
-        Our choice: the modalities' own spaces stay apart; only their projections for the fusion
-        are drawn together. Without a fused head there is no such space, and no term.
+        Our choice: the modalities' own spaces stay apart; the term aligns only their projections
+        for the fusion. Without a fused channel there is no such term.
         """
         chosen = [
             entities[name].index_select(0, plan.query_entities) for name in self.model.encoders

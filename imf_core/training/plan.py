@@ -1,7 +1,6 @@
-"""What a training step needs to know of its batch, worked out on the CPU.
+"""Plans a training step on the CPU, where sizes are known without waiting for a GPU.
 
-There every size is known without waiting for a GPU: which entities are scored, which rows each
-head takes part in, who is contrasted. The step itself then only computes.
+A plan lists the scored entities, the rows of each channel and the contrasted entities.
 """
 
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ from imf_core.training.batches import Batch
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a batch that one head takes part in, and this process's share of them.
+    """The rows of a batch that one channel takes part in, and this process's shard of them.
 
     Attributes:
         heads: Position of each query's entity among the candidates, shape: (B,), dtype: long.
         relations: With inverses, shape: (B,), dtype: long, on the CPU (see `Context`).
         shard: Rows that this process scores.
-        positives: The answers to its share, as positions among the candidates.
-        num_positives: Answers to all rows.
+        positives: Answers of the shard, as positions among the candidates.
+        num_positives: Number of answers of all rows.
     """
 
     heads: Tensor
@@ -41,8 +40,8 @@ class Pair:
     """Two modalities and the candidates that have both.
 
     Attributes:
-        left: Number of the one modality.
-        right: Number of the other.
+        left: Index of the first modality.
+        right: Index of the second modality.
         rows: Positions among the batch's distinct query entities, shape: (N,), dtype: long.
     """
 
@@ -53,13 +52,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Plan:
-    """One step.
+    """Plan of one step.
 
     Attributes:
         entity_ids: The candidates, each once, shape: (C,), dtype: long.
-        rows: By head.
+        rows: Rows by channel.
         query_entities: Positions of the distinct query entities, shape: (Q,), dtype: long.
-        pairs: What the contrastive term compares.
+        pairs: Pairs of modalities in the contrastive term.
     """
 
     entity_ids: Tensor
@@ -72,10 +71,10 @@ class Planner:
     """Plans steps for a model.
 
     Args:
-        model: Knows who has which modality.
+        model: Its masks tell which entities have which modality.
         sampled_candidates: `train.sampled_candidates`.
-        device: Where the step computes.
-        processes: All plan the same step, and each takes its share of the rows.
+        device: Device of the step.
+        processes: All plan the same step; each takes its shard of the rows.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class Planner:
 
         Args:
             batch: On the CPU.
-            generator: Draws the candidates where they are sampled, on the CPU.
+            generator: CPU generator for sampled candidates.
         """
         heads, columns = batch.heads, batch.tails
         query_entities = heads.unique()
@@ -124,7 +123,7 @@ class Planner:
         )
 
     def _rows(self, name: str, batch: Batch, heads: Tensor, columns: Tensor) -> Rows:
-        """Keeps the rows of one head; `heads` and `columns` are positions among candidates."""
+        """Returns the rows of one channel; `heads` and `columns` are candidate positions."""
         takes_part = (
             self._is_present[name][batch.heads] | self._is_in_answers[name][batch.relations]
         )
@@ -153,7 +152,7 @@ class Planner:
         )
 
     def _pairs(self, query_entities: Tensor) -> list[Pair]:
-        """Finds for every two modalities the query entities that have both."""
+        """Finds, for every two modalities, the query entities that have both."""
         present = [self._is_present[name][query_entities] for name in self.modalities]
         return [
             Pair(i, j, to_device((present[i] & present[j]).nonzero().flatten(), self.device))

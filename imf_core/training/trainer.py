@@ -40,11 +40,11 @@ Record = dict[str, float]
 
 @dataclass
 class Progress:
-    """Where training stands: everything a checkpoint holds beside weights and optimisers.
+    """Progress of a training: the content of a checkpoint beside weights and optimisers.
 
     Attributes:
         epoch: Epochs done.
-        history: One record per validation: epoch, loss, MRR on valid, combined and of each head,
+        history: One record per validation: epoch, loss, MRR on valid, combined and of each channel,
             and the global decision weights.
         losses: Mean loss of every epoch.
         best_mrr: Highest combined MRR on valid so far.
