@@ -28,7 +28,7 @@ class Objective:
 
     Each channel has its own loss and its own relations, so none relies on another during training;
     their weights are fitted on held-out facts (`decision_fit`). With `fusion.complement`, the fused
-    channel is trained on the residual of the image and text channels.
+    channel learns to correct the image and text channels.
 
     Processes share the scoring, which takes most of the time: each computes the loss of its own
     rows, divided by the totals of the whole batch, so losses and gradients add up to those of one

@@ -229,7 +229,7 @@ def test_a_newcomer_changes_nothing_for_the_others(completer: Completer, tables:
     ("name", "features", "message"),
     [
         ("E05", {"text": torch.ones(6)}, "the graph has 'E05' already"),
-        ("new", {}, "neither image nor text: nothing to go by"),
+        ("new", {}, "but the new entity has neither image nor text"),
     ],
 )
 def test_a_newcomer_that_is_none_is_refused(
