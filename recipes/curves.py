@@ -1,6 +1,6 @@
-"""Draws the learning curves of each data set: `python -m recipes.curves`, into `docs/images`.
+"""Draws the learning curves of each data set into `docs/images`: `python -m recipes.curves`.
 
-It needs matplotlib, of the dependency group `results`.
+It needs matplotlib, from the dependency group `results`.
 """
 
 from collections.abc import Mapping
@@ -25,16 +25,16 @@ COMBINED = "valid_mrr"
 
 
 def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
-    """Draws MRR on valid by epoch: of the rows, and of the heads in the full model.
+    """Draws MRR on valid by epoch, of the rows and of the full model's channels.
 
     Args:
         dataset: The recipe's name.
-        rows: From `summarise`; of each, the lowest seed is drawn.
-        path: Of the PNG file.
+        rows: From `summarise`; the lowest seed of each is drawn.
+        path: Path of the PNG file.
     """
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
         figure = Figure(figsize=INCHES, layout="constrained")
-        of_rows, of_heads = figure.subplots(1, 2, sharey=True)
+        of_rows, of_channels = figure.subplots(1, 2, sharey=True)
         for summary in rows.values():
             if summary.row.part == "main":
                 _draw(of_rows, summary, COMBINED, summary.row.title)
@@ -42,8 +42,8 @@ def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
             for key in rows[FULL].first.models[0].curve[0]:
                 if key.startswith(COMBINED):
                     title = key.removeprefix(COMBINED).strip("_") or "all together"
-                    _draw(of_heads, rows[FULL], key, title)
-        for axes, title in ((of_rows, dataset), (of_heads, "heads of the full model")):
+                    _draw(of_channels, rows[FULL], key, title)
+        for axes, title in ((of_rows, dataset), (of_channels, "channels of the full model")):
             axes.set(title=title, xlabel="epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
@@ -55,7 +55,7 @@ def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
 
 
 def _draw(axes: Axes, summary: Summary, key: str, title: str) -> None:
-    """Draws one curve of a row, with a point at the selected epoch."""
+    """Draws one curve of a row, with a dot at the selected epoch."""
     model = summary.first.models[0]
     epochs = [record["epoch"] for record in model.curve]
     values = [100 * record[key] for record in model.curve]
@@ -65,7 +65,7 @@ def _draw(axes: Axes, summary: Summary, key: str, title: str) -> None:
 
 
 def main() -> None:
-    """Draws the picture of every data set that was measured."""
+    """Draws the curves of every measured data set."""
     store = Store(RESULTS, state_folder() / "ranks")
     for dataset in list_recipes():
         if rows := summarise(store.load_all(dataset)):

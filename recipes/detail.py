@@ -1,4 +1,4 @@
-"""The section of one data set in `docs/results.md`."""
+"""Renders the section of one data set in `docs/results.md`."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ def render_detail(
         dataset: The recipe's name.
         rows: From `summarise`; at least one.
         gains: From `load_current_gains`.
-        published: Figures of others.
+        published: Published figures.
     """
     shown = [each for each in rows.values() if each.row.part != "ablation"]
     blocks = [
@@ -48,12 +48,12 @@ def picture_name(dataset: str) -> str:
 
 
 def format_gain(gain: Mapping[str, Any], other: str, rows: Rows) -> str:
-    """Words what the full model gains over another row, of all seeds of the gain together.
+    """Formats the gain of the full model over another row, pooled over the seeds.
 
     Args:
         gain: From `compute_gain`.
         other: The name of the other row.
-        rows: From `summarise`; where either row has other seeds, those of the gain are named.
+        rows: From `summarise`; the seeds are named if either row has others than the gain.
     """
     seeds = gain["seeds"]
     words = _format_interval(gain["pooled"])
@@ -63,12 +63,12 @@ def format_gain(gain: Mapping[str, Any], other: str, rows: Rows) -> str:
 
 
 def _format_interval(gain: Mapping[str, float]) -> str:
-    """Words a difference in MRR and its interval, in points of per cent."""
+    """Formats a difference in MRR and its interval, in percentage points."""
     return f"{100 * gain['gain']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
 
 
 def _places(rows: Rows) -> str:
-    """Says once on what everything was measured, and at which commits."""
+    """Lists the environments of the measurements, with their commits."""
     commits: dict[str, set[str]] = {}
     for each in (each for summary in rows.values() for each in summary.measurements):
         place = each.environment
@@ -81,7 +81,7 @@ def _places(rows: Rows) -> str:
 
 
 def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str:
-    """Returns the main table: our rows, and below them those of others."""
+    """Returns the main table: our rows, then published ones."""
     titles = [
         "row",
         *METRICS.values(),
@@ -112,32 +112,32 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
 
 
 def _format_seconds(summary: Summary) -> str:
-    """Words the processor time of one training; on a GPU, where that says little, the clock's."""
+    """Formats the processor time of one training; on a GPU, the wall-clock time."""
     if summary.first.environment["device"] == "cpu":
         return f"{summary.mean(lambda each: each.process_seconds):,.0f} s"
     return f"{summary.mean(lambda each: each.wall_seconds):,.0f} s by the clock"
 
 
 def _command(measurement: Measurement) -> str:
-    """Returns the command that measured a row, with all seeds that are the default."""
+    """Returns the command that measures a row, with the default seeds."""
     return re.sub(r" --seeds \d+", "", measurement.command)
 
 
 def _format_gains(gains: Mapping[str, Any], rows: Rows) -> str:
-    """Says what the full model gains over others, pooled over the seeds and by seed."""
+    """Lists the gains of the full model, pooled over the seeds and by seed."""
     titles = {STRUCTURE: "structure alone", TWO_STRUCTURES: "two structural models"}
     lines = [
-        f"- over {title}: {format_gain(gains[other], other, rows)}; by seed "
+        f"- over {name}: {format_gain(gains[other], other, rows)}; by seed "
         + ", ".join(map(_format_interval, gains[other]["by_seed"]))
-        for other, title in titles.items()
+        for other, name in titles.items()
         if other in gains
     ]
-    head = "What the full model gains in MRR, with the 95 % bootstrap interval over test facts:"
-    return "\n".join([head, "", *lines]) if lines else ""
+    title = "Gain of the full model in MRR, with the 95 % bootstrap interval over test facts:"
+    return "\n".join([title, "", *lines]) if lines else ""
 
 
 def _ablations(rows: Rows) -> str:
-    """Returns the full model beside itself with a part less; nothing without either."""
+    """Returns the table of ablations of the full model; nothing without them."""
     ablated = [each for each in rows.values() if each.row.part == "ablation"]
     if FULL not in rows or not ablated:
         return ""
@@ -160,7 +160,7 @@ def _ablations(rows: Rows) -> str:
 
 
 def _format_difference(summary: Summary, full: Summary) -> str:
-    """Words the difference in MRR to the full model, in points, over the seeds of both."""
+    """Formats the difference in MRR to the full model, in points, over common seeds."""
     mrr_of_full = {each.seed: each.test["mrr"] for each in full.measurements}
     differences = [
         each.test["mrr"] - mrr_of_full[each.seed]
@@ -171,9 +171,9 @@ def _format_difference(summary: Summary, full: Summary) -> str:
 
 
 def _without_fused_channel(rows: Rows) -> Iterable[Summary]:
-    """Finds the row that has all modalities of the full model side by side, if it is there."""
+    """Finds the row with all modalities of the full model but no fused channel, if measured."""
     for summary in rows.values():
         row = summary.row
         is_unfused = row.overrides.get("fusion.rank") == 0 and row.num_models == 1
         if is_unfused and set(summary.first.modalities) == set(rows[FULL].first.modalities):
-            yield replace(summary, row=replace(summary.row, title="no fused head"))
+            yield replace(summary, row=replace(summary.row, title="no fused channel"))

@@ -1,4 +1,4 @@
-"""Several models under one decision: the control by which ensembling is not sold as fusion."""
+"""Several models under one decision: the control that separates fusion from ensembling."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,11 +16,11 @@ from imf_core.training.decision_fit import fit_decision, score_held_out
 
 
 class Ensemble:
-    """The heads of several models as those of one; offers what ranking and fitting ask for.
+    """Combines the channels of several models; a `RankingScorer` and a `ProbabilityScorer`.
 
     Args:
-        scorers: Of models of one graph, on one device.
-        decision: With as many heads as all of them have together.
+        scorers: Scorers of models of one graph, on one device.
+        decision: Decision over the channels of all models.
     """
 
     def __init__(self, scorers: Sequence[Scorer], decision: DecisionFusion) -> None:
@@ -35,7 +35,7 @@ class Ensemble:
         )
 
     def batch_size(self, wanted: int) -> int:
-        """Returns how many queries to score at once: `wanted` or what memory allows."""
+        """Returns the number of queries to score at once, at most `wanted`."""
         least = min(scorer.probability_batch_size(wanted) for scorer in self.scorers)
         return max(1, least // len(self.scorers))
 
@@ -52,9 +52,9 @@ class Ensemble:
         return ChannelScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
-        """Scores queries by each head and then by the decision; see `RankingScorer`.
+        """Scores queries by each channel, then by the decision; see `RankingScorer`.
 
-        Scores are finite: an entity that is no possible answer comes last.
+        Scores are finite; impossible answers rank last.
         """
         scores = self.score_all_tails(queries)
         is_possible = scores.combined.isfinite()
@@ -65,10 +65,10 @@ class Ensemble:
 def fit_ensemble(
     scorers: Sequence[Scorer], graph: Graph, params: DecisionParams, batch_size: int
 ) -> Ensemble:
-    """Puts models under one decision that is fitted on valid.
+    """Combines models under one decision fitted on valid.
 
     Args:
-        scorers: Of trained models of the graph.
+        scorers: Scorers of trained models of the graph.
         graph: Train and valid are read.
         params: Section `decision` of the parameters.
         batch_size: Queries scored at once.

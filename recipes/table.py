@@ -1,7 +1,7 @@
 """Renders the results as Markdown: `python -m recipes.table` writes them into the texts.
 
-The short table stands in `README.md`, the others in `docs/results.md`: each between a pair of
-markers. `python -m recipes.curves` draws the pictures that the latter shows.
+The short table goes into `README.md`, the others into `docs/results.md`, each between a pair of
+markers. `python -m recipes.curves` draws the pictures of `docs/results.md`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ NOTHING = "Not measured yet."
 
 
 def render_short(store: Store) -> str:
-    """Returns one line for each data set: MRR on test of each modality and of all together."""
+    """Returns one line per data set: MRR on test of each modality and of the full model."""
     published = read_published()
     titles = ["set", *SHORT_ROWS, "seeds", "gain over structure", "best published", "commit"]
     lines = []
@@ -45,7 +45,7 @@ def render_short(store: Store) -> str:
 
 
 def render_full(store: Store) -> str:
-    """Returns a section of tables for each data set that was measured."""
+    """Returns a section of tables for each measured data set."""
     published = read_published()
     sections = [
         render_detail(dataset, rows, load_current_gains(store, dataset), published.get(dataset, []))
@@ -59,11 +59,11 @@ PLACES: dict[Path, Callable[[Store], str]] = {
     ROOT / "README.md": render_short,
     ROOT / "docs" / "results.md": render_full,
 }
-"""What is written where."""
+"""Renderer of each file."""
 
 
 def _format_seeds(rows: Mapping[str, Summary]) -> str:
-    """Words how many seeds the rows of the short table have, row by row where they differ."""
+    """Formats the numbers of seeds in the short table, by row if they differ."""
     counts = {name: len(rows[name].seeds) for name in SHORT_ROWS if name in rows}
     if len(set(counts.values())) < 2:
         return "".join(map(str, set(counts.values())))
@@ -71,18 +71,18 @@ def _format_seeds(rows: Mapping[str, Summary]) -> str:
 
 
 def _format_best(published: Sequence[PublishedRow]) -> str:
-    """Words the highest MRR that others report, and the highest that was selected on valid."""
+    """Formats the highest published MRR, and the highest one selected on valid."""
     on_valid = [row for row in published if row.selected == "valid"]
     best = [max(rows, key=attrgetter("mrr")) for rows in (published, on_valid) if rows]
     return "; ".join(dict.fromkeys(f"{row.mrr:.1f} {row.title}" for row in best))
 
 
 def main() -> None:
-    """Writes the tables into every text that has the markers."""
+    """Writes the tables into every text with the markers."""
     store = Store(RESULTS, state_folder() / "ranks")
     for path, render in PLACES.items():
         write_between_markers(path, MARKER, render(store))
-        print(f"the tables in {path.relative_to(ROOT)} are those of {RESULTS.relative_to(ROOT)}")
+        print(f"{path.relative_to(ROOT)} has the tables of {RESULTS.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

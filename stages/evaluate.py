@@ -1,8 +1,8 @@
-"""Stage `evaluate`: filtered ranks of valid and test and the metrics made from them.
+"""Stage `evaluate`: filtered ranks of valid and test, and metrics.
 
-Test is scored here, once, with the model that valid selected. With `evaluate.processes`,
-each process holds and scores some of the entities; the ranks are the same. How far its
-probabilities can be relied on is then measured by the first of them alone.
+Test is scored only here, with the model selected on valid. With `evaluate.processes`, each process
+holds and scores a shard of the entities; the ranks are the same. The first process alone then
+measures the calibration of the probabilities.
 """
 
 from functools import partial
@@ -37,7 +37,7 @@ from stages.workers import run_in_processes
 
 
 def main() -> None:
-    """Fills `results/evaluation`."""
+    """Writes `results/evaluation`."""
     params = load_params(PARAMS).evaluate
     device = resolve_device(params.device, "evaluate.device")
     work = partial(_evaluate, params, device)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes) -> None:
-    """Ranks with all processes; the first of them writes."""
+    """Ranks in all processes; the first one writes."""
     graph, tables = load_inputs()
     with explain_out_of_memory("lower evaluate.batch_size or, on a GPU, set evaluate.device: cpu"):
         model = load_model(MODEL, graph, tables).to(device)
@@ -57,7 +57,7 @@ def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes
 
 
 def _judge(scorer: Scorer, graph: Graph, params: EvaluateParams) -> CalibrationData:
-    """Judges the best answers to the questions of test."""
+    """Collects the best answers to the questions of test."""
     known = known_tails_in(graph, ("train", "valid"))
     test = graph.triples["test"]
     return collect_calibration_data(
@@ -71,7 +71,7 @@ def _write(
     graph: Graph,
     tables: dict[str, FeatureTable],
 ) -> None:
-    """Writes ranks and metrics of both splits, and tables of test."""
+    """Writes ranks and metrics of both splits, and breakdowns of test."""
     test = ranked["test"]
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
     metrics: dict[str, Any] = {**measure_held_out(ranked)}
@@ -87,7 +87,7 @@ def _write(
 
 
 def _write_reliability(judged: CalibrationData) -> dict[str, float]:
-    """Compares probability and truth before and after calibration, and returns what measures it."""
+    """Writes reliability before and after calibration; returns errors and Brier scores."""
     probabilities = {
         "as scored": judged.log_probs.exp().numpy(),
         "calibrated": load_calibration(MODEL).probability(judged.log_odds).numpy(),

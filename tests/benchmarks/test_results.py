@@ -89,7 +89,7 @@ def test_only_what_stands_between_the_markers_is_replaced() -> None:
 
 
 def test_a_text_without_its_end_marker_is_refused() -> None:
-    with pytest.raises(ValueError, match="must hold"):
+    with pytest.raises(ValueError, match="must have"):
         replace_between_markers("<!-- benchmarks -->", MARKER, "new")
 
 

@@ -72,7 +72,7 @@ def test_what_is_stored_with_the_same_values_is_left_as_it_is(
     assert file.stat().st_mtime_ns > before
 
 
-def test_other_values_are_measured_anew_and_recorded(run: Run, store: Store) -> None:
+def test_other_values_are_measured_again_and_recorded(run: Run, store: Store) -> None:
     run()
     run("--set", "train.epochs=2")
     found = store.load("atlas", "structure", 0)
@@ -82,7 +82,7 @@ def test_other_values_are_measured_anew_and_recorded(run: Run, store: Store) -> 
     assert found.command.endswith("atlas --rows structure --seeds 0 --set train.epochs=2")
 
 
-def test_a_row_is_measured_anew_where_facts_or_features_are_others(
+def test_a_row_is_measured_again_with_other_facts_or_features(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(rows="structure text")
@@ -90,15 +90,15 @@ def test_a_row_is_measured_anew_where_facts_or_features_are_others(
     tables["text"] = replace(tables["text"], vectors=tables["text"].vectors * 2)
     monkeypatch.setattr(measure, "load_inputs", lambda: (graph, tables))
     run(rows="structure text")
-    told = capsys.readouterr().out
-    assert "structure, seed 0: measured already" in told
-    assert "text, seed 0: measured already" not in told
+    printed = capsys.readouterr().out
+    assert "structure, seed 0: measured already" in printed
+    assert "text, seed 0: measured already" not in printed
     graph.triples["test"] = graph.triples["test"][1:]
     run(rows="structure")
     assert "measured already" not in capsys.readouterr().out
 
 
-def test_a_row_is_measured_anew_where_params_yaml_has_other_values(run: Run, store: Store) -> None:
+def test_a_row_is_measured_again_with_other_values_in_params_yaml(run: Run, store: Store) -> None:
     run()
     params = small_params({"train.epochs": 2}).model_dump()
     Path("params.yaml").write_text(yaml.safe_dump(params))
@@ -113,9 +113,9 @@ def test_a_row_is_measured_anew_where_params_yaml_has_other_values(run: Run, sto
 @pytest.mark.parametrize(
     ("row", "setting", "message"),
     [
-        ("structure", "model.modalities=[text]", "the row structure is what it is by model.moda"),
-        ("structure-text", "fusion.rank=8", "by fusion.rank, which is 0 there; set something el"),
-        ("full", "train.seed=4", "the seeds of a row are given with --seeds"),
+        ("structure", "model.modalities=[text]", "the row structure itself sets model.moda"),
+        ("structure-text", "fusion.rank=8", "sets fusion.rank to 0; set another key"),
+        ("full", "train.seed=4", "give the seeds of a row with --seeds"),
     ],
 )
 def test_what_makes_a_row_that_row_cannot_be_set(
@@ -162,7 +162,7 @@ def test_data_that_dvc_made_with_other_values_are_refused(run: Run) -> None:
 )
 def test_a_file_of_runs_that_is_cut_is_an_error_that_says_so(run: Run, text: str) -> None:
     Path("dvc.lock").write_text(text)
-    with pytest.raises(ConfigError, match=r"dvc.lock is empty or cut, .*try again"):
+    with pytest.raises(ConfigError, match=r"dvc.lock is empty or incomplete, .*try again"):
         run()
 
 

@@ -83,7 +83,7 @@ def test_a_section_has_every_row_once_and_the_ablations_apart(store: Store) -> N
     assert "two structural models, one decision" in main
     assert "fusion of rank 8" not in main
     titles = [line.split(" | ")[0] for line in apart.splitlines() if line.startswith("| ")]
-    assert titles == ["| ", "| full IMF", "| no fused head", "| fusion of rank 8"]
+    assert titles == ["| ", "| full IMF", "| no fused channel", "| fusion of rank 8"]
     assert apart.endswith("![MRR on valid by epoch](images/curves-atlas.png)")
 
 
@@ -108,7 +108,7 @@ def test_a_gain_that_is_no_longer_that_of_the_rows_is_not_shown(store: Store) ->
     save(store, make_measurement(row="structure", mrr=0.4), make_measurement(row="full", mrr=0.6))
     store.save_gain("atlas", {"structure": gain_of_first_seed(0.1)})
     assert "| 60.0 | 1 |  |  |" in render_short(store)
-    assert "What the full model gains" not in render_full(store)
+    assert "Gain of the full model" not in render_full(store)
 
 
 def test_a_breakdown_is_read_by_its_labels_wherever_they_stand(store: Store) -> None:
@@ -139,7 +139,7 @@ def test_what_was_measured_on_other_grounds_gets_no_place_in_one_table(
 ) -> None:
     save(store, make_measurement(basis=one), make_measurement(seed=1, basis=other))
     places = "atlas/full-seed0, atlas/full-seed1"
-    with pytest.raises(DataError, match=rf"{places} were not measured {message}; measure anew"):
+    with pytest.raises(DataError, match=rf"{places} were not measured {message}; measure"):
         render_short(store)
 
 
@@ -169,5 +169,5 @@ def test_a_file_of_another_version_is_named_with_its_remedy(store: Store, tmp_pa
     path = tmp_path / "results" / "set" / "full-seed0.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"models": [], "graph": "of old"}')
-    with pytest.raises(DataError, match=r"full-seed0.json is no measurement .* measure again"):
+    with pytest.raises(DataError, match=r"full-seed0.json is not a measurement .* measure again"):
         store.load("set", "full", 0)
