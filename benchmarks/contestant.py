@@ -1,4 +1,4 @@
-"""Something that is measured beside others."""
+"""A benchmark case, timed side by side with others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from benchmarks.timing import Work, time_side_by_side
 
 @dataclass(frozen=True)
 class Case:
-    """A work and how much it does, so that works of different sizes can be compared.
+    """A function to time and its number of items, for comparison between sizes.
 
     Attributes:
-        work: What to run.
-        count: Queries or facts that a run of it deals with.
+        work: The function.
+        count: Queries or facts per run.
     """
 
     work: Work
@@ -23,7 +23,7 @@ def time_per_item(cases: Mapping[str, Case], rounds: int, threads: int) -> dict[
     """Times cases side by side.
 
     Returns:
-        Median seconds of each per query or fact.
+        Median seconds per query or fact of each case.
     """
     works = {name: each.work for name, each in cases.items()}
     seconds = time_side_by_side(works, rounds, threads)

@@ -1,7 +1,7 @@
-"""Peak memory of one case, alone in a process of its own.
+"""Measures the peak memory of one case in its own process.
 
-`python -m benchmarks.memory PART CASE` prints the bytes. Memory is read as Linux tells it in
-`/proc`: the peak of `getrusage` is of no use, since a process starts with that of its parent.
+`python -m benchmarks.memory PART CASE` prints the bytes. The peak is read from Linux's `/proc`,
+since the peak of `getrusage` starts at that of the parent process.
 """
 
 import subprocess
@@ -15,19 +15,19 @@ from benchmarks.recipes import ROOT
 from benchmarks.row import Row
 
 RUNS = 2
-"""How often the work is done: optimisers make their state in the first step."""
+"""Runs of the work; optimisers allocate their state in the first step."""
 
 
 def measure_peak_bytes(part: str, case: str) -> int:
-    """Measures a case in a process of its own.
+    """Measures a case in its own process.
 
     Args:
         part: A module of `benchmarks.parts` with `make_world()` and `CASES`.
         case: A key of `CASES`.
 
     Returns:
-        Peak of the resident memory beyond what imports and inputs (graph and features) take: the
-        model, its optimisers' state and what the work needs.
+        Peak resident memory beyond imports and inputs (graph and features): the model, its
+        optimisers' state and the work.
     """
     command = [sys.executable, "-m", "benchmarks.memory", part, case]
     printed = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -35,12 +35,12 @@ def measure_peak_bytes(part: str, case: str) -> int:
 
 
 def measure_memory(part: str, cases: Iterable[str], unit_of_work: str) -> list[Row]:
-    """Returns a row for the peak of each case of a part.
+    """Returns one row per case with its peak memory.
 
     Args:
-        part: As `measure_peak_bytes`.
-        cases: Their names.
-        unit_of_work: What is done `RUNS` times, for the note.
+        part: As in `measure_peak_bytes`.
+        cases: Names of the cases.
+        unit_of_work: Plural noun for the `RUNS` runs, for the note.
     """
     note = f"peak of {RUNS} {unit_of_work}, alone in a process, beyond imports, graph and features"
     return [
@@ -59,7 +59,7 @@ def measure_memory(part: str, cases: Iterable[str], unit_of_work: str) -> list[R
 
 
 def reset_peak() -> None:
-    """Makes the peak start from what is held now."""
+    """Resets the peak to the current resident memory."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
@@ -75,7 +75,7 @@ def main() -> None:
     part, case = sys.argv[1:]
     module = import_module(f"benchmarks.parts.{part}")
     world = module.make_world()
-    if case == PYKEEN:  # imported where it is used: not what the contest is about
+    if case == PYKEEN:  # imported beforehand, so that its memory does not count
         import_module("pykeen.training")
         import_module("pykeen.evaluation")
         import_module("pykeen.models")

@@ -1,4 +1,4 @@
-"""Ranks any model that scores all tails of a query by the library's own ranking."""
+"""Ranks any model that scores all tails of a query with the library's ranking."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,19 +12,19 @@ from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
 from imf_core.processes import unsharded
 
 Score = Callable[[Tensor], Tensor]
-"""(head, relation with inverses), shape: (B, 2) -> scores of every entity, shape: (B, E)."""
+"""Maps (head, relation with inverses), shape: (B, 2), to scores of entities, shape: (B, E)."""
 
 BATCH_SIZE = 512
 
 
 class PlainScorer:
-    """Scores of one model without channels.
+    """Scores of a model without channels.
 
     Args:
         score: The model.
         num_entities: E.
-        loops: Which relations join an entity to itself in train, shape: (2R,), dtype: bool. The
-            query's own entity comes last for the others; None ranks it like any entity.
+        loops: Whether a relation joins an entity to itself in train, shape: (2R,), dtype: bool.
+            The query's own entity ranks last for the others; None ranks it like any entity.
     """
 
     channel_names: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class PlainScorer:
 
     @torch.no_grad()
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
-        """Yields the scores of a batch of queries once, since there is one model."""
+        """Yields the scores of a batch of queries, once for the only model."""
         scores = self._score(queries)
         if self._loops is not None:
             heads, relations = queries.unbind(dim=1)

@@ -1,6 +1,6 @@
-"""Says where a case's time goes: `python -m benchmarks.profile PART CASE`.
+"""Profiles a case: `python -m benchmarks.profile PART CASE`.
 
-Shares of the processor's time by torch's operators, of one work after one that does not count.
+Prints shares of the processor time by torch operator, for one run after a warm-up run.
 """
 
 import sys
@@ -9,7 +9,7 @@ from importlib import import_module
 from torch.profiler import ProfilerActivity, profile
 
 SHOWN = 12
-"""Operators that are listed."""
+"""Number of operators listed."""
 
 
 def main() -> None:

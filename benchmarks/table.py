@@ -1,7 +1,7 @@
 """Renders the figures as Markdown: `python -m benchmarks.table` writes them into the texts.
 
-The short table, of ratios and of what has a target, stands in `README.md`; the full one in
-`docs/benchmarks.md`: each between a pair of markers.
+The short table, of ratios and of figures with a target, goes into `README.md`, the full one into
+`docs/benchmarks.md`, each between a pair of markers.
 """
 
 import sys
@@ -14,13 +14,13 @@ from benchmarks.row import Row
 from measuring.markdown import make_table, write_between_markers
 
 COMPARED = {"training", "evaluation"}
-"""Parts all of whose ratios stand in the short table."""
+"""Parts with all ratios in the short table."""
 
 MARKER = "benchmarks"
 
 
 def render_short(results: Results) -> str:
-    """Returns the table of all ratios, and of what else has a target."""
+    """Returns the table of ratios and of other figures with a target."""
     titles = ["", *_thread_titles(results), "target", "reached"]
     lines = []
     for part in results.parts():
@@ -60,11 +60,11 @@ PLACES: dict[Path, Callable[[Results], str]] = {
     ROOT / "README.md": render_short,
     ROOT / "docs" / "benchmarks.md": render_full,
 }
-"""What is written where."""
+"""Renderer of each file."""
 
 
 def _by_name(results: Results, part: str) -> list[list[Row | None]]:
-    """Returns the rows of a part, those of one name for every number of threads together."""
+    """Returns the rows of a part, grouped by name: one per number of threads."""
     of_threads = [
         {row.name: row for row in run.rows} if run is not None else {}
         for run in (results.runs.get((part, threads)) for threads in results.threads())
@@ -74,7 +74,7 @@ def _by_name(results: Results, part: str) -> list[list[Row | None]]:
 
 
 def _thread_titles(results: Results) -> list[str]:
-    """Says with how many threads, and by which clock, each column was measured."""
+    """Returns the column titles: number of threads and kind of time."""
     return [
         "1 thread, processor time" if threads == 1 else f"{threads} threads, wall clock"
         for threads in results.threads()
@@ -82,7 +82,7 @@ def _thread_titles(results: Results) -> list[str]:
 
 
 def _value(row: Row | None) -> str:
-    """Writes a value with three digits and its unit; nothing where it was not measured."""
+    """Formats a value with three digits and its unit; empty if not measured."""
     if row is None:
         return ""
     if row.unit == "%":
@@ -92,7 +92,7 @@ def _value(row: Row | None) -> str:
 
 
 def main() -> None:
-    """Writes the tables into every text that has the markers."""
+    """Writes the tables into every text with the markers."""
     results = load_results(RESULTS)
     if not results.runs:
         sys.exit("there are no figures yet; run `python -m benchmarks`")
