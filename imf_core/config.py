@@ -83,9 +83,7 @@ class DatasetParams(Section):
 
     name: str = Field(min_length=1, description="a registered data set, `folder` or `rdf`")
     path: str = Field(min_length=1, description="the graph where name is `folder` or `rdf`")
-    image_folders: list[str] = Field(
-        description="other folders whose files the image index may name"
-    )
+    image_folders: list[str] = Field(description="other folders that the image index may refer to")
 
 
 class PrepareParams(Section):

@@ -4,8 +4,8 @@
 
 Each line of the file has a label and a type. Prints the number of the most probable new facts with
 a (type of head, relation, type of tail) that no train fact has, lists them, and prints the share of
-valid and test facts that `predict` can reach: those whose head or tail it asks for and whose
-entities it accepts.
+valid and test facts that `predict` can reach: it asks for their head or tail and accepts both
+entities.
 """
 
 import argparse

@@ -52,11 +52,15 @@ def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes
         scorer = Scorer(model, processes)
         ranked = rank_held_out(scorer, graph, params.batch_size)
         if processes.is_first:
-            judged = _judge(scorer if processes.count == 1 else Scorer(model), graph, params)
-            _write(ranked, judged, graph, tables)
+            calibration_data = _collect_calibration_data(
+                scorer if processes.count == 1 else Scorer(model), graph, params
+            )
+            _write(ranked, calibration_data, graph, tables)
 
 
-def _judge(scorer: Scorer, graph: Graph, params: EvaluateParams) -> CalibrationData:
+def _collect_calibration_data(
+    scorer: Scorer, graph: Graph, params: EvaluateParams
+) -> CalibrationData:
     """Collects the best answers to the questions of test."""
     known = known_tails_in(graph, ("train", "valid"))
     test = graph.triples["test"]
@@ -67,7 +71,7 @@ def _judge(scorer: Scorer, graph: Graph, params: EvaluateParams) -> CalibrationD
 
 def _write(
     ranked: dict[str, RankTable],
-    judged: CalibrationData,
+    calibration_data: CalibrationData,
     graph: Graph,
     tables: dict[str, FeatureTable],
 ) -> None:
@@ -75,7 +79,7 @@ def _write(
     test = ranked["test"]
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
     metrics: dict[str, Any] = {**measure_held_out(ranked)}
-    metrics["calibration"] = _write_reliability(judged)
+    metrics["calibration"] = _write_reliability(calibration_data)
     metrics["test_digest"] = graph.test_digest
     write_csv(EVALUATION / "by_relation.csv", by_relation(test, graph))
     write_csv(EVALUATION / "by_degree.csv", by_degree(test, graph))
@@ -86,13 +90,13 @@ def _write(
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")
 
 
-def _write_reliability(judged: CalibrationData) -> dict[str, float]:
+def _write_reliability(calibration_data: CalibrationData) -> dict[str, float]:
     """Writes reliability before and after calibration; returns errors and Brier scores."""
     probabilities = {
-        "as scored": judged.log_probs.exp().numpy(),
-        "calibrated": load_calibration(MODEL).probability(judged.log_odds).numpy(),
+        "as scored": calibration_data.log_probs.exp().numpy(),
+        "calibrated": load_calibration(MODEL).probability(calibration_data.log_odds).numpy(),
     }
-    is_true = judged.is_true.numpy()
+    is_true = calibration_data.is_true.numpy()
     rows = [reliability_rows(kind, each, is_true) for kind, each in probabilities.items()]
     write_csv(EVALUATION / "reliability.csv", chain.from_iterable(rows))
     measures = {"error": calibration_error, "brier": brier_score}

@@ -29,7 +29,7 @@ CASES: Mapping[str, Callable[[World], Case]] = {
     "textbook": make_textbook_ranking,
     PYKEEN: make_pykeen_ranking,
 }
-"""What ranks, by its name in the table."""
+"""Rankings by name in the table."""
 
 NOTES = {
     "dense": "four heads, D 256; every head and the decision are ranked",
@@ -45,7 +45,7 @@ RATIOS = (
     ("dense, one head", PYKEEN, "at least 25x"),
     ("dense", PYKEEN, None),
 )
-"""Ours, what it is held against, and the target."""
+"""Our case, the case to compare with, and the target."""
 
 make_world = make_db15k_like
 

@@ -38,13 +38,13 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Growth:
-    """What was measured at one size.
+    """Measurements at one size.
 
     Attributes:
-        query_seconds: Of training, per query.
+        query_seconds: Seconds of training per query.
         candidates: Entities scored in a step, on average.
-        prepare_seconds: Of encoding and fusing all entities, once before a ranking.
-        fact_seconds: Of ranking a fact in both directions, after that.
+        prepare_seconds: Seconds to encode and fuse all entities, once before a ranking.
+        fact_seconds: Seconds to rank a fact in both directions after that.
         training_gib: Peak of the process while it trains, graph and features included.
         ranking_gib: The same while it ranks, without what training held.
     """
@@ -95,7 +95,7 @@ def _scaled(found: dict[int, Growth]) -> Row:
 
 
 def _scaled_ranking(found: dict[int, Growth]) -> Row:
-    """Holds the growth of ranking time against that of the entities, all of which are scored."""
+    """Compares the growth of ranking time with that of the entities; every entity is scored."""
     time = found[max(found)].fact_seconds / found[min(found)].fact_seconds
     return Row(
         PART,

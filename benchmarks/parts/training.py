@@ -43,7 +43,7 @@ CASES: Mapping[str, Callable[[World], Case]] = {
     "textbook": make_textbook_step,
     PYKEEN: make_pykeen_step,
 }
-"""What takes steps, by its name in the table."""
+"""Training steps by name in the table."""
 
 DEFAULT = "params.yaml (block-diagonal, D 128, cross entropy)"
 
@@ -135,7 +135,7 @@ def _measure_steps(threads: int) -> list[Row]:
 def _ratio(
     name: str, seconds: Mapping[str, float], other: str, ours: str, target: str | None
 ) -> Row:
-    """Says how many times as long as ours another takes for a query."""
+    """Returns the time per query of another case over that of ours."""
     value = seconds[other] / seconds[ours]
     note = f"time per query; {NOTES[other]}, against {NOTES[ours]}"
     return Row(PART, name, value, "x", "higher", target, True, note)

@@ -60,9 +60,9 @@ class Acceptance:
         graph: The graph.
         affinities: Affinities of its train facts.
         further: Estimates for its questions.
-        min_affinity: Answers whose affinity to the relation is below `SHARE_OF_ANSWERS` of this
-            value are refused; so are new facts if one of their two questions has known answers and
-            fewer than this share of such questions have more.
+        min_affinity: Refuses answers with an affinity to the relation below `SHARE_OF_ANSWERS`
+            times this value. Also refuses new facts if one of their two questions has known answers
+            and fewer than this share of such questions have more.
     """
 
     def __init__(

@@ -193,8 +193,8 @@ class Completer:
 
         Returns:
             Entities with the same answer in train, nearest to the question's entity first, in the
-            space of the channel with the largest share in the answer among the channels whose
-            modality the entity has.
+            space of the channel with the largest share in the answer. Channels of modalities that
+            the entity lacks are left out.
 
         Raises:
             QuestionError: As in `ask`.

@@ -27,7 +27,7 @@ COST_OF_SURPLUS = 1.0
 """Distance for each relation of the neighbour that the entity lacks."""
 
 NEAREST = 20
-"""Rank of the neighbour whose distance is the reach; nearer entities have full weight."""
+"""Rank of the neighbour at the distance called reach; nearer entities have full weight."""
 
 LARGEST_LACK = 1 / 3
 """Largest share of the entity's relations that a neighbour of full weight may lack."""

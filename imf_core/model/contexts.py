@@ -1,6 +1,6 @@
 """Contextual relational model (paper section 3.4): the relation transforms the head embedding.
 
-Both forms turn (head embedding, relation) into a context vector whose dot product with an entity
+Both forms turn (head embedding, relation) into a context vector. Its dot product with an entity
 embedding is the logit of that entity as the tail: `z(h, r, t) = (e_h C(r)) . e_t`.
 """
 

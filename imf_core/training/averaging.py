@@ -83,7 +83,7 @@ class WeightAverage:
         return min(self.decay, step / (WARM_UP + step))
 
     def _resting(self, number: int) -> Tensor:
-        """Returns the rows of a table whose average is not up to date, shape: (N,), dtype: long."""
+        """Returns the rows of a table with an outdated average, shape: (N,), dtype: long."""
         return (self._up_to[number] < self.steps).nonzero().flatten()
 
     def _catch_up(self, number: int, rows: Tensor) -> None:

@@ -47,24 +47,25 @@ def calibrate(
     scorer = Scorer(model)
     train, seen = known_tails_in(graph, ["train"]), known_tails_in(graph, ("train", "valid"))
     num_relations = graph.num_relations
-    judged = []
+    calibration_data = []
     for fitted, asked in (halves, halves[::-1]):
         held_out = score_held_out(scorer, fitted, seen, num_relations, batch_size)
         fit_decision(model.decision, held_out, decision)
-        judged.append(
+        calibration_data.append(
             collect_calibration_data(
                 scorer, asked, graph.triples["valid"], train, num_relations, batch_size
             )
         )
     model.decision.load_state_dict(selected)
-    return fit_calibration(gather(judged))
+    return fit_calibration(gather(calibration_data))
 
 
-def fit_calibration(judged: CalibrationData) -> Calibration:
+def fit_calibration(calibration_data: CalibrationData) -> Calibration:
     """Minimises the cross entropy of the calibration data over slope and offset.
 
     Args:
-        judged: At least one answer. A weak penalty keeps slope and offset finite where all answers
+        calibration_data: At least one answer. A weak penalty keeps slope and offset finite where
+        all answers
             are right, or all wrong.
     """
     log_slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -72,11 +73,11 @@ def fit_calibration(judged: CalibrationData) -> Calibration:
     optimizer = torch.optim.LBFGS(
         [log_slope, offset], max_iter=100, tolerance_change=1e-12, line_search_fn="strong_wolfe"
     )
-    is_true = judged.is_true.double()
+    is_true = calibration_data.is_true.double()
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        logits = log_slope.exp() * judged.log_odds + offset
+        logits = log_slope.exp() * calibration_data.log_odds + offset
         nll = torch.nn.functional.binary_cross_entropy_with_logits(logits, is_true, reduction="sum")
         loss: Tensor = (nll + 0.5 * (log_slope.square() + offset.square())) / len(is_true)
         loss.backward()
@@ -89,5 +90,5 @@ def fit_calibration(judged: CalibrationData) -> Calibration:
         offset=round(offset.item(), DIGITS),
         shown=SHOWN,
         answers=len(is_true),
-        true_answers=int(judged.is_true.sum()),
+        true_answers=int(calibration_data.is_true.sum()),
     )

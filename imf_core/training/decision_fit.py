@@ -66,8 +66,7 @@ def score_held_out(
 ) -> HeldOutScores:
     """Scores facts in both directions and keeps the best candidates.
 
-    A direction of a fact whose answer is impossible to the model is left out, since no weights can
-    change that.
+    Directions with an impossible answer are left out, since no weights can change that.
 
     Args:
         scorer: The model.

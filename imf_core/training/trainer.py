@@ -82,7 +82,7 @@ class Trainer:
         fusion: Section `fusion` of the parameters.
         decision: Section `decision` of the parameters.
         checkpoints: Where to save states and to look for one to go on from.
-        processes: Those that train the model together, from the same weights.
+        processes: Processes that train the model together, from the same weights.
 
     Raises:
         TrainingError: If train or valid is empty.

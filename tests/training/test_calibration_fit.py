@@ -1,4 +1,4 @@
-"""Calibration is fitted on valid, each half judged under the decision of the other."""
+"""Calibration is fitted on valid: each half under the decision of the other half."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from imf_core.training.calibration_fit import calibrate, fit_calibration
 from imf_core.training.judged_answers import SHOWN, CalibrationData, collect_calibration_data
 
 
-def judged(slope: float, offset: float) -> CalibrationData:
+def make_data(slope: float, offset: float) -> CalibrationData:
     """Makes answers that are right as often as a calibration says."""
     generator = torch.Generator().manual_seed(3)
     log_odds = 3 * torch.randn(40_000, generator=generator, dtype=torch.float64)
@@ -23,7 +23,7 @@ def judged(slope: float, offset: float) -> CalibrationData:
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.5, 0.3), (1.6, -2.0)])
 def test_the_two_numbers_are_found_again(slope: float, offset: float) -> None:
-    found = fit_calibration(judged(slope, offset))
+    found = fit_calibration(make_data(slope, offset))
     assert (found.slope, found.offset) == pytest.approx((slope, offset), abs=0.06)
 
 
@@ -35,7 +35,7 @@ def test_answers_that_are_all_alike_give_finite_numbers(is_true: bool) -> None:
     assert abs(found.offset) < 10
 
 
-def test_the_best_answers_are_judged_by_the_held_out_facts(trained: IMF, graph: Graph) -> None:
+def test_the_best_answers_are_true_where_held_out(trained: IMF, graph: Graph) -> None:
     valid, train = graph.triples["valid"], known_tails_in(graph, ["train"])
     found = collect_calibration_data(Scorer(trained), valid, valid, train, graph.num_relations, 4)
     truth = build_known_tails(valid, graph.num_entities, graph.num_relations)
@@ -44,7 +44,7 @@ def test_the_best_answers_are_judged_by_the_held_out_facts(trained: IMF, graph: 
 
 
 @pytest.mark.parametrize("has_loops", [False, True])
-def test_the_own_entity_is_judged_only_where_train_has_a_loop(has_loops: bool) -> None:
+def test_the_own_entity_is_an_answer_only_where_train_has_a_loop(has_loops: bool) -> None:
     graph = looped_graph() if has_loops else tiny_graph()
     loops = torch.tensor([[country, LOOPED, country] for country in COUNTRIES[1:]])
     train = known_tails_in(graph, ["train"])
@@ -54,7 +54,7 @@ def test_the_own_entity_is_judged_only_where_train_has_a_loop(has_loops: bool) -
     assert found.log_odds.isfinite().all()
 
 
-def test_each_half_is_judged_under_the_decision_of_the_other(
+def test_each_half_is_scored_under_the_decision_of_the_other(
     trained: IMF, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[set[tuple[int, ...]]] = []
