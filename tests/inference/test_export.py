@@ -1,4 +1,4 @@
-"""New facts and embeddings are taken elsewhere whole."""
+"""New facts and embeddings are exported completely."""
 
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def test_labels_without_an_iri_need_a_prefix(
         write_ntriples(facts(("a", "r", "b")), tmp_path / "new.nt", prefix)
 
 
-def test_every_head_has_a_file_of_all_entities_and_one_of_all_relations(
+def test_every_channel_has_a_file_of_all_entities_and_one_of_all_relations(
     trained: IMF, tmp_path: Path
 ) -> None:
     graph = tiny_graph()

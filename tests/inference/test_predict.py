@@ -1,4 +1,4 @@
-"""Predicting facts that train does not hold."""
+"""Predicting facts that train lacks."""
 
 from typing import Any
 
@@ -135,7 +135,7 @@ def test_the_shares_of_a_likely_fact_sum_to_one(predictions: pa.Table, trained: 
         assert sum(fact[f"share_{head}"] for head in trained.channel_names) == pytest.approx(1.0)
 
 
-def test_a_head_that_cannot_answer_has_no_share_and_no_probability(
+def test_a_channel_that_cannot_answer_has_no_share_and_no_probability(
     trained: IMF, graph: Graph
 ) -> None:
     scorer, train = Scorer(trained), known_tails_in(graph, ["train"])
@@ -194,7 +194,7 @@ def test_one_query_gives_its_best_answers(trained: IMF, graph: Graph) -> None:
     assert len(found) == 3
 
 
-def test_predictions_of_structure_alone_name_its_one_head(graph: Graph) -> None:
+def test_predictions_of_structure_alone_name_its_one_channel(graph: Graph) -> None:
     found = predict(tiny_model({"model.modalities": ["structure"]}), graph, top_k=5)
     shares = [name for name in found.column_names if name.startswith("share_")]
     assert shares == ["share_structural"]

@@ -51,7 +51,7 @@ def folder(save: Save, trained: IMF) -> Path:
 
 
 def in_answers(graph: Graph, tables: Tables) -> list[bool]:
-    """Returns of which relations, with inverses, most answers have an image."""
+    """Returns for which relations, with inverses, most answers have an image."""
     params = small_params()
     model = build_model(graph, tables, params.model, params.fusion)
     return model.visual_in_answers.tolist()

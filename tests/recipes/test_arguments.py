@@ -1,4 +1,4 @@
-"""Arguments of `dvc exp run`: what a shell and DVC make of them is the value that was meant."""
+"""Arguments of `dvc exp run`: a shell and DVC parse them back to the same values."""
 
 import subprocess
 import sys

@@ -88,6 +88,6 @@ def test_a_gain_of_a_seed_that_a_row_lacks_is_not_current(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("dataset", list_recipes())
-def test_the_gains_that_are_stored_are_those_of_what_is_stored(dataset: str) -> None:
+def test_the_stored_gains_match_the_stored_measurements(dataset: str) -> None:
     store = Store(RESULTS, RESULTS / "none")
     assert load_current_gains(store, dataset) == store.load_gain(dataset)

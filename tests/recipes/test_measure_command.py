@@ -1,4 +1,4 @@
-"""`python -m recipes.measure`: what is measured, what is left as it is, what is refused."""
+"""`python -m recipes.measure`: measured, kept and refused rows."""
 
 import shlex
 import shutil
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store) -> Run:
-    """The command for atlas, in a repository whose committed values make small models."""
+    """The command for atlas, in a repository with committed values of small models."""
     Path(tmp_path / "params.yaml").write_text(yaml.safe_dump(small_params().model_dump()))
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):
         author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
@@ -59,7 +59,7 @@ def test_rows_and_seeds_are_measured_and_their_gain_computed(run: Run, store: St
     assert gain["pooled"]["gain"] == pytest.approx(mean["full"] - mean["structure"], abs=1e-5)
 
 
-def test_what_is_stored_with_the_same_values_is_left_as_it_is(
+def test_a_row_stored_with_the_same_values_is_not_measured_again(
     run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run()
@@ -118,7 +118,7 @@ def test_a_row_is_measured_again_with_other_values_in_params_yaml(run: Run, stor
         ("full", "train.seed=4", "give the seeds of a row with --seeds"),
     ],
 )
-def test_what_makes_a_row_that_row_cannot_be_set(
+def test_values_of_the_row_itself_cannot_be_set(
     run: Run, row: str, setting: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"--set {setting.partition('=')[0]}: .*{message}"):
@@ -166,7 +166,7 @@ def test_a_file_of_runs_that_is_cut_is_an_error_that_says_so(run: Run, text: str
         run()
 
 
-def test_a_model_at_hand_may_stand_in_and_its_place_is_not_told(run: Run, store: Store) -> None:
+def test_another_model_may_be_set_and_its_path_is_not_recorded(run: Run, store: Store) -> None:
     model = "/somewhere/models/all-MiniLM"
     params = small_params({"text_features.model": model}).model_dump()
     Path("params.yaml").write_text(yaml.safe_dump(params))

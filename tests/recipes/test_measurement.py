@@ -1,4 +1,4 @@
-"""A row measured on the tiny graph: what the stages would measure, resumed where it was killed."""
+"""A row measured on the tiny graph equals the stages' result and resumes after a kill."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_a_measurement_reads_as_it_was_saved_and_ranks_as_reciprocals(
     assert torch.get_num_threads() == found.threads
 
 
-def test_what_was_set_is_stored_to_the_last_digit(
+def test_parameters_are_stored_to_the_last_digit(
     graph: Graph, tables: Tables, tmp_path: Path
 ) -> None:
     store = Store(tmp_path / "results", tmp_path / "ranks")

@@ -134,7 +134,7 @@ TEXT, OTHER_TEXT = {"text": "a hash"}, {"text": "another hash", "image": "a hash
         (make_basis(), make_basis(epochs=20), "with the same values"),
     ],
 )
-def test_what_was_measured_on_other_grounds_gets_no_place_in_one_table(
+def test_measurements_on_other_grounds_are_refused_in_one_table(
     store: Store, one: Basis, other: Basis, message: str
 ) -> None:
     save(store, make_measurement(basis=one), make_measurement(seed=1, basis=other))
