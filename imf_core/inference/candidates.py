@@ -29,8 +29,7 @@ def plausible_queries(
     """Lists plausible queries (entity, relation with inverses).
 
     `estimate_affinities` gives the affinity of an entity to a relation that it lacks,
-    `share_with_more` to a relation that it has: most countries with one neighbour have a further
-    one, none with one capital has a further one.
+    `share_with_more` to a relation that it has: high for borders, low for capitals.
 
     Args:
         known: Facts that count as known, with inverses.
