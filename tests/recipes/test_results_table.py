@@ -119,7 +119,7 @@ def test_a_breakdown_is_read_by_its_labels_wherever_they_stand(store: Store) -> 
     lines = render_full(store).splitlines()
     assert "| full IMF | 10.0 | 90.0 |" in lines
     save(store, make_measurement(row="full", by_degree=[common]))
-    with pytest.raises(DataError, match=r"atlas/full-seed0.json: by_degree has no row 0, which"):
+    with pytest.raises(DataError, match=r"atlas/full-seed0.json: by_degree has no row 0, unlike"):
         render_full(store)
 
 
