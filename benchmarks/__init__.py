@@ -1,1 +1,1 @@
-"""Measurements of speed and memory, run by hand; no part of the library."""
+"""Benchmarks of speed and memory, run by hand; not part of the library."""

@@ -1,8 +1,8 @@
-"""Measures: `python -m benchmarks [PART ...]`, every part by default.
+"""Runs benchmarks: `python -m benchmarks [PART ...]`, every part by default.
 
-Each part runs in a process of its own, with one thread and then with one for each core. The figures
-go into `benchmarks/results.json`, where those of parts that did not run stay as they were, and a
-table is printed. `python -m benchmarks.table` then writes the tables of README and docs.
+Each part runs in its own process, with one thread, then with one per core. The figures replace
+those of the same part in `benchmarks/results.json`, and a table is printed. `python -m
+benchmarks.table` then updates the tables of README and docs.
 """
 
 import argparse
@@ -23,17 +23,17 @@ PARTS = tuple(
     )
 )
 THREADS_OF = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Environment variables that say how many threads a process may use."""
+"""Environment variables with the number of threads of a process."""
 
 KEPT_FOLDERS = ("PYSTOW_HOME", "DVC_SITE_CACHE_DIR")
-"""Environment variables that say where PyKEEN and DVC keep files of their own."""
+"""Environment variables with the folders of PyKEEN's and DVC's own files."""
 
 
 def measure(part: str, threads: int) -> Results:
-    """Runs a part in a process of its own and returns its figures.
+    """Runs a part in its own process and returns its figures.
 
     Raises:
-        subprocess.CalledProcessError: If the part failed; it has said why.
+        subprocess.CalledProcessError: If the part fails; its stderr has the reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         environment = {
@@ -48,7 +48,7 @@ def measure(part: str, threads: int) -> Results:
 
 
 def main() -> None:
-    """Measures the parts asked for; a part that fails leaves its last figures as they were."""
+    """Measures the given parts; a part that fails keeps its last figures."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks",
         description=__doc__,

@@ -1,4 +1,4 @@
-"""The accuracy of methods on data sets: how it is stored, and the table of it."""
+"""Stores the accuracy of methods on data sets, and renders its table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from imf_core.data.graph import SPLITS, Graph
 from measuring.markdown import make_table
 
 Stored = dict[str, dict[str, Any]]
-"""By name of a data set: its sizes, and the rows of its table by method."""
+"""Sizes and rows by method of each data set, by its name."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Model:
     """A trained model.
 
     Attributes:
-        seed: Of the training.
-        epoch: The selected one.
+        seed: Seed of the training.
+        epoch: The selected epoch.
         valid_mrr: MRR on valid at that epoch.
         test: `mrr`, `hits_at_1` and `hits_at_10` on test.
-        seconds: CPU seconds of the training, validations included.
+        seconds: CPU seconds of the training, including validation.
     """
 
     seed: int
@@ -39,9 +39,9 @@ class Row:
 
     Attributes:
         method: Its name in the table.
-        values: The values that were chosen for the data set, in words.
-        choice_seconds: CPU seconds of all trials of the choice.
-        models: One for each seed.
+        values: The values chosen for the data set, as text.
+        choice_seconds: CPU seconds of all trials.
+        models: One per seed.
     """
 
     method: str
@@ -51,7 +51,7 @@ class Row:
 
 
 def store(path: Path, name: str, graph: Graph, rows: Iterable[Row], commit: str) -> None:
-    """Replaces the stored rows of the same data set and method."""
+    """Stores rows, replacing those of the same data set and method."""
     stored = load(path)
     sizes = [graph.num_entities, graph.num_relations]
     sizes += [len(graph.triples[split]) for split in SPLITS]
@@ -61,13 +61,13 @@ def store(path: Path, name: str, graph: Graph, rows: Iterable[Row], commit: str)
 
 
 def load(path: Path) -> Stored:
-    """Reads what is stored, nothing where there is no file."""
+    """Reads the stored rows, empty if there is no file."""
     stored: Stored = read_json(path) if path.exists() else {}
     return stored
 
 
 def render(stored: Stored) -> str:
-    """Lays out a table for each data set: means over the seeds, in per cent."""
+    """Renders a table for each data set: means over the seeds, in per cent."""
     titles = ["", "MRR", "Hits@1", "Hits@10", "MRR on valid", "seeds", "CPU s, choice"]
     titles += ["CPU s, training", "chosen values; selected epoch", "commit"]
     sections = []

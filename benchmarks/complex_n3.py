@@ -1,7 +1,7 @@
 """Plain ComplEx-N3, written from its description by Lacroix et al. (ICML 2018, arXiv 1806.07297).
 
-A softmax over all entities, inverse relations, Adagrad and the weighted nuclear 3-norm; nothing of
-the library but its graph and its ranking. It is what a small graph gets without any further work.
+A softmax over all entities, inverse relations, Adagrad and the weighted nuclear 3-norm. It uses
+only the library's graph and ranking: the baseline that needs no further work.
 """
 
 import copy
@@ -19,7 +19,7 @@ RANK, BATCH_SIZE, LEARNING_RATE, EPOCHS, VALIDATE_EVERY = 256, 200, 0.1, 100, 2
 
 
 class ComplEx(nn.Module):
-    """Re<e_h, w_r, conj(e_t)>; each row of a table holds K real and then K imaginary parts."""
+    """Re<e_h, w_r, conj(e_t)>; each row of a table has K real, then K imaginary parts."""
 
     def __init__(self, num_entities: int, num_relations: int, rank: int = RANK) -> None:
         super().__init__()

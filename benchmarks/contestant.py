@@ -1,4 +1,4 @@
-"""Something that is measured beside others."""
+"""A benchmark case, timed side by side with others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,26 +7,24 @@ from benchmarks.timing import Work, time_side_by_side
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A work and how much it does, so that works of different sizes can be compared.
+class Case:
+    """A function to time and its number of items, for comparison between sizes.
 
     Attributes:
-        work: What to run.
-        count: Queries or facts that a run of it deals with.
+        work: The function.
+        count: Queries or facts per run.
     """
 
     work: Work
     count: int
 
 
-def time_per_item(
-    contestants: Mapping[str, Contestant], rounds: int, threads: int
-) -> dict[str, float]:
-    """Times contestants side by side.
+def time_per_item(cases: Mapping[str, Case], rounds: int, threads: int) -> dict[str, float]:
+    """Times cases side by side.
 
     Returns:
-        Median seconds of each per query or fact.
+        Median seconds per query or fact of each case.
     """
-    works = {name: each.work for name, each in contestants.items()}
+    works = {name: each.work for name, each in cases.items()}
     seconds = time_side_by_side(works, rounds, threads)
-    return {name: seconds[name] / each.count for name, each in contestants.items()}
+    return {name: seconds[name] / each.count for name, each in cases.items()}

@@ -1,4 +1,4 @@
-"""Image and text encoders of the usual shapes with random weights, saved as their makers do."""
+"""Image and text encoders of common shapes with random weights, in their usual file formats."""
 
 from pathlib import Path
 
@@ -37,9 +37,9 @@ BERT_BASE = BertConfig()
 def make_image_encoder(
     config: CLIPVisionConfig, params: ImageFeaturesParams, folder: Path
 ) -> ImageEncoder:
-    """Saves a CLIP's image half with random weights in `folder` and loads it as the stage does.
+    """Saves a CLIP image encoder with random weights in `folder` and loads it as the stage does.
 
-    Its pictures are of `PIXELS`, whatever its shape.
+    Its input has `PIXELS` for any shape of encoder.
     """
     torch.manual_seed(0)
     CLIPVisionModelWithProjection(config).save_pretrained(folder)
@@ -50,7 +50,7 @@ def make_image_encoder(
 
 
 def make_text_encoder(config: BertConfig, params: TextFeaturesParams, folder: Path) -> TextEncoder:
-    """Saves a BERT with random weights and a vocabulary in `folder` and loads it likewise."""
+    """Saves a BERT with random weights in `folder` and loads it as the stage does."""
     torch.manual_seed(0)
     BertModel(config).save_pretrained(folder)
     vocabulary = make_vocabulary(config.vocab_size)

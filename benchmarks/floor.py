@@ -1,7 +1,7 @@
-"""The matrix products that a step of the dense model cannot do without, counted and run bare.
+"""Lower bound of a training step of the dense model: its necessary matrix products alone.
 
-Whatever else a step does (dropout, losses, optimisers, averages) comes on top. What can be shared
-is counted once: a matrix for each distinct relation of the batch, one fusion of all entities.
+Everything else of a step (dropout, losses, optimisers, averages) comes on top. Shared products
+count once: one matrix per distinct relation of the batch, one fusion of all entities.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ from imf_core.config import SettledParams
 
 @dataclass(frozen=True)
 class Product:
-    """(rows, inner) times (inner, columns), forward and backward.
+    """A product (rows, inner) times (inner, columns), forward and backward.
 
     Attributes:
-        name: What it is for.
+        name: Purpose of the product.
         rows: Rows of the left matrix.
         inner: Columns of the left and rows of the right matrix.
         columns: Columns of the right matrix.
@@ -34,14 +34,14 @@ class Product:
 
     @property
     def flops(self) -> int:
-        """Counts the operations of the product and of its gradients, each as large."""
+        """Operations of the product and of its gradients, which are as large."""
         passes = 2 if self.is_left_given else 3
         return passes * 2 * self.rows * self.inner * self.columns
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The work of one channel in a batch.
+    """Queries and relations of a batch for one channel.
 
     Attributes:
         queries: Queries that the channel takes part in.
@@ -59,17 +59,17 @@ def list_products(
     num_present: Mapping[str, tuple[int, int]],
     asked: Sequence[Asked],
 ) -> list[Product]:
-    """Lists the products of one step of a dense model, as the equations in `imf_core.model.imf`.
+    """Lists the products of one step of a dense model, by the equations in `imf_core.model.imf`.
 
     Args:
         params: Sections `model` and `fusion` are read.
-        num_entities: E, all of which are scored.
+        num_entities: E; all entities are scored.
         num_relations: R, without inverses.
         num_present: By modality with features: entities that have it, size of a feature vector.
-        asked: For each channel.
+        asked: Queries and relations of each channel.
 
     Raises:
-        ValueError: If the fusion has terms beyond one per modality, which are not counted.
+        ValueError: If the fusion has more than one term per modality; those are not counted.
     """
     dim, relation_dim, hidden = params.model.dim, params.model.relation_dim, params.model.hidden_dim
     products = []
@@ -83,25 +83,25 @@ def list_products(
         rank = params.fusion.rank
         if rank > len(params.model.modalities):
             raise ValueError(
-                f"fusion.rank must be at most the number of modalities, got {rank}; the narrow "
-                "terms beyond are not counted in benchmarks/floor.py"
+                f"fusion.rank must be at most the number of modalities, got {rank}; the additional "
+                "narrow terms are not counted in benchmarks/floor.py"
             )
         for _ in params.model.modalities:
             products += [
                 Product("fusion", num_entities, dim, rank * dim),
                 Product("fusion", 2 * num_relations, relation_dim, rank * relation_dim),
             ]
-    for channel in asked:
+    for each in asked:
         products += [
-            Product("relation matrices", channel.relations, relation_dim, dim * dim),
-            Product("their application", channel.queries, dim, dim),
-            Product("scoring", channel.queries, dim, num_entities),
+            Product("relation matrices", each.relations, relation_dim, dim * dim),
+            Product("their application", each.queries, dim, dim),
+            Product("scoring", each.queries, dim, num_entities),
         ]
     return products
 
 
 def count_flops(products: Iterable[Product]) -> dict[str, int]:
-    """Sums the operations of products by what they are for."""
+    """Sums the operations of products by purpose."""
     total: dict[str, int] = {}
     for product in products:
         total[product.name] = total.get(product.name, 0) + product.flops
@@ -109,9 +109,9 @@ def count_flops(products: Iterable[Product]) -> dict[str, int]:
 
 
 def run_products(products: Sequence[Product]) -> Work:
-    """Prepares to do nothing but the products, on matrices of their shapes.
+    """Returns a function that computes only the products, on random matrices.
 
-    A relation's matrix is applied to the few queries that ask it; here all queries take one matrix,
+    In a step, each relation's matrix multiplies a few queries; here one matrix multiplies all,
     which can only be faster.
     """
     operands = {
@@ -122,11 +122,11 @@ def run_products(products: Sequence[Product]) -> Work:
         )
         for product in dict.fromkeys(products)
     }
-    room = torch.empty(max(each.numel() for group in operands.values() for each in group))
+    buffer = torch.empty(max(each.numel() for group in operands.values() for each in group))
 
     def multiply(one: Tensor, other: Tensor) -> None:
         shape = (one.shape[0], other.shape[1])
-        torch.mm(one, other, out=room[: shape[0] * shape[1]].view(shape))
+        torch.mm(one, other, out=buffer[: shape[0] * shape[1]].view(shape))
 
     def work() -> None:
         for product in products:

@@ -1,4 +1,4 @@
-"""The bare forward passes inside a longer work: recorded once, then run alone."""
+"""Records the forward passes of a longer work and runs them alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +7,11 @@ import torch
 
 
 def record_inputs(model: torch.nn.Module, work: Callable[[], object]) -> list[dict[str, Any]]:
-    """Runs `work` and returns what it called `model` with, call by call, as it lay on the device.
+    """Runs `work` and returns the keyword arguments of every call of `model`, on its device.
 
     Args:
-        model: Called with keywords alone.
-        work: Calls it.
+        model: Called with keyword arguments only.
+        work: Calls the model.
     """
     inputs: list[dict[str, Any]] = []
 
@@ -27,7 +27,7 @@ def record_inputs(model: torch.nn.Module, work: Callable[[], object]) -> list[di
 
 
 def run_forward(model: torch.nn.Module, inputs: list[dict[str, Any]]) -> None:
-    """Calls a model once with each of the recorded inputs, and waits for the device."""
+    """Calls a model once with each recorded input, and waits for the device."""
     with torch.inference_mode():
         for each in inputs:
             model(**each)

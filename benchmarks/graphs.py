@@ -1,8 +1,8 @@
-"""Synthetic graphs of a given size: facts drawn with the skew of real ones, random features.
+"""Synthetic graphs of a given size, with the skew of real ones and random features.
 
-At DB15K's size (`make_db15k_like`) a graph is, in what makes work, close to DB15K (in brackets; the
-split of MyGO): 73,830 distinct queries with inverses (75,105), of which a batch of 256 asks 107
-distinct relations (105) and one of 1,024 asks 202 (200); a query has up to 3,969 answers (6,777).
+At DB15K's size (`make_db15k_like`) the amount of work is close to DB15K's (in brackets; the split
+of MyGO): 73,830 distinct queries with inverses (75,105); a batch of 256 has 107 distinct relations
+(105) and one of 1,024 has 202 (200); a query has up to 3,969 answers (6,777).
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 
 RELATION_SKEW = 0.53
-"""A relation is drawn with weight exp(-RELATION_SKEW * sqrt(its place))."""
+"""Relation number i is drawn with weight exp(-RELATION_SKEW * sqrt(i))."""
 
 HEAD_SKEW, TAIL_SKEW = 1.5, 4.0
-"""Within its pool an entity is drawn as uniform ** skew: one is even, more is steeper."""
+"""Entities of a pool are drawn as uniform ** skew: 1 is uniform, more is steeper."""
 
 REPEATED = 1.3
-"""Facts drawn for each that is kept: repeated ones are dropped."""
+"""Facts drawn per kept fact, since duplicates are dropped."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class World:
 
 
 def make_db15k_like() -> World:
-    """Makes a world of DB15K's size, with features of 384 numbers for images and texts."""
+    """Makes a world of DB15K's size, with image and text features of 384 numbers."""
     graph = make_graph(12_842, 279, num_facts=79_222, num_held_out=9_902)
     return World(graph, make_tables(12_842, {"image": (384, 0.9), "text": (384, 1.0)}))
 
 
 def make_atlas_like() -> World:
-    """Makes a world of the size of `atlas`, with the features that `params.yaml` gives it."""
+    """Makes a world of the size of `atlas`, with features of the sizes in `params.yaml`."""
     graph = make_graph(1_132, 20, num_facts=4_138, num_held_out=517)
     return World(graph, make_tables(1_132, {"image": (48, 183 / 1_132), "text": (256, 1.0)}))
 
@@ -46,18 +46,18 @@ def make_atlas_like() -> World:
 def make_graph(num_entities: int, num_relations: int, num_facts: int, num_held_out: int) -> Graph:
     """Makes a graph with a few popular and many rare entities and relations.
 
-    Every relation draws its heads and its tails from pools of its own, some of them wide and some
-    narrow. The most frequent one leads from any entity to a thousandth of them, as a class or a
-    country does: its tails have thousands of heads.
+    Every relation draws its heads and its tails from its own pools, some wide and some narrow. The
+    most frequent relation leads from all entities to a thousandth of them, like a class or a
+    country: its tails have thousands of heads.
 
     Args:
         num_entities: E.
         num_relations: R.
-        num_facts: Distinct facts of train; fewer where the pools hold no more.
+        num_facts: Distinct facts of train, at most; small pools yield fewer.
         num_held_out: Facts of valid and of test, each.
 
     Returns:
-        A graph without names; the same one for the same arguments.
+        A graph without names, deterministic for its arguments.
     """
     generator = torch.Generator().manual_seed(0)
     total = num_facts + 2 * num_held_out
@@ -77,7 +77,7 @@ def make_graph(num_entities: int, num_relations: int, num_facts: int, num_held_o
     tails = draw((tail_pools * num_entities).ceil(), TAIL_SKEW)
     key = torch.unique((relations * num_entities + heads) * num_entities + tails)
     key = key[torch.randperm(len(key), generator=generator)[:total]]
-    # Ids say nothing: in a real graph the members of a pool do not stand side by side.
+    # As in a real graph, members of a pool do not have neighbouring ids.
     ids = torch.randperm(num_entities, generator=generator)
     head, relation, tail = key // num_entities % num_entities, key // num_entities**2, key
     triples = torch.stack([ids[head], relation, ids[tail % num_entities]], dim=1)
@@ -99,7 +99,7 @@ def make_tables(num_entities: int, sizes: dict[str, tuple[int, float]]) -> dict[
 
     Args:
         num_entities: E.
-        sizes: By modality, the size of a vector and the share of the entities that have one.
+        sizes: Size of a vector and share of entities with one, by modality.
     """
     generator = torch.Generator().manual_seed(1)
     tables = {}

@@ -1,7 +1,7 @@
-"""Times the flow `pipeline` where nothing has changed: `python -m benchmarks.idle_flow RUNS`.
+"""Times the flow `pipeline` without changes: `python -m benchmarks.idle_flow RUNS`.
 
-Runs in the working folder, against a Prefect server of its own; prints the median of the runs'
-seconds as the last line. The clock decides, since most of the work is that of other processes.
+Runs in the working folder with its own Prefect server; prints the median wall-clock seconds of the
+runs as the last line. Processor time would miss the other processes, which do most of the work.
 """
 
 import sys
@@ -14,7 +14,7 @@ from flows.pipeline import pipeline
 
 
 def main() -> None:
-    """Runs the flow once unmeasured, then so many times."""
+    """Runs the flow once without timing, then the given number of times."""
     seconds = []
     with prefect_test_harness(server_startup_timeout=120):
         for number in range(int(sys.argv[1]) + 1):

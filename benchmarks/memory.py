@@ -1,7 +1,7 @@
-"""Peak memory of one contestant, alone in a process of its own.
+"""Measures the peak memory of one case in its own process.
 
-`python -m benchmarks.memory PART CONTESTANT` prints the bytes. Memory is read as Linux tells it in
-`/proc`: the peak of `getrusage` is of no use, since a process starts with that of its parent.
+`python -m benchmarks.memory PART CASE` prints the bytes. The peak is read from Linux's `/proc`,
+since the peak of `getrusage` starts at that of the parent process.
 """
 
 import subprocess
@@ -15,32 +15,32 @@ from benchmarks.recipes import ROOT
 from benchmarks.row import Row
 
 RUNS = 2
-"""How often the work is done: optimisers make their state in the first step."""
+"""Runs of the work; optimisers allocate their state in the first step."""
 
 
-def measure_peak_bytes(part: str, contestant: str) -> int:
-    """Measures a contestant in a process of its own.
+def measure_peak_bytes(part: str, case: str) -> int:
+    """Measures a case in its own process.
 
     Args:
-        part: A module of `benchmarks.parts` with `make_world()` and `CONTESTANTS`.
-        contestant: A key of `CONTESTANTS`.
+        part: A module of `benchmarks.parts` with `make_world()` and `CASES`.
+        case: A key of `CASES`.
 
     Returns:
-        Peak of the resident memory beyond what imports and inputs (graph and features) take: the
-        model, its optimisers' state and what the work needs.
+        Peak resident memory beyond imports and inputs (graph and features): the model, its
+        optimisers' state and the work.
     """
-    command = [sys.executable, "-m", "benchmarks.memory", part, contestant]
+    command = [sys.executable, "-m", "benchmarks.memory", part, case]
     printed = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     return int(printed.stdout.split()[-1])
 
 
-def measure_memory(part: str, contestants: Iterable[str], unit_of_work: str) -> list[Row]:
-    """Returns a row for the peak of each contestant of a part.
+def measure_memory(part: str, cases: Iterable[str], unit_of_work: str) -> list[Row]:
+    """Returns one row per case with its peak memory.
 
     Args:
-        part: As `measure_peak_bytes`.
-        contestants: Their names.
-        unit_of_work: What is done `RUNS` times, for the note.
+        part: As in `measure_peak_bytes`.
+        cases: Names of the cases.
+        unit_of_work: Plural noun for the `RUNS` runs, for the note.
     """
     note = f"peak of {RUNS} {unit_of_work}, alone in a process, beyond imports, graph and features"
     return [
@@ -54,12 +54,12 @@ def measure_memory(part: str, contestants: Iterable[str], unit_of_work: str) -> 
             False,
             note,
         )
-        for name in contestants
+        for name in cases
     ]
 
 
 def reset_peak() -> None:
-    """Makes the peak start from what is held now."""
+    """Resets the peak to the current resident memory."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
@@ -71,17 +71,17 @@ def peak_bytes() -> int:
 
 
 def main() -> None:
-    """Runs the contestant and prints its peak."""
-    part, contestant = sys.argv[1:]
+    """Runs the case and prints its peak."""
+    part, case = sys.argv[1:]
     module = import_module(f"benchmarks.parts.{part}")
     world = module.make_world()
-    if contestant == PYKEEN:  # imported where it is used: not what the contest is about
+    if case == PYKEEN:  # imported beforehand, so that its memory does not count
         import_module("pykeen.training")
         import_module("pykeen.evaluation")
         import_module("pykeen.models")
     reset_peak()
     before = peak_bytes()
-    work = module.CONTESTANTS[contestant](world).work
+    work = module.CASES[case](world).work
     for _ in range(RUNS):
         work()
     print(peak_bytes() - before)

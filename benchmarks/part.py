@@ -11,7 +11,7 @@ from measuring.environment import count_cores, describe_environment
 
 
 def run_part(name: str) -> Run:
-    """Measures a part with the threads that OMP_NUM_THREADS allows, else with all cores.
+    """Measures a part with OMP_NUM_THREADS threads, by default one per core.
 
     Args:
         name: A module of `benchmarks.parts`.
@@ -32,7 +32,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if str(error.name).startswith(("benchmarks", "imf_core")):
             raise
-        sys.exit(f"{error}; install what benchmarks need: python -m pip install --group benchmark")
+        sys.exit(f"{error}; install the benchmark group: python -m pip install --group benchmark")
     results = Results()
     results.add(run)
     save_results(results, arguments.output)

@@ -1,4 +1,4 @@
-"""Pictures as the stage `images` meets and leaves them, made from random numbers."""
+"""Random pictures, as sources of the stage `images` and as its outputs."""
 
 import io
 from pathlib import Path
@@ -17,16 +17,16 @@ MAX_BYTES, MAX_PIXELS = 30_000_000, 60_000_000
 
 
 def make_sources(count: int) -> list[bytes]:
-    """Makes files as they come from the web: of five pictures four are photographs, one is drawn.
+    """Makes source files: four of five are photographs, one is a drawing.
 
     Returns:
-        JPEG and PNG files, the same ones for the same count.
+        JPEG and PNG files, deterministic for a count.
     """
     return [_draw(number) if number % 5 == 4 else _photograph(number) for number in range(count)]
 
 
 def reencode(content: bytes) -> bytes:
-    """Makes of a source what the stage `images` makes of it."""
+    """Re-encodes a source like the stage `images`."""
     made = reencode_image(
         content, size_pixels=SIZE_PIXELS, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS
     )
@@ -35,7 +35,7 @@ def reencode(content: bytes) -> bytes:
 
 
 def write_shard(pictures: list[bytes], folder: Path) -> Path:
-    """Writes pictures, each of an entity of its own, as the only shard of `folder`."""
+    """Writes pictures, one per entity, as the only shard of `folder`."""
     writer = ShardWriter(folder, len(pictures), {})
     for entity_id, picture in enumerate(pictures):
         writer.append(entity_id, [picture])
@@ -43,7 +43,7 @@ def write_shard(pictures: list[bytes], folder: Path) -> Path:
 
 
 def _photograph(number: int) -> bytes:
-    """Large soft shapes with a little noise: about as many bytes as a photograph has."""
+    """Makes large soft shapes with a little noise, of about the size of a photograph."""
     generator = np.random.default_rng(number)
     size = SOURCE_SIZES[number % len(SOURCE_SIZES)]
     shapes = Image.fromarray(generator.integers(0, 256, (24, 24, 3), dtype=np.uint8))
@@ -53,7 +53,7 @@ def _photograph(number: int) -> bytes:
 
 
 def _draw(number: int) -> bytes:
-    """Stripes and a patch of a few colours: a flag."""
+    """Makes stripes and a patch of a few colours, like a flag."""
     generator = np.random.default_rng(number)
     stripes = Image.fromarray(generator.integers(0, 256, (5, 1, 3), dtype=np.uint8))
     flag = stripes.resize((900, 600), Image.Resampling.NEAREST)

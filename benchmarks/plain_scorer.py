@@ -1,4 +1,4 @@
-"""Ranks any model that scores all tails of a query by the library's own ranking."""
+"""Ranks any model that scores all tails of a query with the library's ranking."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,29 +9,29 @@ from imf_core.data.graph import Graph
 from imf_core.data.known_tails import find_loops, known_tails_in
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
-from imf_core.processes import whole
+from imf_core.processes import unsharded
 
 Score = Callable[[Tensor], Tensor]
-"""(head, relation with inverses), shape: (B, 2) -> scores of every entity, shape: (B, E)."""
+"""Maps (head, relation with inverses), shape: (B, 2), to scores of entities, shape: (B, E)."""
 
 BATCH_SIZE = 512
 
 
 class PlainScorer:
-    """Scores of one model without channels.
+    """Scores of a model without channels.
 
     Args:
         score: The model.
         num_entities: E.
-        loops: Which relations join an entity to itself in train, shape: (2R,), dtype: bool. The
-            query's own entity comes last for the others; None ranks it like any entity.
+        loops: Whether a relation joins an entity to itself in train, shape: (2R,), dtype: bool.
+            The query's own entity ranks last for the others; None ranks it like any entity.
     """
 
-    head_names: tuple[str, ...] = ()
+    channel_names: tuple[str, ...] = ()
     device = torch.device("cpu")
 
     def __init__(self, score: Score, num_entities: int, loops: Tensor | None = None) -> None:
-        self.shard = whole(num_entities)
+        self.shard = unsharded(num_entities)
         self._score, self._loops = score, loops
 
     def batch_size(self, wanted: int) -> int:
@@ -40,7 +40,7 @@ class PlainScorer:
 
     @torch.no_grad()
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
-        """Yields the scores of a batch of queries once, since there is one model."""
+        """Yields the scores of a batch of queries, once for the only model."""
         scores = self._score(queries)
         if self._loops is not None:
             heads, relations = queries.unbind(dim=1)

@@ -1,6 +1,6 @@
-"""Says where a contestant's time goes: `python -m benchmarks.profile PART CONTESTANT`.
+"""Profiles a case: `python -m benchmarks.profile PART CASE`.
 
-Shares of the processor's time by torch's operators, of one work after one that does not count.
+Prints shares of the processor time by torch operator, for one run after a warm-up run.
 """
 
 import sys
@@ -9,16 +9,16 @@ from importlib import import_module
 from torch.profiler import ProfilerActivity, profile
 
 SHOWN = 12
-"""Operators that are listed."""
+"""Number of operators listed."""
 
 
 def main() -> None:
     """Profiles and prints a table."""
     if len(sys.argv) != 3:
-        sys.exit('usage: python -m benchmarks.profile PART CONTESTANT, such as training "dense"')
-    part, contestant = sys.argv[1:]
+        sys.exit('usage: python -m benchmarks.profile PART CASE, such as training "dense"')
+    part, case = sys.argv[1:]
     module = import_module(f"benchmarks.parts.{part}")
-    work = module.CONTESTANTS[contestant](module.make_world()).work
+    work = module.CASES[case](module.make_world()).work
     work()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         work()

@@ -1,4 +1,4 @@
-"""A copy of the project in a folder of its own, in which DVC may run, and commands timed there."""
+"""Copies the project into a folder, in which DVC may run, and times commands there."""
 
 import os
 import resource
@@ -29,10 +29,10 @@ IGNORES = (".gitignore", ".dvcignore")
 
 
 def copy_project(folder: Path, changes: Mapping[str, object]) -> Path:
-    """Copies the project into `folder` and makes it a fresh git and DVC repository.
+    """Copies the project into `folder` and makes it a new git and DVC repository.
 
     Args:
-        folder: Made here.
+        folder: Folder to create.
         changes: Values to set in params.yaml, by "section.key".
 
     Returns:
@@ -61,12 +61,12 @@ def copy_project(folder: Path, changes: Mapping[str, object]) -> Path:
 
 
 def run(folder: Path, command: Sequence[str]) -> str:
-    """Runs a command in a folder and returns what it printed.
+    """Runs a command in a folder and returns its stdout.
 
     Raises:
-        RuntimeError: If it failed, with what it said.
+        RuntimeError: If it fails, with its output.
     """
-    # Stages are run as `python`, which must be this one.
+    # `dvc.yaml` runs `python`, which must be this interpreter.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1"}
     done = subprocess.run(
@@ -78,10 +78,10 @@ def run(folder: Path, command: Sequence[str]) -> str:
 
 
 def time_command(folder: Path, command: Sequence[str], threads: int) -> tuple[float, str]:
-    """Runs a command and returns its seconds and what it printed.
+    """Runs a command and returns its seconds and stdout.
 
-    With one thread these are the processor's, of all processes that it started, with several the
-    clock's, as in `benchmarks.timing`.
+    With one thread it measures processor time, of all child processes; with several, wall-clock
+    time, as in `benchmarks.timing`.
     """
 
     def now() -> float:

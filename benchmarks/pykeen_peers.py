@@ -1,9 +1,9 @@
 """PyKEEN's ComplEx and TuckER on a graph: trained, selected and evaluated by PyKEEN itself.
 
-Its folder of experiments has no values for the data sets in its package, so a few are tried. Both
-train as its study does where ComplEx is best on Kinships (Ali et al., arXiv 2006.13365): local
+PyKEEN's experiments have no values for the data sets in its package, so a few are tried. Both
+models train like the best ComplEx on Kinships in its study (Ali et al., arXiv 2006.13365): local
 closed world, Adam, inverse relations, and for ComplEx the cross entropy. Initial values, dropout,
-label smoothing and learning rates of TuckER are those of the folder for larger data sets.
+label smoothing and learning rates of TuckER are those of PyKEEN's experiments on larger data sets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ def evaluate_pykeen(model: Any, graph: Graph) -> dict[str, float]:
 
 
 def score_by_pykeen(model: Any, num_relations: int) -> Score:
-    """Returns the model's scores of tails, those of inverse relations by its scores of heads."""
+    """Returns the model's scores of tails; for inverse relations, its scores of heads."""
 
     def score(queries: Tensor) -> Tensor:
         is_inverse = queries[:, 1] >= num_relations

@@ -1,6 +1,6 @@
-"""PyKEEN's TuckER on a world: one channel like the dense model's structural one, and no features.
+"""PyKEEN's TuckER on a world: one channel like the dense model's structural one, no features.
 
-PyKEEN takes seconds and much memory to import, so that is done where it is used.
+PyKEEN takes seconds and much memory to import, so functions import it when called.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def make_pykeen_facts(world: World, triples: Tensor) -> Any:
 
 
 def make_pykeen_tucker(facts: Any) -> Any:
-    """Makes the model, with the sizes of the dense recipe and the loss that it is trained with."""
+    """Makes the model with the sizes and the loss of the dense recipe."""
     from pykeen.models import TuckER  # noqa: PLC0415
 
     model = read_params(DENSE).model

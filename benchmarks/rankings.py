@@ -1,11 +1,11 @@
-"""Rankings of held-out facts that are compared: this library's, the textbook's, PyKEEN's."""
+"""Compared rankings of held-out facts: this library's, the textbook's and PyKEEN's."""
 
 from collections.abc import Mapping
 
 import torch
 
 from benchmarks import textbook
-from benchmarks.contestant import Contestant
+from benchmarks.contestant import Case
 from benchmarks.graphs import World
 from benchmarks.pykeen_tucker import make_pykeen_facts, make_pykeen_tucker
 from benchmarks.recipes import DENSE, read_params
@@ -15,18 +15,18 @@ from imf_core.inference.saved_model import build_model
 from imf_core.model.scorer import Scorer
 
 TEXTBOOK_BATCH = 128
-"""Queries that textbook and PyKEEN rank at once."""
+"""Queries that the textbook and PyKEEN rank at once."""
 
 FEW_FACTS = 512
-"""Facts that they rank, so many that what they do once for all of them hardly counts."""
+"""Facts that they rank, enough to make their setup time negligible."""
 
 
-def make_our_ranking(world: World, recipe: Mapping[str, object]) -> Contestant:
-    """Prepares to rank test as the stage `evaluate` does, what is done once included.
+def make_our_ranking(world: World, recipe: Mapping[str, object]) -> Case:
+    """Prepares the ranking of test as in the stage `evaluate`, including its setup.
 
     Args:
         world: Its test facts are ranked, filtered by all facts.
-        recipe: Values beside those of `params.yaml`.
+        recipe: Values on top of `params.yaml`.
     """
     params = read_params(recipe)
     torch.manual_seed(0)
@@ -42,11 +42,11 @@ def make_our_ranking(world: World, recipe: Mapping[str, object]) -> Contestant:
             params.evaluate.batch_size,
         )
 
-    return Contestant(work, len(triples))
+    return Case(work, len(triples))
 
 
-def make_textbook_ranking(world: World) -> Contestant:
-    """Prepares to rank a few facts with the dense model as a textbook does."""
+def make_textbook_ranking(world: World) -> Case:
+    """Prepares the ranking of a few facts with the dense model, as in a textbook."""
     params = read_params(DENSE)
     torch.manual_seed(0)
     model = build_model(world.graph, world.tables, params.model, params.fusion).eval()
@@ -61,11 +61,11 @@ def make_textbook_ranking(world: World) -> Contestant:
     def work() -> None:
         textbook.rank(model, facts, known, TEXTBOOK_BATCH)
 
-    return Contestant(work, FEW_FACTS)
+    return Case(work, FEW_FACTS)
 
 
-def make_pykeen_ranking(world: World) -> Contestant:
-    """Prepares to rank a few facts with PyKEEN's evaluator, filtered by all facts."""
+def make_pykeen_ranking(world: World) -> Case:
+    """Prepares the ranking of a few facts with PyKEEN's evaluator, filtered by all facts."""
     from pykeen.evaluation import RankBasedEvaluator  # noqa: PLC0415  takes seconds and memory
 
     triples = world.graph.triples
@@ -81,4 +81,4 @@ def make_pykeen_ranking(world: World) -> Contestant:
             use_tqdm=False,
         )
 
-    return Contestant(work, FEW_FACTS)
+    return Case(work, FEW_FACTS)

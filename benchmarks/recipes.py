@@ -1,4 +1,4 @@
-"""The parameters that are measured: those of `params.yaml` with what a recipe sets beside them."""
+"""Parameters of the benchmarks: `params.yaml` with the values of a recipe on top."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ GIVEN: Mapping[str, object] = {
     "train.validate_every": 5,
     "train.patience": 12,
 }
-"""Fixed values in the place of `auto` and of newer defaults: a step of known size is timed."""
+"""Fixed values in place of `auto` and of newer defaults, so the size of a step is known."""
 
 DENSE: Mapping[str, object] = {
     "model.context": "dense",
@@ -51,19 +51,19 @@ DENSE: Mapping[str, object] = {
 """The paper's model at its size: four channels, each with a full matrix per relation."""
 
 DENSE_256: Mapping[str, object] = {**DENSE, "train.batch_size": 256}
-"""The same with the batches of the textbook."""
+"""`DENSE` with the batches of the textbook."""
 
 DENSE_SMALL: Mapping[str, object] = {**DENSE, "model.relation_dim": 64}
-"""The same with relation vectors of the default's size, and a core a quarter as large."""
+"""`DENSE` with relation vectors of the default size, and a core a quarter as large."""
 
 ONE_HEAD: Mapping[str, object] = {**DENSE, "model.modalities": ["structure"]}
 """The dense model without images, texts and fusion: TuckER."""
 
 LARGE: Mapping[str, object] = {"train.batch_size": 1024}
-"""The default recipe with the batch of a larger graph; every entity is scored."""
+"""The default recipe with the batches of a larger graph; every entity is scored."""
 
 LARGE_SAMPLED: Mapping[str, object] = {**LARGE, "train.sampled_candidates": 2000}
-"""The same with the batch's own entities and a sample scored."""
+"""`LARGE` with scores only for the batch's entities and a sample."""
 
 
 def read_params(recipe: Mapping[str, object]) -> SettledParams:

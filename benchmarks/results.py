@@ -1,4 +1,4 @@
-"""The measured figures on disk: one run for each part and number of threads, the last one."""
+"""Stores the measured figures: the last run of each part and number of threads."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,13 +11,13 @@ RESULTS = Path(__file__).with_name("results.json")
 
 @dataclass(frozen=True)
 class Run:
-    """What one part measured with one number of threads.
+    """Figures of one part with one number of threads.
 
     Attributes:
-        part: Its name.
-        threads: Number of threads it could use.
-        environment: What it ran on, from `measuring.environment`.
-        rows: Its figures.
+        part: Name of the part.
+        threads: Number of threads.
+        environment: From `measuring.environment`.
+        rows: The figures.
     """
 
     part: str
@@ -28,29 +28,29 @@ class Run:
 
 @dataclass
 class Results:
-    """The last run of every part and number of threads, in the order they first came.
+    """The last run of every part and number of threads, in order of first insertion.
 
     Attributes:
-        runs: By part and number of threads.
+        runs: Runs by part and number of threads.
     """
 
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
 
     def add(self, run: Run) -> None:
-        """Takes a run in, in place of an earlier one of its part and number of threads."""
+        """Adds a run, replacing an earlier one of its part and number of threads."""
         self.runs[run.part, run.threads] = run
 
     def parts(self) -> list[str]:
-        """Returns the parts there are runs of."""
+        """Returns the parts with runs."""
         return list(dict.fromkeys(part for part, _ in self.runs))
 
     def threads(self) -> list[int]:
-        """Returns the numbers of threads there are runs with, ascending."""
+        """Returns the numbers of threads with runs, ascending."""
         return sorted({threads for _, threads in self.runs})
 
 
 def load_results(path: Path) -> Results:
-    """Reads what `save_results` wrote; none where there is no file."""
+    """Reads results written by `save_results`; empty if there is no file."""
     results = Results()
     if path.exists():
         for each in json.loads(path.read_text(encoding="utf-8"))["runs"]:

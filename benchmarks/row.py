@@ -1,4 +1,4 @@
-"""One measured figure, as the parts give it and the results keep it."""
+"""One measured figure of a part."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ class Row:
     """A figure of a part.
 
     Attributes:
-        part: The part that measured it.
-        name: What was measured; unique within the part.
-        value: In `unit`.
-        unit: "x" for ratios.
-        better: Which direction is better.
-        target: What it should reach, "at least 8x" or "at most 3 s" in the row's unit.
-        is_ratio: Whether it compares two things that were measured side by side.
-        note: What a reader must know to read it, a sentence or empty.
+        part: Name of the part.
+        name: Name of the figure, unique within the part.
+        value: Value in `unit`.
+        unit: Unit, "x" for ratios.
+        better: The better direction.
+        target: Target in the row's unit, such as "at least 8x" or "at most 3 s".
+        is_ratio: Whether it compares two cases measured side by side.
+        note: Explanation for the reader, may be empty.
     """
 
     part: str
@@ -30,10 +30,10 @@ class Row:
     note: str = ""
 
     def is_reached(self) -> bool | None:
-        """Says whether the value reaches the target, None where there is none.
+        """Returns whether the value reaches the target, None without a target.
 
         Raises:
-            ValueError: If the target is not "at least" or "at most" a number.
+            ValueError: If the target does not start with "at least" or "at most" and a number.
         """
         if self.target is None:
             return None

@@ -1,11 +1,10 @@
-"""Measures accuracy on small graphs beside peers: `python -m benchmarks.small_graphs [NAME ...]`.
+"""Compares accuracy on small graphs with peers: `python -m benchmarks.small_graphs [NAME ...]`.
 
 For each data set inside PyKEEN's package, in one process and on the same files: this project with
 `auto` and by its rules alone, plain ComplEx-N3, and PyKEEN's ComplEx and TuckER. All learn from
-train, are selected on valid, and rank test in both directions, filtered, with realistic ties. What
-is tried is tried with one seed, the first; PyKEEN's models are trained with that one alone. The
-results replace those of the same data set and method in `benchmarks/small_graphs.json`, and the
-table goes into `docs/benchmarks.md`.
+train, are selected on valid, and rank test in both directions, filtered, with realistic ties.
+Trials use the first seed only, and so do PyKEEN's models. The results replace those of the same
+data set and method in `benchmarks/small_graphs.json`, and the table goes into `docs/benchmarks.md`.
 """
 
 import argparse
@@ -51,11 +50,11 @@ CODE = ["imf_core", "stages", "params.yaml", "benchmarks/*.py"]
 N3 = (0.003, 0.01, 0.03, 0.1)
 SHOWN = ("train.batch_size", "train.n3", "model.head_dropout", "train.relation_weight")
 TOLERANCE = 1e-3
-"""By how much MRR of PyKEEN's evaluator and of the library's ranking may differ."""
+"""Largest difference in MRR between PyKEEN's evaluator and the library's ranking."""
 
 
 def read_graph(name: str) -> Graph:
-    """Reads a data set inside PyKEEN's package, split as it comes."""
+    """Reads a data set inside PyKEEN's package, with its own split."""
     spec = find_spec("pykeen")
     if spec is None or not spec.submodule_search_locations:
         sys.exit("PyKEEN is missing; run `python -m pip install --group benchmark`")
@@ -79,7 +78,7 @@ def read_graph(name: str) -> Graph:
 
 
 def measure_ours(method: str, trials: int | None, graph: Graph, seeds: Sequence[int]) -> list[Row]:
-    """Runs the stage `tune` and trains as the stage `baseline` does, in a folder of their own."""
+    """Runs the stage `tune` and trains like the stage `baseline`, in a temporary folder."""
     models = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         raw = read_yaml((ROOT / PARAMS).read_text(encoding="utf-8"))
@@ -122,7 +121,7 @@ def measure_ours(method: str, trials: int | None, graph: Graph, seeds: Sequence[
 
 
 def measure_plain(graph: Graph, seeds: Sequence[int]) -> list[Row]:
-    """Trains plain ComplEx-N3 and ranks it without and with the rule of the query's own entity."""
+    """Trains plain ComplEx-N3; ranks it with and without the query's own entity."""
     works = {f"n3 {n3}": partial(train_complex_n3, graph, n3) for n3 in N3}
     values, choice_seconds, trained = _choose_and_train(works, seeds)
     return [
@@ -149,7 +148,7 @@ def measure_plain(graph: Graph, seeds: Sequence[int]) -> list[Row]:
 
 
 def measure_pykeen(name: str, graph: Graph, seeds: Sequence[int]) -> list[Row]:
-    """Trains a model of PyKEEN; its evaluator and the library's ranking must agree about it."""
+    """Trains a PyKEEN model; checks its evaluator against the library's ranking."""
     works = {
         ", ".join(f"{key} {value}" for key, value in values.items()): partial(
             peers.train_pykeen, name, graph, values
@@ -160,7 +159,7 @@ def measure_pykeen(name: str, graph: Graph, seeds: Sequence[int]) -> list[Row]:
     test = peers.evaluate_pykeen(trained.model, graph)
     ours = mrr(rank(peers.score_by_pykeen(trained.model, graph.num_relations), graph, "test"))
     if abs(ours - test["mrr"]) > TOLERANCE:
-        sys.exit(f"PyKEEN's evaluator says MRR {test['mrr']}, the library's ranking {ours}")
+        sys.exit(f"PyKEEN's evaluator gives MRR {test['mrr']}, the library's ranking {ours}")
     model = Model(seeds[0], trained.epoch, trained.valid_mrr, test, seconds)
     return [Row(f"PyKEEN's {name}", values, choice_seconds, [model])]
 
@@ -177,10 +176,10 @@ METHODS: Mapping[str, Callable[[Graph, Sequence[int]], list[Row]]] = {
 def _choose_and_train(
     works: Mapping[str, Callable[[int], Trained]], seeds: Sequence[int]
 ) -> tuple[str, float, list[tuple[Trained, float]]]:
-    """Tries all values with the first seed, and trains the best on valid with the others as well.
+    """Tries all values with the first seed, then trains the best on valid with the other seeds.
 
     Returns:
-        The best values, the CPU seconds of all trials, and the models with theirs.
+        The best values, the CPU seconds of all trials, and the models with their CPU seconds.
     """
 
     def run(values: str, seed: int) -> tuple[Trained, float]:
@@ -212,7 +211,7 @@ def _report(what: str, model: Model) -> None:
 
 
 def main() -> None:
-    """Measures, stores after each method, and prints the tables."""
+    """Measures and stores each method, then prints the tables."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks.small_graphs",
         description=__doc__,

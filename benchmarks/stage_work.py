@@ -1,7 +1,7 @@
-"""Times what a stage does once it is imported.
+"""Times a stage without its imports: `python -m benchmarks.stage_work STAGE THREADS`.
 
-`python -m benchmarks.stage_work STAGE THREADS` runs it in the working folder and prints the seconds
-as the last line, of the processor where one thread is used, else of the clock.
+Runs the stage in the working folder and prints the seconds as the last line: processor time for one
+thread, else wall-clock time.
 """
 
 import sys
@@ -10,7 +10,7 @@ from importlib import import_module
 
 
 def main() -> None:
-    """Runs the stage in the working folder."""
+    """Runs the stage and prints its seconds."""
     stage, threads = sys.argv[1:]
     work = import_module(f"stages.{stage}").main
     clock = time.process_time if threads == "1" else time.perf_counter

@@ -1,4 +1,4 @@
-"""Training steps that are compared: this library's, the textbook's, PyKEEN's TuckER."""
+"""Compared training steps: this library's, the textbook's and PyKEEN's TuckER."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import textbook
-from benchmarks.contestant import Contestant
+from benchmarks.contestant import Case
 from benchmarks.graphs import World
 from benchmarks.pykeen_tucker import make_pykeen_facts, make_pykeen_tucker
 from benchmarks.recipes import DENSE, read_params
@@ -18,21 +18,21 @@ from imf_core.training.batches import Batch, build_rows
 from imf_core.training.step import TrainingStep
 
 TEXTBOOK_BATCH = 256
-"""Queries of a textbook's step, as in the paper's released code."""
+"""Queries per step of the textbook, as in the paper's released code."""
 
 PYKEEN_BATCH, PYKEEN_STEPS = 256, 2
-"""Queries of a step of PyKEEN, its default, and steps in a work."""
+"""PyKEEN's default queries per step, and steps per run."""
 
 CPU = torch.device("cpu")
 
 
-def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Contestant:
-    """Prepares steps of this library, each on a batch of its own.
+def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Case:
+    """Prepares steps of this library, each on a new batch.
 
     Args:
-        world: To train on.
-        recipe: Values beside those of `params.yaml`.
-        count: Steps in a work.
+        world: Training data.
+        recipe: Values on top of `params.yaml`.
+        count: Steps per run.
     """
     params = read_params(recipe)
     torch.manual_seed(0)
@@ -45,11 +45,11 @@ def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Co
         for _ in range(count):
             step(next(batches), generator)
 
-    return Contestant(work, count * params.train.batch_size)
+    return Case(work, count * params.train.batch_size)
 
 
 def iterate_batches(world: World, params: SettledParams) -> Iterator[Batch]:
-    """Yields full batches as the trainer makes them, epoch after epoch without end."""
+    """Yields full batches like the trainer's, over endless epochs."""
     is_softmax = params.train.loss == "cross-entropy"
     limit = params.train.positives_per_row if is_softmax else None
     rows = build_rows(known_tails_in(world.graph, ["train"]), limit)
@@ -61,8 +61,8 @@ def iterate_batches(world: World, params: SettledParams) -> Iterator[Batch]:
         epoch += 1
 
 
-def make_textbook_step(world: World) -> Contestant:
-    """Prepares a step of the dense model as a textbook writes it, with a plain Adam."""
+def make_textbook_step(world: World) -> Case:
+    """Prepares a step of the dense model as in a textbook, with a plain Adam."""
     params = read_params({**DENSE, "train.batch_size": TEXTBOOK_BATCH})
     torch.manual_seed(0)
     model = build_model(world.graph, world.tables, params.model, params.fusion).train()
@@ -81,10 +81,10 @@ def make_textbook_step(world: World) -> Contestant:
         torch.autograd.backward(loss)
         optimizer.step()
 
-    return Contestant(work, TEXTBOOK_BATCH)
+    return Case(work, TEXTBOOK_BATCH)
 
 
-def make_pykeen_step(world: World) -> Contestant:
+def make_pykeen_step(world: World) -> Case:
     """Prepares an epoch of PyKEEN's TuckER, trained KvsAll, on the facts of a few batches.
 
     Args:
@@ -107,7 +107,7 @@ def make_pykeen_step(world: World) -> Contestant:
 
     def work() -> None:
         nonlocal epochs
-        epochs += 1  # PyKEEN goes on up to this epoch
+        epochs += 1  # PyKEEN continues up to this epoch
         loop.train(
             facts,
             num_epochs=epochs,
@@ -118,11 +118,11 @@ def make_pykeen_step(world: World) -> Contestant:
             use_tqdm=False,
         )
 
-    return Contestant(work, num_queries)
+    return Case(work, num_queries)
 
 
 def _facts_of(world: World, num_queries: int) -> Tensor:
-    """Returns train facts that make, with inverses, at least so many queries and few more."""
+    """Returns train facts with at least `num_queries` queries, inverses included, and few more."""
     triples = world.graph.triples["train"]
     num_facts = num_queries // 2
     while True:

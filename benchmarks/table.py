@@ -70,11 +70,11 @@ PLACES: dict[Path, Callable[[Results], str]] = {
     ROOT / "README.md": render_short,
     ROOT / "docs" / "benchmarks.md": render_full,
 }
-"""The table of each file."""
+"""Renderer of each file."""
 
 
 def _by_name(results: Results, part: str) -> list[list[Row | None]]:
-    """Groups the rows of a part by name: one row for each number of threads."""
+    """Returns the rows of a part, grouped by name: one per number of threads."""
     of_threads = [
         {row.name: row for row in run.rows} if run is not None else {}
         for run in (results.runs.get((part, threads)) for threads in results.threads())
@@ -84,7 +84,7 @@ def _by_name(results: Results, part: str) -> list[list[Row | None]]:
 
 
 def _thread_titles(results: Results) -> list[str]:
-    """Returns the column titles: number of threads and clock."""
+    """Returns the column titles: number of threads and kind of time."""
     return [
         "1 thread, processor time" if threads == 1 else f"{threads} threads, wall clock"
         for threads in results.threads()
@@ -92,7 +92,7 @@ def _thread_titles(results: Results) -> list[str]:
 
 
 def _value(row: Row | None) -> str:
-    """Formats a value with three digits and its unit; empty where it was not measured."""
+    """Formats a value with three digits and its unit; empty if not measured."""
     if row is None:
         return ""
     if row.unit == "%":
@@ -102,7 +102,7 @@ def _value(row: Row | None) -> str:
 
 
 def main() -> None:
-    """Writes the tables into every file that has the markers."""
+    """Writes the tables into every text with the markers."""
     results = load_results(RESULTS)
     if not results.runs:
         sys.exit("there are no figures yet; run `python -m benchmarks`")

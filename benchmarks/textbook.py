@@ -1,9 +1,9 @@
-"""The model and its loss as a textbook writes them: what the library's speed is held against.
+"""Textbook form of model and loss, the reference for the library's speed.
 
-It works on the parameters of the library's own model, so that both compute the same: a matrix per
-row of the batch, a dense label for every (query, entity), the cross entropy of sigmoids, one term
-of the fusion after the other; and in evaluation every embedding anew for every batch, and a sort to
-find a rank. A test holds that loss, gradients and ranks are equal in float64.
+It uses the parameters of the library's model, so both compute the same: one matrix per row of the
+batch, a dense label for every (query, entity), the cross entropy of sigmoids, one fusion term after
+the other; in evaluation, it embeds all entities for every batch and sorts scores to find a rank. A
+test checks that loss, gradients and ranks are equal in float64.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,16 +20,16 @@ from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
 from imf_core.model.imf import FUSED, IMF, NO_ANSWER_LOGIT
 
 Known = Mapping[tuple[int, int], list[int]]
-"""The known answers of a query (entity, relation with inverses)."""
+"""Known answers by query (entity, relation with inverses)."""
 
 
 def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
-    """Sums over the channels the binary cross entropy of every (query, entity) pair.
+    """Returns the binary cross entropy of every (query, entity) pair, summed over the channels.
 
     Args:
-        model: In training mode or not; `N3` and the contrastive term are left out.
+        model: In any mode; N3 and the contrastive term are left out.
         queries: (head, relation with inverses), shape: (B, 2), dtype: long.
-        labels: One where the entity is an answer, shape: (B, E), dtype: float.
+        labels: One for answers, else zero, shape: (B, E), dtype: float.
         label_smoothing: As `train.label_smoothing`.
 
     Returns:
@@ -40,7 +40,7 @@ def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) ->
     if label_smoothing > 0:
         labels = (1 - label_smoothing) * labels + 1 / labels.shape[1]
     total = labels.new_zeros(())
-    for name in model.head_names:
+    for name in model.channel_names:
         scores = _score(model, name, entities[name], tables[name], heads, relations)
         cross_entropy = F.binary_cross_entropy(scores.sigmoid(), labels, reduction="none")
         takes_part = model.can_answer(name, heads, relations)
@@ -58,15 +58,15 @@ def make_labels(answers: Sequence[Sequence[int]], num_entities: int) -> Tensor:
 
 @torch.no_grad()
 def rank(model: IMF, facts: Tensor, known: Known, batch_size: int) -> list[int]:
-    """Ranks the answer of each fact by the fused decision, as evaluation loops commonly do.
+    """Ranks the answer of each fact by the decision, as in common evaluation loops.
 
-    A batch is scored as a whole, its other known answers are struck out row by row, all scores are
-    sorted, and a row's rank is where its answer stands. Of answers with equal scores one is first.
+    Scores a batch, masks other known answers row by row, sorts all scores, and finds the position
+    of the answer. Ties are in order of the sort.
 
     Args:
         model: In evaluation mode.
         facts: (entity, relation with inverses, answer), shape: (N, 3), dtype: long.
-        known: All known answers, those asked for among them.
+        known: All known answers, including the ranked ones.
         batch_size: Facts scored at once.
 
     Returns:
@@ -90,7 +90,7 @@ def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
     entities, tables = _embed_entities(model), _embed_relations(model)
     log_probs, takes_part = [], []
     rows = (~model.has_loops[relations]).nonzero().flatten()
-    for name in model.head_names:
+    for name in model.channel_names:
         scores = _score(model, name, entities[name], tables[name], heads, relations)
         scores[rows, heads[rows]] = NO_ANSWER_LOGIT
         present = model.can_answer(name, heads, relations)
@@ -106,7 +106,7 @@ def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
 def _score(
     model: IMF, name: str, entities: Tensor, table: Tensor, heads: Tensor, relations: Tensor
 ) -> Tensor:
-    """Scores by one channel, with a matrix per row, shape: (B, E)."""
+    """Scores by one channel, with one matrix per row, shape: (B, E)."""
     scorer = model.scorer(name)
     matrices = _matrices(scorer.context, table[relations])
     rows = _drop(entities[heads], scorer.dropout).unsqueeze(1)
@@ -115,7 +115,7 @@ def _score(
 
 
 def _drop(values: Tensor, dropout: Dropout) -> Tensor:
-    """Takes torch's own dropout in place of the library's."""
+    """Applies torch's dropout in place of the library's."""
     return F.dropout(values, dropout.p, dropout.training)
 
 
@@ -132,7 +132,7 @@ def _matrices(context: Context, relations: Tensor) -> Tensor:
 
 def _embed_entities(model: IMF) -> dict[str, Tensor]:
     embeddings = {name: _encode(encoder) for name, encoder in model.encoders.items()}
-    if FUSED in model.head_names:
+    if FUSED in model.channel_names:
         masks = [model.is_present(name) for name in model.encoders]
         embeddings[FUSED] = _fuse(model.entity_fusion, list(embeddings.values()), masks)
     return embeddings
@@ -152,7 +152,7 @@ def _encode(encoder: nn.Module) -> Tensor:
 
 def _embed_relations(model: IMF) -> dict[str, Tensor]:
     tables = {name: model.relation_tables[name] for name in model.encoders}
-    if FUSED in model.head_names:
+    if FUSED in model.channel_names:
         everywhere = torch.ones(2 * model.num_relations, dtype=torch.bool)
         given = list(tables.values())
         tables[FUSED] = _fuse(model.relation_fusion, given, [everywhere] * len(given))
@@ -181,7 +181,7 @@ def _fuse(fusion: nn.Module, embeddings: Sequence[Tensor], masks: Sequence[Tenso
 
 
 def _term(layer: nn.Module, term: int, dim: int) -> tuple[Tensor, Tensor]:
-    """Takes one term's weight and bias out of a layer that holds all terms."""
+    """Returns one term's weight and bias from a layer of all terms."""
     assert isinstance(layer, nn.Linear)
     rows = slice(term * dim, (term + 1) * dim)
     return layer.weight[rows], layer.bias[rows]
@@ -190,7 +190,7 @@ def _term(layer: nn.Module, term: int, dim: int) -> tuple[Tensor, Tensor]:
 def _multiply(
     layers: Sequence[tuple[Tensor, Tensor]], inputs: Sequence[Tensor], masks: Sequence[Tensor]
 ) -> Tensor:
-    """Multiplies the factors of the modalities that are present."""
+    """Multiplies the factors of the present modalities."""
     product = torch.ones(())
     for (weight, bias), vectors, mask in zip(layers, inputs, masks, strict=True):
         product = product * torch.where(mask[:, None], F.linear(vectors, weight, bias), 1.0)

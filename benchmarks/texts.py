@@ -1,4 +1,4 @@
-"""Descriptions of made-up words, from one line up to a paragraph, and the words' vocabulary."""
+"""Descriptions of invented words, from one line to a paragraph, and their vocabulary."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 SYLLABLES = [first + second for first, second in product("bdfgklmnprstvz", "aeiou")]
-"""Words are made of these; they are what a tokenizer can cut a word into."""
+"""Syllables of the words; a tokenizer can split words into them."""
 
 NUM_WORDS = 20_000
 MEDIAN_WORDS = 14.0
@@ -15,10 +15,10 @@ LONGEST = 120
 
 
 def make_texts(count: int) -> list[str]:
-    """Makes texts whose numbers of words are spread as those of short descriptions are.
+    """Makes texts with the lengths of short descriptions.
 
-    Half are shorter than `MEDIAN_WORDS`, one in a hundred is a paragraph; the same ones for the
-    same count.
+    Half are shorter than `MEDIAN_WORDS`, one in a hundred is a paragraph; deterministic for a
+    count.
     """
     generator = np.random.default_rng(0)
     words = list(_words(generator))
@@ -30,10 +30,10 @@ def make_texts(count: int) -> list[str]:
 
 
 def make_vocabulary(size: int) -> dict[str, int]:
-    """Makes a vocabulary of word pieces: the commoner words whole, the others by syllables.
+    """Makes a vocabulary of word pieces: common words as a whole, others by syllables.
 
     Args:
-        size: Number of tokens; what is left over stands for no text.
+        size: Number of tokens; unused ones fill it up.
     """
     pieces = [*SYLLABLES, *(f"##{syllable}" for syllable in SYLLABLES)]
     commoner = list(_words(np.random.default_rng(0)))[: NUM_WORDS // 4]
@@ -43,6 +43,6 @@ def make_vocabulary(size: int) -> dict[str, int]:
 
 
 def _words(generator: np.random.Generator) -> Iterator[str]:
-    """Yields words of one to four syllables, the commonest first."""
+    """Yields words of one to four syllables, most common first."""
     for length in generator.integers(1, 5, NUM_WORDS):
         yield "".join(SYLLABLES[index] for index in generator.integers(0, len(SYLLABLES), length))

@@ -1,9 +1,8 @@
-"""Times things side by side: each in turn, round after round, so that all meet the same machine.
+"""Times functions side by side: each in turn, round after round, under the same conditions.
 
-With one thread what is measured is the processor's time of this process, not the clock: other work
-on the machine then counts less. With several threads it is the clock, since a thread that waits
-for another spends the processor's time as well. Ratios of two medians are to be quoted, not the
-medians.
+With one thread it measures the processor time of this process, which other work on the computer
+affects less. With several threads it measures wall-clock time, since waiting threads also spend
+processor time. Quote ratios of two medians, not the medians.
 """
 
 import gc
@@ -15,15 +14,15 @@ Work = Callable[[], object]
 
 
 def time_side_by_side(works: Mapping[str, Work], rounds: int, threads: int = 1) -> dict[str, float]:
-    """Runs each work once per round, after one round that does not count.
+    """Runs each function once per round, after one warm-up round.
 
     Args:
-        works: What to run, by name.
-        rounds: How often each is timed.
-        threads: Threads that the works may use; decides between processor's time and the clock.
+        works: Functions by name.
+        rounds: Number of timed rounds.
+        threads: Threads of the functions; decides between processor and wall-clock time.
 
     Returns:
-        Median seconds of each.
+        Median seconds of each function.
     """
     clock = time.process_time if threads == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in works}

@@ -1,8 +1,8 @@
 """The typed form of `params.yaml`: one frozen model per section, every value with its bounds.
 
-A stage loads the sections it declares in `dvc.yaml` with `load_params`; the same models give the
-forms in which experiments are entered. `params.yaml` is the only home of values, so no field has
-a default here: a missing key is as much an error as an unknown one.
+A stage loads the sections it declares in `dvc.yaml` with `load_params`; the experiment forms use
+the same models. Only `params.yaml` holds values, so no field has a default here: a missing key is
+an error, like an unknown one.
 """
 
 import difflib
@@ -28,7 +28,7 @@ NetworkRate = Annotated[float, Field(gt=0.0, le=1.0)]
 Penalty = Annotated[float, Field(ge=0.0)]
 
 AUTO: Literal["auto"] = "auto"
-"""The value of a key that the stage `tune` chooses for the graph."""
+"""Value of a key that the stage `tune` chooses for the graph."""
 Auto = Annotated[Literal["auto"], Field(title="auto", description="chosen for the graph")]
 DEVICE = "auto: CUDA where there is one"
 PROCESSES = "that share the work; on CUDA one for each GPU"
@@ -41,15 +41,15 @@ _BOUNDS = {
     "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
 }
-"""How a form words the bounds of a JSON schema, which it checks but does not show."""
+"""Words for the bounds of a JSON schema, which a form checks but does not show."""
 
 
-def _tell_bounds(schema: dict[str, Any]) -> None:
-    """Makes of a section's JSON schema what a form shows: keys as titles, bounds in words."""
+def _describe_bounds(schema: dict[str, Any]) -> None:
+    """Prepares a section's JSON schema for a form: keys as titles, bounds in words."""
     for key, field in schema["properties"].items():
         kinds = field.get("anyOf", [field])
         bounds = [
-            words.format(_word_number(kind[name]))
+            words.format(_format_number(kind[name]))
             for kind in kinds
             for name, words in _BOUNDS.items()
             if name in kind
@@ -60,8 +60,8 @@ def _tell_bounds(schema: dict[str, Any]) -> None:
         field["description"] = "; ".join(part for part in parts if part)
 
 
-def _word_number(number: float) -> str:
-    """Writes a bound: 1024, 0.4, 2^62."""
+def _format_number(number: float) -> str:
+    """Formats a bound: 1024, 0.4, 2^62."""
     is_power = isinstance(number, int) and number > 2**31 and number.bit_count() == 1
     return f"2^{int(number).bit_length() - 1}" if is_power else f"{number:.12g}"
 
@@ -74,46 +74,48 @@ class Section(BaseModel):
         frozen=True,
         strict=True,
         allow_inf_nan=False,
-        json_schema_extra=_tell_bounds,
+        json_schema_extra=_describe_bounds,
     )
 
 
 class DatasetParams(Section):
-    """Which graph to complete."""
+    """The graph to complete."""
 
     name: str = Field(min_length=1, description="a registered data set, `folder` or `rdf`")
     path: str = Field(min_length=1, description="the graph where name is `folder` or `rdf`")
-    image_folders: list[str] = Field(
-        description="other folders out of which a folder's image index may name files"
-    )
+    image_folders: list[str] = Field(description="other folders that the image index may refer to")
 
 
 class PrepareParams(Section):
-    """How facts become train, valid and test."""
+    """The split of facts into train, valid and test."""
 
     split: Literal["leak-free", "official"] = Field(
         description="leak-free: valid and train cleaned of held-out facts; official: as given"
     )
     test: Literal["as-given", "cleaned"] = Field(
-        description="cleaned: without the test facts that train gives away"
+        description="cleaned: without test facts that train reveals"
     )
-    valid_fraction: float = Field(gt=0.0, le=0.4, description="facts held out to select by")
-    test_fraction: float = Field(gt=0.0, le=0.4, description="facts held out where test is absent")
+    valid_fraction: float = Field(
+        gt=0.0, le=0.4, description="share of facts held out for selection"
+    )
+    test_fraction: float = Field(
+        gt=0.0, le=0.4, description="the same for test, if the source has none"
+    )
     seed: int = Field(ge=0, lt=2**62, description="seed of the split")
 
 
 class FetchParams(Section):
-    """Manners of every request to the web."""
+    """Limits of requests to the web."""
 
-    contact: str = Field(description="e-mail address or page of whoever runs this")
-    requests_per_host: int = Field(ge=1, le=64, description="under way at once")
-    attempts: int = Field(ge=1, le=20, description="for one file")
-    timeout_seconds: float = Field(gt=0.0, le=600.0, description="for one attempt")
+    contact: str = Field(description="e-mail address or page of the user")
+    requests_per_host: int = Field(ge=1, le=64, description="requests at the same time")
+    attempts: int = Field(ge=1, le=20, description="attempts per file")
+    timeout_seconds: float = Field(gt=0.0, le=600.0, description="limit of one attempt")
     longest_pause_seconds: float = Field(
-        gt=0.0, le=86_400.0, description="a host that asks for a longer one is given up"
+        gt=0.0, le=86_400.0, description="a host that asks for a longer pause is skipped"
     )
     allowed_private_hosts: list[str] = Field(
-        description="`host` or `host:port` on a private or loopback address that may be asked"
+        description="allowed `host` or `host:port` on a private or loopback address"
     )
 
     @model_validator(mode="after")
@@ -129,32 +131,32 @@ class FetchParams(Section):
 
 
 class MediaParams(Section):
-    """Descriptions and images looked up for entities whose label says who they are."""
+    """Descriptions and images, looked up for entities with a known identifier as label."""
 
     source: Literal["none", "wikidata", "wikipedia"] = Field(
         description="wikidata: one-line descriptions; wikipedia: summaries of articles as well"
     )
-    language: str = Field(pattern=r"^[a-z]{2,3}(-[a-z]+)*$", description="of the texts")
+    language: str = Field(pattern=r"^[a-z]{2,3}(-[a-z]+)*$", description="language of the texts")
     image_width_pixels: Literal[20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840] = Field(
-        description="asked of Wikimedia Commons, which may refuse widths that it does not keep"
+        description="requested from Wikimedia Commons, which may refuse other widths"
     )
 
 
 class ImagesParams(Section):
-    """Which images are kept and how they are stored."""
+    """Selection and storage of images."""
 
     size_pixels: int = Field(ge=16, le=2048, description="longest side after re-encoding")
-    max_per_entity: int = Field(ge=1, le=100, description="further images are counted and skipped")
+    max_per_entity: int = Field(ge=1, le=100, description="further images are skipped and counted")
     max_source_bytes: int = Field(ge=1_000, description="a larger file is skipped")
-    max_source_pixels: int = Field(ge=1_000, description="a picture of more pixels is skipped")
+    max_source_pixels: int = Field(ge=1_000, description="a picture with more pixels is skipped")
     images_per_shard: int = Field(ge=1, le=100_000, description="images in one Parquet file")
 
 
 class PrecomputedParams(Section):
-    """A file of ready features."""
+    """A file with precomputed features."""
 
     path: str = Field(min_length=1, description="Parquet or .npy file")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of its content")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file")
 
 
 class ImageFeaturesParams(Section):
@@ -188,14 +190,14 @@ class TextFeaturesParams(Section):
 
 
 class ModelSettings(Section):
-    """The heads: one per modality, plus the fused one; `auto` is chosen by the stage `tune`."""
+    """The channels: one per modality and the fused one; the stage `tune` chooses `auto` values."""
 
     modalities: Modalities | Auto = Field(
-        description="one or more of structure, image, text; auto: those that the graph has"
+        description="one or more of structure, image, text; auto: those of the graph"
     )
     dim: Size | Auto = Field(description="D, size of every entity embedding; even")
     encoder_dim: Size | Auto | None = Field(
-        description="D of all heads but the structural one; even; null: as dim"
+        description="D of all channels but the structural one; even; null: as dim"
     )
     context: Literal["block-diagonal", "dense"] = Field(
         description="form of the relation's context"
@@ -203,11 +205,11 @@ class ModelSettings(Section):
     relation_dim: int = Field(ge=1, le=4096, description="D_r of the dense context")
     hidden_dim: Width | Auto = Field(description="width of the image and text encoders")
     mask_missing: bool = Field(
-        description="leave entities out of the heads of modalities that they have not; false: "
-        "encode zeros as if they were features"
+        description="leave entities out of the channels of modalities that they lack; false: "
+        "encode zeros as features"
     )
-    dropout: Fraction | Auto = Field(description="in the image and text encoders")
-    head_dropout: Fraction | Auto = Field(description="on the head embedding and on the query")
+    dropout: Fraction | Auto = Field(description="of the image and text encoders")
+    head_dropout: Fraction | Auto = Field(description="of the head embedding and of the query")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -220,7 +222,7 @@ class ModelSettings(Section):
 
 
 class ModelParams(ModelSettings):
-    """The same with every value chosen, as the model takes it."""
+    """Section `model` with every value chosen."""
 
     modalities: Modalities
     dim: Size
@@ -229,73 +231,77 @@ class ModelParams(ModelSettings):
     dropout: Fraction
     head_dropout: Fraction
 
-    def dim_of(self, head: str) -> int:
-        """Returns D of a head by its name."""
-        return self.dim if head == "structural" or self.encoder_dim is None else self.encoder_dim
+    def dim_of(self, channel: str) -> int:
+        """Returns D of a channel."""
+        return self.dim if channel == "structural" or self.encoder_dim is None else self.encoder_dim
 
 
 class FusionParams(Section):
     """Stage one of the fusion: low-rank bilinear pooling and the contrastive term."""
 
     form: Literal["full", "narrow"] = Field(
-        description="full: products of whole embeddings, as the paper has; narrow: structure, "
-        "modulated by products of a few numbers of each modality, which is faster"
+        description="full: products of full-size embeddings, as in the paper; narrow: structure, "
+        "modulated by products of a few numbers per modality, which is faster"
     )
     rank: int = Field(
         ge=0,
         le=1024,
-        description="terms summed; in the full form one of full size per modality, those beyond "
+        description="number of terms; in the full form one of full size per modality, the others "
         "narrow; 0: no fused channel",
     )
-    dropout: Fraction = Field(description="on the inputs of the pooling")
-    residual: bool = Field(description="add a vector of its own to each fused entity")
+    dropout: Fraction = Field(description="of the inputs of the pooling")
+    residual: bool = Field(description="add a free vector to each fused entity")
     complement: bool = Field(
-        description="train the fused head on what the image and text heads leave open"
+        description="train the fused channel to correct the image and text channels"
     )
-    detach: bool = Field(description="keep the fused head's gradient out of the modality encoders")
+    detach: bool = Field(description="stop the fused channel's gradient at the modality encoders")
     contrastive_weight: float = Field(ge=0.0, le=100.0, description="0 switches the term off")
     contrastive_temperature: float = Field(
-        gt=0.0, le=10.0, description="lower: pairs that are hard to tell apart count more"
+        gt=0.0, le=10.0, description="lower: hard negatives count more"
     )
 
 
 class DecisionParams(Section):
-    """Stage two of the fusion: learned weights of the heads' predictions."""
+    """Stage two of the fusion: learned weights of the channels' predictions."""
 
     weights: Literal["equal", "global", "per-query"] = Field(
         description="fixed, one fitted set, or with offsets by relation and by degree"
     )
     shrinkage: float = Field(
         ge=0.0,
-        description="held-out queries' worth of pull of the offsets towards the global weights",
+        description="penalty on the offsets, in units of held-out queries",
     )
 
 
 class TrainSettings(Section):
-    """Optimisation and selection; `auto` is chosen by the stage `tune`."""
+    """Optimisation and selection; the stage `tune` chooses `auto` values."""
 
-    seed: int = Field(ge=0, lt=2**63, description="of initial weights, batches and dropout")
-    epochs: Count | Auto = Field(description="at most; early stopping ends sooner")
+    seed: int = Field(ge=0, lt=2**63, description="seed of initial weights, batches and dropout")
+    epochs: Count | Auto = Field(description="at most; early stopping may end sooner")
     loss: Literal["cross-entropy", "binary-cross-entropy"] = Field(
-        description="the paper's is the binary one"
+        description="the paper uses the binary one"
     )
     label_smoothing: Fraction = Field(description="of the binary cross-entropy")
     batch_size: Count | Auto = Field(description="(head, relation) query rows per step")
-    positives_per_row: Count | Auto = Field(description="more answers: more rows (softmax only)")
-    sampled_candidates: Samples | Auto = Field(description="answers scored per step; 0 scores all")
+    positives_per_row: Count | Auto = Field(
+        description="a query with more answers has several rows (softmax only)"
+    )
+    sampled_candidates: Samples | Auto = Field(
+        description="random entities scored per step; 0: all entities"
+    )
     embedding_learning_rate: TableRate | Auto = Field(description="Adagrad, for the tables")
     network_learning_rate: NetworkRate | Auto = Field(description="Adam, for everything else")
     average_decay: float = Field(ge=0.0, lt=1.0, description="of the weights' moving average")
-    n3: Penalty | Auto = Field(description="weight of the structural head's N3 penalty")
-    encoder_n3: Penalty | Auto = Field(description="the same for the image and text heads")
-    fused_n3: Penalty | Auto = Field(description="the same for the fused head")
+    n3: Penalty | Auto = Field(description="weight of the structural channel's N3 penalty")
+    encoder_n3: Penalty | Auto = Field(description="the same for the image and text channels")
+    fused_n3: Penalty | Auto = Field(description="the same for the fused channel")
     relation_weight: Penalty | Auto = Field(
-        description="weight of the loss of predicting relations; structural head, block-diagonal"
+        description="weight of the relation prediction loss; structural channel, block-diagonal"
     )
     validate_every: Count | Auto = Field(description="epochs between validations")
     patience: Count | Auto = Field(
-        description="validations without gain before stopping; auto: half as many epochs as the "
-        "best one took, at least 5 validations"
+        description="validations without gain before stopping; auto: half of the best epoch, at "
+        "least 5 validations"
     )
     device: Device = Field(description=DEVICE)
     processes: int = Field(ge=1, le=64, description=PROCESSES)
@@ -303,7 +309,7 @@ class TrainSettings(Section):
 
 
 class TrainParams(TrainSettings):
-    """The same with every value chosen, as the trainer takes it."""
+    """Section `train` with every value chosen."""
 
     epochs: Count
     batch_size: Count
@@ -319,10 +325,12 @@ class TrainParams(TrainSettings):
 
 
 class TuneParams(Section):
-    """The choice of every value that is `auto`."""
+    """The choice of values for `auto`."""
 
-    trials: int = Field(ge=0, le=1000, description="short trainings at most; 0: rules of thumb")
-    seed: int = Field(ge=0, lt=2**62, description="of the trials")
+    trials: int = Field(
+        ge=0, le=1000, description="largest number of short trainings; 0: rules of thumb"
+    )
+    seed: int = Field(ge=0, lt=2**62, description="seed of the trials")
 
 
 class EvaluateParams(Section):
@@ -337,19 +345,19 @@ class PredictParams(Section):
     """New facts."""
 
     top_k: int = Field(ge=1, description="new facts written")
-    confirmed_top_k: int = Field(ge=0, description="facts of valid and test written beside them")
+    confirmed_top_k: int = Field(ge=0, description="facts of valid and test written")
     answers_per_query: int = Field(ge=1, description="facts kept from one query")
     min_relation_affinity: float = Field(
         ge=0.0,
         le=1.0,
-        description="share of the entities like one that have a relation, for it to be asked",
+        description="least share of similar entities with a relation, to ask about it",
     )
-    max_queries: int = Field(ge=1, description="the most plausible queries are asked first")
+    max_queries: int = Field(ge=1, description="number of most plausible queries asked")
     device: Device = Field(description=DEVICE)
 
 
 class Params(Section):
-    """The whole of `params.yaml`."""
+    """All of `params.yaml`."""
 
     dataset: DatasetParams
     prepare: PrepareParams
@@ -378,7 +386,7 @@ class Params(Section):
 
 
 class SettledParams(Params):
-    """The whole of `params.yaml` with every value chosen."""
+    """All of `params.yaml` with every value chosen."""
 
     model: ModelParams
     train: TrainParams
@@ -388,10 +396,10 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain words by the core schema of YAML 1.2, which DVC writes: `yes` is a word.
+    """Reads plain scalars by the core schema of YAML 1.2, which DVC writes: `yes` is a string.
 
-    PyYAML follows YAML 1.1, by which `dvc exp run -S train.n3=0.00001`, written down by DVC as
-    `1e-05`, would be a string, and the language `no` would be false.
+    By YAML 1.1, which PyYAML follows, `1e-05`, which DVC writes for `dvc exp run -S
+    train.n3=0.00001`, would be a string, and the language `no` would be false.
     """
 
 
@@ -428,8 +436,8 @@ def load_params(path: Path) -> Params:
         The typed parameters.
 
     Raises:
-        ConfigError: If the file is missing or malformed, or any key is unknown or missing, or any
-            value is of the wrong type or out of its bounds. All faults are listed at once.
+        ConfigError: If the file is missing or malformed, a key is unknown or missing, or a value
+            has the wrong type or is out of bounds. The message lists all errors.
     """
     try:
         raw = read_yaml(path.read_text(encoding="utf-8"))
@@ -441,44 +449,44 @@ def load_params(path: Path) -> Params:
 
 
 def validate(model: type[ModelT], raw: object, source: str) -> ModelT:
-    """Checks `raw` against `model`, listing every fault with key, value, bound and `source`.
+    """Checks `raw` against `model`; an error names source, key, value and bound.
 
     Raises:
-        ConfigError: If there is at least one fault.
+        ConfigError: If there is at least one error; the message lists all.
     """
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        faults = [
-            _describe(fault, model) for fault in error.errors() if fault["loc"][-1:] != (_AUTO_TAG,)
+        errors = [
+            _describe(each, model) for each in error.errors() if each["loc"][-1:] != (_AUTO_TAG,)
         ]
-        raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults)) from error
+        raise ConfigError("\n".join(f"{source}: {each}" for each in errors)) from error
 
 
 _AUTO_TAG = f"literal['{AUTO}']"
 _ALTERNATIVE = re.compile(r"constrained-|list\[")
-"""How pydantic's path names the value that a key takes in place of `auto`."""
+"""Parts of pydantic's path that name the alternative to `auto`."""
 
 
-def _describe(fault: Any, model: type[BaseModel]) -> str:
-    """Words one pydantic fault for the person who wrote the file."""
-    path = tuple(part for part in fault["loc"] if not _ALTERNATIVE.match(str(part)))
-    if path != fault["loc"] and fault["loc"][-1] != path[-1]:
-        alternative = _describe({**fault, "loc": path}, model)
+def _describe(error: Any, model: type[BaseModel]) -> str:
+    """Formats one pydantic error for the author of the file."""
+    path = tuple(part for part in error["loc"] if not _ALTERNATIVE.match(str(part)))
+    if path != error["loc"] and error["loc"][-1] != path[-1]:
+        alternative = _describe({**error, "loc": path}, model)
         return alternative.replace(", got ", f", or {AUTO}, got ", 1)
     key = ".".join(str(part) for part in path) or "the file"
-    if fault["type"] == "extra_forbidden":
+    if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, _keys(model), n=1)
         return f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "")
-    if fault["type"] == "missing":
+    if error["type"] == "missing":
         return f"key {key} is missing"
-    if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])
-    if fault["type"] == "too_short":
-        return f"{key} must list at least {fault['ctx']['min_length']}, got {fault['input']!r}"
-    bound = fault["msg"].replace("Input should", "must").replace("a valid int", "an int")
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] == "too_short":
+        return f"{key} must list at least {error['ctx']['min_length']}, got {error['input']!r}"
+    bound = error["msg"].replace("Input should", "must").replace("a valid int", "an int")
     bound = bound.replace("a valid", "a")
-    return f"{key} {bound[0].lower() + bound[1:]}, got {fault['input']!r}"
+    return f"{key} {bound[0].lower() + bound[1:]}, got {error['input']!r}"
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""Where tensors live: device names, copies, and a full device as a clear error."""
+"""Devices: their names, copies to them, and clear errors when memory runs out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ from imf_core.errors import ConfigError, OutOfMemoryError
 
 
 def resolve_device(name: str, key: str) -> torch.device:
-    """Returns the device a parameter asks for.
+    """Returns the device that a parameter names.
 
     Args:
         name: `auto` (CUDA where there is one, else the CPU), `cpu` or `cuda`.
         key: The parameter's dotted name, for the error.
 
     Raises:
-        ConfigError: If `cuda` is asked for and there is none.
+        ConfigError: If the name is `cuda` and there is no CUDA device.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
@@ -28,21 +28,21 @@ def resolve_device(name: str, key: str) -> torch.device:
     return torch.device(name)
 
 
-def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copies a tensor of the CPU to a device without waiting for what runs there."""
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copies a CPU tensor to a device without waiting for it."""
     source = tensor.pin_memory() if device.type == "cuda" else tensor
     return source.to(device, non_blocking=True)
 
 
 @contextmanager
 def explain_out_of_memory(remedy: str) -> Iterator[None]:
-    """Turns an allocation that fails, on a GPU or a CPU, into an error that says what to lower.
+    """Turns a failed allocation, on a GPU or a CPU, into an error that names a remedy.
 
     Args:
-        remedy: Which keys of `params.yaml` to change, and how.
+        remedy: Keys of `params.yaml` to change, and how.
 
     Raises:
-        OutOfMemoryError: If an allocation failed inside.
+        OutOfMemoryError: If an allocation fails inside.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""Processes that share a piece of work: which of them this one is, and what they tell each other.
+"""Processes that share a computation, and their collective operations.
 
-One process alone is the plain case: it has everything and asks nobody. Whoever starts several
-joins them by `torch.distributed` first; all of them then make the same calls in the same order.
+A single process needs no communication. Several processes must first be joined by
+`torch.distributed`, then make the same calls in the same order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.errors import LostProcessError
 
 T = TypeVar("T")
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """All processes at one piece of work, seen from one of them.
+    """The processes of one computation, as seen by one of them.
 
     Attributes:
-        rank: This one's number, from 0.
-        count: How many there are.
+        rank: Number of this process, from 0.
+        count: Number of processes.
     """
 
     rank: int = 0
@@ -33,18 +33,18 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes and speaks for all."""
+        """Whether this is the process that writes and prints for all."""
         return self.rank == 0
 
-    def share(self, total: int) -> range:
-        """Returns which of `total` things this process takes; all shares are about of one size."""
+    def shard(self, total: int) -> range:
+        """Returns this process's part of `range(total)`; all parts have about the same size."""
         return range(total * self.rank // self.count, total * (self.rank + 1) // self.count)
 
-    def add(self, values: Iterable[Tensor]) -> None:
-        """Replaces values by their sums over all processes, the same in each.
+    def all_reduce(self, values: Iterable[Tensor]) -> None:
+        """Replaces tensors by their sums over all processes.
 
         Args:
-            values: Contiguous tensors, changed in place; of the same shapes in every process.
+            values: Contiguous tensors, changed in place, with the same shapes in every process.
 
         Raises:
             LostProcessError: If another process has ended.
@@ -55,40 +55,40 @@ class Processes:
             for work in [dist.all_reduce(value, async_op=True) for value in values]:
                 work.wait()
 
-    def tell(self, word: T) -> T:
-        """Returns the first process's `word`, a plain value, in every process.
+    def broadcast(self, value: T) -> T:
+        """Returns the first process's plain `value` in every process.
 
         Raises:
             LostProcessError: If another process has ended.
         """
         if self.count == 1:
-            return word
-        words = [word]
+            return value
+        values = [value]
         with _explain_loss():
-            dist.broadcast_object_list(words, src=0)
-        return words[0]
+            dist.broadcast_object_list(values, src=0)
+        return values[0]
 
-    def meet(self) -> None:
-        """Waits until all processes have come here.
+    def barrier(self) -> None:
+        """Waits until all processes reach this call.
 
         Raises:
             LostProcessError: If another process has ended.
         """
-        self.add([torch.zeros(())])
+        self.all_reduce([torch.zeros(())])
 
 
 ALONE = Processes()
-"""One process that does all the work."""
+"""A single process."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Neighbouring rows of tables that are spread over several processes.
+    """A range of rows of tables that are distributed over several processes.
 
     Attributes:
-        processes: Which hold the tables together.
-        rows: Those that this process holds.
-        num_rows: Of all processes.
+        processes: The processes that hold the tables.
+        rows: Rows held by this process.
+        num_rows: Number of rows of all processes.
     """
 
     processes: Processes
@@ -96,23 +96,24 @@ class Shard:
     num_rows: int
 
     def find(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Finds those of some rows that this process holds.
+        """Finds the rows held by this process.
 
         Args:
             rows: shape: (N,), dtype: long.
 
         Returns:
-            Position in `rows`, and which of the held ones it is, shapes: (K,), (K,), dtype: long.
+            Position in `rows` and index in the shard of each held row, shapes: (K,), (K,), dtype:
+            long.
         """
         is_held = (rows >= self.rows.start) & (rows < self.rows.stop)
         position = is_held.nonzero().flatten()
         return position, rows[position] - self.rows.start
 
     def take(self, tables: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
-        """Returns rows of whole tables: each process adds those that it holds to zeros.
+        """Returns rows of distributed tables, in every process.
 
         Args:
-            tables: The rows held of each, shape: (len(self.rows), D).
+            tables: This process's shards, shape: (len(self.rows), D).
             rows: shape: (N,), dtype: long, on the CPU.
 
         Raises:
@@ -120,31 +121,31 @@ class Shard:
         """
         device = tables[0].device
         if self.processes.count == 1:
-            everything = send(rows, device)
+            everything = to_device(rows, device)
             return [table.index_select(0, everything) for table in tables]
-        position, held = (send(each, device) for each in self.find(rows))
+        position, held = (to_device(each, device) for each in self.find(rows))
         taken = [table.new_zeros(len(rows), table.shape[1]) for table in tables]
         for values, table in zip(taken, tables, strict=True):
             values.index_copy_(0, position, table.index_select(0, held))
-        self.processes.add(taken)
+        self.processes.all_reduce(taken)
         return taken
 
 
-def whole(num_rows: int) -> Shard:
-    """Returns the shard of a process that holds everything."""
+def unsharded(num_rows: int) -> Shard:
+    """Returns the shard of a single process, with all rows."""
     return Shard(ALONE, range(num_rows), num_rows)
 
 
 @contextmanager
 def _explain_loss() -> Iterator[None]:
-    """Turns the failure of a connection into an error that says what it means."""
+    """Turns a lost connection into a LostProcessError."""
     try:
         yield
     except RuntimeError as error:
         is_connection = isinstance(error, dist.DistNetworkError) or "gloo" in str(error).lower()
         if not is_connection:
-            raise  # a fault of this process, or of the GPUs
+            raise  # an error of this process, or of the GPUs
         raise LostProcessError(
-            f"another process of this stage has ended ({error}); its own message, if it had time "
-            "for one, stands above; run the stage again, it goes on from its last checkpoint"
+            f"another process of this stage has ended ({error}); see its own message above, if "
+            "there is one; run the stage again, it resumes from its last checkpoint"
         ) from error

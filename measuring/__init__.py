@@ -1,1 +1,1 @@
-"""What benchmarks and recipes report alike: where something was measured, and tables in texts."""
+"""Shared by benchmarks and recipes: the environment of a measurement, and tables in texts."""

@@ -1,4 +1,4 @@
-"""What a figure was measured on: kind of processor, versions, commit and day, no name or path."""
+"""The environment of a measurement: processor, versions, commit and day; no host name or path."""
 
 import os
 import platform
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def describe_environment(code: Sequence[str] = (".",)) -> dict[str, str]:
-    """Returns what a reader needs to know of where a run took place.
+    """Describes processor, versions, commit and day of a run.
 
     Args:
-        code: What of the project the figures depend on, as git's pathspecs from its root.
+        code: Code that the figures depend on, as git pathspecs from the project's root.
     """
     return {
         "cpu": _processor(),
@@ -26,12 +26,12 @@ def describe_environment(code: Sequence[str] = (".",)) -> dict[str, str]:
 
 
 def count_cores() -> int:
-    """Counts the cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:
-    """Returns the processor's name as Linux tells it, else its kind."""
+    """Returns the processor's name on Linux, else its architecture."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -39,19 +39,19 @@ def _processor() -> str:
 
 
 def _commit(code: Sequence[str]) -> str:
-    """Returns the commit of the code, with "+changes" where tracked files were changed since."""
+    """Returns the commit of the code, with "+changes" if tracked files differ from it."""
     commit = _ask_git("rev-parse", "--short", "HEAD")
     changed = _ask_git("status", "--porcelain", "--untracked-files=no", "--", *code)
     return f"{commit}{'+changes' if changed else ''}" if commit else "unknown"
 
 
 def _ask_git(*arguments: str) -> str:
-    """Returns what git says of the project, "" where it cannot say anything."""
-    said = subprocess.run(
+    """Returns the output of git in the project, "" on failure."""
+    done = subprocess.run(
         ["git", *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=Path(__file__).parents[1],
     )
-    return said.stdout.strip()
+    return done.stdout.strip()

@@ -1,7 +1,7 @@
 """Prints a recipe as arguments of `dvc exp run`: `python -m recipes NAME [--row ROW] [--seed N]`.
 
-`dvc exp run $(python -m recipes db15k --row structure --seed 1)` makes that row of the table in
-the workspace.
+`dvc exp run $(python -m recipes db15k --row structure --seed 1)` runs that row of the table in the
+workspace.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from stages.layout import PARAMS
 from stages.runner import run_stage
 
 REFUSED = "--no-such-recipe"
-"""Printed where there is nothing to hand on: DVC, which would run without arguments, refuses it."""
+"""Printed on errors: DVC refuses it, but would run without arguments."""
 
 
 def main() -> None:
@@ -35,7 +35,6 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    """Reads the command line."""
     parser = argparse.ArgumentParser(
         "python -m recipes",
         description=__doc__,
@@ -43,21 +42,21 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("name", metavar="NAME", help=", ".join(list_recipes()))
     parser.add_argument("--row", default=FULL, help=", ".join(row.name for row in ROWS))
-    parser.add_argument("--seed", type=int, help="train.seed; that of params.yaml by default")
+    parser.add_argument("--seed", type=int, help="train.seed; by default that of params.yaml")
     return parser.parse_args()
 
 
 def _find_overrides(committed: Params, name: str, row_name: str, seed: int | None) -> Overrides:
-    """Returns the values that make a row of a data set."""
+    """Returns the values of a row of a data set."""
     recipe, row, values = read_recipe(name), find_row(row_name), committed.model_dump()
     if not is_row_of(row, lay_over(values, recipe, f"recipes/{name}.yaml")):
         raise ConfigError(
-            f"{name} has no row {row_name}: it asks for a modality that recipes/{name}.yaml leaves "
-            "out, or changes nothing about the recipe"
+            f"{name} has no row {row_name}: the row needs a modality that recipes/{name}.yaml "
+            "leaves out, or does not differ from the recipe"
         )
     if row.num_models > 1:
         raise ConfigError(
-            f"the row {row_name} is no experiment, since it has {row.num_models} models; "
+            f"the row {row_name} has {row.num_models} models, so it is not an experiment; "
             f"run `python -m recipes.measure {name} --rows {row_name}`"
         )
     overrides = overrides_of(recipe, row)
@@ -68,14 +67,14 @@ def _find_overrides(committed: Params, name: str, row_name: str, seed: int | Non
 
 
 def _warn_of_leftovers(committed: Params, overrides: Overrides) -> None:
-    """Tells of values in params.yaml that are neither committed nor of the recipe."""
+    """Prints values in params.yaml that are neither committed nor of the recipe."""
     found = load_params(PARAMS)
     expected = lay_over(found.model_dump(), overrides, "the recipe")
     base = lay_over(committed.model_dump(), overrides, "the recipe")
     if differences := find_differences(expected, base, Params.model_fields):
         print(
-            f"note: {PARAMS} has values of its own, which take part: {'; '.join(differences)}; "
-            f"`git checkout {PARAMS}` gives back the committed ones",
+            f"note: {PARAMS} has uncommitted values, which also apply: {'; '.join(differences)}; "
+            f"`git checkout {PARAMS}` restores the committed ones",
             file=sys.stderr,
         )
 

@@ -1,7 +1,7 @@
-"""Values as arguments of `dvc exp run`: words that a shell takes as they stand.
+"""Formats values as arguments of `dvc exp run`, without need of shell quoting.
 
-`dvc exp run $(python -m recipes db15k)` has the shell split the output at blanks and nothing more,
-so no value may hold one. DVC reads what follows `=` by Hydra's grammar.
+In `dvc exp run $(python -m recipes db15k)` the shell splits the output at blanks, so no value may
+contain one. DVC parses the text after `=` by Hydra's grammar.
 """
 
 import re
@@ -15,16 +15,18 @@ _KEYWORDS = {"true", "false", "null", "nan", "inf"}
 
 
 def make_arguments(overrides: Mapping[str, Any]) -> list[str]:
-    """Returns the arguments that set values, given by `section.key`.
+    """Returns the arguments that set values by `section.key`.
 
     Raises:
-        ConfigError: If a value holds a blank.
+        ConfigError: If a value contains a blank.
     """
     words = []
     for key, value in overrides.items():
         written = f"{key}={_write(value)}"
         if re.search(r"\s", written):
-            raise ConfigError(f"{key} holds a blank, which no shell would hand on: {value!r}")
+            raise ConfigError(
+                f"{key} contains a blank, at which the shell would split it: {value!r}"
+            )
         words += ["-S", written]
     return words
 

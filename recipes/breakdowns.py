@@ -1,4 +1,4 @@
-"""MRR of the main rows by what is asked: how well known the query's entity is, and its media."""
+"""MRR of the main rows by train facts and media of the query's entity."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,19 @@ from recipes.store import Measurement
 from recipes.summary import Summary
 
 LABELS = ("train_facts_of_query_entity", "modality", "entity", "has_it")
-"""What names a row of `by_degree` or `by_media`; all else in it are figures."""
+"""Columns that identify a row of `by_degree` or `by_media`; the others are figures."""
 
 Label = tuple[str, ...]
 
 
 def render_breakdowns(shown: Sequence[Summary]) -> list[str]:
-    """Returns a table by degree and, where some have a modality and others not, one by media.
+    """Returns a table by degree, and one by media if some entities lack a modality.
 
     Args:
-        shown: Rows of the main table, which are those of these.
+        shown: Rows of the main table; the tables have the same rows.
 
     Returns:
-        Each table below a line that says what it is; nothing where there are no rows.
+        Each table below a caption; nothing without rows.
     """
     if not shown:
         return []
@@ -45,7 +45,7 @@ def _name_degree(row: Mapping[str, Any]) -> str:
 
 
 def _name_media(rows: Sequence[Mapping[str, Any]]) -> dict[Label, str]:
-    """Names the rows of `by_media`, but those of a modality that all queries have, or none has."""
+    """Names the rows of `by_media`, except for a modality that all queries have, or none has."""
     groups = Counter((row["modality"], row["entity"]) for row in rows)
     has = {"yes": "with", "no": "without"}
     return {
@@ -56,17 +56,17 @@ def _name_media(rows: Sequence[Mapping[str, Any]]) -> dict[Label, str]:
 
 
 def _label(row: Mapping[str, Any]) -> Label:
-    """Returns what tells a row of a breakdown from its others, whichever breakdown it is of."""
+    """Returns the labels that identify a row of any breakdown."""
     return tuple(row[key] for key in LABELS if key in row)
 
 
 def _breakdown(shown: Sequence[Summary], table: str, titles: Mapping[Label, str]) -> str:
-    """Returns MRR by row of the main table and row of a breakdown.
+    """Returns a table of MRR: rows of the main table by rows of a breakdown.
 
     Args:
         shown: Rows of the main table.
         table: The breakdown, a field of `Measurement`.
-        titles: Of its rows by their labels; they are columns here.
+        titles: Titles of the breakdown's rows, which are the columns here, by label.
     """
     lines = [
         [
@@ -79,7 +79,7 @@ def _breakdown(shown: Sequence[Summary], table: str, titles: Mapping[Label, str]
 
 
 def _read_cell(table: str, label: Label, measurement: Measurement) -> float:
-    """Reads MRR in a row of a breakdown.
+    """Reads MRR from a row of a breakdown.
 
     Raises:
         DataError: If the breakdown has no such row.
@@ -89,6 +89,6 @@ def _read_cell(table: str, label: Label, measurement: Measurement) -> float:
             return float(row["mrr"])
     place = f"{measurement.dataset}/{measurement.row}-seed{measurement.seed}.json"
     raise DataError(
-        f"recipes/results/{place}: {table} has no row {' '.join(label)}, which other rows have; "
-        "measure it anew"
+        f"recipes/results/{place}: {table} has no row {' '.join(label)}, unlike the other "
+        "results; measure it again"
     )

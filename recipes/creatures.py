@@ -1,8 +1,8 @@
-"""Writes a made-up graph of typed entities that share relations, for `recipes.type_check`.
+"""Generates a graph of typed entities that share relations, for `recipes.type_check`.
 
     python -m recipes.creatures FOLDER
 
-Everything has a generation and mostly a language, some relations are of two or three types, and
+All entities have a generation and most a language; some relations have heads of two or three types,
 others of one. Nine tenths of the facts are in train.
 """
 
@@ -40,7 +40,7 @@ RELATIONS = (
     ("evolves_to", ("species",), "species", 0.4, 1),
     ("described_in", EVERYTHING, "language", 0.7, 1),
 )
-"""Relation, types of heads, type of tails, share of the heads that have it, facts of each."""
+"""Relation, types of heads, type of tails, share of heads with the relation, facts per head."""
 
 MOSTLY_THE_FIRST = ("growth", "pocket", "language")
 """Four fifths of the facts have the first entity of these types as tail."""

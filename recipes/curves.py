@@ -1,6 +1,6 @@
-"""Draws the learning curves of each data set: `python -m recipes.curves`, into `docs/images`.
+"""Draws the learning curves of each data set into `docs/images`: `python -m recipes.curves`.
 
-It needs matplotlib, of the dependency group `results`.
+It needs matplotlib, from the dependency group `results`.
 """
 
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ COMBINED = "valid_mrr"
 
 
 def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
-    """Draws MRR on valid by epoch, of the rows and of the channels of the full model.
+    """Draws MRR on valid by epoch, of the rows and of the full model's channels.
 
     Args:
         dataset: The recipe's name.
-        rows: From `summarise`; of each, the lowest seed is drawn.
-        path: Of the PNG file.
+        rows: From `summarise`; the lowest seed of each is drawn.
+        path: Path of the PNG file.
     """
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
         figure = Figure(figsize=INCHES, layout="constrained")
@@ -55,7 +55,7 @@ def draw_curves(dataset: str, rows: Mapping[str, Summary], path: Path) -> None:
 
 
 def _draw(axes: Axes, summary: Summary, key: str, title: str) -> None:
-    """Draws one curve of a row, with a point at the selected epoch."""
+    """Draws one curve of a row, with a dot at the selected epoch."""
     model = summary.first.models[0]
     epochs = [record["epoch"] for record in model.curve]
     values = [100 * record[key] for record in model.curve]
@@ -65,7 +65,7 @@ def _draw(axes: Axes, summary: Summary, key: str, title: str) -> None:
 
 
 def main() -> None:
-    """Draws the picture of every data set that was measured."""
+    """Draws the curves of every measured data set."""
     store = Store(RESULTS, state_folder() / "ranks")
     for dataset in list_recipes():
         if rows := summarise(store.load_all(dataset)):

@@ -1,4 +1,4 @@
-"""The section of one data set in `docs/results.md`."""
+"""Renders the section of one data set in `docs/results.md`."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,14 +26,14 @@ def render_detail(
         dataset: The recipe's name.
         rows: From `summarise`; at least one.
         gains: From `load_current_gains`.
-        published: Figures of others.
+        published: Published figures.
     """
     shown = [each for each in rows.values() if each.row.part != "ablation"]
     blocks = [
         f"## {dataset}",
         _places(rows),
         _results(shown, published),
-        _word_gains(gains, rows),
+        _format_gains(gains, rows),
         *render_breakdowns(shown),
     ]
     if ablations := _ablations(rows):
@@ -47,28 +47,28 @@ def picture_name(dataset: str) -> str:
     return f"curves-{dataset}.png"
 
 
-def word_gain(gain: Mapping[str, Any], other: str, rows: Rows) -> str:
-    """Words what the full model gains over another row, of all seeds of the gain together.
+def format_gain(gain: Mapping[str, Any], other: str, rows: Rows) -> str:
+    """Formats the gain of the full model over another row, pooled over the seeds.
 
     Args:
         gain: From `compute_gain`.
         other: The name of the other row.
-        rows: From `summarise`; where either row has other seeds, those of the gain are named.
+        rows: From `summarise`; the seeds are named if either row has others than the gain.
     """
     seeds = gain["seeds"]
-    words = _word_interval(gain["pooled"])
+    words = _format_interval(gain["pooled"])
     if all(rows[name].seeds == seeds for name in (FULL, other)):
         return words
     return f"{words} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
 
 
-def _word_interval(gain: Mapping[str, float]) -> str:
-    """Words a difference in MRR and its interval, in points of per cent."""
+def _format_interval(gain: Mapping[str, float]) -> str:
+    """Formats a difference in MRR and its interval, in percentage points."""
     return f"{100 * gain['gain']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
 
 
 def _places(rows: Rows) -> str:
-    """Says once on what everything was measured, and at which commits."""
+    """Lists the environments of the measurements, with their commits."""
     commits: dict[str, set[str]] = {}
     for each in (each for summary in rows.values() for each in summary.measurements):
         place = each.environment
@@ -81,7 +81,7 @@ def _places(rows: Rows) -> str:
 
 
 def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str:
-    """Returns the main table: our rows, and below them those of others."""
+    """Returns the main table: our rows, then published ones."""
     titles = [
         "row",
         *METRICS.values(),
@@ -97,7 +97,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
             summary.row.title,
             *(summary.per_cent(read_metric(key)) for key in METRICS),
             *(summary.per_cent(read_metric(side, "mrr")) for side in ("tail", "head")),
-            _word_seconds(summary),
+            _format_seconds(summary),
             str(len(summary.measurements)),
             ", ".join(summary.commits),
             f"`{_command(summary.first)}`",
@@ -111,33 +111,33 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
     return "\n".join(make_table(titles, lines))
 
 
-def _word_seconds(summary: Summary) -> str:
-    """Words the processor time of one training; on a GPU, where that says little, the clock's."""
+def _format_seconds(summary: Summary) -> str:
+    """Formats the processor time of one training; on a GPU, the wall-clock time."""
     if summary.first.environment["device"] == "cpu":
         return f"{summary.mean(lambda each: each.process_seconds):,.0f} s"
     return f"{summary.mean(lambda each: each.wall_seconds):,.0f} s by the clock"
 
 
 def _command(measurement: Measurement) -> str:
-    """Returns the command that measured a row, with all seeds that are the default."""
+    """Returns the command that measures a row, with the default seeds."""
     return re.sub(r" --seeds \d+", "", measurement.command)
 
 
-def _word_gains(gains: Mapping[str, Any], rows: Rows) -> str:
-    """Says what the full model gains over others, pooled over the seeds and by seed."""
+def _format_gains(gains: Mapping[str, Any], rows: Rows) -> str:
+    """Lists the gains of the full model, pooled over the seeds and by seed."""
     titles = {STRUCTURE: "structure alone", TWO_STRUCTURES: "two structural models"}
     lines = [
-        f"- over {title}: {word_gain(gains[other], other, rows)}; by seed "
-        + ", ".join(map(_word_interval, gains[other]["by_seed"]))
-        for other, title in titles.items()
+        f"- over {name}: {format_gain(gains[other], other, rows)}; by seed "
+        + ", ".join(map(_format_interval, gains[other]["by_seed"]))
+        for other, name in titles.items()
         if other in gains
     ]
-    head = "Gain of the full model in MRR, with the 95 % bootstrap interval over test facts:"
-    return "\n".join([head, "", *lines]) if lines else ""
+    title = "Gain of the full model in MRR, with the 95 % bootstrap interval over test facts:"
+    return "\n".join([title, "", *lines]) if lines else ""
 
 
 def _ablations(rows: Rows) -> str:
-    """Returns the full model beside itself with a part less; nothing without either."""
+    """Returns the table of ablations of the full model; nothing without them."""
     ablated = [each for each in rows.values() if each.row.part == "ablation"]
     if FULL not in rows or not ablated:
         return ""
@@ -147,8 +147,8 @@ def _ablations(rows: Rows) -> str:
             [
                 summary.row.title,
                 *(summary.per_cent(read_metric(key)) for key in METRICS),
-                "" if summary is rows[FULL] else _word_difference(summary, rows[FULL]),
-                _word_seconds(summary),
+                "" if summary is rows[FULL] else _format_difference(summary, rows[FULL]),
+                _format_seconds(summary),
                 str(len(summary.measurements)),
                 ", ".join(summary.commits),
                 f"`{_command(summary.first)}`",
@@ -159,8 +159,8 @@ def _ablations(rows: Rows) -> str:
     return "\n".join(make_table(titles, lines))
 
 
-def _word_difference(summary: Summary, full: Summary) -> str:
-    """Words the difference in MRR to the full model, in points, over the seeds of both."""
+def _format_difference(summary: Summary, full: Summary) -> str:
+    """Formats the difference in MRR to the full model, in points, over common seeds."""
     mrr_of_full = {each.seed: each.test["mrr"] for each in full.measurements}
     differences = [
         each.test["mrr"] - mrr_of_full[each.seed]
@@ -171,7 +171,7 @@ def _word_difference(summary: Summary, full: Summary) -> str:
 
 
 def _without_fused_channel(rows: Rows) -> Iterable[Summary]:
-    """Finds the row that has all modalities of the full model side by side, if it is there."""
+    """Finds the row with all modalities of the full model but no fused channel, if measured."""
     for summary in rows.values():
         row = summary.row
         is_unfused = row.overrides.get("fusion.rank") == 0 and row.num_models == 1

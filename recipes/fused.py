@@ -1,9 +1,9 @@
-"""Measures what the fused channel brings on a made graph: `python -m recipes.fused`.
+"""Measures the gain of the fused channel on a synthetic graph: `python -m recipes.fused`.
 
-The graph has 600 things with a picture each. Some relations follow from the picture alone (colour,
-shape), some from the facts alone (region), and two from both together: `twin` (same colour, same
-region) and `team` (one for each region and shape). The control is two models without fused
-channel under one decision, which cost about as much as one model with it.
+The graph has 600 objects with a picture each. Some relations follow from the picture alone (colour,
+shape), some from the facts alone (region), and two from both: `twin` (same colour, same region) and
+`team` (one for each region and shape). The control is two models without fused channel under one
+decision, which cost about as much as one model with it.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
-from recipes.pair import put_together
+from recipes.pair import fit_ensemble
 from recipes.recipe import lay_over
 from recipes.rows import SEEDS_APART
 from recipes.workspace import read_committed
@@ -68,11 +68,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "narrow-no-contrastive": {"fusion.form": "narrow"},
     "narrow-complement": {"fusion.form": "narrow", "fusion.complement": True},
 }
-"""On top of `VALUES`, named as the rows of a recipe."""
+"""Values on top of `VALUES`, by name of the corresponding row of a recipe."""
 
 
 def make_graph(seed: int = 7) -> tuple[Graph, FeatureTable]:
-    """Makes the graph and its pictures' features, the same for the same seed."""
+    """Returns the graph and the features of its pictures; deterministic for a seed."""
     rng = np.random.default_rng(seed)
     sizes = (NUM_REGIONS, NUM_COLOURS, NUM_SHAPES)
     region, colour, shape = (rng.integers(0, size, NUM_THINGS) for size in sizes)
@@ -127,7 +127,7 @@ def make_graph(seed: int = 7) -> tuple[Graph, FeatureTable]:
 
 
 def main() -> None:
-    """Prints a line for each variant and seed."""
+    """Prints one line per variant and seed."""
     parser = argparse.ArgumentParser("python -m recipes.fused", description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
@@ -167,14 +167,14 @@ def _train(params: Mapping[str, Any], seed: int, graph: Graph, pictures: Feature
 def _measure(
     scorers: Sequence[Scorer], graph: Graph, params: Mapping[str, Any]
 ) -> tuple[float, float]:
-    """Returns MRR on valid, each half under the decision of the other, and on test."""
+    """Returns MRR on valid, with decisions fitted on the other half, and on test."""
     decision = _settled(params).decision
     valid = graph.triples["valid"]
     halves = valid[0::2], valid[1::2]
 
     def mrr(fitted: Tensor, ranked: Tensor, splits: Sequence[str]) -> float:
         seen = replace(graph, triples={**graph.triples, "valid": fitted})
-        together = put_together(scorers, seen, decision, BATCH)
+        together = fit_ensemble(scorers, seen, decision, BATCH)
         known = known_tails_in(graph, splits)
         table = rank_triples(together, ranked, known, graph.num_relations, BATCH)
         return rank_metrics(table.ranks[COMBINED], table.num_candidates)["mrr"]

@@ -1,4 +1,4 @@
-"""What the full model gains over another row; see `imf_core.evaluation.gain` for the interval."""
+"""Gains of the full model over other rows; `imf_core.evaluation.gain` computes the interval."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,13 +12,13 @@ from recipes.rows import FULL, STRUCTURE, TWO_STRUCTURES
 from recipes.store import Measurement, Store
 
 TOLERANCE = 1e-5
-"""Between a gain and the difference of two MRRs, which are stored with six digits."""
+"""Largest difference between a gain and two MRRs, which are stored with six digits."""
 
 
 def update_gains(store: Store, dataset: str) -> None:
-    """Computes the gains of a data set anew, as far as there are measurements and their ranks.
+    """Updates the gains of a data set from its measurements and their ranks.
 
-    One whose ranks are elsewhere stays if it is still the gain of what is stored.
+    A gain without ranks on this disk is kept if it still matches the stored measurements.
     """
     measurements = store.load_all(dataset)
     gains = load_current_gains(store, dataset)
@@ -34,8 +34,8 @@ def update_gains(store: Store, dataset: str) -> None:
         if len(differences) < len(seeds):
             print(
                 f"{dataset}: the gain of {FULL} over {other} "
-                f"{'stays as it was' if other in gains else 'is left out'}, since the ranks of "
-                "some of its seeds are not here; measure those with --again"
+                f"{'is kept' if other in gains else 'is left out'}, since the ranks of some of its "
+                "seeds are not on this disk; measure those with --again"
             )
         elif seeds:
             gains[other] = compute_gain(seeds, differences)
@@ -43,10 +43,10 @@ def update_gains(store: Store, dataset: str) -> None:
 
 
 def load_current_gains(store: Store, dataset: str) -> dict[str, Any]:
-    """Reads the gains of a data set but for those of measurements that are no longer stored.
+    """Reads the gains of a data set that match the stored measurements.
 
     Returns:
-        From `compute_gain`, by the row that `full` is compared with.
+        Results of `compute_gain`, by the row that `full` is compared with.
     """
     measurements = store.load_all(dataset)
     return {
@@ -57,12 +57,12 @@ def load_current_gains(store: Store, dataset: str) -> dict[str, Any]:
 
 
 def is_gain_of(gain: Mapping[str, Any], other: str, measurements: Sequence[Measurement]) -> bool:
-    """Says whether a gain over another row is, seed by seed, what is between their MRRs.
+    """Returns whether a gain equals the difference of MRRs, for every seed.
 
     Args:
         gain: From `compute_gain`.
         other: The row that `full` is compared with.
-        measurements: All of the data set.
+        measurements: All measurements of the data set.
     """
     full, rest = _mrr_by_seed(FULL, measurements), _mrr_by_seed(other, measurements)
     return all(
@@ -72,23 +72,23 @@ def is_gain_of(gain: Mapping[str, Any], other: str, measurements: Sequence[Measu
 
 
 def _mrr_by_seed(row: str, measurements: Sequence[Measurement]) -> dict[int, float]:
-    """Returns the MRR on test of each seed that a row was measured with."""
+    """Returns the MRR on test of a row, by seed."""
     return {each.seed: each.test["mrr"] for each in measurements if each.row == row}
 
 
 def of_fact(full: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns how much higher the mean reciprocal rank of each fact is, shape: (2N,) -> (N,)."""
+    """Returns the difference in mean reciprocal rank of each fact, shape: (2N,) -> (N,)."""
     return average_by_fact(full.astype(np.float64) - other)
 
 
 def compute_gain(
     seeds: Sequence[int], differences: Sequence[NDArray[np.float64]]
 ) -> dict[str, Any]:
-    """Returns the gain in MRR of each seed, and of all of them together, with their intervals.
+    """Returns the gain in MRR, by seed and pooled, with intervals.
 
     Args:
-        seeds: One or more.
-        differences: For each seed from `of_fact`, shape: (N,).
+        seeds: At least one.
+        differences: From `of_fact`, for each seed, shape: (N,).
     """
     pooled = np.mean(differences, axis=0)
     return {

@@ -1,9 +1,8 @@
 """Measures the rows of a data set's table: `python -m recipes.measure NAME`.
 
-Reads the prepared graph and features of the workspace, which must be made as the recipe says; all
-other values are those of the committed params.yaml with the recipe, the row and the seed on top. A
-row and seed that is stored already, measured with the same values on the same facts and features,
-is left as it is. A killed run goes on where it was.
+Reads the prepared graph and features of the workspace, which must match the recipe. All other
+values are those of the committed params.yaml, overridden by the recipe, the row and the seed. A
+stored measurement with the same values, facts and features is not repeated. A killed run resumes.
 """
 
 import argparse
@@ -33,7 +32,7 @@ INPUTS = (GRAPH / "triples.parquet", IMAGE_FEATURES, TEXT_FEATURES)
 
 
 def main() -> None:
-    """Measures what is asked for, seed by seed."""
+    """Measures the requested rows, seed by seed."""
     given = _parse()
     settings = dict(map(read_setting, given.set))
     recipe = {**read_recipe(given.name), **settings}
@@ -47,7 +46,7 @@ def main() -> None:
     rows = [row for row in wanted if is_row_of(row, expected)]
     if left_out := set(given.rows) - {row.name for row in rows}:
         print(f"not rows of {given.name}: {', '.join(sorted(left_out))}")
-    # Checked before hours of training.
+    # Checks all values before hours of training.
     planned = [
         (row, seed, _settle(lay_over(values, overrides_of(recipe, row, seed), source)))
         for seed in given.seeds
@@ -79,7 +78,6 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    """Reads the command line."""
     parser = argparse.ArgumentParser(
         "python -m recipes.measure",
         description=__doc__,
@@ -94,17 +92,17 @@ def _parse() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
-        help="on top of the recipe in every row, recorded; for data, it says what is prepared",
+        help="value on top of the recipe in every row, recorded; for data, the prepared value",
     )
-    parser.add_argument("--again", action="store_true", help="measure what is stored anew")
+    parser.add_argument("--again", action="store_true", help="measure stored rows again")
     return parser.parse_args()
 
 
 def read_setting(word: str) -> tuple[str, Any]:
-    """Reads `section.key=value`, the value as in params.yaml.
+    """Parses `section.key=value`, the value as in params.yaml.
 
     Raises:
-        ConfigError: If it is something else.
+        ConfigError: If the word has another form.
     """
     key, equals, value = word.partition("=")
     if not equals or key.count(".") != 1:
@@ -116,36 +114,36 @@ def read_setting(word: str) -> tuple[str, Any]:
 
 
 def write_setting(key: str, value: Any) -> str:
-    """Writes what `read_setting` reads, on one line."""
+    """Formats a setting for `read_setting`, on one line."""
     flow = yaml.safe_dump(value, default_flow_style=True, width=math.inf, allow_unicode=True)
     word = flow.removesuffix("...\n").strip()
-    # PyYAML leaves words bare that are numbers to us, such as 1e5.
+    # PyYAML does not quote strings that `read_yaml` takes for numbers, such as 1e5.
     return f"{key}={word if read_yaml(word) == value else json.dumps(value)}"
 
 
 def _settle(params: Params) -> SettledParams:
-    """Puts the values that the workspace has chosen in the place of every `auto`."""
+    """Replaces every `auto` by the value chosen in the workspace."""
     return settle(params, read_chosen(params.model, params.train))
 
 
 def _refuse_another_row(row: Row, settings: Overrides) -> None:
-    """Refuses settings by which a row would be another one under its name.
+    """Refuses settings that override the row's own values or the seed.
 
     Raises:
-        ConfigError: If one sets what makes the row that row, or the seed.
+        ConfigError: If a setting overrides a value of the row, or the seed.
     """
     for key in settings:
         if key == "train.seed":
-            raise ConfigError("--set train.seed: the seeds of a row are given with --seeds")
+            raise ConfigError("--set train.seed: give the seeds of a row with --seeds")
         if key in row.overrides:
             raise ConfigError(
-                f"--set {key}: the row {row.name} is what it is by {key}, which is "
-                f"{row.overrides[key]!r} there; set something else, or name other rows with --rows"
+                f"--set {key}: the row {row.name} itself sets {key} to "
+                f"{row.overrides[key]!r}; set another key, or name other rows with --rows"
             )
 
 
 def _without_paths(overrides: Overrides) -> Overrides:
-    """Cuts absolute paths down to their ends: they say nothing on another machine."""
+    """Shortens absolute paths to their names, which mean the same on any machine."""
     return {
         key: f".../{Path(value).name}"
         if isinstance(value, str) and Path(value).is_absolute()
@@ -155,7 +153,7 @@ def _without_paths(overrides: Overrides) -> Overrides:
 
 
 def _command(name: str, row: Row, seed: int, settings: Overrides) -> str:
-    """Returns the command that measures this row with this seed alone."""
+    """Returns the command that measures this row and seed."""
     words = [f"--set {shlex.quote(write_setting(*each))}" for each in settings.items()]
     return " ".join([f"python -m recipes.measure {name} --rows {row.name} --seeds {seed}", *words])
 

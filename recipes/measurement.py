@@ -1,4 +1,4 @@
-"""Measures one row of the table with one seed: trained, selected on valid, test ranked once."""
+"""Measures one row of the table with one seed: trains, selects on valid, ranks test once."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from imf_core.model.decision import DecisionFusion
 from imf_core.model.scorer import Scorer
 from imf_core.training.checkpoint import find_checkpoints, training_values
 from measuring.environment import describe_environment
-from recipes.pair import put_together
+from recipes.pair import fit_ensemble
 from recipes.recipe import Overrides
 from recipes.rows import SEEDS_APART, Row
 from recipes.store import Basis, Measurement
@@ -24,7 +24,7 @@ from recipes.training import train_model
 from stages.held_out import rank_held_out
 
 CODE = ("imf_core", "stages", "recipes", "measuring", ":!recipes/results")
-"""What of the project a result depends on; params.yaml is taken as it is committed."""
+"""Code that a result depends on; params.yaml is read from the commit."""
 
 
 def measure_row(
@@ -42,14 +42,14 @@ def measure_row(
 
     Args:
         dataset: The recipe's name.
-        row: What is measured.
-        params: Of the row and the seed.
-        overrides: What of them differs from params.yaml, for the record.
-        command: What was asked for, for the record.
+        row: The row.
+        params: Parameters of the row and the seed.
+        overrides: Parameters that differ from params.yaml, for the record.
+        command: Command of the measurement, for the record.
         graph: The prepared graph.
         tables: Features by modality.
-        inputs: The files that both were read from.
-        checkpoint_folder: For training states; those of this row are gone in the end.
+        inputs: Files of graph and features.
+        checkpoint_folder: Folder of training states; those of this row are deleted at the end.
 
     Returns:
         The measurement, and the ranks of test.
@@ -90,7 +90,7 @@ def measure_row(
         threads=torch.get_num_threads(),
         basis=find_basis(params, graph, tables),
         models=models,
-        weights=_global_weights(scorer.head_names, decision),
+        weights=_global_weights(scorer.channel_names, decision),
         test=overall_metrics(ranked["test"]),
         valid=overall_metrics(ranked["valid"]),
         by_degree=by_degree(ranked["test"], graph),
@@ -100,12 +100,12 @@ def measure_row(
 
 
 def find_basis(params: SettledParams, graph: Graph, tables: Mapping[str, FeatureTable]) -> Basis:
-    """Returns what the figures of a row depend on.
+    """Returns the inputs that the figures of a row depend on.
 
     Args:
-        params: Of the row and the seed.
+        params: Parameters of the row and the seed.
         graph: The prepared graph.
-        tables: Features by modality; those that the row has not are left out.
+        tables: Features by modality; other modalities than the row's are ignored.
     """
     return Basis(
         params=training_values(params.model, params.fusion, params.decision, params.train),
@@ -119,17 +119,17 @@ def find_basis(params: SettledParams, graph: Graph, tables: Mapping[str, Feature
 def _combine(
     scorers: list[Scorer], graph: Graph, params: SettledParams
 ) -> tuple[RankingScorer, DecisionFusion]:
-    """Returns what ranks, and the decision in it."""
+    """Returns the scorer and its decision."""
     if len(scorers) == 1:
         return scorers[0], scorers[0].model.decision
-    together = put_together(scorers, graph, params.decision, params.evaluate.batch_size)
+    together = fit_ensemble(scorers, graph, params.decision, params.evaluate.batch_size)
     return together, together.decision
 
 
-def _global_weights(head_names: tuple[str, ...], decision: DecisionFusion) -> dict[str, Any]:
-    """Returns the weight of each head where nothing is known of the relation."""
+def _global_weights(channel_names: tuple[str, ...], decision: DecisionFusion) -> dict[str, Any]:
+    """Returns the global weight of each channel."""
     weights = decision.global_logits.detach().softmax(dim=0).tolist()
-    return dict(zip(head_names, weights, strict=True))
+    return dict(zip(channel_names, weights, strict=True))
 
 
 def _name_device(device: torch.device) -> str:

@@ -1,4 +1,4 @@
-"""Figures of others, as `published.yaml` has them."""
+"""Reads published figures from `published.yaml`."""
 
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ PerCent = Field(default=None, ge=0, le=100)
 
 
 class PublishedRow(Section):
-    """What one model is reported to reach on the test facts of a data set, in per cent."""
+    """Published metrics of one model on a data set's test facts, in per cent."""
 
     model: str
     mrr: float = Field(ge=0, le=100)
@@ -29,7 +29,7 @@ class PublishedRow(Section):
 
     @property
     def title(self) -> str:
-        """The model, and by which split the reported epoch was selected, if that is stated."""
+        """The model, and the split that selected the reported epoch, if stated."""
         return f"{self.model}{_MARKS[self.selected]}"
 
 
@@ -40,9 +40,9 @@ class _File(Section):
 
 
 def read_published(path: Path = PUBLISHED) -> dict[str, list[PublishedRow]]:
-    """Reads the rows of each data set that has some.
+    """Reads the published rows by data set.
 
     Raises:
-        ConfigError: If the file is not as it should be.
+        ConfigError: If the file is invalid.
     """
     return validate(_File, {"rows": read_yaml(path.read_text(encoding="utf-8"))}, str(path)).rows

@@ -1,4 +1,4 @@
-"""The recipes on disk: which there are, what each sets, and those values laid over others."""
+"""Lists and reads the recipes, and applies their values to others."""
 
 import difflib
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from imf_core.errors import ConfigError
 
 FOLDER = Path(__file__).parent
 PUBLISHED = FOLDER / "published.yaml"
-"""Figures of others; the one YAML file in the folder that is no recipe."""
+"""Published figures; the only YAML file in the folder that is not a recipe."""
 
 Overrides = dict[str, Any]
 """Values by `section.key`."""
 
 
 def list_recipes() -> list[str]:
-    """Returns the names of all recipes in order."""
+    """Returns the names of all recipes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml") if path != PUBLISHED)
 
 
 def read_recipe(name: str) -> Overrides:
-    """Reads what a recipe sets, in the file's order.
+    """Reads the values of a recipe, in the file's order.
 
     Raises:
         ConfigError: If there is no such recipe, or it is not a mapping of sections.
@@ -38,7 +38,7 @@ def read_recipe(name: str) -> Overrides:
 
 
 def read_overrides(path: Path) -> Overrides:
-    """Reads a file of sections, of which any key may be left out; see `read_recipe`."""
+    """Reads a file with some keys of some sections; see `read_recipe`."""
     try:
         sections = read_yaml(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -56,15 +56,15 @@ def read_overrides(path: Path) -> Overrides:
 
 
 def lay_over(values: Mapping[str, Any], overrides: Overrides, source: str) -> Params:
-    """Checks values with others put in their place.
+    """Applies overrides to values and checks the result.
 
     Args:
         values: The keys and values of each section, by the section's name.
-        overrides: What takes the place of some of them.
-        source: Where the overrides come from, for the message.
+        overrides: Values that replace some of them.
+        source: Origin of the overrides, for the message.
 
     Raises:
-        ConfigError: If a key is unknown, or a value of the wrong type or out of its bounds.
+        ConfigError: If a key is unknown, or a value has the wrong type or is out of bounds.
     """
     merged = {section: dict(keys) for section, keys in values.items()}
     for dotted, value in overrides.items():

@@ -1,6 +1,7 @@
-"""The rows of a data set's tables: each overrides values of the set's recipe.
+"""Rows of a data set's table: each overrides some values of the set's recipe.
 
-A set has no row that needs a modality outside its recipe or that changes nothing in the recipe.
+A set does not have a row that needs a modality the recipe lacks, or that does not differ from the
+recipe.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from imf_core.errors import ConfigError
 from recipes.recipe import Overrides
 
 FULL, STRUCTURE, TWO_STRUCTURES = "full", "structure", "two-structures"
-"""Rows of the computed gains."""
+"""Rows compared by gains."""
 
 SEEDS_APART = 1000
 """Difference between the seeds of the models of one row."""
@@ -25,11 +26,11 @@ class Row:
     """One line of the table.
 
     Attributes:
-        name: As given to `--row`.
-        title: As shown.
-        part: The table that has it.
-        overrides: On top of the recipe, by `section.key`.
-        num_models: How many models, their seeds `SEEDS_APART`, are under one decision.
+        name: Name for `--row`.
+        title: Title in the table.
+        part: The table of the row.
+        overrides: Values on top of the recipe, by `section.key`.
+        num_models: Number of models under one decision; their seeds are `SEEDS_APART`.
     """
 
     name: str
@@ -79,11 +80,9 @@ PAPER: Mapping[str, Any] = {
     "train.fused_n3": 0.0,
     "train.relation_weight": 0.0,
 }
-"""The paper's setting: the defaults of its released code as far as this model supports them.
-
-Two values follow the paper instead: the decision is learned, where the code averages with fixed
-weights, and the contrastive term is on, which the code never calls.
-"""
+"""The paper's setting: the defaults of its released code as far as this model has them, except for
+two: as in the paper, the decision is learned, where the code averages with fixed weights, and the
+contrastive term is on, which the code never calls."""
 
 ROWS = (
     _alone("structure"),
@@ -128,9 +127,7 @@ ROWS = (
     Row("no-contrastive", "no contrastive term", "ablation", {"fusion.contrastive_weight": 0.0}),
     Row("no-masks", "missing media not masked", "ablation", {"model.mask_missing": False}),
     Row("mean", "fixed mean of the channels", "ablation", {"decision.weights": "equal"}),
-    Row(
-        "no-residual", "no vector of the fused entity's own", "ablation", {"fusion.residual": False}
-    ),
+    Row("no-residual", "no free vector of fused entities", "ablation", {"fusion.residual": False}),
     *map(_rank, (1, 2, 8, 64)),
 )
 
@@ -139,7 +136,7 @@ def find_row(name: str) -> Row:
     """Returns a row by its name.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there is no such row.
     """
     for row in ROWS:
         if row.name == name:
@@ -148,11 +145,11 @@ def find_row(name: str) -> Row:
 
 
 def is_row_of(row: Row, recipe: Params) -> bool:
-    """Says whether a data set has a row.
+    """Returns whether a data set has a row.
 
     Args:
         row: The row.
-        recipe: The set's recipe, laid over params.yaml.
+        recipe: The set's recipe applied to params.yaml.
     """
     if row.name == FULL:
         return True
@@ -162,7 +159,7 @@ def is_row_of(row: Row, recipe: Params) -> bool:
         return False
     concerns_fusion = all(key.startswith("fusion.") for key in row.overrides)
     if len(present) == 1 and (row.part == "ablation" or concerns_fusion):
-        return False  # nothing is fused
+        return False  # no fusion with one modality
     values = recipe.model_dump()
     return row.num_models > 1 or any(
         values[key.split(".")[0]][key.split(".")[1]] != value
@@ -171,6 +168,6 @@ def is_row_of(row: Row, recipe: Params) -> bool:
 
 
 def overrides_of(recipe: Overrides, row: Row, seed: int | None = None) -> Overrides:
-    """Returns the values of a row: the recipe's and, on top of them, its own and the seed."""
+    """Returns the values of a row: the recipe's, overridden by the row's and the seed."""
     of_seed = {} if seed is None else {"train.seed": seed}
     return {**recipe, **row.overrides, **of_seed}

@@ -1,7 +1,7 @@
-"""What was measured, on disk: one JSON file for each data set, row and seed, and its ranks.
+"""Stores measurements: one JSON file per data set, row and seed, and its ranks.
 
-The JSON files belong to the project, and the tables are made of them. The ranks do not; they are
-what the interval of a gain is computed from, right after a measurement.
+The JSON files are committed; the tables are made from them. The ranks are not; they serve to
+compute the interval of a gain right after a measurement.
 """
 
 import json
@@ -20,22 +20,22 @@ from recipes.recipe import FOLDER
 RESULTS = FOLDER / "results"
 GAIN = "gain.json"
 DIGITS = 6
-"""Of figures; what was set stays as it is, to be compared with what is to be measured."""
+"""Digits of figures; parameters stay exact, for comparison with those of new measurements."""
 
 EXACT = ("overrides", "basis")
 
 
 @dataclass(frozen=True)
 class ModelRun:
-    """How one model was trained.
+    """Record of one training.
 
     Attributes:
         seed: `train.seed`.
-        selected_epoch: Selected on valid.
-        trained_epochs: After so many it ended.
-        process_seconds: Processor time of training and selecting, all threads added.
-        wall_seconds: The same by the clock.
-        curve: Of each validation the epoch, the loss, and MRR on valid, combined and by head.
+        selected_epoch: Epoch selected on valid.
+        trained_epochs: Number of trained epochs.
+        process_seconds: Processor time of training and selection, over all threads.
+        wall_seconds: Wall-clock time of the same.
+        curve: Epoch, loss, and MRR on valid, combined and by channel, of each validation.
     """
 
     seed: int
@@ -48,10 +48,10 @@ class ModelRun:
 
 @dataclass(frozen=True)
 class Basis:
-    """What the figures of a measurement depend on, beside the code and the row's kind.
+    """Inputs that the figures of a measurement depend on, beside code and row.
 
     Attributes:
-        params: The sections that training and ranking depend on, whole; see `training_values`.
+        params: All sections that training and ranking depend on; see `training_values`.
         graph: Hashes of the labels, of the train and valid facts, and of the test facts.
         features: Hash of the table of each modality that the model reads.
     """
@@ -63,24 +63,24 @@ class Basis:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One row of one data set, with one seed.
+    """Measurement of one row of one data set, with one seed.
 
     Attributes:
         dataset: The recipe's name.
         row: The row's name.
-        seed: Of the first model.
-        overrides: What differs from params.yaml as committed, but for the seed.
-        modalities: Those of the model.
-        command: What measured it.
-        environment: What it ran on, from `measuring.environment`, and the device.
+        seed: Seed of the first model.
+        overrides: Values that differ from the committed params.yaml, except the seed.
+        modalities: Modalities of the model.
+        command: Command of the measurement.
+        environment: From `measuring.environment`, with the device.
         threads: Threads of one process.
-        basis: What the figures depend on: one of the same basis need not be measured again.
-        models: How each model was trained; mostly there is one.
-        weights: Weights of the heads in the global decision.
-        test: Metrics, from `overall_metrics`.
-        valid: The same on valid, optimistic: the decision was fitted there.
-        by_degree: Of test, from the function of that name.
-        by_media: Of test, likewise.
+        basis: Inputs of the figures; a row with the same basis need not be measured again.
+        models: Record of each training; mostly one.
+        weights: Weights of the channels in the global decision.
+        test: Metrics on test, from `overall_metrics`.
+        valid: Metrics on valid, optimistic, since the decision was fitted there.
+        by_degree: Breakdown of test, from `by_degree`.
+        by_media: Breakdown of test, from `by_media`.
     """
 
     dataset: str
@@ -106,16 +106,16 @@ class Measurement:
 
     @property
     def wall_seconds(self) -> float:
-        """The same by the clock."""
+        """Wall-clock time of training."""
         return sum(model.wall_seconds for model in self.models)
 
 
 class Store:
-    """The results in a folder and the ranks in another.
+    """Reads and writes results and ranks.
 
     Args:
-        results: For JSON files; a folder for each data set.
-        ranks: For ranks, likewise.
+        results: Folder of the JSON files, with a folder for each data set.
+        ranks: Folder of the ranks, with a folder for each data set.
     """
 
     def __init__(self, results: Path, ranks: Path) -> None:
@@ -123,7 +123,7 @@ class Store:
         self.ranks = ranks
 
     def save(self, measurement: Measurement, test: RankTable) -> None:
-        """Writes a measurement, and the ranks of test that it was made from."""
+        """Writes a measurement and its ranks of test."""
         place = measurement.dataset, measurement.row, measurement.seed
         path = self._ranks_file(*place)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -132,7 +132,7 @@ class Store:
         write_text(self._file(*place), _dump(asdict(measurement)))
 
     def load(self, dataset: str, row: str, seed: int) -> Measurement | None:
-        """Reads a measurement, None where there is none."""
+        """Reads a measurement, None if there is none."""
         path = self._file(dataset, row, seed)
         return _read(path) if path.exists() else None
 
@@ -142,10 +142,10 @@ class Store:
         return sorted(map(_read, paths), key=lambda each: (each.row, each.seed))
 
     def load_ranks(self, dataset: str, row: str, seed: int) -> NDArray[np.float32] | None:
-        """Reads the combined reciprocal ranks, None where there are none.
+        """Reads the decision's reciprocal ranks, None if there are none.
 
         Returns:
-            Of all facts as asked for the tail, then for the head, shape: (2N,).
+            Ranks of all tail queries, then of all head queries, shape: (2N,).
         """
         path = self._ranks_file(dataset, row, seed)
         if not path.exists():
@@ -159,7 +159,7 @@ class Store:
         write_text(self.results / dataset / GAIN, _dump(gain))
 
     def load_gain(self, dataset: str) -> dict[str, Any]:
-        """Reads the gains of a data set, none where there are none."""
+        """Reads the gains of a data set, empty if there are none."""
         path = self.results / dataset / GAIN
         gain: dict[str, Any] = read_json(path) if path.exists() else {}
         return gain
@@ -172,7 +172,6 @@ class Store:
 
 
 def _read(path: Path) -> Measurement:
-    """Reads what `Store.save` wrote."""
     content = read_json(path)
     try:
         models = [ModelRun(**model) for model in content.pop("models")]
@@ -180,12 +179,12 @@ def _read(path: Path) -> Measurement:
         return Measurement(**content, basis=basis, models=models)
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is no measurement of this version ({error}); remove it and measure again"
+            f"{path} is not a measurement of this version ({error}); remove it and measure again"
         ) from error
 
 
 def _dump(content: dict[str, Any]) -> str:
-    """Writes one line for each key: a curve or a table is to be compared, not read."""
+    """Formats one line per key: curves and tables are for comparison, not for reading."""
     lines = [
         f" {json.dumps(key)}: {json.dumps(each if key in EXACT else _round(each))}"
         for key, each in content.items()
@@ -194,7 +193,6 @@ def _dump(content: dict[str, Any]) -> str:
 
 
 def _round(value: Any) -> Any:
-    """Cuts the digits that say nothing."""
     if isinstance(value, float):
         return round(value, DIGITS)
     if isinstance(value, dict):

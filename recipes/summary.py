@@ -1,4 +1,4 @@
-"""The measurements of a data set row by row: means and deviations over the seeds."""
+"""Summarises the measurements of each row: means and deviations over the seeds."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -14,18 +14,18 @@ Read = Callable[[Measurement], float]
 
 @dataclass(frozen=True)
 class Summary:
-    """A row of the table and what was measured of it.
+    """A row of the table with its measurements.
 
     Attributes:
-        row: What it is.
-        measurements: One for each seed, in their order; at least one.
+        row: The row.
+        measurements: One per seed, sorted by seed; at least one.
     """
 
     row: Row
     measurements: Sequence[Measurement]
 
     def per_cent(self, read: Read) -> str:
-        """Words mean and, of several seeds, standard deviation of a fraction."""
+        """Formats mean and, for several seeds, standard deviation of a fraction."""
         values = [100 * read(each) for each in self.measurements]
         mean = f"{statistics.fmean(values):.1f}"
         return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
@@ -36,12 +36,12 @@ class Summary:
 
     @property
     def seeds(self) -> list[int]:
-        """What was measured, in order."""
+        """The measured seeds, sorted."""
         return [each.seed for each in self.measurements]
 
     @property
     def commits(self) -> list[str]:
-        """The versions of the project that were measured, in alphabetical order."""
+        """The measured commits, in alphabetical order."""
         return sorted({each.environment["commit"] for each in self.measurements})
 
     @property
@@ -51,7 +51,7 @@ class Summary:
 
 
 def read_metric(*keys: str) -> Read:
-    """Returns what reads a metric of test by its keys: `("mrr",)`, `("head", "mrr")`."""
+    """Returns a function that reads a metric of test by its keys: `("mrr",)`, `("head", "mrr")`."""
 
     def read(measurement: Measurement) -> float:
         value: Any = measurement.test
@@ -63,14 +63,13 @@ def read_metric(*keys: str) -> Read:
 
 
 def summarise(measurements: Sequence[Measurement]) -> dict[str, Summary]:
-    """Returns the rows that there are measurements of, by name, in the order of `ROWS`.
+    """Returns the measured rows by name, in the order of `ROWS`.
 
     Args:
-        measurements: Of one data set.
+        measurements: Measurements of one data set.
 
     Raises:
-        DataError: If they are not of the same facts and features, or the seeds of a row not of the
-            same values.
+        DataError: If facts or features differ between rows, or values between the seeds of a row.
     """
     _require_one("on the same facts", {_place(each): each.basis.graph for each in measurements})
     for modality in ("image", "text"):
@@ -91,7 +90,7 @@ def _place(measurement: Measurement) -> str:
 
 
 def _values(measurement: Measurement) -> dict[str, Any]:
-    """Returns the parameters of a measurement but for its seed."""
+    """Returns the parameters of a measurement except its seed."""
     return {
         f"{section}.{key}": value
         for section, keys in measurement.basis.params.items()
@@ -101,10 +100,10 @@ def _values(measurement: Measurement) -> dict[str, Any]:
 
 
 def _require_one(words: str, found: Mapping[str, Any]) -> None:
-    """Checks that what has a place in one table is the same everywhere."""
+    """Raises DataError if values differ between measurements."""
     values = list(found.values())
     if any(value != values[0] for value in values):
         raise DataError(
-            f"recipes/results: {', '.join(sorted(found))} were not measured {words}; measure anew "
-            "those that are out of date, or delete their files"
+            f"recipes/results: {', '.join(sorted(found))} were not measured {words}; measure "
+            "those that are out of date again, or delete their files"
         )

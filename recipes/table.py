@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from measuring.markdown import make_table, write_between_markers
-from recipes.detail import render_detail, word_gain
+from recipes.detail import format_gain, render_detail
 from recipes.gain import load_current_gains
 from recipes.published import PublishedRow, read_published
 from recipes.recipe import FOLDER, list_recipes
@@ -27,7 +27,7 @@ NOTHING = "Not measured yet."
 def render_short(store: Store) -> str:
     """Returns one line for each data set: MRR on test of structure alone and of the full model."""
     published = read_published()
-    titles = ["set", *SHORT_ROWS, "gain over structure", "seeds", "best published"]
+    titles = ["set", *SHORT_ROWS, "gain over structure", "seeds", "best published", "commit"]
     lines = []
     for dataset in list_recipes():
         if rows := summarise(store.load_all(dataset)):
@@ -36,9 +36,11 @@ def render_short(store: Store) -> str:
                 for name in SHORT_ROWS
             ]
             gains = load_current_gains(store, dataset)
-            gain = word_gain(gains[STRUCTURE], STRUCTURE, rows) if STRUCTURE in gains else ""
-            best = _word_best(published.get(dataset, []))
-            lines.append([dataset, *cells, gain, _word_seeds(rows), best])
+            gain = format_gain(gains[STRUCTURE], STRUCTURE, rows) if STRUCTURE in gains else ""
+            best = _format_best(published.get(dataset, []))
+            commits = {each for name in SHORT_ROWS if name in rows for each in rows[name].commits}
+            seeds = _format_seeds(rows)
+            lines.append([dataset, *cells, gain, seeds, best, ", ".join(sorted(commits))])
     return "\n".join(make_table(titles, lines)) if lines else NOTHING
 
 
@@ -57,30 +59,30 @@ PLACES: dict[Path, Callable[[Store], str]] = {
     ROOT / "README.md": render_short,
     ROOT / "docs" / "results.md": render_full,
 }
-"""The table of each file."""
+"""Renderer of each file."""
 
 
-def _word_seeds(rows: Mapping[str, Summary]) -> str:
-    """Formats the number of seeds of the short table's rows, one by one where they differ."""
+def _format_seeds(rows: Mapping[str, Summary]) -> str:
+    """Formats the numbers of seeds in the short table, by row if they differ."""
     counts = {name: len(rows[name].seeds) for name in SHORT_ROWS if name in rows}
     if len(set(counts.values())) < 2:
         return "".join(map(str, set(counts.values())))
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _word_best(published: Sequence[PublishedRow]) -> str:
-    """Formats the highest published MRR and the highest that was selected on valid."""
+def _format_best(published: Sequence[PublishedRow]) -> str:
+    """Formats the highest published MRR, and the highest one selected on valid."""
     on_valid = [row for row in published if row.selected == "valid"]
     best = [max(rows, key=attrgetter("mrr")) for rows in (published, on_valid) if rows]
     return "; ".join(dict.fromkeys(f"{row.mrr:.1f} {row.title}" for row in best))
 
 
 def main() -> None:
-    """Writes the tables into every file that has the markers."""
+    """Writes the tables into every text with the markers."""
     store = Store(RESULTS, state_folder() / "ranks")
     for path, render in PLACES.items():
         write_between_markers(path, MARKER, render(store))
-        print(f"the tables in {path.relative_to(ROOT)} are those of {RESULTS.relative_to(ROOT)}")
+        print(f"{path.relative_to(ROOT)} has the tables of {RESULTS.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

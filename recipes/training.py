@@ -1,4 +1,4 @@
-"""Trains one model for a row of the table, timed, and resumed where it was killed."""
+"""Trains one model for a row of the table; measures its time and resumes after a kill."""
 
 import time
 from pathlib import Path
@@ -17,10 +17,10 @@ from recipes.store import ModelRun
 
 
 class Stopwatch:
-    """Counts the seconds of work that may be killed and gone on with.
+    """Counts the seconds of work that may be killed and resumed.
 
     Args:
-        path: Where the seconds so far stand, beside the state of the work.
+        path: File of the seconds so far, beside the state of the work.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class Stopwatch:
         self._starts = time.process_time(), time.perf_counter()
 
     def read(self) -> list[float]:
-        """Returns seconds of the processor and by the clock."""
+        """Returns processor seconds and wall-clock seconds."""
         now = time.process_time(), time.perf_counter()
         return [
             before + end - start
@@ -37,7 +37,7 @@ class Stopwatch:
         ]
 
     def save(self) -> None:
-        """Writes down what has passed; to be called when the work's state is saved."""
+        """Saves the seconds so far; call it when the work's state is saved."""
         write_json(self._path, self.read())
 
 
@@ -47,13 +47,13 @@ def train_model(
     """Trains a model as the stage `train` does and selects it on valid.
 
     Args:
-        params: Of the row; `train.processes` is not looked at.
+        params: Parameters of the row; `train.processes` is ignored.
         graph: Train and valid are read.
         tables: Features by modality.
-        checkpoints: Its states; left there for whoever called, to be cleared.
+        checkpoints: Training states; the caller clears them.
 
     Returns:
-        The selected model and how it came about.
+        The selected model and the record of its training.
     """
     watch = Stopwatch(checkpoints.folder / "seconds.json")
     torch.manual_seed(params.train.seed)
@@ -72,7 +72,7 @@ def train_model(
 
 
 def _draw_curve(progress: Progress) -> list[Record]:
-    """Returns of each validation what a picture of the training shows."""
+    """Returns the validations without the decision weights."""
     return [
         {key: value for key, value in record.items() if not key.startswith("weight_")}
         for record in progress.history

@@ -1,11 +1,11 @@
-"""Checks the new facts of the last run against types that the model never saw.
+"""Checks the new facts of the last run against entity types that the model never saw.
 
     python -m recipes.type_check FOLDER/entity2type.txt
 
-The file has a label and a type on each line. Prints how many of the most probable new facts have a
-(type of head, relation, type of tail) that no train fact has, lists them, and prints the share of
-valid and test facts that `predict` can reach: it asks for the head or for the tail, and accepts
-both entities.
+Each line of the file has a label and a type. Prints the number of the most probable new facts with
+a (type of head, relation, type of tail) that no train fact has, lists them, and prints the share of
+valid and test facts that `predict` can reach: it asks for their head or tail and accepts both
+entities.
 """
 
 import argparse
@@ -39,8 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("types", type=Path, help="TSV of label and type")
-    parser.add_argument("--first", type=int, default=100, help="new facts examined (100)")
+    parser.add_argument("types", type=Path, help="TSV of labels and types")
+    parser.add_argument("--first", type=int, default=100, help="number of new facts examined (100)")
     chosen = parser.parse_args()
     types, graph = read_types(chosen.types), load_graph(GRAPH)
     new = select_new(read_parquet(PREDICTIONS), 0).slice(0, chosen.first)
@@ -57,7 +57,7 @@ def read_types(path: Path) -> dict[str, str]:
     """Reads the type of each label.
 
     Raises:
-        DataError: If the file is missing or a line does not have two parts.
+        DataError: If the file is missing, or a line does not have two columns.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -94,7 +94,7 @@ def facts_of_odd_type(facts: pa.Table, graph: Graph, types: Mapping[str, str]) -
 
 
 def reachable_shares(graph: Graph, params: PredictParams) -> dict[str, float]:
-    """Returns the share of the facts of valid and of test that `predict` can reach, by split.
+    """Returns the share of the facts of valid and test that `predict` can reach, by split.
 
     Args:
         graph: The prepared graph.

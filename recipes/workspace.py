@@ -1,7 +1,7 @@
-"""What the workspace's params.yaml has to do with a recipe.
+"""Compares the workspace's params.yaml with a recipe.
 
-A recipe says what differs from params.yaml as it is committed: `dvc exp run -S` leaves the values
-of the last run in the file, and those of one row must not get into the next.
+A recipe has the values that differ from the committed params.yaml: `dvc exp run -S` leaves the
+values of the last run in the file, and those of one row must not affect the next.
 """
 
 import subprocess
@@ -14,17 +14,17 @@ from stages.dvc_lock import read_locked_stages
 from stages.layout import LOCK, PARAMS
 
 DATA_SECTIONS = ("dataset", "prepare", "media", "images", "image_features", "text_features")
-"""Sections that graph and features are made by."""
+"""Sections that graph and features depend on."""
 
 _CUT = (
-    f"{LOCK} is empty or cut, as it is for a while when DVC writes it; try again when no "
-    "`dvc repro` or `dvc exp run` is at work, and if it is still so, run "
+    f"{LOCK} is empty or incomplete, as it is while DVC writes it; try again when no "
+    "`dvc repro` or `dvc exp run` is running, and if that does not help, run "
     "`dvc repro image_features text_features`"
 )
 
 
 def read_committed() -> Params:
-    """Reads params.yaml as it is committed.
+    """Reads the committed params.yaml.
 
     Raises:
         ConfigError: If git has none, or it is not valid.
@@ -34,19 +34,19 @@ def read_committed() -> Params:
     )
     if shown.returncode:
         raise ConfigError(
-            f"git has no committed {PARAMS} here ({shown.stderr.strip()}); recipes differ from "
-            "that one, so run from the root of a clone of the project"
+            f"git has no committed {PARAMS} here ({shown.stderr.strip()}); recipes need "
+            "it; run from the root of a clone of the project"
         )
     return validate(Params, read_yaml(shown.stdout), f"the committed {PARAMS}")
 
 
 def find_differences(found: Params, expected: Params, sections: Iterable[str]) -> list[str]:
-    """Lists where two sets of parameters differ, each with both values.
+    """Lists the differences between two sets of parameters, with both values.
 
     Args:
-        found: Those of the workspace.
-        expected: Those it is compared with.
-        sections: Which are compared.
+        found: Parameters of the workspace.
+        expected: Parameters to compare with.
+        sections: Sections to compare.
     """
     mine: dict[str, Any] = found.model_dump()
     other: dict[str, Any] = expected.model_dump()
@@ -59,23 +59,23 @@ def find_differences(found: Params, expected: Params, sections: Iterable[str]) -
 
 
 def check_prepared(name: str, found: Params, expected: Params) -> None:
-    """Checks that the workspace's graph and features are made as a recipe says.
+    """Checks that the workspace's graph and features match a recipe.
 
     Args:
         name: The recipe.
         found: The workspace's params.yaml.
-        expected: The recipe laid over the committed one, with what is set on the command line.
+        expected: The committed params.yaml with the recipe and the command line's settings.
 
     Raises:
-        ConfigError: If a value of the data differs, or DVC made them with others; it says how to
-            prepare them.
+        ConfigError: If a value of the data differs, or DVC made the data with other values; the
+            message tells how to prepare them.
     """
     if differences := find_differences(found, expected, DATA_SECTIONS):
         raise ConfigError(
             f"the workspace is not prepared for recipes/{name}.yaml: in {PARAMS} "
             f"{'; '.join(differences)}. Run `git checkout {PARAMS}` and "
-            f"`dvc exp run $(python -m recipes {name}) tune`, or say with --set what is meant to "
-            "differ"
+            f"`dvc exp run $(python -m recipes {name}) tune`, or give intended differences with "
+            "--set"
         )
     if unmade := _find_unmade(found):
         raise ConfigError(
@@ -85,7 +85,7 @@ def check_prepared(name: str, found: Params, expected: Params) -> None:
 
 
 def _find_unmade(found: Params) -> list[str]:
-    """Lists values of the data that DVC has not run with; none where it has not run at all."""
+    """Lists data values that differ from those of DVC's last run; empty if it never ran."""
     values = found.model_dump()
     unmade = [
         f"{section}.{key} was {made[key]!r}, is {now!r}"
@@ -98,11 +98,11 @@ def _find_unmade(found: Params) -> list[str]:
 
 
 def _read_locked() -> list[tuple[str, dict[str, Any]]]:
-    """Reads what DVC ran its stages with: for each the sections it declares, or a key of one.
+    """Reads the parameters of DVC's last run: the sections or keys that each stage declares.
 
     Raises:
-        ConfigError: If DVC's file is empty or ends early.
-        DataError: If it is no valid YAML.
+        ConfigError: If DVC's file is empty or incomplete.
+        DataError: If it is not valid YAML.
     """
     if not LOCK.exists():
         return []

@@ -5,18 +5,18 @@
     python -m stages.ask "Nicaragua" --neighbours            # what is like it?
     python -m stages.ask --queries questions.tsv --out answers.parquet
 
-Entities and relations are given by label or name. An answer's probability is that it is right. It
-takes for granted that a question without known answers has one; where answers are known, it counts
-the share of such questions that have a further one. A relation is used up for an entity where most
-have none. Shares say which head spoke for it; `as`
-names entities of which train says the same, the nearest in the space of the head that spoke most.
+Name entities and relations by label or name. The probability is that the answer is right. It
+assumes that a question without known answers has one; if answers are known, it is multiplied by the
+share of such questions that have a further one. A relation is used up for an entity if most have
+none. The shares in brackets are those of the channels in the answer; `as` lists entities with the
+same answer in train, nearest first in the space of the channel with the largest share.
 
-Of an entity that the graph does not have, give a description, an image or both, and no head:
+For an entity that is not in the graph, give a description, an image or both in place of its name:
 
     python -m stages.ask --description "An island state in the Caribbean." "currency"
 
-A file of questions is TSV (head, relation, tail, with ? for what is asked) or Parquet with columns
-of these names.
+A file of questions is TSV (head, relation, tail, with ? for the missing entity) or Parquet with
+columns of these names.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from imf_core.errors import QuestionError
 from imf_core.inference.completer import Completer
 from imf_core.inference.question import ASKED, Answer, Question, parse_question
 from imf_core.inference.question_file import answer_file
-from stages.completion import UNNAMED, introduce, load_workspace_completer
+from stages.completion import UNNAMED, add_unseen_entity, load_workspace_completer
 from stages.runner import run_stage
 from stages.wording import describe_shares, describe_standing
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Prints answers or neighbours, or answers a file of questions."""
     parser = _parser()
     chosen = parser.parse_args()
-    _refuse_what_does_not_go_together(parser, chosen)
+    _refuse_conflicting_options(parser, chosen)
     own = None
     if chosen.description or chosen.image:
         own = chosen.name or UNNAMED
@@ -50,7 +50,9 @@ def main() -> None:
     with explain_out_of_memory("set predict.device: cpu or lower the number of questions"):
         completer = load_workspace_completer()
         if own is not None:
-            completer = introduce(completer, chosen.name, chosen.description or "", chosen.image)
+            completer = add_unseen_entity(
+                completer, chosen.name, chosen.description or "", chosen.image
+            )
         if question is not None:
             _print_answers(completer, question, chosen.count, chosen.known)
         elif chosen.neighbours:
@@ -62,28 +64,28 @@ def main() -> None:
             print(f"{questions} questions, {answers} answers in {chosen.out}")
 
 
-def _refuse_what_does_not_go_together(
+def _refuse_conflicting_options(
     parser: argparse.ArgumentParser, chosen: argparse.Namespace
 ) -> None:
-    """Ends the process where an option would be ignored."""
-    words, is_newcomer = chosen.question, bool(chosen.description or chosen.image)
+    """Ends the process if an option would be ignored."""
+    words, is_unseen = chosen.question, bool(chosen.description or chosen.image)
     if chosen.description == "":
-        parser.error("--description must say something")
-    if chosen.name and not is_newcomer:
-        parser.error("--name is of a new entity, which takes --description or --image")
+        parser.error("--description must not be empty")
+    if chosen.name and not is_unseen:
+        parser.error("--name requires --description or --image")
     if chosen.out is not None and chosen.queries is None:
-        parser.error("--out takes --queries")
+        parser.error("--out requires --queries")
     if chosen.known and chosen.neighbours:
-        parser.error("--neighbours takes no --known")
-    if chosen.neighbours and len(words) != (0 if is_newcomer else 1):
+        parser.error("--neighbours does not take --known")
+    if chosen.neighbours and len(words) != (0 if is_unseen else 1):
         parser.error("--neighbours takes one entity, or the description or image of a new one")
     if chosen.queries is not None:
-        if chosen.out is None or words or is_newcomer or chosen.neighbours:
-            parser.error("--queries takes --out, -k and --known alone")
+        if chosen.out is None or words or is_unseen or chosen.neighbours:
+            parser.error("--queries requires --out and takes only -k and --known beside it")
         if chosen.out.suffix.lower() != ".parquet":
             parser.error(f"--out must end in .parquet, got {chosen.out}")
         if chosen.out.resolve() == chosen.queries.resolve():
-            parser.error(f"--out {chosen.out} is the file of --queries")
+            parser.error(f"--out {chosen.out} is the same file as --queries")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,36 +94,34 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("question", nargs="*", metavar="WORD", help="HEAD RELATION [TAIL]")
-    parser.add_argument("-k", dest="count", type=_count, default=10, help="answers (10)")
-    parser.add_argument("--known", action="store_true", help="with answers that train gives")
-    parser.add_argument("--neighbours", action="store_true", help="what is nearest to an entity")
-    parser.add_argument("--queries", type=Path, metavar="FILE", help="TSV or Parquet of questions")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="Parquet of their answers")
-    parser.add_argument("--name", default="", help="of a new entity, part of its text")
-    parser.add_argument("--description", help="of a new entity")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="of a new entity")
+    parser.add_argument("-k", dest="count", type=_count, default=10, help="number of answers (10)")
+    parser.add_argument("--known", action="store_true", help="include answers of train")
+    parser.add_argument("--neighbours", action="store_true", help="entities nearest to an entity")
+    parser.add_argument("--queries", type=Path, metavar="FILE", help="questions, TSV or Parquet")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="answers to --queries, Parquet")
+    parser.add_argument("--name", default="", help="name of a new entity, part of its text")
+    parser.add_argument("--description", help="description of a new entity")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="image of a new entity")
     return parser
 
 
-def _read_question(words: list[str], newcomer: str | None) -> Question:
-    """Reads HEAD RELATION [TAIL], where a new entity takes the place of the one left out."""
+def _read_question(words: list[str], unseen: str | None) -> Question:
+    """Reads HEAD RELATION [TAIL]; an unseen entity takes the place of the one left out."""
     match words:
-        case [head, relation] if newcomer is None:
+        case [head, relation] if unseen is None:
             return parse_question(head, relation, ASKED)
-        case [head, relation, tail] if newcomer is None:
+        case [head, relation, tail] if unseen is None:
             return parse_question(head, relation, tail)
-        case [relation] if newcomer is not None:
-            return parse_question(newcomer, relation, ASKED)
-        case ["?", relation] if newcomer is not None:
-            return parse_question(ASKED, relation, newcomer)
-    given = (
-        'HEAD RELATION, or "?" RELATION TAIL' if newcomer is None else 'RELATION, or "?" RELATION'
-    )
+        case [relation] if unseen is not None:
+            return parse_question(unseen, relation, ASKED)
+        case ["?", relation] if unseen is not None:
+            return parse_question(ASKED, relation, unseen)
+    given = 'HEAD RELATION, or "?" RELATION TAIL' if unseen is None else 'RELATION, or "?" RELATION'
     raise QuestionError(f"give {given} for the head, got {' '.join(words) or 'nothing'}")
 
 
 def _print_answers(completer: Completer, question: Question, count: int, with_known: bool) -> None:
-    """Prints what train says, and then what the model does."""
+    """Prints the known answers, then the answers of the model."""
     known, held_out = (
         completer.known_answers(question, splits) for splits in (("train",), ("valid", "test"))
     )
@@ -130,7 +130,7 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
     if known:
         print(f"Train gives {_list(known)}")
     if held_out:
-        print(f"Valid and test, from which the heads have not learned, give {_list(held_out)}")
+        print(f"Valid and test, from which the channels have not learned, give {_list(held_out)}")
     if known or held_out:
         more = completer.share_with_more(question)
         print(f"Of such questions with at least as many answers, {more:.0%} have a further one.")
@@ -144,52 +144,52 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
     for answer, standing in zip(answers, standings, strict=True):
         print(
             f"  {answer.probability:.2f}  {standing:{standing_width}}  {answer.name:{name_width}}  "
-            f"{_word_shares(answer)}{_precedents(completer, question, answer)}"
+            f"{_format_shares(answer)}{_precedents(completer, question, answer)}"
             f"{_describe_used_up(question, answer)}"
         )
     if not answers:
         print("  no other entity is left to answer")
 
 
-def _word_shares(answer: Answer) -> str:
-    """Lists the shares in brackets; nothing where no head spoke for the answer."""
+def _format_shares(answer: Answer) -> str:
+    """Lists the shares in brackets; empty if no channel supports the answer."""
     shares = describe_shares(answer.shares)
     return f"[{shares}]" if shares else ""
 
 
 def _describe_used_up(question: Question, answer: Answer) -> str:
-    """Says where the answer itself has all the answers that it is likely to have."""
+    """Notes an answer that is used up by other facts."""
     side = "tail" if question.tail is None else "head"
     return "  used up by other facts" if answer.used_up in {side, "both"} else ""
 
 
 def _list(names: Sequence[str]) -> str:
-    """Counts names and lists the first of them."""
+    """Returns the number of names and the first of them."""
     rest = ", ..." if len(names) > NAMES_SHOWN else ""
     return f"{len(names)}: {', '.join(names[:NAMES_SHOWN])}{rest}"
 
 
 def _print_neighbours(completer: Completer, entity: str, count: int) -> None:
-    """Prints what is nearest in each head's space."""
-    for head, neighbours in completer.neighbours(entity, count).items():
+    """Prints the nearest entities in the space of each channel."""
+    for channel, neighbours in completer.neighbours(entity, count).items():
         listed = ", ".join(f"{each.name} {each.cosine:.2f}" for each in neighbours)
-        print(f"{head:10}  {listed}")
+        print(f"{channel:10}  {listed}")
 
 
 def _precedents(completer: Completer, question: Question, answer: Answer) -> str:
-    """Lists entities of which train says the same."""
+    """Lists entities with the same answer in train."""
     alike = completer.precedents(question, answer)
     return "  as " + ", ".join(each.name for each in alike) if alike else ""
 
 
 def _count(text: str) -> int:
-    """Reads a number of answers."""
+    """Parses the number of answers."""
     if not (text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
     return int(text)
 
 
 if __name__ == "__main__":
-    # Where its reader has enough (`| head`), printing ends as that of any other command does.
+    # A closed pipe (`| head`) ends the command silently.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     run_stage(main)

@@ -1,10 +1,9 @@
-"""Stage `baseline`: the same parameters without image and text, ranked as the full model is.
+"""Stage `baseline`: trains and ranks the model without image and text, with the same parameters.
 
-What a graph's images and texts bring shows only beside a model that has none of them, trained and
-selected with the same care. It reads nothing but the graph and the parameters that such a model
-depends on, so that another fusion, encoder or text leaves it as it stands. Where
-`model.modalities` is `[structure]` already, the model is its own baseline: nothing is trained, and
-the files say so by being empty.
+The gain from images and texts is the difference to this model, trained and selected in the same
+way. The stage reads only the graph and the parameters of such a model, so another fusion, encoder
+or text does not rerun it. If `model.modalities` is `[structure]`, the model is its own baseline:
+nothing is trained, and the files are empty.
 """
 
 import time
@@ -33,19 +32,19 @@ from stages.rise import describe_rise
 from stages.runner import run_stage
 from stages.workers import run_in_processes
 
-# One channel is not weighed: what this says changes nothing.
+# Without effect: a single channel has no weights.
 _NO_DECISION = DecisionParams(weights="equal", shrinkage=0.0)
 
 
 def main() -> None:
-    """Fills `results/baseline`."""
+    """Writes `results/baseline`."""
     params = load_params(PARAMS)
     chosen = read_chosen(params.model, params.train)
     settled = settle_model(params.model, chosen)
     if settled.modalities == ["structure"]:
         write_parquet(BASELINE / RANKS, pa.table({}))
         write_json(BASELINE / METRICS, {})
-        print("the model knows of structure alone: it is its own baseline, nothing to train")
+        print("the model has structure alone and is its own baseline: nothing to train")
         return
     device = resolve_device(params.train.device, "train.device")
     model = keep_structure(settled)
@@ -55,10 +54,10 @@ def main() -> None:
 
 
 def keep_structure(model: ModelParams) -> ModelParams:
-    """Returns the section `model` of the baseline; what only encoders heed has one value for all.
+    """Returns the section `model` of the baseline; parameters of the encoders have fixed values.
 
     Args:
-        model: That of the full model.
+        model: Section of the full model.
     """
     of_no_encoder = {
         "modalities": ["structure"],
@@ -71,10 +70,10 @@ def keep_structure(model: ModelParams) -> ModelParams:
 
 
 def keep_its_penalty(train: TrainParams) -> TrainParams:
-    """Returns the section `train` of the baseline, without the penalties of heads it has not.
+    """Returns the section `train` of the baseline, without penalties of other channels.
 
     Args:
-        train: That of the full model.
+        train: Section of the full model.
     """
     return train.model_copy(update={"encoder_n3": 0.0, "fused_n3": 0.0})
 
@@ -82,7 +81,7 @@ def keep_its_penalty(train: TrainParams) -> TrainParams:
 def _train_and_rank(
     model: ModelParams, train: TrainParams, batch_size: int, processes: Processes
 ) -> None:
-    """Trains with all processes; the first of them, which has the selected model, ranks."""
+    """Trains in all processes; the first one, which has the selected model, ranks."""
     with explain_out_of_memory(ADVICE):
         graph = load_graph(GRAPH)
         trainer = make_trainer(model, NO_FUSION, _NO_DECISION, train, graph, {}, processes)

@@ -1,4 +1,4 @@
-"""The values that the stage `tune` has chosen, as later stages and recipes read them."""
+"""Reads the values chosen by the stage `tune`."""
 
 from imf_core.artifacts import read_json
 from imf_core.config import ModelSettings, TrainSettings
@@ -15,14 +15,14 @@ def read_chosen(model: ModelSettings, train: TrainSettings) -> Values:
         train: Section `train` of the parameters.
 
     Raises:
-        ConfigError: If the file has no value for one of them.
+        ConfigError: If the file lacks a value.
         DataError: If the file is missing or damaged.
     """
     wanted = find_auto(model, train)
     values: Values = read_json(CHOSEN) if wanted else {}
     if missing := [key for key in wanted if key not in values]:
         raise ConfigError(
-            f"{CHOSEN} has no value for {', '.join(missing)}, which params.yaml leaves to `auto`; "
-            "run `dvc repro tune`, or give a value"
+            f"{CHOSEN} has no value for {', '.join(missing)}, which params.yaml sets to `auto`; "
+            "run `dvc repro tune`, or set a value"
         )
     return values

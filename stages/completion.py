@@ -1,4 +1,4 @@
-"""The workspace's trained model, ready to be asked, and new entities for it."""
+"""Loads the workspace's trained model and adds unseen entities to it."""
 
 from pathlib import Path
 
@@ -22,20 +22,22 @@ UNNAMED = "the new entity"
 
 
 def load_workspace_completer() -> Completer:
-    """Loads the model of the last run, on the device of section `predict`."""
+    """Loads the model of the last run on the device of section `predict`."""
     params = load_params(PARAMS).predict
     device = resolve_device(params.device, "predict.device")
     return load_completer(GRAPH, MODEL, FEATURES, device)
 
 
-def introduce(completer: Completer, name: str, description: str, image: Path | None) -> Completer:
-    """Returns a completer that knows an entity by what can be read and seen of it.
+def add_unseen_entity(
+    completer: Completer, name: str, description: str, image: Path | None
+) -> Completer:
+    """Returns a completer with an unseen entity, encoded from its description and image.
 
     Args:
         completer: From `load_workspace_completer`.
-        name: Of the new entity, also part of its text; "" for none.
-        description: Of the new entity, "" for none.
-        image: File of a picture, None for none.
+        name: Name of the entity, also part of its text; "" for none.
+        description: Description of the entity, "" for none.
+        image: Path of an image, None for none.
     """
     params = load_params(PARAMS)
     entities, fingerprint = GRAPH / "entities.parquet", completer.graph.fingerprint
@@ -58,4 +60,4 @@ def introduce(completer: Completer, name: str, description: str, image: Path | N
             params.image_features,
             load_features(IMAGE_FEATURES, fingerprint),
         )
-    return completer.with_newcomer(name or UNNAMED, features)
+    return completer.with_unseen_entity(name or UNNAMED, features)

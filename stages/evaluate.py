@@ -1,8 +1,8 @@
-"""Stage `evaluate`: filtered ranks of valid and test and the metrics made from them.
+"""Stage `evaluate`: filtered ranks of valid and test, and metrics.
 
-Test is scored here, once, with the model that valid selected. With `evaluate.processes`,
-each process holds and scores some of the entities; the ranks are the same. How far its
-probabilities can be relied on is then measured by the first of them alone.
+Test is scored only here, with the model selected on valid. With `evaluate.processes`, each process
+holds and scores a shard of the entities; the ranks are the same. The first process alone then
+measures the calibration of the probabilities.
 """
 
 from functools import partial
@@ -28,7 +28,7 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
-from imf_core.training.judged_answers import JudgedAnswers, judge_answers
+from imf_core.training.judged_answers import CalibrationData, collect_calibration_data
 from stages.held_out import measure_held_out, rank_held_out, write_ranks
 from stages.inputs import load_inputs
 from stages.layout import EVALUATION, METRICS, MODEL, PARAMS
@@ -37,7 +37,7 @@ from stages.workers import run_in_processes
 
 
 def main() -> None:
-    """Fills `results/evaluation`."""
+    """Writes `results/evaluation`."""
     params = load_params(PARAMS).evaluate
     device = resolve_device(params.device, "evaluate.device")
     work = partial(_evaluate, params, device)
@@ -45,35 +45,41 @@ def main() -> None:
 
 
 def _evaluate(params: EvaluateParams, device: torch.device, processes: Processes) -> None:
-    """Ranks with all processes; the first of them writes."""
+    """Ranks in all processes; the first one writes."""
     graph, tables = load_inputs()
     with explain_out_of_memory("lower evaluate.batch_size or, on a GPU, set evaluate.device: cpu"):
         model = load_model(MODEL, graph, tables).to(device)
         scorer = Scorer(model, processes)
         ranked = rank_held_out(scorer, graph, params.batch_size)
         if processes.is_first:
-            judged = _judge(scorer if processes.count == 1 else Scorer(model), graph, params)
-            _write(ranked, judged, graph, tables)
+            calibration_data = _collect_calibration_data(
+                scorer if processes.count == 1 else Scorer(model), graph, params
+            )
+            _write(ranked, calibration_data, graph, tables)
 
 
-def _judge(scorer: Scorer, graph: Graph, params: EvaluateParams) -> JudgedAnswers:
-    """Judges the best answers to the questions of test."""
+def _collect_calibration_data(
+    scorer: Scorer, graph: Graph, params: EvaluateParams
+) -> CalibrationData:
+    """Collects the best answers to the questions of test."""
     known = known_tails_in(graph, ("train", "valid"))
     test = graph.triples["test"]
-    return judge_answers(scorer, test, test, known, graph.num_relations, params.batch_size)
+    return collect_calibration_data(
+        scorer, test, test, known, graph.num_relations, params.batch_size
+    )
 
 
 def _write(
     ranked: dict[str, RankTable],
-    judged: JudgedAnswers,
+    calibration_data: CalibrationData,
     graph: Graph,
     tables: dict[str, FeatureTable],
 ) -> None:
-    """Writes ranks and metrics of both splits, and tables of test."""
+    """Writes ranks and metrics of both splits, and breakdowns of test."""
     test = ranked["test"]
     is_present = {name: each.is_present.numpy() for name, each in tables.items()}
     metrics: dict[str, Any] = {**measure_held_out(ranked)}
-    metrics["calibration"] = _write_reliability(judged)
+    metrics["calibration"] = _write_reliability(calibration_data)
     metrics["test_digest"] = graph.test_digest
     write_csv(EVALUATION / "by_relation.csv", by_relation(test, graph))
     write_csv(EVALUATION / "by_degree.csv", by_degree(test, graph))
@@ -84,13 +90,13 @@ def _write(
     print(f"test MRR {metrics['test']['mrr']:.4f} over {len(graph.triples['test'])} facts")
 
 
-def _write_reliability(judged: JudgedAnswers) -> dict[str, float]:
-    """Compares probability and truth before and after calibration, and returns what measures it."""
+def _write_reliability(calibration_data: CalibrationData) -> dict[str, float]:
+    """Writes reliability before and after calibration; returns errors and Brier scores."""
     probabilities = {
-        "as scored": judged.log_probs.exp().numpy(),
-        "calibrated": load_calibration(MODEL).probability(judged.log_odds).numpy(),
+        "as scored": calibration_data.log_probs.exp().numpy(),
+        "calibrated": load_calibration(MODEL).probability(calibration_data.log_odds).numpy(),
     }
-    is_true = judged.is_true.numpy()
+    is_true = calibration_data.is_true.numpy()
     rows = [reliability_rows(kind, each, is_true) for kind, each in probabilities.items()]
     write_csv(EVALUATION / "reliability.csv", chain.from_iterable(rows))
     measures = {"error": calibration_error, "brier": brier_score}

@@ -1,12 +1,12 @@
-"""Takes new facts and embeddings elsewhere. Not a stage.
+"""Exports new facts and embeddings. Not a stage.
 
     python -m stages.export --facts new.tsv --above 0.8
     python -m stages.export --facts new.nt --above 0.8 --prefix https://example.org/
     python -m stages.export --embeddings embeddings
 
-Facts are those of the last run's predictions that no split holds. A TSV has their probabilities and
-names; N-Triples have an IRI for every label: itself where it is one, else one under the prefix.
-Embeddings are Parquet files, one for each head, of entities and of relations.
+Facts are the new facts of the last run's predictions. A TSV has their probabilities and names. In
+N-Triples every label is an IRI: itself if it is one, else one under the prefix. Embeddings are
+Parquet files of entities and of relations, one for each channel.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from stages.runner import run_stage
 
 
 def main() -> None:
-    """Writes what is asked for."""
+    """Writes the requested files."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -30,18 +30,20 @@ def main() -> None:
     parser.add_argument(
         "--above", type=_probability, help=f"least probability ({LEAST_PROBABILITY})"
     )
-    parser.add_argument("--prefix", metavar="IRI", help="of labels that are no IRI, for .nt")
+    parser.add_argument(
+        "--prefix", metavar="IRI", help="prefix of labels that are not IRIs, for .nt"
+    )
     parser.add_argument("--embeddings", type=Path, metavar="FOLDER")
     chosen = parser.parse_args()
     if chosen.facts is None and chosen.embeddings is None:
-        parser.error("say what to export: --facts FILE, --embeddings FOLDER or both")
+        parser.error("nothing to export: give --facts FILE, --embeddings FOLDER or both")
     suffix = chosen.facts.suffix.lower() if chosen.facts else ""
     if chosen.facts is not None and suffix not in {".tsv", ".nt"}:
         parser.error(f"--facts must end in .tsv or .nt, got {chosen.facts}")
     if chosen.facts is None and (chosen.above is not None or chosen.prefix is not None):
-        parser.error("--above and --prefix are of --facts FILE")
+        parser.error("--above and --prefix require --facts FILE")
     if chosen.prefix is not None and suffix != ".nt":
-        parser.error(f"--prefix is of a file that ends in .nt, got {chosen.facts}")
+        parser.error(f"--prefix requires a file that ends in .nt, got {chosen.facts}")
     if chosen.facts is not None:
         above = LEAST_PROBABILITY if chosen.above is None else chosen.above
         facts = select_new(read_parquet(PREDICTIONS), above)
@@ -56,7 +58,7 @@ def main() -> None:
 
 
 def _probability(text: str) -> float:
-    """Reads a probability."""
+    """Parses a probability."""
     try:
         value = float(text)
     except ValueError:

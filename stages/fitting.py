@@ -99,6 +99,6 @@ def finish_states(trainer: Trainer) -> None:
     assert trainer.checkpoints is not None
     if not trainer.processes.is_first:
         trainer.checkpoints.release()
-    trainer.processes.meet()  # by now all others have let the checkpoints go
+    trainer.processes.barrier()  # by now all others have let the checkpoints go
     if trainer.processes.is_first:
         trainer.checkpoints.finish()

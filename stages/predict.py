@@ -1,4 +1,4 @@
-"""Stage `predict`: the most probable facts that train does not hold."""
+"""Stage `predict`: the most probable facts that train lacks."""
 
 import pyarrow.compute as pc
 

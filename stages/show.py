@@ -1,4 +1,4 @@
-"""Prints what the last run found: metrics of every head, some predicted facts. Not a stage."""
+"""Prints the last run's metrics and some predicted facts. Not a stage."""
 
 import signal
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from stages.runner import run_stage
 from stages.wording import describe_shares, describe_standing
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
-"""What the printed tables show of `metrics.json`, and under which title."""
+"""Printed columns: key in `metrics.json` and title."""
 SIDES = ("head", "tail")
 SHOWN_FACTS = 15
 NOTHING_PREDICTED = (
@@ -27,11 +27,13 @@ def main() -> None:
     path = EVALUATION / "metrics.json"
     test = read_json(path)["test"]
     print("\n" + describe(read_json(DATA_SUMMARY))[0])
-    heads = [name for name, value in test.items() if isinstance(value, dict) and name not in SIDES]
+    channels = [
+        name for name, value in test.items() if isinstance(value, dict) and name not in SIDES
+    ]
     print("\nTest, filtered ranking over all entities, both directions, realistic ties:\n")
     print(f"{'':22}" + "".join(f"{title:>9}" for title in COLUMNS.values()) + f"{'Mean rank':>12}")
-    for name in heads:
-        print(_row(f"{name} head alone", test[name]))
+    for name in channels:
+        print(_row(f"{name} channel", test[name]))
     print(_row("full model", test))
     print(_row("  asked for the tail", test["tail"]))
     print(_row("  asked for the head", test["head"]))
@@ -41,7 +43,7 @@ def main() -> None:
     print(
         "\nThe most probable fact of each relation that train does not hold, and whether valid or"
     )
-    print("test, which the heads have not learned from, confirm it:\n")
+    print("test, which the channels have not learned from, confirm it:\n")
     best = _best_of_each_relation(read_parquet(PREDICTIONS).to_pylist())
     for fact in best:
         shares = describe_shares(read_shares(fact))
@@ -57,7 +59,7 @@ def main() -> None:
 
 
 def _best_of_each_relation(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the most probable fact of each of some relations, most probable first."""
+    """Returns the most probable fact of each relation, most probable first, up to `SHOWN_FACTS`."""
     best: dict[str, dict[str, Any]] = {}
     for fact in facts:
         best.setdefault(fact["relation"], fact)
@@ -71,6 +73,6 @@ def _row(title: str, metrics: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    # Where its reader has enough (`| head`), printing ends as that of any other command does.
+    # A closed pipe (`| head`) ends the command silently.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     run_stage(main)

@@ -1,8 +1,8 @@
-"""Stage `train`: the selected model in `results/model`, its curves in `results/training`.
+"""Stage `train`: trains and selects the model; writes `results/model` and `results/training`.
 
-Kept up to date while it runs, the curves show in `dvc exp show` and in the plots. A killed run
-goes on from its last checkpoint when the stage is run again. With `train.processes`, the first of
-the processes keeps the curves, prints and saves for all.
+The curves in `results/training` are updated during the run, for `dvc exp show` and the plots. A
+killed run resumes from its last checkpoint. With `train.processes`, the first process writes and
+prints for all.
 """
 
 import sys
@@ -32,18 +32,17 @@ from stages.runner import run_stage
 from stages.workers import run_in_processes
 
 SHOWN = ("loss", "valid_mrr")
-"""What stands beside the epoch in `metrics.json`; the plots' files hold the rest as well."""
+"""Values in `metrics.json` beside the epoch; the files of the plots hold all values."""
 
 
 def main() -> None:
-    """Trains, selects on valid and saves."""
+    """Trains, selects on valid and saves the model."""
     params = load_params(PARAMS)
     device = resolve_device(params.train.device, "train.device")
     run_in_processes("train", "train", params.train.processes, device, partial(_train, params))
 
 
 def _train(params: Params, processes: Processes) -> None:
-    """Trains with `params` on the prepared graph and features."""
     with explain_out_of_memory(ADVICE):
         graph, tables = load_inputs()
         chosen = read_chosen(params.model, params.train)
@@ -84,11 +83,11 @@ def _fit_with_curves(trainer: Trainer) -> Progress:
                     live.log_metric(name, value)
             live.summary = {name: record[name] for name in SHOWN}
             live.make_summary()
-            if not sys.stderr.isatty():  # where no bar moves
+            if not sys.stderr.isatty():  # without a progress bar
                 print(f"epoch {live.step}: MRR {record['valid_mrr']:.4f} on valid", flush=True)
 
         progress = trainer.fit(log, partial(print_estimate, trainer.params.epochs))
-        # The last word is that of the selected epoch, not of the last one trained.
+        # The final summary is of the selected epoch, not of the last one.
         selected = next(r for r in progress.history if r["epoch"] == progress.best_epoch)
         live.summary = {name: selected[name] for name in SHOWN}
         live.step = progress.best_epoch

@@ -1,8 +1,8 @@
-"""Stage `tune`: a value for every parameter that is `auto`, chosen on valid by short trials.
+"""Stage `tune`: chooses a value for every `auto` parameter on valid, by short trials.
 
-The structural channel comes first, since it is cheap and the baseline has no other; the image and
-text channels follow, without structure. No trial has a fused channel, so another fusion does not
-change the choice. `results/tuning/chosen.json` holds the values and `trials.csv` the trials.
+The structural channel comes first, since it is cheap and the only one of the baseline; the image
+and text channels follow, without structure. No trial has a fused channel, so the choice does not
+depend on the fusion. `results/tuning/chosen.json` holds the values and `trials.csv` the trials.
 Finished trials are kept in `.imf/tuning`, so a killed stage does not repeat them.
 """
 
@@ -38,21 +38,21 @@ from stages.layout import CHOSEN, PARAMS, TRIALS
 from stages.runner import run_stage, state_folder
 
 VALIDATIONS = 12
-"""Validations of a trial, about."""
+"""Approximate number of validations per trial."""
 
 UNWATCHED = ("train.epochs", "train.validate_every", "train.fused_n3")
-"""Always chosen: DVC does not rerun the stage where one of them becomes `auto`."""
+"""Always chosen, since DVC does not rerun the stage when one of them becomes `auto`."""
 
 SHARE_OF_STRUCTURE = 0.7
-"""Share of the trials that the structural channel has, where other channels follow."""
+"""Share of the trials for the structural channel, if there are other channels."""
 
 LEAST_GAIN = 0.003
 CHANCE = 0.2
-"""MRR on valid that a value must gain over that of the rules: `LEAST_GAIN`, and on a small valid
-`CHANCE` divided by the root of its queries, near the standard error of a difference."""
+"""Least gain in MRR on valid of a better value: `LEAST_GAIN`, or on a small valid `CHANCE` over the
+root of its number of queries, near the standard error of a difference."""
 
 DEAR_GAIN = 0.01
-"""The same for batches of a quarter of the size, which cost more time."""
+"""Least gain of batches of a quarter of the size, which cost more time."""
 
 LEAST_BATCH = 16
 
@@ -65,12 +65,12 @@ LEAST_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Phase:
-    """Channels that are tried together, and the keys that they decide.
+    """Channels that are tried together, and the keys to choose by them.
 
     Attributes:
         modalities: Modalities of the trials' models.
-        axes: The searched keys, in this order.
-        max_trials: Trials at most.
+        axes: Searched keys, in this order.
+        max_trials: Largest number of trials.
     """
 
     modalities: Sequence[Modality]
@@ -79,7 +79,7 @@ class Phase:
 
     @property
     def name(self) -> str:
-        """Names the modalities, for the log and `trials.csv`."""
+        """The modalities, for the log and `trials.csv`."""
         return " and ".join(self.modalities)
 
 
@@ -92,9 +92,9 @@ class Trial:
     """A finished trial.
 
     Attributes:
-        setting: The values tried, by `section.key`.
+        setting: Values of the trial, by `section.key`.
         curve: MRR on valid by epoch.
-        ended: `complete`, `stopped` where it fell behind the best one, or `diverged`.
+        ended: `complete`, `stopped` (fell behind the best trial) or `diverged`.
     """
 
     setting: Setting
@@ -103,7 +103,7 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """The highest MRR on valid, 0 where the weights diverged."""
+        """The highest MRR on valid, 0 for a diverged trial."""
         return 0.0 if self.ended == "diverged" else max(self.curve.values(), default=0.0)
 
 
@@ -132,13 +132,13 @@ def main() -> None:
     how = f"on valid in {len(rows)} trials" if rows else "by rules of thumb"
     seconds = f"{time.process_time():.0f} s of processor time"
     used = [f"{key} {chosen[key]}" for key in find_auto(params.model, params.train)]
-    print(f"chosen {how}, {seconds}: {', '.join(used) or 'nothing, params.yaml gives all values'}")
+    print(f"chosen {how}, {seconds}: {', '.join(used) or 'nothing, params.yaml has all values'}")
 
 
 def _phases(
     model: ModelParams, tune: TuneParams, wanted: Sequence[str], num_valid: int
 ) -> list[Phase]:
-    """Plans the trials; keys with a value given by hand are not searched."""
+    """Plans the trials; keys with a value in params.yaml are not searched."""
     least_gain = max(LEAST_GAIN, CHANCE / math.sqrt(2 * max(1, num_valid)))
     structure = [
         # Smaller batches cost more time, so they must gain more.
@@ -174,10 +174,10 @@ def _phases(
 
 
 class Trials:
-    """The trials of one phase, with the finished trials of a killed stage.
+    """Runs the trials of one phase, reusing finished trials of a killed stage.
 
     Args:
-        phase: Channels and keys to try.
+        phase: Channels and keys.
         tune: Section `tune` of the parameters.
         model: Section `model` with the values chosen so far.
         train: Section `train` with the values chosen so far.
@@ -224,7 +224,7 @@ class Trials:
         self._done: list[Trial] = []
 
     def run(self) -> Setting:
-        """Returns the best values of the phase's keys."""
+        """Searches and returns the best values of the phase's keys."""
         start = {
             axis.key: vars(self._model if axis.key.startswith("model.") else self._train)[
                 axis.key.partition(".")[2]
@@ -234,7 +234,7 @@ class Trials:
         return search(start, self._phase.axes, self._try, self._phase.max_trials)
 
     def rows(self, best: Setting) -> list[dict[str, Any]]:
-        """Returns a row of `trials.csv` for each trial."""
+        """Returns one row of `trials.csv` per trial."""
         return [
             {
                 "channels": self._phase.name,
@@ -249,13 +249,13 @@ class Trials:
         ]
 
     def _try(self, setting: Setting) -> float:
-        """Runs a trial, or reads it from the state of a killed stage, and returns its score."""
+        """Runs a trial, or reuses it from a killed stage, and returns its score."""
         position = len(self._done)
         start = time.perf_counter()
         if [trial.setting for trial in self._kept[position : position + 1]] == [setting]:
             trial = self._kept[position]
         else:
-            self._kept.clear()  # the rest was compared with other trials
+            self._kept.clear()  # the remaining ones were compared with other trials
             trial = self._train_briefly(setting)
             write_json(self._path, [asdict(each) for each in (*self._done, trial)])
         self._done.append(trial)
@@ -268,7 +268,7 @@ class Trials:
         return trial.score
 
     def _train_briefly(self, setting: Setting) -> Trial:
-        """Runs a trial until its end, or until it falls behind the best one."""
+        """Runs a trial until its end, or until it falls behind the best trial."""
         sections: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
         for dotted, value in setting.items():
             section, _, key = dotted.partition(".")
@@ -299,7 +299,7 @@ class Trials:
         return trial
 
     def _is_behind(self, trial: Trial, epoch: int) -> bool:
-        """Says whether a trial has far less than the best one had by the same epoch."""
+        """Returns whether a trial is far below the best trial at the same epoch."""
         if not self._done or epoch <= self._train.epochs * HEAD_START:
             return False
         best = max(self._done, key=lambda each: each.score)

@@ -1,24 +1,24 @@
-"""The wording of an answer's standing and of the heads' shares in it, where they are printed."""
+"""Formats the split and the channel shares of an answer for printing."""
 
 from collections.abc import Mapping
 
 from imf_core.inference.fact_table import NEW
 
 SMALLEST_SHARE = 0.005
-"""A smaller one would be printed as none."""
+"""Smaller shares would be printed as 0 %."""
 
 
 def describe_standing(known_in: str) -> str:
-    """Says whether a split holds a fact: `new`, or `true (valid)`."""
+    """Formats the split of a fact: `new`, or `true (valid)`."""
     return known_in if known_in == NEW else f"true ({known_in})"
 
 
 def describe_shares(shares: Mapping[str, float]) -> str:
-    """Lists the heads that spoke for a fact, `structural 41% textual 59%`.
+    """Formats channel shares: `structural 41% textual 59%`.
 
     Args:
-        shares: Of each head; their sum is one.
+        shares: Shares by channel; their sum is one.
     """
     return " ".join(
-        f"{head} {share:.0%}" for head, share in shares.items() if share >= SMALLEST_SHARE
+        f"{channel} {share:.0%}" for channel, share in shares.items() if share >= SMALLEST_SHARE
     )

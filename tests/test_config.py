@@ -237,7 +237,7 @@ def test_a_missing_file_is_named_with_a_remedy(is_folder: bool, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("section", VALUES)
-def test_a_form_of_a_section_says_what_every_field_is_and_within_which_bounds(section: str) -> None:
+def test_a_form_describes_every_field_and_its_bounds(section: str) -> None:
     schema = Params.model_json_schema()
     name = schema["properties"][section]["$ref"].rpartition("/")[2]
     fields = schema["$defs"][name]["properties"]
@@ -249,9 +249,9 @@ def test_a_form_of_a_section_says_what_every_field_is_and_within_which_bounds(se
         assert ("exclusiveMaximum" in number) == ("below" in field["description"])
 
 
-def test_a_form_words_bounds_after_the_description() -> None:
+def test_a_form_shows_bounds_after_the_description() -> None:
     schema = Params.model_json_schema()["$defs"]
     rank = schema["FusionParams"]["properties"]["rank"]["description"]
-    assert rank.startswith("terms summed")
+    assert rank.startswith("number of terms")
     assert rank.endswith("; at least 0, at most 1024")
     assert schema["PrepareParams"]["properties"]["seed"]["description"].endswith("below 2^62")

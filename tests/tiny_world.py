@@ -13,7 +13,7 @@ from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.model.imf import IMF
-from imf_core.processes import whole
+from imf_core.processes import unsharded
 
 ROOT = Path(__file__).parents[1]
 
@@ -147,12 +147,12 @@ def every_query() -> Tensor:
 class TableScorer:
     """Scores by looking up a table, shape: (E, 2R, E); its one head says the same."""
 
-    head_names = ("only",)
+    channel_names = ("only",)
     device = torch.device("cpu")
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
-        self.shard = whole(len(table))
+        self.shard = unsharded(len(table))
 
     def batch_size(self, wanted: int) -> int:
         """Takes any batch."""

@@ -6,7 +6,7 @@ what it saves on repeated queries count; the others treat each batch alike and r
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.contestant import Contestant, time_per_item
+from benchmarks.contestant import Case, time_per_item
 from benchmarks.graphs import World, make_db15k_like
 from benchmarks.memory import measure_memory
 from benchmarks.pykeen_tucker import PYKEEN
@@ -22,14 +22,14 @@ from benchmarks.row import Row
 PART = "evaluation"
 ROUNDS = 3
 
-CONTESTANTS: Mapping[str, Callable[[World], Contestant]] = {
+CASES: Mapping[str, Callable[[World], Case]] = {
     "dense": lambda world: make_our_ranking(world, DENSE),
     "dense, one channel": lambda world: make_our_ranking(world, ONE_HEAD),
     "default recipe": lambda world: make_our_ranking(world, {}),
     "textbook": make_textbook_ranking,
     PYKEEN: make_pykeen_ranking,
 }
-"""What ranks, by its name in the table."""
+"""Rankings by name in the table."""
 
 NOTES = {
     "dense": "four channels, D 256; every channel and the decision are ranked",
@@ -45,7 +45,7 @@ RATIOS = (
     ("dense, one channel", PYKEEN, "at least 25x"),
     ("dense", PYKEEN, None),
 )
-"""Ours, what it is held against, and the target."""
+"""Our case, the case to compare with, and the target."""
 
 make_world = make_db15k_like
 
@@ -53,8 +53,8 @@ make_world = make_db15k_like
 def measure(threads: int) -> list[Row]:
     """Measures time with any number of threads, memory with one."""
     world = make_world()
-    contestants = {name: make(world) for name, make in CONTESTANTS.items()}
-    seconds = time_per_item(contestants, ROUNDS, threads)
+    cases = {name: make(world) for name, make in CASES.items()}
+    seconds = time_per_item(cases, ROUNDS, threads)
     rows = [
         Row(
             PART,
@@ -72,4 +72,4 @@ def measure(threads: int) -> list[Row]:
         Row(PART, f"{name}, rate", 1 / seconds[name], "facts/s", "higher", None, False, note)
         for name, note in NOTES.items()
     ]
-    return rows + measure_memory(PART, CONTESTANTS, "works") if threads == 1 else rows
+    return rows + measure_memory(PART, CASES, "works") if threads == 1 else rows

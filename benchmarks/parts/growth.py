@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 
-from benchmarks.contestant import Contestant, time_per_item
+from benchmarks.contestant import Case, time_per_item
 from benchmarks.graphs import World, make_graph, make_tables
 from benchmarks.memory import peak_bytes, reset_peak
 from benchmarks.recipes import LARGE_SAMPLED, ROOT, read_params
@@ -38,13 +38,13 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Growth:
-    """What was measured at one size.
+    """Measurements at one size.
 
     Attributes:
-        query_seconds: Of training, per query.
+        query_seconds: Seconds of training per query.
         candidates: Entities scored in a step, on average.
-        prepare_seconds: Of encoding and fusing all entities, once before a ranking.
-        fact_seconds: Of ranking a fact in both directions, after that.
+        prepare_seconds: Seconds to encode and fuse all entities, once before a ranking.
+        fact_seconds: Seconds to rank a fact in both directions after that.
         training_gib: Peak of the process while it trains, graph and features included.
         ranking_gib: The same while it ranks, without what training held.
     """
@@ -101,7 +101,7 @@ def _scaled(found: dict[int, Growth]) -> Row:
 
 
 def _scaled_ranking(found: dict[int, Growth]) -> Row:
-    """Holds the growth of ranking time against that of the entities, all of which are scored."""
+    """Compares the growth of ranking time with that of the entities; every entity is scored."""
     time = found[max(found)].fact_seconds / found[min(found)].fact_seconds
     return Row(
         PART,
@@ -157,7 +157,7 @@ def _rank(world: World, threads: int) -> tuple[float, float]:
     """Returns the seconds of preparing a ranking, and those of a fact."""
     params = read_params(LARGE_SAMPLED)
     model = build_model(world.graph, world.tables, params.model, params.fusion)
-    prepare = {"prepare": Contestant(lambda: Scorer(model), 1)}
+    prepare = {"prepare": Case(lambda: Scorer(model), 1)}
     prepare_seconds = time_per_item(prepare, 1, threads)["prepare"]
     scorer, known = Scorer(model), known_tails_in(world.graph)
     triples = world.graph.triples["test"]
@@ -166,7 +166,7 @@ def _rank(world: World, threads: int) -> tuple[float, float]:
         batch_size = params.evaluate.batch_size
         rank_triples(scorer, triples, known, world.graph.num_relations, batch_size)
 
-    ranking = {"rank": Contestant(rank, len(triples))}
+    ranking = {"rank": Case(rank, len(triples))}
     return prepare_seconds, time_per_item(ranking, 1, threads)["rank"]
 
 

@@ -33,7 +33,7 @@ MODULES = {
     "stages.train": "stages.train",
     "flows.pipeline": "flows.pipeline",
 }
-"""What is imported in a new process, by its name in the table."""
+"""Imports in a new process, by name in the table."""
 
 
 def measure(threads: int) -> list[Row]:
@@ -68,7 +68,7 @@ def _measure_first_run(graph: str, project: Path, plain: Path, threads: int) -> 
         graph: Its name in the table.
         project: A copy for DVC.
         plain: Another one, in which the stages run without it.
-        threads: How many may be used.
+        threads: Number of threads.
     """
     whole, _ = time_command(project, REPRO, threads)
     work, starts = 0.0, 0.0

@@ -148,7 +148,7 @@ def _compare_files(name: str, works: Works, size: int, threads: int, note: str) 
 
 
 def _ratio(name: str, seconds: Mapping[str, float], other: str, ours: str, note: str) -> Row:
-    """Says how many times as long as ours the other takes."""
+    """Returns the time of the other case over that of ours."""
     return Row(PART, name, seconds[other] / seconds[ours], "x", "higher", None, True, note)
 
 

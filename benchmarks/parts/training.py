@@ -5,7 +5,7 @@ On a graph of DB15K's shape; and what a high `fusion.rank` costs, on one of the 
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.contestant import Contestant, time_per_item
+from benchmarks.contestant import Case, time_per_item
 from benchmarks.floor import Asked, Product, count_flops, list_products, run_products
 from benchmarks.graphs import World, make_atlas_like, make_db15k_like
 from benchmarks.memory import measure_memory
@@ -33,7 +33,7 @@ from imf_core.inference.saved_model import build_model
 PART = "training"
 ROUNDS = 3
 
-CONTESTANTS: Mapping[str, Callable[[World], Contestant]] = {
+CASES: Mapping[str, Callable[[World], Case]] = {
     "dense": lambda world: make_our_steps(world, DENSE, 1),
     "dense, batches of 256": lambda world: make_our_steps(world, DENSE_256, 2),
     "dense, one channel": lambda world: make_our_steps(world, ONE_HEAD, 1),
@@ -43,7 +43,7 @@ CONTESTANTS: Mapping[str, Callable[[World], Contestant]] = {
     "textbook": make_textbook_step,
     PYKEEN: make_pykeen_step,
 }
-"""What takes steps, by its name in the table."""
+"""Training steps by name in the table."""
 
 DEFAULT = "params.yaml (block-diagonal, D 128, cross entropy)"
 
@@ -64,15 +64,15 @@ make_world = make_db15k_like
 def measure(threads: int) -> list[Row]:
     """Measures time with any number of threads, memory with one."""
     rows = _measure_steps(threads) + _measure_rank(threads)
-    return rows + measure_memory(PART, CONTESTANTS, "steps") if threads == 1 else rows
+    return rows + measure_memory(PART, CASES, "steps") if threads == 1 else rows
 
 
 def _measure_steps(threads: int) -> list[Row]:
     world = make_world()
-    contestants = {name: make(world) for name, make in CONTESTANTS.items()}
+    cases = {name: make(world) for name, make in CASES.items()}
     products = _products(world)
-    floor = Contestant(run_products(products), read_params(DENSE).train.batch_size)
-    seconds = time_per_item({**contestants, "floor": floor}, ROUNDS, threads)
+    floor = Case(run_products(products), read_params(DENSE).train.batch_size)
+    seconds = time_per_item({**cases, "floor": floor}, ROUNDS, threads)
     flops = count_flops(products)
     rate = sum(flops.values()) / floor.count / seconds["floor"]
     parts = ", ".join(f"{name} {count / 1e9:.1f}" for name, count in flops.items())
@@ -135,7 +135,7 @@ def _measure_steps(threads: int) -> list[Row]:
 def _ratio(
     name: str, seconds: Mapping[str, float], other: str, ours: str, target: str | None
 ) -> Row:
-    """Says how many times as long as ours another takes for a query."""
+    """Returns the time per query of another case over that of ours."""
     value = seconds[other] / seconds[ours]
     note = f"time per query; {NOTES[other]}, against {NOTES[ours]}"
     return Row(PART, name, value, "x", "higher", target, True, note)
@@ -147,7 +147,7 @@ def _products(world: World) -> list[Product]:
     batch = next(iterate_batches(world, params))
     model = build_model(world.graph, world.tables, params.model, params.fusion)
     asked = []
-    for name in model.head_names:
+    for name in model.channel_names:
         relations = batch.relations[model.can_answer(name, batch.heads, batch.relations)]
         asked.append(Asked(len(relations), len(relations.unique())))
     sizes = {
@@ -161,8 +161,8 @@ def _products(world: World) -> list[Product]:
 def _measure_rank(threads: int) -> list[Row]:
     """Compares the steps of a high and a low rank of the fusion, all else as in `params.yaml`."""
     world = make_atlas_like()
-    contestants = {str(rank): make_our_steps(world, {"fusion.rank": rank}, 10) for rank in (2, 64)}
-    seconds = time_per_item(contestants, ROUNDS, threads)
+    cases = {str(rank): make_our_steps(world, {"fusion.rank": rank}, 10) for rank in (2, 64)}
+    seconds = time_per_item(cases, ROUNDS, threads)
     return [
         Row(
             PART,

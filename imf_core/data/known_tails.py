@@ -39,7 +39,7 @@ class KnownTails:
             return self.tails, self.tails
         position = self.find(queries)
         sizes = torch.where(position < 0, 0, self.offsets[position + 1] - self.offsets[position])
-        rows, index = expand(self.offsets[position], sizes)
+        rows, index = ragged_arange(self.offsets[position], sizes)
         return rows, self.tails[index]
 
     def find(self, queries: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ def build_known_tails(triples: Tensor, num_entities: int, num_relations: int) ->
     )
 
 
-def expand(starts: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+def ragged_arange(starts: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
     """Enumerates several ranges of integers one after the other.
 
     Args:

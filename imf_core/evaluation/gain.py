@@ -1,8 +1,7 @@
-"""What one model gains over another on the same facts, with a bootstrap interval.
+"""Gain of one model over another on the same facts, with a bootstrap interval.
 
-A fact is asked for its tail and for its head; both are drawn together, since they are not two
-independent questions. The interval says how much another test set of the same kind would change
-the gain; how much another seed would, the seeds themselves show.
+The tail query and the head query of a fact are resampled together, since they are not independent.
+The interval measures the variation between test sets of the same kind, not between seeds.
 """
 
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Gain:
-    """A mean over facts and the bounds of its 95 % interval."""
+    """A mean over facts and its 95 % interval."""
 
     gain: float
     low: float
@@ -26,10 +25,10 @@ class Gain:
 
 
 def average_by_fact(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Averages a number of each query over the two queries of each fact.
+    """Averages a value per query over the two queries of each fact.
 
     Args:
-        differences: First of all tail queries, then of all head queries, shape: (2N,).
+        differences: Values of all tail queries, then of all head queries, shape: (2N,).
 
     Returns:
         shape: (N,).
@@ -39,10 +38,11 @@ def average_by_fact(differences: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def estimate_gain(differences: NDArray[np.float64]) -> Gain:
-    """Returns the mean over facts and its interval, the same each time.
+    """Returns the mean over facts and its interval; deterministic.
 
     Args:
-        differences: Of each fact, shape: (N,); of fewer than two facts the interval is the mean.
+        differences: Value of each fact, shape: (N,); for fewer than two facts both bounds are the
+            mean.
     """
     mean = float(differences.mean())
     if len(differences) < 2:

@@ -1,4 +1,4 @@
-"""From ranks to the figures of the field."""
+"""Ranking metrics."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def rank_metrics(
     rank: NDArray[np.float64], num_candidates: NDArray[np.int64]
 ) -> Mapping[str, float]:
-    """Summarises ranks.
+    """Computes the metrics of some ranks.
 
     Args:
         rank: Realistic ranks, at least one, shape: (P,).
@@ -17,7 +17,7 @@ def rank_metrics(
 
     Returns:
         `mrr`, `hits_at_1`, `hits_at_3`, `hits_at_10` as fractions in [0, 1], `mean_rank`, and
-        `adjusted_mean_rank_index`: 1 is perfect, 0 is what random scores reach (Berrendorf et
+        `adjusted_mean_rank_index`: 1 is perfect, 0 the expectation of random scores (Berrendorf et
         al., arXiv 2002.06914).
     """
     expected = (num_candidates + 1).mean() / 2

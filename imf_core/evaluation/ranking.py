@@ -1,4 +1,4 @@
-"""Ranks every held-out fact in both directions with every head and with their fusion."""
+"""Ranks every held-out fact in both directions, by every channel and by the decision."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,35 +19,36 @@ COMBINED = "combined"
 
 
 class RankingScorer(Protocol):
-    """Anything that scores every entity as the tail of a query, alone or with other processes."""
+    """Interface: scores every entity as the tail of a query, in one or several processes."""
 
     @property
-    def head_names(self) -> tuple[str, ...]:
-        """Names of the heads."""
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels."""
         ...
 
     @property
     def shard(self) -> Shard:
-        """Which entities are scored in this process."""
+        """Entities scored in this process."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where the scores are."""
+        """Device of the scores."""
         ...
 
     def batch_size(self, wanted: int) -> int:
-        """Returns how many queries to score at once: `wanted` or what memory allows."""
+        """Returns the number of queries to score at once, at most `wanted`."""
         ...
 
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
-        """Scores queries by each head and then by the fused decision.
+        """Scores queries by each channel, then by the decision.
 
         Args:
             queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
 
         Yields:
-            Scores of which only the order matters, valid until the next ones, shape: (B, held).
+            Scores, meaningful up to their order; each tensor is valid until the next one, shape:
+            (B, held).
         """
         ...
 
@@ -59,8 +60,9 @@ class RankTable:
     Attributes:
         queries: (query entity, relation with inverses), shape: (P, 2), dtype: int64.
         answers: The true answers, shape: (P,), dtype: int64.
-        is_head_query: Whether the head was asked for, shape: (P,), dtype: bool.
-        ranks: Realistic filtered ranks by scorer: each head's name and `combined`, shape: (P,).
+        is_head_query: Whether the query asks for the head, shape: (P,), dtype: bool.
+        ranks: Realistic filtered ranks by channel name, and by `combined` for the decision, shape:
+            (P,).
         num_candidates: Size of each ranking, shape: (P,), dtype: int64.
     """
 
@@ -81,16 +83,16 @@ def rank_triples(
 ) -> RankTable:
     """Ranks the tail and the head of every triple.
 
-    Each distinct query is scored once, whatever the number of its answers. Where several processes
-    score some entities each, all of them rank the same triples and have the same ranks in the end.
+    Each distinct query is scored once, for all its answers. If several processes score a shard of
+    the entities each, all rank the same triples and return the same ranks.
 
     Args:
         scorer: A trained model.
         triples: Facts to rank, shape: (N, 3), dtype: long.
-        known: All known facts of train, valid and test, which the ranking filters by.
+        known: Known facts to filter by.
         num_relations: R, without inverses.
         batch_size: Distinct queries scored at once, at most.
-        progress: Title of a progress bar; none is shown without it.
+        progress: Title of a progress bar, None for no bar.
 
     Returns:
         2N rows.
@@ -105,7 +107,7 @@ def rank_triples(
     order = member.argsort(stable=True)
     bounds = torch.searchsorted(member[order], torch.arange(0, len(distinct) + 1))
     batch_size = scorer.batch_size(batch_size)
-    names = (*scorer.head_names, COMBINED)
+    names = (*scorer.channel_names, COMBINED)
     ranks = {name: torch.empty(len(facts), dtype=torch.float64) for name in names}
     num_candidates = torch.empty(len(facts), dtype=torch.long)
     starts = range(0, len(distinct), batch_size)
@@ -131,9 +133,9 @@ def rank_triples(
 
 
 def _check_finite(scores: Tensor, processes: Processes) -> None:
-    """Refuses scores of which any process has one that is not finite."""
+    """Raises DivergenceError if a score in any process is not finite."""
     total = scores.sum()
-    processes.add([total])
+    processes.all_reduce([total])
     if not bool(total.isfinite()):
         raise DivergenceError(
             "the model gives scores that are not finite; train it again, with a lower "

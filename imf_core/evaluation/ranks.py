@@ -1,4 +1,4 @@
-"""From scores to ranks: filtered, with the realistic treatment of ties.
+"""Filtered ranks from scores, with the realistic treatment of ties.
 
 The rank of the true tail t of a query among its candidates is the mean of the optimistic rank
 (t before its ties) and the pessimistic one (t after them):
@@ -6,12 +6,12 @@ The rank of the true tail t of a query among its candidates is the mean of the o
     rank = 1 + #{c: z_c > z_t} + #{c != t: z_c = z_t} / 2
 
 where c runs over all entities but the other known answers (the filtered setting of Bordes et al.,
-NeurIPS 2013; the name "realistic" is that of Berrendorf et al., arXiv 2002.06914). Counted are all
-entities, and then the few known answers are taken off.
+NeurIPS 2013; the name "realistic" is that of Berrendorf et al., arXiv 2002.06914). The code counts
+over all entities, then subtracts the few known answers.
 
-Where several processes hold the scores of some entities each, all of them rank the same true tails:
-the score of a true tail comes from the process that has it, each counts among its own entities, and
-the counts are added up.
+If several processes hold the scores of a shard of the entities each, all rank the same true tails:
+the process that holds a true tail sends its score, each process counts over its own entities, and
+the counts are summed.
 """
 
 from collections.abc import Iterator
@@ -20,36 +20,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.data.known_tails import expand
-from imf_core.device import send
+from imf_core.data.known_tails import ragged_arange
+from imf_core.device import to_device
 from imf_core.processes import Shard
 
 TILE_ELEMENTS = 1 << 18
-"""Scores compared at once on a CPU, few enough to stay in its cache."""
+"""Scores compared at once on a CPU, few enough to fit in its cache."""
 
 GPU_TILE_ELEMENTS = 1 << 25
 """The same on a GPU; also the scores copied at once for queries with several true tails."""
 
 EXACT_FLOATS = 1 << 24
-"""Up to here float32 counts in ones."""
-
+"""Largest integer up to which float32 counts in ones."""
 
 MAX_PAIRS = 1 << 22
-"""Pairs of a true tail and another known answer held at once, if a true tail has not more alone."""
+"""Pairs of a true tail and another known answer held at once, unless one true tail has more."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """P true tails of B queries and whom they do not compete with: what all heads have in common.
+    """True tails and filtered candidates of a batch of queries, shared by all channels.
 
     Attributes:
-        shard: Which entities have their scores here.
-        rows: Query of each true tail, ascending, shape: (P,), dtype: long.
-        num_candidates: Entities that each is ranked among, itself included, shape: (P,),
-            dtype: long, on the CPU.
-        held: Which of the true tails have their scores here, shape: (N,), dtype: long.
-        held_columns: Where, shape: (N,), dtype: long.
-        excluded: The other known answers that have their scores here.
+        shard: Entities scored in this process.
+        rows: Query of each of P true tails, ascending, shape: (P,), dtype: long.
+        num_candidates: Number of candidates of each true tail, itself included, on the CPU, shape:
+            (P,), dtype: long.
+        held: Indices of the true tails scored in this process, shape: (N,), dtype: long.
+        held_columns: Columns of their scores, shape: (N,), dtype: long.
+        excluded: The other known answers scored in this process.
     """
 
     shard: Shard
@@ -61,10 +60,10 @@ class Answers:
 
 
 class Excluded:
-    """For every true tail the other known answers of its query, in parts of bounded size.
+    """The other known answers of each true tail's query, in chunks of bounded size.
 
-    Iterating yields the number of the true tail and the column of the other answer, shapes: (K,),
-    (K,), dtype: long. A single part is kept, several are made anew each time.
+    Iterating yields indices of true tails and columns of other answers, shapes: (K,), (K,), dtype:
+    long. A single chunk is cached; several are computed again at each iteration.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Excluded:
         sizes = torch.bincount(known_rows, minlength=int(rows[-1]) + 1)
         self._tails, self._shard = tails, shard
         self._sizes, self._firsts = sizes[rows], (sizes.cumsum(0) - sizes)[rows]
-        # A part ends where the number of pairs so far passes another multiple of the bound.
+        # A chunk ends where the number of pairs passes another multiple of the bound.
         part = self._sizes.cumsum(0).sub(1).clamp_min(0) // MAX_PAIRS
         _, lengths = part.unique_consecutive(return_counts=True)
         stops = lengths.cumsum(0).tolist()
@@ -85,8 +84,8 @@ class Excluded:
         return iter(self._kept or (self._find(*part) for part in self._parts))
 
     def _find(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Pairs some of the true tails."""
-        answer, index = expand(self._firsts[start:stop], self._sizes[start:stop])
+        """Returns the chunk of some true tails."""
+        answer, index = ragged_arange(self._firsts[start:stop], self._sizes[start:stop])
         answer += start
         others = self._known_tails[index]
         is_other = others != self._tails[answer]
@@ -102,16 +101,16 @@ def find_answers(
     shard: Shard,
     device: torch.device,
 ) -> Answers:
-    """Works out once what ranking by each head needs to know, on the CPU.
+    """Prepares the ranking of a batch on the CPU, once for all channels.
 
     Args:
         rows: Query of each true tail, ascending, shape: (P,), dtype: long.
         tails: The true tails, shape: (P,), dtype: long.
         known_rows: Query of each known answer, ascending, shape: (K,), dtype: long.
-        known_tails: The known answers, the true tails among them or not, each (row, tail) at most
+        known_tails: The known answers, with or without the true tails, each (row, tail) at most
             once, shape: (K,), dtype: long.
-        shard: Which entities are scored here.
-        device: Where they are.
+        shard: Entities scored in this process.
+        device: Device of the scores.
     """
     excluded = Excluded(rows, tails, (known_rows, known_tails), shard)
     is_known = torch.isin(rows * shard.num_rows + tails, known_rows * shard.num_rows + known_tails)
@@ -120,19 +119,20 @@ def find_answers(
     held, held_columns = shard.find(tails)
     return Answers(
         shard,
-        send(rows, device),
+        to_device(rows, device),
         num_candidates,
-        send(held, device),
-        send(held_columns, device),
+        to_device(held, device),
+        to_device(held_columns, device),
         excluded,
     )
 
 
 def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
-    """Ranks true tails among all entities that are not another known answer.
+    """Ranks true tails among all entities except other known answers.
 
     Args:
-        scores: Of the entities held here for B queries, finite, shape: (B, held), dtype: float.
+        scores: Finite scores of B queries for the entities held here, shape: (B, held), dtype:
+            float.
         answers: From `find_answers`.
 
     Returns:
@@ -144,26 +144,26 @@ def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
     rows, processes = answers.rows, answers.shard.processes
     limits = scores.new_zeros(len(rows))
     limits[answers.held] = scores[rows[answers.held], answers.held_columns]
-    processes.add([limits])
+    processes.all_reduce([limits])
     counts = _count_scores(scores, rows, limits)
     for answer, columns in answers.excluded:
-        numbers = send(answer, scores.device)
-        excluded = scores[rows[numbers], send(columns, scores.device)]
+        numbers = to_device(answer, scores.device)
+        excluded = scores[rows[numbers], to_device(columns, scores.device)]
         for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
             count.index_add_(0, numbers, compare(excluded, limits[numbers]).double(), alpha=-1)
-    processes.add([counts])
+    processes.all_reduce([counts])
     greater, at_least = counts
-    # The true tail itself is among those that score at least as much.
+    # `at_least` counts the true tail itself.
     rank: Tensor = 1 + greater + (at_least - greater - 1) / 2
     return rank.cpu()
 
 
 def _count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
-    """Counts in rows of a table the scores above a limit, and those at least as high.
+    """Counts, in rows of a table, the scores above a limit and those at least as high.
 
     Args:
         scores: shape: (B, E), dtype: float.
-        rows: Which row for each limit, ascending, each at least once, shape: (P,), dtype: long.
+        rows: Row of each limit, ascending, each row at least once, shape: (P,), dtype: long.
         limits: shape: (P,), dtype: float.
 
     Returns:
@@ -173,7 +173,7 @@ def _count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
     is_first[1:] = rows[1:] != rows[:-1]
     first, rest = is_first.nonzero().flatten(), (~is_first).nonzero().flatten()
     counts = torch.empty(2, len(rows), dtype=torch.float64, device=scores.device)
-    # The first true tails of all queries: the table as it stands. Further ones: copies of rows.
+    # First true tails use the table itself, further ones copies of its rows.
     counts[:, first] = _count_by_row(scores, limits[first])
     for some in rest.split(max(1, GPU_TILE_ELEMENTS // max(1, scores.shape[1]))):
         counts[:, some] = _count_by_row(scores.index_select(0, rows[some]), limits[some])
@@ -181,11 +181,11 @@ def _count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
 
 
 def _count_by_row(scores: Tensor, limits: Tensor) -> Tensor:
-    """Counts in each row the scores above its limit, and those at least as high, -> (2, B)."""
+    """Counts, in each row, the scores above its limit and those at least as high, -> (2, B)."""
     counts = torch.zeros(2, len(scores), dtype=torch.float64, device=scores.device)
     size = TILE_ELEMENTS if scores.device.type == "cpu" else GPU_TILE_ELEMENTS
     num_rows = max(1, size // max(1, scores.shape[1]))
-    # Comparisons written as floats are summed many times faster than as booleans.
+    # Summing floats is many times faster than summing booleans.
     ones = torch.empty(num_rows, min(scores.shape[1], EXACT_FLOATS), device=scores.device)
     for start in range(0, len(scores), num_rows):
         rows = slice(start, start + num_rows)

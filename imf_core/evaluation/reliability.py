@@ -1,7 +1,7 @@
-"""How far probabilities can be relied on: of answers said to be 70 % sure, are 70 % right?
+"""Reliability of probabilities: are 70 % of the answers with probability 0.7 right?
 
-The expected calibration error is the mean distance of the two over bins of probability, weighted by
-the bins' answers (Guo et al., ICML 2017, arXiv 1706.04599).
+The expected calibration error is the mean distance between probability and share of true answers
+over bins of probability, weighted by the bins' answers (Guo et al., ICML 2017, arXiv 1706.04599).
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ def reliability_rows(
     """Compares probability and truth in bins of equal width.
 
     Args:
-        kind: Which probabilities these are.
+        kind: Name of these probabilities.
         probability: In [0, 1], shape: (P,).
         is_true: shape: (P,).
 
     Returns:
-        A row for every bin that has answers: `probability` (the kind), the bounds `from` and `to`,
-        `answers` (how many), `mean_probability`, `share_true`.
+        One row per non-empty bin: `probability` (the kind), the bounds `from` and `to`, `answers`
+        (their number), `mean_probability`, `share_true`.
     """
     position = _bins(probability)
     rows = []
@@ -55,11 +55,11 @@ def calibration_error(probability: NDArray[np.float64], is_true: NDArray[np.bool
 
 
 def brier_score(probability: NDArray[np.float64], is_true: NDArray[np.bool_]) -> float:
-    """Returns the mean squared distance of probability and truth.
+    """Returns the mean squared difference between probability and truth.
 
-    Unlike the calibration error it also tells the sure from the unsure: who says the overall share
-    of true answers of each of them has no calibration error, but a bad score (Brier, Monthly
-    Weather Review 1950, 78(1)).
+    Unlike the calibration error, it also rewards separating right answers from wrong ones: giving
+    every answer the overall share of true answers has no calibration error, but a bad Brier score
+    (Brier, Monthly Weather Review 1950, 78(1)).
 
     Args:
         probability: In [0, 1], at least one, shape: (P,).
@@ -69,5 +69,5 @@ def brier_score(probability: NDArray[np.float64], is_true: NDArray[np.bool_]) ->
 
 
 def _bins(probability: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Returns the bin of each probability; a probability of one is in the last."""
+    """Returns the bin of each probability; one is in the last bin."""
     return np.minimum((probability * NUM_BINS).astype(np.int64), NUM_BINS - 1)

@@ -1,4 +1,4 @@
-"""From a rank table to the figures people read: overall, by side, head, relation, degree, media."""
+"""Metrics of a rank table: overall, by side, channel, relation, degree and media."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +15,15 @@ from imf_core.evaluation.ranking import COMBINED, RankTable
 Mask = NDArray[np.bool_]
 
 SUMMARIZED = ("mrr", "hits_at_1", "hits_at_3", "hits_at_10")
-"""What of a split's metrics runs are compared by."""
+"""Metrics by which runs are compared."""
 
 
 def overall_metrics(table: RankTable) -> dict[str, Any]:
     """Returns the metrics of one split.
 
     Returns:
-        The combined metrics at the top, those of head and tail queries under `head` and `tail`,
-        and those of each head alone under its name.
+        The decision's metrics at the top, those of head and tail queries under `head` and `tail`,
+        and those of each channel under its name.
     """
     combined = table.ranks[COMBINED]
     result: dict[str, Any] = dict(rank_metrics(combined, table.num_candidates))
@@ -36,10 +36,10 @@ def overall_metrics(table: RankTable) -> dict[str, Any]:
 
 
 def summarize_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Returns the few figures by which runs are compared.
+    """Selects the metrics by which runs are compared.
 
     Args:
-        metrics: `overall_metrics` of `valid` and `test`; what else there is is left out.
+        metrics: `overall_metrics` of `valid` and `test`; other keys are ignored.
 
     Returns:
         The metrics named in `SUMMARIZED` of both splits.
@@ -49,7 +49,7 @@ def summarize_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
 
 
 def by_relation(table: RankTable, graph: Graph) -> list[dict[str, Any]]:
-    """Returns one row per relation and side that was asked, in id order."""
+    """Returns one row per relation and side, in id order."""
     rows = []
     for relation in np.unique(table.queries[:, 1]):
         is_head_query = bool(relation >= graph.num_relations)
@@ -75,7 +75,7 @@ def by_media(table: RankTable, is_present: Mapping[str, Mask]) -> list[dict[str,
 
     Args:
         table: The ranks.
-        is_present: Modality name -> which entities have it, shape: (E,).
+        is_present: Mask of the entities with each modality, by its name, shape: (E,).
     """
     rows = []
     for modality, present in is_present.items():
@@ -87,7 +87,7 @@ def by_media(table: RankTable, is_present: Mapping[str, Mask]) -> list[dict[str,
 
 
 def rank_rows(table: RankTable, graph: Graph, split: str) -> pa.Table:
-    """Returns every rank as a row: head, relation, tail, split, side, and a rank per scorer."""
+    """Returns one row per query: head, relation, tail, split, side and ranks by channel."""
     relation = table.queries[:, 1] % graph.num_relations
     head = np.where(table.is_head_query, table.answers, table.queries[:, 0])
     tail = np.where(table.is_head_query, table.queries[:, 0], table.answers)
@@ -104,7 +104,7 @@ def rank_rows(table: RankTable, graph: Graph, split: str) -> pa.Table:
 
 
 def _row(labels: Mapping[str, str], table: RankTable, mask: Mask) -> dict[str, Any]:
-    """Returns the MRR of every scorer and the hits of the combined one over some queries."""
+    """Returns the MRR of every channel, and MRR and hits of the decision, over some queries."""
     row: dict[str, Any] = {**labels, "queries": int(mask.sum())}
     if not row["queries"]:
         return row

@@ -1,1 +1,1 @@
-"""Using a trained model: save, load, predict new facts, ask it, take its results elsewhere."""
+"""Uses a trained model: saves, loads, predicts new facts, answers questions, exports results."""

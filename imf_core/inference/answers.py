@@ -1,6 +1,6 @@
-"""What a trained model answers to questions, and which modality spoke for each answer.
+"""Answers of a trained model to queries, with the share of each channel.
 
-In: queries in ids. Out: answers in ids, which `fact_table` words.
+In: queries in ids. Out: answers in ids, which `fact_table` turns into labels and names.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from imf_core.data.known_tails import KnownTails
 from imf_core.model.calibration import Calibration, Candidates
-from imf_core.model.scorer import HeadScores, Scorer
+from imf_core.model.scorer import ChannelScores, Scorer
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,18 @@ class Answers:
     """P answers to some queries, on the CPU.
 
     Attributes:
-        row: Which of the queries each answers, shape: (P,), dtype: long.
+        row: Index of the answered query, shape: (P,), dtype: long.
         query: (entity, relation with inverses), shape: (P, 2), dtype: long.
         tail: The answer, shape: (P,), dtype: long.
-        probability: Calibrated, see `Calibration`, shape: (P,), dtype: float64.
-        further: Share of the questions like the one for the fact's tail, and like the one for its
-            head, that have a further answer; ones until `FurtherAnswers.weigh`, shape: (P, 2),
-            dtype: float32.
-        log_prob: Among all entities, from the decision, shape: (P,), dtype: float32.
-        head_log_probs: The same of each head, shape: (P, H), dtype: float32.
-        can_answer: Whether the head takes part in the query, shape: (P, H), dtype: bool.
-        share: Of each head in the answer's support, shape: (P, H), dtype: float32.
+        probability: Calibrated probability, see `Calibration`, shape: (P,), dtype: float64.
+        further: Share of similar questions that have a further answer, for the question about the
+            fact's tail and the one about its head; ones until `FurtherAnswers.weigh`, shape:
+            (P, 2), dtype: float32.
+        log_prob: Log-probability among all entities, from the decision, shape: (P,), dtype:
+            float32.
+        channel_log_probs: The same of each channel, shape: (P, H), dtype: float32.
+        can_answer: Whether the channel takes part in the query, shape: (P, H), dtype: bool.
+        share: Share of each channel in the answer's support, shape: (P, H), dtype: float32.
     """
 
     row: Tensor
@@ -40,7 +41,7 @@ class Answers:
     probability: Tensor
     further: Tensor
     log_prob: Tensor
-    head_log_probs: Tensor
+    channel_log_probs: Tensor
     can_answer: Tensor
     share: Tensor
 
@@ -63,15 +64,16 @@ def find_answers(
 
     Args:
         scorer: The trained model.
-        calibration: Fitted for it.
+        calibration: Fitted for the model.
         queries: (entity, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
-        known: Answers that are left out.
-        count: Of each query and group, at most.
-        groups: Entities that may answer, shape: (B, E), dtype: bool; None for all. The others are
-            rivals all the same. The answers of several groups are joined, each once.
+        known: Known answers, which are left out.
+        count: Answers per query and group, at most.
+        groups: Masks of the entities that may answer, shape: (B, E), dtype: bool; None for all. The
+            other entities still count as rivals.
 
     Returns:
-        Those of one group best first, those of several by entity.
+        Answers of one group sorted best first; those of several groups joined without duplicates
+        and sorted by entity.
     """
     scores = scorer.score_all_tails(queries)
     candidates = Candidates(scores.combined, *known.lookup(queries))
@@ -89,11 +91,11 @@ def find_answers(
 def find_known_answers(
     scorer: Scorer, calibration: Calibration, queries: Tensor, known: KnownTails
 ) -> Answers:
-    """Returns what the model says of the known answers of each query.
+    """Returns the model's probabilities of the known answers of each query.
 
     Args:
         scorer: The trained model.
-        calibration: Fitted for it, on answers that were not known.
+        calibration: Fitted for the model, on answers that were not known.
         queries: (entity, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
         known: The answers that `find_answers` leaves out.
     """
@@ -104,7 +106,7 @@ def find_known_answers(
 
 
 def concatenate(parts: Iterable[Answers]) -> Answers:
-    """Puts answers one after the other; at least one part."""
+    """Concatenates answers; at least one part."""
     parts = list(parts)
     columns = {name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])}
     return Answers(**columns)
@@ -124,12 +126,12 @@ def _describe(
     scorer: Scorer,
     calibration: Calibration,
     queries: Tensor,
-    scores: HeadScores,
+    scores: ChannelScores,
     candidates: Candidates,
     rows: Tensor,
     tails: Tensor,
 ) -> Answers:
-    """Gathers what the model says of some answers, shapes: (P,), (P,)."""
+    """Returns probabilities and shares of some answers, shapes: (P,), (P,)."""
     on_device = queries.to(scorer.device)
     values = (
         rows,
@@ -146,16 +148,15 @@ def _describe(
 
 
 def _shares(
-    scorer: Scorer, scores: HeadScores, queries: Tensor, rows: Tensor, tails: Tensor
+    scorer: Scorer, scores: ChannelScores, queries: Tensor, rows: Tensor, tails: Tensor
 ) -> Tensor:
-    """Splits each answer's support among the heads.
+    """Returns the share of each channel in the support of an answer.
 
-    A head supports an answer by its weight times how far it puts the answer above chance,
-    `w_k (log p_k(t) - log 1/E)`, where that is positive; shares are these supports divided by
-    their sum.
+    A channel's support is its weight times its log-probability above chance,
+    `w_k (log p_k(t) - log 1/E)`, or zero if negative; shares are supports divided by their sum.
 
     Returns:
-        Non-negative, rows sum to one (to zero where no head supports the answer), shape: (P, H).
+        Non-negative; rows sum to one, or to zero without any support, shape: (P, H).
     """
     weights = scorer.model.decision.weights(queries, scores.can_answer).detach()
     chance = -torch.log(torch.tensor(float(scores.combined.shape[1])))

@@ -1,8 +1,8 @@
 """The questions that `predict` asks, and the answers that it accepts.
 
-In: the graph. An entity is asked about a relation where entities like it have the relation, or
-where train has answers and such questions mostly have more. An answer is accepted where entities
-like it answer the relation, and where neither of the fact's two questions is used up.
+`predict` asks about an entity and a relation if similar entities have the relation, or if train has
+answers and such questions mostly have more. It accepts an answer if similar entities answer the
+relation and neither of the fact's two questions is used up.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ from imf_core.inference.kinds import Affinities, estimate_affinities
 from imf_core.inference.used_up import FurtherAnswers, share_with_more
 
 SHARE_OF_ANSWERS = 0.2
-"""Affinity that an answer needs, as a share of the affinity that a question needs. Few rivers flow
-through a city, so an answer may be rare among its kind; no currency does."""
+"""Least affinity of an answer, as a share of the least affinity of a question. A right answer may
+be rare among its kind: few rivers flow through a city, but no currency does."""
 
 
 def plausible_queries(
@@ -26,18 +26,18 @@ def plausible_queries(
     max_queries: int,
     affinities: Affinities | None = None,
 ) -> Tensor:
-    """Lists queries (entity, relation with inverses) that make sense for the entity.
+    """Lists plausible queries (entity, relation with inverses).
 
-    The affinity of an entity to a relation that it lacks is that of `estimate_affinities`. To a
-    relation that it has it is the share that `share_with_more` gives: most borders have a next one,
-    no capital has.
+    `estimate_affinities` gives the affinity of an entity to a relation that it lacks,
+    `share_with_more` to a relation that it has: high for borders, low for capitals.
 
     Args:
         known: Facts that count as known, with inverses.
         num_relations: R.
-        min_affinity: Queries below it are left out.
-        max_queries: The queries of highest affinity are kept; ties in order of entity, relation.
-        affinities: Affinities of the known facts; estimated where they are not given.
+        min_affinity: Least affinity of a query.
+        max_queries: Number of queries of highest affinity to keep; ties are in order of entity,
+            relation.
+        affinities: Affinities of the known facts, None to estimate them.
 
     Returns:
         Most plausible first, shape: (Q, 2), dtype: long.
@@ -59,9 +59,9 @@ class Acceptance:
         graph: The graph.
         affinities: Affinities of its train facts.
         further: Estimates for its questions.
-        min_affinity: An answer is refused where its affinity to the relation is below
-            `SHARE_OF_ANSWERS` of this value. A new fact is refused as well where one of its two
-            questions has known answers and a smaller share of such questions has more.
+        min_affinity: Refuses answers with an affinity to the relation below `SHARE_OF_ANSWERS`
+            times this value. Also refuses new facts if one of their two questions has known answers
+            and fewer than this share of such questions have more.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Acceptance:
         self._further, self._least_share = further, min_affinity
 
     def accepted(self, queries: Tensor) -> Tensor:
-        """Says which answers to some queries are accepted.
+        """Returns which answers to some queries are accepted.
 
         Args:
             queries: (entity, relation with inverses), shape: (B, 2), dtype: long, on the CPU.

@@ -1,10 +1,10 @@
-"""A trained model to be asked, by labels or names.
+"""Asks a trained model by labels or names.
 
     completer = load_completer(graph_folder, model_folder, {"text": path, "image": path})
     completer.ask(Question("Nicaragua", "member of", None))
 
-In: a graph, its features and a model as their stages wrote them. Out: answers with calibrated
-probabilities, what each head had to do with them, what is near to an entity, and why.
+In: a graph, its features and a model, as written by their stages. Out: answers with calibrated
+probabilities and shares of the channels, precedents of an answer, and nearest entities.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from imf_core.inference.answers import Answers, concatenate, find_answers, find_
 from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import Names
 from imf_core.inference.neighbours import Neighbour, find_nearest
-from imf_core.inference.newcomer import add_newcomer
+from imf_core.inference.newcomer import add_unseen_entity
 from imf_core.inference.question import ASKED, Answer, Question
 from imf_core.inference.saved_model import SavedModel, load_calibration, load_config, load_model
 from imf_core.inference.used_up import USED_UP, FurtherAnswers
@@ -35,20 +35,20 @@ from imf_core.model.scorer import Scorer
 
 
 class Completer:
-    """A graph and a model trained on it; made by `load_completer`.
+    """Answers questions with a graph and a model trained on it; made by `load_completer`.
 
     Args:
         graph: The graph.
-        tables: Features by modality (`image`, `text`), those of the model at least.
-        model: Trained on them.
-        config: What the model is.
-        calibration: Fitted for it.
+        tables: Features by modality (`image`, `text`), at least those of the model.
+        model: The model trained on them.
+        config: Configuration of the model.
+        calibration: Fitted for the model.
 
     Attributes:
         graph: The graph.
-        scorer: The model, ready to score.
-        entities: Finds entities.
-        relations: Finds relations.
+        scorer: The model with its entities embedded.
+        entities: Finds entities by label or name.
+        relations: Finds relations by label or name.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Completer:
         self._tables, self._config, self._calibration = tables, config, calibration
         self._known = known_tails_in(graph, ["train"])
         self._further = FurtherAnswers(graph)
-        self._table = FactTable(graph, model.head_names)
+        self._table = FactTable(graph, model.channel_names)
 
     def ask(self, question: Question, count: int = 10, with_known: bool = False) -> list[Answer]:
         """Answers a question.
@@ -74,15 +74,15 @@ class Completer:
         Args:
             question: By labels or names.
             count: Answers, at most.
-            with_known: Whether answers that train gives are among them. Those of valid and test
-                always may be: the heads have not learned from them.
+            with_known: Whether to include the answers of train. Answers of valid and test are
+                always included, since the channels were not trained on them.
 
         Returns:
             Most probable first.
 
         Raises:
-            QuestionError: If a name is unknown or ambiguous, nothing is asked for, or `count` is
-                below one.
+            QuestionError: If a name is unknown or ambiguous, if not exactly one of head and tail
+                is missing, or if `count` is below one.
         """
         return [self._answer(row) for row in self.answer([question], count, with_known).to_pylist()]
 
@@ -93,12 +93,12 @@ class Completer:
 
         Args:
             questions: By labels or names, at least one.
-            count: Answers to each, at most.
+            count: Answers per question, at most.
             with_known: As in `ask`.
 
         Returns:
-            One row per answer, by question and then most probable first: `question` (its position,
-            int64), then the columns of `FactTable`.
+            One row per answer, sorted by question, then most probable first: `question` (its
+            position, int64), then the columns of `FactTable`.
 
         Raises:
             QuestionError: As in `ask`.
@@ -116,7 +116,7 @@ class Completer:
         return table.add_column(0, "question", pa.array(answers.row.numpy(), pa.int64()))
 
     def find_query(self, question: Question) -> tuple[int, int]:
-        """Returns a question in ids: entity and relation, an inverse one where heads are asked for.
+        """Returns entity and relation ids of a question; a head question has the inverse relation.
 
         Raises:
             QuestionError: As in `ask`.
@@ -132,7 +132,7 @@ class Completer:
         )
 
     def known_answers(self, question: Question, splits: Sequence[str] = ("train",)) -> list[str]:
-        """Returns what splits of the graph answer, as names.
+        """Returns the names of the answers in some splits of the graph.
 
         Raises:
             QuestionError: As in `ask`.
@@ -142,9 +142,9 @@ class Completer:
         return [self.graph.entity_names[tail] for tail in tails.tolist()]
 
     def share_with_more(self, question: Question) -> float:
-        """Returns how probably there is an answer beside those that any split gives.
+        """Returns the probability of an answer beside those of all splits.
 
-        It is one where none gives any; see `used_up.share_with_more`.
+        It is one for a question without known answers; see `used_up.share_with_more`.
 
         Raises:
             QuestionError: As in `ask`.
@@ -152,7 +152,7 @@ class Completer:
         return float(self._further.of_queries(torch.tensor([self.find_query(question)])))
 
     def is_used_up(self, question: Question) -> bool:
-        """Returns whether most questions like it have no answer beyond those of the splits.
+        """Returns whether most similar questions have no answer beyond those of the splits.
 
         Raises:
             QuestionError: As in `ask`.
@@ -160,15 +160,15 @@ class Completer:
         return self.share_with_more(question) < USED_UP
 
     def neighbours(self, entity: str, count: int = 10) -> dict[str, list[Neighbour]]:
-        """Returns what is nearest to an entity, in the space of each head.
+        """Returns the nearest entities in the space of each channel.
 
         Args:
             entity: Label or name.
             count: Neighbours, at most.
 
         Returns:
-            By head, nearest first; among the entities that have its modality, and without heads
-            whose modality this entity lacks.
+            Neighbours by channel, nearest first, among the entities with the channel's modality.
+            Channels of modalities that this entity lacks are left out.
 
         Raises:
             QuestionError: If the name is unknown or ambiguous, or `count` is below one.
@@ -178,13 +178,13 @@ class Completer:
         number = self.entities.find(entity)
         everyone = torch.arange(self.graph.num_entities)
         return {
-            head: find_nearest(self.scorer, self.graph, head, number, everyone, count)
-            for head in self.scorer.head_names
-            if self._has(head, number)
+            channel: find_nearest(self.scorer, self.graph, channel, number, everyone, count)
+            for channel in self.scorer.channel_names
+            if self._has(channel, number)
         }
 
     def precedents(self, question: Question, answer: Answer, count: int = 3) -> list[Neighbour]:
-        """Returns entities of which train says what an answer says of the question's entity.
+        """Returns similar entities with the same answer in train.
 
         Args:
             question: By labels or names.
@@ -192,8 +192,9 @@ class Completer:
             count: Entities, at most.
 
         Returns:
-            Those nearest to the question's entity in the space of the head that spoke most for the
-            answer and whose modality the entity has.
+            Entities with the same answer in train, nearest to the question's entity first, in the
+            space of the channel with the largest share in the answer. Channels of modalities that
+            the entity lacks are left out.
 
         Raises:
             QuestionError: As in `ask`.
@@ -202,28 +203,28 @@ class Completer:
         num_relations = self.graph.num_relations
         inverse = (relation + num_relations) % (2 * num_relations)
         _, alike = self._known.lookup(torch.tensor([[self.entities.find(answer.label), inverse]]))
-        heads = [name for name in self.scorer.head_names if self._has(name, entity)]
-        if not heads:  # all that the model reads of it is missing
+        channels = [name for name in self.scorer.channel_names if self._has(name, entity)]
+        if not channels:  # the entity lacks every modality of the model
             return []
-        best = max(heads, key=answer.shares.__getitem__)
+        best = max(channels, key=answer.shares.__getitem__)
         return find_nearest(self.scorer, self.graph, best, entity, alike, count)
 
-    def with_newcomer(self, name: str, features: Mapping[str, Tensor]) -> "Completer":
-        """Returns a completer that knows one more entity, of which there is no fact.
+    def with_unseen_entity(self, name: str, features: Mapping[str, Tensor]) -> "Completer":
+        """Returns a completer with one more entity, which has no facts.
 
-        Its structural part is masked, and it is never an answer.
+        Its structural embedding is masked, and it is never an answer.
 
         Args:
-            name: Its name and label.
-            features: Its features by modality (`image`, `text`), at least one that the model reads;
-                made as those of the graph were, shape: (F,), dtype: float32.
+            name: Name and label of the entity.
+            features: Features by modality (`image`, `text`), at least one that the model reads,
+                made by the graph's encoders, shape: (F,), dtype: float32.
 
         Raises:
-            QuestionError: If the name is taken, or no feature is of use to the model.
+            QuestionError: If the name is taken, or the model reads none of the features.
         """
         if name in self.graph.entity_labels or name in self.graph.entity_names:
             raise QuestionError(f"the graph has {name!r} already; give the new entity another name")
-        graph, tables, model = add_newcomer(
+        graph, tables, model = add_unseen_entity(
             self.graph, self._tables, self.scorer.model, self._config, name, features
         )
         return Completer(graph, tables, model, self._config, self._calibration)
@@ -231,8 +232,8 @@ class Completer:
     def _find(self, queries: Tensor, count: int, with_known: bool) -> Answers:
         """Answers one batch of queries, most probable first.
 
-        The most probable answers that are not used up are found as well: used-up answers above
-        them may fall below them once their probability is multiplied.
+        Also finds the most probable answers that are not used up: used-up answers above them may
+        fall below them after the multiplication by `further`.
         """
         arguments = (self.scorer, self._calibration, queries, self._known)
         found = find_answers(*arguments, count, (None, ~self._further.used_up(queries)))
@@ -257,8 +258,8 @@ class Completer:
             shares=read_shares(row),
         )
 
-    def _has(self, head: str, entity: int) -> bool:
-        return bool(self.scorer.model.is_present(head)[entity])
+    def _has(self, channel: str, entity: int) -> bool:
+        return bool(self.scorer.model.is_present(channel)[entity])
 
 
 def load_completer(
@@ -267,17 +268,17 @@ def load_completer(
     feature_paths: Mapping[str, Path],
     device: torch.device | None = None,
 ) -> Completer:
-    """Loads a trained model to be asked.
+    """Loads a trained model with its graph and features.
 
     Args:
-        graph_folder: What `prepare` wrote.
-        model_folder: What `train` wrote.
-        feature_paths: What the feature stages wrote, by modality (`image`, `text`).
-        device: Where to compute; the CPU by default.
+        graph_folder: Output of `prepare`.
+        model_folder: Output of `train`.
+        feature_paths: Outputs of the feature stages, by modality (`image`, `text`).
+        device: Device of the model; the CPU by default.
 
     Raises:
-        DataError: If a file is missing or damaged, or they are not of one run.
-        ConfigError: If a file of the model is of another kind.
+        DataError: If a file is missing or damaged, or the files are not of one run.
+        ConfigError: If a file of the model is invalid.
     """
     graph = load_graph(graph_folder)
     tables = {name: load_features(path, graph.fingerprint) for name, path in feature_paths.items()}

@@ -1,4 +1,4 @@
-"""Takes results elsewhere: facts as TSV, embeddings as Parquet."""
+"""Exports facts as TSV and embeddings as Parquet."""
 
 from pathlib import Path
 
@@ -22,9 +22,9 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def write_tsv(facts: pa.Table, path: Path) -> None:
-    """Writes facts as tab-separated text under a line of column names.
+    """Writes facts as tab-separated text with a header line.
 
-    A backslash, tab or line end within a label or name is escaped by a backslash.
+    Backslashes, tabs and line ends within labels and names are escaped by a backslash.
     """
     lines = ["\t".join(TSV_COLUMNS)]
     for row in facts.select(TSV_COLUMNS).to_pylist():
@@ -34,31 +34,31 @@ def write_tsv(facts: pa.Table, path: Path) -> None:
 
 
 def write_embeddings(completer: Completer, folder: Path) -> list[Path]:
-    """Writes the embeddings of all entities and relations, a file for each head.
+    """Writes the embeddings of all entities and relations, one file for each channel.
 
     Args:
         completer: Holds the model.
-        folder: Gets `entities/<head>.parquet` (`label`, `name`, `is_present`: whether the entity
-            has the head's modality, `vector`) and `relations/<head>.parquet` (`label`, `name`,
-            `is_inverse`, `vector`).
+        folder: Gets `entities/<channel>.parquet` (`label`, `name`, `is_present`: whether the entity
+            has the channel's modality, `vector`) and `relations/<channel>.parquet` (`label`,
+            `name`, `is_inverse`, `vector`).
 
     Returns:
-        The files.
+        Paths of the files.
     """
     graph, scorer = completer.graph, completer.scorer
     paths = []
-    for head, vectors in scorer.entities.items():
+    for channel, vectors in scorer.entities.items():
         table = pa.table(
             {
                 "label": pa.array(graph.entity_labels, pa.string()),
                 "name": pa.array(graph.entity_names, pa.string()),
-                "is_present": scorer.model.is_present(head).cpu().numpy(),
+                "is_present": scorer.model.is_present(channel).cpu().numpy(),
                 "vector": _as_lists(vectors.cpu().numpy()),
             }
         )
-        paths.append(folder / "entities" / f"{head}.parquet")
+        paths.append(folder / "entities" / f"{channel}.parquet")
         write_parquet(paths[-1], table)
-    for head, vectors in scorer.relations.items():
+    for channel, vectors in scorer.relations.items():
         table = pa.table(
             {
                 "label": pa.array(2 * graph.relation_labels, pa.string()),
@@ -67,7 +67,7 @@ def write_embeddings(completer: Completer, folder: Path) -> list[Path]:
                 "vector": _as_lists(vectors.detach().cpu().numpy()),
             }
         )
-        paths.append(folder / "relations" / f"{head}.parquet")
+        paths.append(folder / "relations" / f"{channel}.parquet")
         write_parquet(paths[-1], table)
     return paths
 

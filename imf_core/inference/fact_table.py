@@ -1,4 +1,4 @@
-"""Answers in words: a table of facts in labels and names, the same columns whoever asks."""
+"""Turns answers into a table of facts with labels and names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ from imf_core.inference.answers import Answers, as_facts
 from imf_core.inference.used_up import USED_UP
 
 NEW = "new"
-"""What `known_in` says of a fact that no split holds."""
+"""Value of `known_in` for a fact in no split."""
 
 LEAST_PROBABILITY = 0.5
-"""Of a new fact that is proposed, where nothing else is asked for: it is rather true than not."""
+"""Default least probability of a proposed new fact: more likely true than false."""
 
 _SHARE = "share_"
 _USED_UP = {
@@ -25,14 +25,14 @@ _USED_UP = {
     (False, True): "tail",
     (True, True): "both",
 }
-"""Entities of a fact with a used-up relation, by whether those of head and tail are."""
+"""Entities of a fact with a used-up relation, by whether head and tail have one."""
 
 
 def select_new(facts: pa.Table, least_probability: float) -> pa.Table:
-    """Returns the predicted facts that no split holds and that are probable enough.
+    """Selects predicted facts that are in no split and probable enough.
 
     Args:
-        facts: As `predict_facts` returns them.
+        facts: From `predict_facts`.
         least_probability: In [0, 1].
     """
     is_new = pc.equal(facts["known_in"], NEW)
@@ -40,7 +40,7 @@ def select_new(facts: pa.Table, least_probability: float) -> pa.Table:
 
 
 def read_shares(row: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the share of each head in one row of a fact table, by the head's name."""
+    """Returns the shares in one row of a fact table, by channel."""
     return {
         column.removeprefix(_SHARE): float(share)
         for column, share in row.items()
@@ -49,16 +49,16 @@ def read_shares(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 class FactTable:
-    """Words answers as facts of a graph.
+    """Turns answers into facts of a graph.
 
     Args:
-        graph: Gives labels, names, and what is known.
-        head_names: Of the model.
+        graph: Gives labels, names and known facts.
+        channel_names: Channels of the model.
     """
 
-    def __init__(self, graph: Graph, head_names: tuple[str, ...]) -> None:
+    def __init__(self, graph: Graph, channel_names: tuple[str, ...]) -> None:
         self._graph = graph
-        self._head_names = head_names
+        self._channel_names = channel_names
         self._labels, self._names = (
             pa.array(column, pa.string()) for column in (graph.entity_labels, graph.entity_names)
         )
@@ -72,8 +72,8 @@ class FactTable:
             `further` (a factor of it, the smaller of both shares of
             `FurtherAnswers.of_facts`), `used_up` (`head`, `tail`, `both` or `none`: entities with a
             used-up relation), `log_prob` (as scored), `known_in` (`train`, `valid`, `test` or
-            `new`), `asked_for` (`head` or `tail`), and per head of the model `share_<head>` (of its
-            support) and `log_prob_<head>`; a head that could not answer has share zero and a null
+            `new`), `asked_for` (`head` or `tail`), and per channel `share_<channel>` and
+            `log_prob_<channel>`; a channel that does not take part has share zero and a null
             log-probability.
         """
         graph = self._graph
@@ -98,8 +98,8 @@ class FactTable:
         columns["known_in"] = pa.array(self._known_in(facts), pa.string())
         asked = (answers.query[:, 1] >= graph.num_relations).tolist()
         columns["asked_for"] = pa.array(["head" if each else "tail" for each in asked], pa.string())
-        for position, name in enumerate(self._head_names):
-            log_probs = answers.head_log_probs[:, position].double().numpy()
+        for position, name in enumerate(self._channel_names):
+            log_probs = answers.channel_log_probs[:, position].double().numpy()
             columns[f"{_SHARE}{name}"] = answers.share[:, position].double().numpy()
             columns[f"log_prob_{name}"] = pa.array(
                 log_probs, mask=~answers.can_answer[:, position].numpy()
@@ -107,7 +107,7 @@ class FactTable:
         return pa.table(columns)
 
     def _known_in(self, facts: NDArray[np.int64]) -> list[str]:
-        """Says which split holds each fact."""
+        """Returns the split of each fact, or `new`."""
         keys = self._keys(facts)
         found = np.full(len(facts), NEW, dtype=object)
         for split, known in self._known.items():
@@ -117,7 +117,7 @@ class FactTable:
         return list(found)
 
     def _keys(self, facts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Makes one number of each fact, shape: (N, 3) -> (N,)."""
+        """Encodes each fact as one integer, shape: (N, 3) -> (N,)."""
         head, relation, tail = facts.T
         keys: NDArray[np.int64] = (relation * len(self._labels) + head) * len(self._labels) + tail
         return keys

@@ -1,16 +1,15 @@
-"""The affinity of an entity to a relation: the share of entities like it that have the relation.
+"""Affinity of an entity to a relation: the share of similar entities that have the relation.
 
-The signature of an entity is the set of relations, with inverses, of its train facts. Entities are
-alike where their signatures agree. An entity may lack facts that its kind has, but it seldom has a
-relation that its kind lacks; so a relation of the entity that a neighbour lacks weighs much
-(`COST_OF_LACK`), and a further relation of the neighbour weighs little (`COST_OF_SURPLUS`). The
-weight of a neighbour falls with the exponential of this distance, as in kernel estimates for binary
-data (Aitchison and Aitken, Biometrika 1976); the nearest ones weigh the same, and entities that
-share no relation weigh nothing.
+The signature of an entity is the set of relations, with inverses, of its train facts. Entities with
+similar signatures are similar. An entity may lack facts that its kind has, but it seldom has a
+relation that its kind lacks. So a relation that the neighbour lacks costs much (`COST_OF_LACK`),
+and a relation that only the neighbour has costs little (`COST_OF_SURPLUS`). The weight of a
+neighbour falls exponentially with this distance, as in kernel estimates for binary data (Aitchison
+and Aitken, Biometrika 1976); the nearest neighbours have equal weight, and entities without a
+common relation have none.
 
 In: the known facts. Out: sparse affinities of the distinct signatures, which are far fewer than the
-entities. Memory and time grow with the number of distinct signatures and with the number of
-relations that occur together.
+entities. Memory and time grow with the number of distinct signatures and of co-occurring relations.
 """
 
 from dataclasses import dataclass
@@ -28,16 +27,16 @@ COST_OF_SURPLUS = 1.0
 """Distance for each relation of the neighbour that the entity lacks."""
 
 NEAREST = 20
-"""The distance of this neighbour is the reach: nearer entities all have full weight."""
+"""Rank of the neighbour at the distance called reach; nearer entities have full weight."""
 
 LARGEST_LACK = 1 / 3
-"""Share of the entity's relations that a neighbour of full weight may lack at most."""
+"""Largest share of the entity's relations that a neighbour of full weight may lack."""
 
 LEAST_AFFINITY = 0.01
 """Smaller affinities are zero."""
 
 REFERENCES = 1 << 13
-"""Signatures that others are compared with, at most."""
+"""Largest number of signatures that others are compared with."""
 
 _CHUNK = 256
 """Signatures compared at once."""
@@ -50,7 +49,7 @@ class Affinities:
     Attributes:
         signature_ids: Signature of each entity, shape: (E,), dtype: int64.
         has: Relations of each signature, shape: (K, 2R), dtype: float32, values: one.
-        affinity: Share of the entities alike that have a relation, zero for the relations of the
+        affinity: Share of similar entities that have a relation, zero for the relations of the
             signature, shape: (K, 2R), dtype: float32.
     """
 
@@ -59,10 +58,10 @@ class Affinities:
     affinity: csr_matrix
 
     def at_least(self, least: float) -> tuple[NDArray[np.int64], ...]:
-        """Lists the pairs of an entity and a relation that it lacks, by affinity.
+        """Lists pairs of an entity and a relation that it lacks, with their affinity.
 
         Args:
-            least: Pairs of a smaller affinity are left out.
+            least: Least affinity of a pair.
 
         Returns:
             Entity, relation and affinity of each pair, in order of entity and relation,
@@ -73,7 +72,7 @@ class Affinities:
         return kept.row[order].astype(np.int64), kept.col[order].astype(np.int64), kept.data[order]
 
     def members(self, least: float) -> csc_matrix:
-        """Says which signatures have a relation, or an affinity of at least `least` to it.
+        """Returns which signatures have a relation, or an affinity of at least `least` to it.
 
         Returns:
             shape: (K, 2R), dtype: bool.
@@ -84,8 +83,8 @@ class Affinities:
 def estimate_affinities(known: KnownTails, num_relations: int) -> Affinities:
     """Estimates the affinity of each entity to each relation that it lacks.
 
-    The relation itself is left out of the comparison. One entity without it is added to those
-    alike, so that few entities give a small affinity.
+    The comparison leaves out the relation itself. One entity without the relation is added to the
+    similar ones, so few entities give a small affinity.
 
     Args:
         known: Facts that count as known, with inverses.
@@ -140,14 +139,13 @@ def _signatures(known: KnownTails, num_relations: int) -> tuple[NDArray[np.int64
 def _references(
     has: csr_matrix, counts: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], csr_matrix, NDArray[np.float32]]:
-    """Chooses the signatures that all are compared with: all, or one of each block.
+    """Chooses the reference signatures for comparison: all, or one per block.
 
-    Signatures next to one another in sorted order are alike; the most frequent one of a block
-    represents the others.
+    Neighbours in sorted order are similar; the most frequent signature of a block represents it.
 
     Returns:
-        The reference of each signature, shape: (K,), the relations of the references, shape:
-        (references, 2R), and their numbers of entities, shape: (references,).
+        Reference of each signature, shape: (K,); relations of the references, shape: (references,
+        2R); and their numbers of entities, shape: (references,).
     """
     number = has.shape[0]
     block = np.arange(number) * min(number, REFERENCES) // max(number, 1)
@@ -157,10 +155,10 @@ def _references(
 
 
 def _reach(distance: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the distance of the `NEAREST`th other entity, or of the farthest where fewer are.
+    """Returns the distance of the `NEAREST`th other entity, or of the farthest if there are fewer.
 
     Args:
-        distance: Of B signatures to the references, shape: (B, references).
+        distance: Distance of B signatures to the references, shape: (B, references).
         counts: Entities of each reference, shape: (references,).
 
     Returns:

@@ -1,4 +1,4 @@
-"""What is near to an entity in the space of one head."""
+"""Nearest entities in the space of one channel."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from imf_core.model.scorer import Scorer
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An entity near to another one, by the cosine of their embeddings."""
+    """An entity near another one, with the cosine of their embeddings."""
 
     label: str
     name: str
@@ -19,25 +19,25 @@ class Neighbour:
 
 
 def find_nearest(
-    scorer: Scorer, graph: Graph, head: str, entity: int, among: Tensor, count: int
+    scorer: Scorer, graph: Graph, channel: str, entity: int, among: Tensor, count: int
 ) -> list[Neighbour]:
-    """Finds the entities whose embeddings are nearest to that of one entity, itself left out.
+    """Finds the entities nearest to one entity, by the cosine of their embeddings.
 
     Args:
         scorer: The trained model.
         graph: Its graph.
-        head: Whose space it is.
-        entity: The entity, which has the head's modality.
-        among: Entities to choose from; those without the head's modality, and those that the model
-            was not trained on, are left out, shape: (N,), dtype: long.
+        channel: Channel of the embeddings.
+        entity: The entity, which has the channel's modality; it is not its own neighbour.
+        among: Entities to choose from; entities without the channel's modality or without train
+            facts are left out, shape: (N,), dtype: long.
         count: Neighbours, at most.
 
     Returns:
         Nearest first.
     """
-    model, vectors = scorer.model, scorer.entities[head]
+    model, vectors = scorer.model, scorer.entities[channel]
     among = among.to(vectors.device)
-    among = among[(among != entity) & model.is_present(head)[among] & model.is_learned[among]]
+    among = among[(among != entity) & model.is_present(channel)[among] & model.is_learned[among]]
     cosines = F.cosine_similarity(vectors[among], vectors[entity].unsqueeze(0))
     best = cosines.topk(min(count, len(among)))
     return [

@@ -1,8 +1,8 @@
-"""One more entity for a trained model: known by its features alone, without a single fact.
+"""Adds an unseen entity to a trained model: it has features, but no facts.
 
-The model is built once more with a further row everywhere. What was learned stays as it is; where
-something would have been learned of the new entity there are zeros, which a mask keeps out of
-every score: the structural embedding, and the place of an entity without image or text.
+The model is rebuilt with one more row per table of entities. Learned weights stay the same. The new
+rows (structural embedding, embedding of an entity without image or text) are zeros, and a mask
+keeps them out of every score.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from imf_core.inference.saved_model import SavedModel, build_model
 from imf_core.model.imf import IMF
 
 
-def add_newcomer(
+def add_unseen_entity(
     graph: Graph,
     tables: Mapping[str, FeatureTable],
     model: IMF,
@@ -26,27 +26,27 @@ def add_newcomer(
     name: str,
     features: Mapping[str, Tensor],
 ) -> tuple[Graph, dict[str, FeatureTable], IMF]:
-    """Adds an entity behind all others.
+    """Adds an entity after all others.
 
     Args:
         graph: The graph.
         tables: Its features by modality.
         model: Trained on both; left as it is.
-        config: What the model is.
-        name: Of the new entity, its label as well.
-        features: Of the new entity by modality, shape: (F,), dtype: float32.
+        config: Configuration of the model.
+        name: Name and label of the unseen entity.
+        features: Features of the unseen entity by modality, shape: (F,), dtype: float32.
 
     Returns:
         Graph, features and model with one more entity.
 
     Raises:
-        QuestionError: If none of the features is of use to the model.
+        QuestionError: If the model reads none of the features.
     """
     read = [each for each in config.model.modalities if each != "structure"]
     if not set(read) & features.keys():
         raise QuestionError(
-            f"the model reads {', '.join(read) or 'structure alone'}, and of the new entity there "
-            f"is {', '.join(features) or 'neither image nor text'}: nothing to go by"
+            f"the model reads {', '.join(read) or 'structure alone'}, but the new entity "
+            f"has {', '.join(features) or 'neither image nor text'}"
         )
     larger = replace(
         graph,
@@ -66,7 +66,7 @@ def add_newcomer(
 
 
 def _append(table: FeatureTable, vector: Tensor | None) -> FeatureTable:
-    """Adds a row of features, or of zeros where there are none."""
+    """Appends a row of features, or zeros without features."""
     row = torch.zeros(table.vectors.shape[1]) if vector is None else vector
     return replace(
         table,
@@ -76,7 +76,7 @@ def _append(table: FeatureTable, vector: Tensor | None) -> FeatureTable:
 
 
 def _grow(value: Tensor, shape: torch.Size) -> Tensor:
-    """Adds a row of zeros to a table that has one for each entity."""
+    """Appends a row of zeros to a table with one row per entity."""
     if value.shape == shape:
         return value
     return torch.cat([value, value.new_zeros(1, *shape[1:])])

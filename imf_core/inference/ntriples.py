@@ -1,9 +1,9 @@
-"""Facts as RDF, in N-Triples: a statement for each fact, and the names as `rdfs:label`.
+"""Writes facts as N-Triples: one statement per fact, names as `rdfs:label`.
 
-A label that is an IRI (with `://`, or a `urn:`) stands for itself, as in a graph that came from a
-dump. Any other one gets an IRI under a prefix that the user gives: `<prefix>entity/` or
-`<prefix>relation/` and the label, percent-encoded, so that different labels stay different. RDF has
-no place for a probability in a statement; the TSV has it.
+A label that is an IRI (with `://`, or a `urn:`) is used as it is, as in a graph from an RDF dump.
+Any other label gets an IRI under the user's prefix: `<prefix>entity/` or `<prefix>relation/` and
+the percent-encoded label, so different labels stay different. An RDF statement has no place for a
+probability; the TSV has it.
 """
 
 from collections.abc import Iterator
@@ -24,15 +24,16 @@ Kind = OneOf["entity", "relation"]
 
 
 def write_ntriples(facts: pa.Table, path: Path, prefix: str | None) -> None:
-    """Writes facts as N-Triples, then the name of everything in them, sorted by IRI.
+    """Writes facts as N-Triples, then the names of their entities and relations, sorted by IRI.
 
     Args:
         facts: With labels and names of head, relation and tail.
-        path: The file.
-        prefix: Absolute IRI before the labels that are none, such as `https://example.org/`.
+        path: Path of the file.
+        prefix: Absolute IRI for labels that are not IRIs, such as `https://example.org/`.
 
     Raises:
-        QuestionError: If a label is no IRI and there is no prefix, or the prefix is none.
+        QuestionError: If a label is not an IRI and there is no prefix, or the prefix is not an
+            absolute IRI.
     """
     if prefix is not None and _as_iri(prefix) is None:
         raise QuestionError(
@@ -44,7 +45,7 @@ def write_ntriples(facts: pa.Table, path: Path, prefix: str | None) -> None:
 
 
 def _triples(facts: pa.Table, prefix: str | None) -> Iterator[Triple]:
-    """Words the facts, and the names last."""
+    """Yields the facts, then the names."""
     names: dict[str, str] = {}
     for fact in facts.to_pylist():
         head, relation, tail = (
@@ -83,7 +84,7 @@ def _as_path(label: str) -> str:
 
 
 def _as_iri(label: str) -> NamedNode | None:
-    """Returns a label as an IRI where it is an absolute one."""
+    """Returns a label as an IRI, None if it is not an absolute IRI."""
     if "://" not in label and not label.startswith("urn:"):
         return None
     try:

@@ -25,20 +25,19 @@ def predict_facts(
     """Finds the most probable facts that are not in train.
 
     Every plausible query is asked in both directions; a fact found twice keeps its better score.
-    Only answers that `Acceptance` accepts are kept. Facts of valid and test, which the heads have
-    not learned from, are marked, so that one can see how many of the answers are confirmed; the
-    others are new. An entity answers a query about itself only where train has loops of the
-    relation.
+    Only answers that `Acceptance` accepts are kept. `known_in` marks facts of valid and test, which
+    the channels have not learned from and which confirm a prediction; the others are new. An
+    entity answers a query about itself only where train has loops of the relation.
 
     Args:
         scorer: The trained model.
-        calibration: Fitted for it.
+        calibration: Fitted for the model.
         graph: Its graph.
         params: Section `predict` of the parameters.
 
     Returns:
-        `params.top_k` new facts and `params.confirmed_top_k` facts of valid and test, or fewer,
-        most probable first, with the columns of `FactTable`.
+        At most `params.top_k` new facts and `params.confirmed_top_k` facts of valid and test, most
+        probable first, with the columns of `FactTable`.
     """
     train = known_tails_in(graph, ["train"])
     least = params.min_relation_affinity
@@ -72,4 +71,4 @@ def predict_facts(
     bound = np.where(is_new, params.top_k, params.confirmed_top_k)
     rank = np.where(is_new, is_new.cumsum(), (~is_new).cumsum())
     best = found.select(torch.from_numpy(first[rank <= bound]))
-    return FactTable(graph, scorer.head_names).write(best)
+    return FactTable(graph, scorer.channel_names).write(best)

@@ -1,9 +1,9 @@
-"""A question to a model and an answer of it, in words."""
+"""Questions to a model and its answers, in labels and names."""
 
 from dataclasses import dataclass
 
 ASKED = "?"
-"""Stands in writing for what is asked for."""
+"""Placeholder of the entity that a question asks for."""
 
 
 @dataclass(frozen=True)
@@ -11,9 +11,9 @@ class Question:
     """`(head, relation, ?)` or `(?, relation, tail)`.
 
     Attributes:
-        head: Label or name; None where the head is asked for.
+        head: Label or name; None if the question asks for the head.
         relation: Label or name.
-        tail: Label or name; None where the tail is asked for.
+        tail: Label or name; None if the question asks for the tail.
     """
 
     head: str | None
@@ -26,17 +26,17 @@ class Answer:
     """One answer to a question.
 
     Attributes:
-        label: Of the entity.
-        name: Of the entity.
-        probability: That it is right: the probability of `Calibration`, if the question has a
+        label: Label of the entity.
+        name: Name of the entity.
+        probability: Probability that the answer is right: that of `Calibration`, which assumes a
             further answer, times `further`.
-        further: Share of the questions like it that have a further answer: the smaller one of the
-            fact's two questions, (head, relation, ?) and (?, relation, tail). One where neither
-            has a known answer.
-        used_up: Entities with a used-up relation, where `further` is below one half: `head`,
+        further: Share of similar questions that have a further answer, the smaller one of the
+            fact's two questions, (head, relation, ?) and (?, relation, tail); one if neither has a
+            known answer.
+        used_up: Entities with a used-up relation, those with a share below one half: `head`,
             `tail`, `both` or `none`.
         known_in: `train`, `valid`, `test` or `new`.
-        shares: Of each head in its support, by head.
+        shares: Share of each channel in the support of the answer.
     """
 
     label: str
@@ -49,5 +49,5 @@ class Answer:
 
 
 def parse_question(head: str | None, relation: str, tail: str | None) -> Question:
-    """Makes a question of its three parts, where `?` is what is asked for."""
+    """Makes a question of its three parts; `?` marks the missing entity."""
     return Question(None if head == ASKED else head, relation, None if tail == ASKED else tail)

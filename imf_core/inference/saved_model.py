@@ -1,7 +1,7 @@
-"""The trained model on disk: weights as safetensors, what they mean as JSON.
+"""The trained model on disk: weights as safetensors, configuration as JSON.
 
-The configuration names the graph and the feature tables the weights were trained on; loading
-refuses any other, since ids and features would silently mean something else.
+The configuration identifies the graph and the feature tables of the training. Loading refuses
+others, since their ids and features would have another meaning.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ CALIBRATION = "calibration.json"
 
 
 class SavedModel(Section):
-    """What `config.json` beside the weights says."""
+    """Content of `config.json` beside the weights."""
 
     graph_fingerprint: str
     facts_digest: str
@@ -43,17 +43,17 @@ class SavedModel(Section):
 def build_model(
     graph: Graph, tables: Mapping[str, FeatureTable], model: ModelParams, fusion: FusionParams
 ) -> IMF:
-    """Makes an untrained model for a graph.
+    """Builds an untrained model for a graph.
 
     Args:
         graph: Gives the numbers of entities and relations.
         tables: Feature tables by modality (`image`, `text`); those not in `model.modalities` are
-            left aside.
+            ignored.
         model: Section `model` of the parameters.
         fusion: Section `fusion` of the parameters.
 
     Raises:
-        DataError: If features are missing, or no entity has a modality the model is to use.
+        DataError: If features are missing, or no entity has one of the model's modalities.
     """
     require_features(tables, model)
     features: dict[str, Features] = {}
@@ -68,7 +68,7 @@ def build_model(
 
 
 def require_features(tables: Mapping[str, FeatureTable], model: ModelParams) -> None:
-    """Refuses a modality that no entity has.
+    """Raises DataError if no entity has one of the model's modalities.
 
     Args:
         tables: Feature tables by modality.
@@ -87,7 +87,7 @@ def require_features(tables: Mapping[str, FeatureTable], model: ModelParams) -> 
 
 
 def _is_in_answers(graph: Graph, is_present: Tensor) -> Tensor:
-    """Says of which relations most answers in train have a modality, shape: (2R,), bool."""
+    """Returns for which relations most answers in train have a modality, shape: (2R,), bool."""
     facts = with_inverses(graph.triples["train"], graph.num_relations)
     minlength = 2 * graph.num_relations
     answers = torch.bincount(facts[:, 1], minlength=minlength)
@@ -108,17 +108,17 @@ def save_model(
 
     Args:
         model: The trained model.
-        folder: Made where missing.
+        folder: Created if missing.
         graph: The graph it was trained on.
         tables: The feature tables it was trained on.
-        model_params: Section `model` it was built with.
-        fusion: Section `fusion` it was built with.
-        training: How it was trained and selected, kept for the reader.
+        model_params: Section `model` of the parameters.
+        fusion: Section `fusion` of the parameters.
+        training: Record of training and selection.
     """
     config = SavedModel(
         graph_fingerprint=graph.fingerprint,
         facts_digest=graph.facts_digest,
-        heads=list(model.head_names),
+        heads=list(model.channel_names),
         model=model_params,
         fusion=fusion,
         features=_describe(tables, model_params),
@@ -130,10 +130,10 @@ def save_model(
 
 
 def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -> IMF:
-    """Reads what `save_model` wrote.
+    """Loads a model written by `save_model`.
 
     Args:
-        folder: Where it was written.
+        folder: Folder of the model.
         graph: The graph it was trained on.
         tables: The feature tables it was trained on.
 
@@ -141,8 +141,8 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
         The model on the CPU.
 
     Raises:
-        DataError: If a file is missing or damaged, a weight is not finite, or graph or features are
-            others.
+        DataError: If a file is missing or damaged, a weight is not finite, or graph or features
+            differ from those of the training.
         ConfigError: If `config.json` is not the configuration of a model.
     """
     config = load_config(folder)
@@ -183,11 +183,11 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
 
 
 def load_config(folder: Path) -> SavedModel:
-    """Reads what a saved model is.
+    """Loads the configuration of a saved model.
 
     Raises:
         DataError: If the file is missing or damaged.
-        ConfigError: If it is not the configuration of a model.
+        ConfigError: If the file is not the configuration of a model.
     """
     return validate(SavedModel, read_json(folder / CONFIG), str(folder / CONFIG))
 
@@ -198,11 +198,11 @@ def save_calibration(calibration: Calibration, folder: Path) -> None:
 
 
 def load_calibration(folder: Path) -> Calibration:
-    """Reads what `save_calibration` wrote.
+    """Loads a calibration written by `save_calibration`.
 
     Raises:
         DataError: If the file is missing or damaged.
-        ConfigError: If it is not a calibration.
+        ConfigError: If the file is not a calibration.
     """
     path = folder / CALIBRATION
     return validate(Calibration, read_json(path), str(path))
@@ -211,7 +211,7 @@ def load_calibration(folder: Path) -> Calibration:
 def _describe(
     tables: Mapping[str, FeatureTable], model: ModelParams
 ) -> dict[str, dict[str, str | int]]:
-    """Says which features the model reads: provenance, size and content of each modality's."""
+    """Describes the model's features: provenance, size and hash of each table."""
     description: dict[str, dict[str, str | int]] = {}
     for modality in sorted(set(model.modalities) - {"structure"}):
         if modality not in tables:

@@ -1,9 +1,9 @@
-"""Whether a question may have a further answer or is used up: no country has two capitals.
+"""Estimates whether a question has a further answer or is used up: no country has two capitals.
 
 A fact answers two questions, (head, relation, ?) and (?, relation, tail). A question with known
-answers is used up where few questions of its relation and direction have more of them. The
-calibrated probability of an answer assumes that its question has a further answer, so it is
-multiplied by the share of questions that have one.
+answers is used up if few questions of its relation and direction have more answers. The calibrated
+probability of an answer assumes that its question has a further answer, so it is multiplied by the
+share of questions that have one.
 """
 
 from dataclasses import replace
@@ -15,49 +15,49 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, expand, known_tails_in
+from imf_core.data.known_tails import KnownTails, known_tails_in, ragged_arange
 from imf_core.inference.answers import Answers, as_facts
 
 USED_UP = 0.5
-"""A question is used up where a smaller share of the questions like it has a further answer."""
+"""A question is used up if fewer than this share of similar questions have a further answer."""
 
 ENOUGH_QUESTIONS = 5
-"""Least questions of an estimate; where fewer have as many answers, others are added."""
+"""Least number of questions in an estimate; questions with fewer answers fill it up."""
 
 
 class FurtherAnswers:
-    """Estimates for the questions of a graph how probably they have a further answer.
+    """Estimates the probability of a further answer for the questions of a graph.
 
     Args:
-        graph: Facts of all splits count as known for a new fact, and those of train for a fact of
-            valid or test.
+        graph: For a new fact, facts of all splits are known; for a fact of valid or test, facts of
+            train.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
     def of_queries(self, queries: Tensor) -> Tensor:
-        """Returns the share of questions like each that have a further answer.
+        """Returns, for each query, the share of similar questions that have a further answer.
 
         Args:
             queries: (entity, relation with inverses), shape: (B, 2), dtype: long.
 
         Returns:
-            Answers of all splits count as known; one where there is none, shape: (B,),
-            dtype: float32.
+            Shares, where answers of all splits are known; one for a query without known answers,
+            shape: (B,), dtype: float32.
         """
         known, shares = self._everywhere
-        return shares[known.find(queries)]  # -1 is the one at the end
+        return shares[known.find(queries)]  # index -1: the appended one
 
     def used_up(self, queries: Tensor, least_share: float = USED_UP) -> Tensor:
-        """Says which answers make a new fact with a used-up question.
+        """Returns which answers make a new fact with a used-up question.
 
         Args:
             queries: (entity, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
-            least_share: A question of a smaller share is used up.
+            least_share: A question with a smaller share is used up.
 
         Returns:
-            All entities where the query itself is used up, shape: (B, E), dtype: bool.
+            Mask, all true for a used-up query, shape: (B, E), dtype: bool.
         """
         known, shares = self._everywhere
         inverses = (queries[:, 1] + self._graph.num_relations) % (2 * self._graph.num_relations)
@@ -67,7 +67,7 @@ class FurtherAnswers:
         starts, ends = (
             torch.searchsorted(of_relation, relations, right=right) for right in (False, True)
         )
-        rows, index = expand(starts, ends - starts)
+        rows, index = ragged_arange(starts, ends - starts)
         is_full[rows, known.queries[index, 0]] = shares[index] < least_share
         return is_full[place] | (self.of_queries(queries) < least_share)[:, None]
 
@@ -78,8 +78,8 @@ class FurtherAnswers:
             facts: (head, relation, tail), shape: (N, 3), dtype: int64.
 
         Returns:
-            Of the questions for the tail and for the head; one where the question has no other
-            known answer, and one for facts of train, shape: (N, 2), dtype: float32.
+            Shares of the questions for the tail and for the head; one without another known answer,
+            and one for facts of train, shape: (N, 2), dtype: float32.
         """
         head, relation, tail = torch.from_numpy(facts).unbind(dim=1)
         asked = (
@@ -93,7 +93,7 @@ class FurtherAnswers:
         return torch.where(is_train, 1.0, torch.where(is_known, held_out, new))
 
     def is_known(self, facts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Says which facts some split has, shape: (N, 3) -> (N,)."""
+        """Returns which facts are in some split, shape: (N, 3) -> (N,)."""
         queries, tails = torch.from_numpy(facts[:, :2]), torch.from_numpy(facts[:, 2])
         return self._everywhere[0].contains(queries, tails).numpy()
 
@@ -113,18 +113,18 @@ class FurtherAnswers:
 
 
 def share_with_more(known: KnownTails) -> NDArray[np.float32]:
-    """Estimates how probably each known query has a further answer.
+    """Estimates the probability that each known query has a further answer.
 
-    A query of n answers or more is a trial, and a success where it has more than n. The share is
-    that of the successes among the trials of the same relation. Where these are too few, as for the
-    query of most answers, the trials at n - 1, n - 2 and so on are added. One success and one
-    failure are added as well (Laplace's rule).
+    For a query with n answers, every query of the relation with n or more answers is a trial, and a
+    success if it has more than n. The estimate is the share of successes. If there are too few
+    trials, as for the query with most answers, the trials at n - 1, n - 2 and so on are added. One
+    success and one failure are added as well (Laplace's rule).
 
     Args:
         known: Facts that count as known, with inverses.
 
     Returns:
-        In (0, 1), in the order of `known.queries`, shape: (Q,), dtype: float32.
+        Shares in (0, 1), in the order of `known.queries`, shape: (Q,), dtype: float32.
     """
     counts = known.offsets.diff().numpy()
     _, sizes = np.unique(known.queries[:, 1].numpy(), return_counts=True)  # sorted by relation
@@ -133,14 +133,10 @@ def share_with_more(known: KnownTails) -> NDArray[np.float32]:
 
 
 def _share_with_more(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Estimates the shares of the queries of one relation, shape: (Q,) -> (Q,).
-
-    Args:
-        counts: Known answers of each query.
-    """
+    """Estimates the shares of one relation's queries from their numbers of known answers."""
     if not len(counts):
         return np.empty(0)
-    # trials[n]: queries with n answers or more; `until[n]` sums the trials at 1 to n.
+    # trials[n]: queries with n or more answers; `until[n]` sums the trials at 1 to n.
     trials = np.bincount(counts)[::-1].cumsum()[::-1]
     until = np.append(np.append(0, trials[1:].cumsum()), trials[1:].sum())
     lowest = np.searchsorted(until[:-1], until[counts] - ENOUGH_QUESTIONS, side="right") - 1
@@ -151,5 +147,5 @@ def _share_with_more(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _with_shares(known: KnownTails) -> tuple[KnownTails, Tensor]:
-    """Appends a one, found by -1, to the shares of the known queries."""
+    """Returns known answers and their shares; index -1 (no known answer) is a share of one."""
     return known, torch.cat([torch.from_numpy(share_with_more(known)), torch.ones(1)])

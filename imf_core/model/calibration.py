@@ -1,10 +1,10 @@
-"""From the model's odds to probabilities that can be relied on.
+"""Calibration: turns the decision's odds into probabilities.
 
-The fused head is fitted to rank, and its softmax spreads one unit of probability over all entities,
-known answers included. Here each possible answer is set against its rivals alone, and the odds are
-then stretched and shifted by two numbers fitted on held-out facts (Platt scaling). That link
-predictors need it, and that two numbers do much of it, is shown by Tabacof and Costabello (ICLR
-2020, arXiv 1912.10000) and Safavi, Koutra and Meij (EMNLP 2020, arXiv 2004.01168).
+The decision is fitted to rank, and its softmax spreads one unit of probability over all entities,
+known answers included. Calibration compares each possible answer with its rivals alone, then scales
+and shifts the log-odds by two numbers fitted on held-out facts (Platt scaling). Tabacof and
+Costabello (ICLR 2020, arXiv 1912.10000) and Safavi, Koutra and Meij (EMNLP 2020, arXiv 2004.01168)
+show that link predictors need calibration and that two numbers do much of it.
 """
 
 import torch
@@ -13,15 +13,15 @@ from torch import Tensor
 from imf_core.config import Section
 
 LEAST_DOUBT = 1e-7
-"""How near to one a probability in single precision is told from one."""
+"""Smallest distance from one of a probability that single precision distinguishes from one."""
 
 
 class Candidates:
-    """Possible answers to some queries, the known ones left out.
+    """Possible answers to some queries, without the known ones.
 
     Args:
-        combined: The decision's log-probabilities of all entities, minus infinity where an entity
-            is no possible answer, shape: (B, E), dtype: float32.
+        combined: The decision's log-probabilities of all entities, minus infinity for impossible
+            answers, shape: (B, E), dtype: float32.
         known_rows: Query of each known answer, shape: (K,), dtype: long.
         known_tails: The known answers, shape: (K,), dtype: long.
     """
@@ -37,7 +37,7 @@ class Candidates:
         """Returns the most probable candidates of each query, best first.
 
         Args:
-            count: Of each query, or as many as there are.
+            count: Candidates of each query, at most.
 
         Returns:
             Query and entity of each, shapes: (P,), (P,), dtype: long.
@@ -47,19 +47,19 @@ class Candidates:
         return rows, top.indices[rows, places]
 
     def log_odds(self, rows: Tensor, tails: Tensor) -> Tensor:
-        """Sets entities against all candidates but themselves.
+        """Returns the log-odds of entities against all other candidates.
 
-        A known answer may be asked about as well: it, too, has the unknown ones for rivals alone,
-        as in filtered ranking.
+        A known answer may be passed as well: only unknown answers are its rivals, as in filtered
+        ranking.
 
         Args:
             rows: Query of each, shape: (P,), dtype: long.
             tails: The entities, shape: (P,), dtype: long.
 
         Returns:
-            Logarithms of their odds, shape: (P,), dtype: float64.
+            Log-odds, shape: (P,), dtype: float64.
         """
-        # As a share of the candidates' probability; that of a known answer may be above one.
+        # Relative to the candidates' probability; a known answer may exceed one.
         relative = self._combined[rows, tails].double() - self._totals[rows].double()
         is_candidate = torch.isfinite(self._log_probs[rows, tails])
         share = relative.clamp_max(-LEAST_DOUBT)
@@ -67,19 +67,18 @@ class Candidates:
 
 
 class Calibration(Section):
-    """`P(answer) = sigmoid(slope * log-odds + offset)`, the log-odds those of `Candidates`.
+    """`P(answer) = sigmoid(slope * log-odds + offset)`, with the log-odds of `Candidates`.
 
-    It is the probability of this event: of a question that a held-out fact answers, a given one of
-    the `shown` best answers is an answer held out, where answers that train gives are left out.
-    That the question has an answer is thus taken for granted; where it may have none, the
-    probability is too high by as much.
+    The probability assumes a question with a held-out answer. It is the probability that a given
+    one of the `shown` best answers, train answers excluded, is held out. For a question
+    that may have no answer, it is too high accordingly.
 
     Attributes:
-        slope: Above zero, so that answers keep their order.
+        slope: Positive, so answers keep their order.
         offset: Added to the log-odds.
-        shown: How many answers to each question were judged.
-        answers: Answers judged, in all.
-        true_answers: Of these, those held out.
+        shown: Answers per question in the calibration data.
+        answers: Answers in the calibration data.
+        true_answers: Number of them that are held-out facts.
     """
 
     slope: float

@@ -1,6 +1,6 @@
 """Contextual relational model (paper section 3.4): the relation transforms the head embedding.
 
-Both forms turn (head embedding, relation) into a context vector whose dot product with an entity
+Both forms turn (head embedding, relation) into a context vector. Its dot product with an entity
 embedding is the logit of that entity as the tail: `z(h, r, t) = (e_h C(r)) . e_t`.
 """
 
@@ -9,21 +9,21 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.model.group_products import multiply_groups
 
 
 class Context(Protocol):
-    """What a scorer asks of a context form."""
+    """Interface of a context form."""
 
     def __call__(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
-        """Transforms heads under relations.
+        """Transforms head embeddings by relations.
 
         Args:
             heads: shape: (B, D).
             relation_table: shape: (2R, D_r).
-            relations: On the CPU, whatever the device of the others: how many queries share a
-                relation must be known before anything is computed. shape: (B,), dtype: long.
+            relations: Always on the CPU, since the number of queries per relation must be known
+                before the computation, shape: (B,), dtype: long.
 
         Returns:
             shape: (B, D).
@@ -36,16 +36,16 @@ class Context(Protocol):
 
 
 class BlockDiagonalContext(nn.Module):
-    """`C(r)` made of 2 x 2 rotation-scalings, D_r = D; the score is that of ComplEx.
+    """`C(r)` of 2 x 2 rotation-scalings, D_r = D; the score is that of ComplEx.
 
-    Our choice, a cheap special case of the dense form: D parameters a relation in place of a
+    Our choice, a cheap special case of the dense form: D parameters per relation in place of a
     shared D_r x D x D core (Trouillon et al., ICML 2016, arXiv 1606.06357).
     """
 
     def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
         """Multiplies complex numbers coordinate by coordinate; see `Context`."""
         real, imaginary = heads.chunk(2, dim=1)
-        contexts = relation_table.index_select(0, send(relations, heads.device))
+        contexts = relation_table.index_select(0, to_device(relations, heads.device))
         context_real, context_imaginary = contexts.chunk(2, dim=1)
         return torch.cat(
             [
@@ -83,11 +83,10 @@ class BlockDiagonalContext(nn.Module):
 
 
 class DenseContext(nn.Module):
-    """`C(r) = core x_1 r`, a full D x D matrix per relation, as TuckER and the released code.
+    """`C(r) = core x_1 r`, a full D x D matrix per relation, as in TuckER and the released code.
 
-    The matrices are made once for the batch's distinct relations, and queries are grouped by
-    relation, so that no matrix per query is ever held. Groups of about one size are multiplied at
-    once.
+    Queries are grouped by relation, so memory holds one matrix per distinct relation of the batch,
+    not one per query. Groups of similar size are multiplied together.
 
     Args:
         relation_dim: D_r.
@@ -101,16 +100,16 @@ class DenseContext(nn.Module):
         nn.init.normal_(self.core, std=(relation_dim * dim) ** -0.5)
 
     def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
-        """Applies each distinct relation's matrix to its group of queries; see `Context`."""
+        """Multiplies each group of queries by the matrix of its relation; see `Context`."""
         distinct, group, sizes = relations.unique(return_inverse=True, return_counts=True)
         sizes, by_size = sizes.sort(stable=True)
         order = by_size.argsort()[group].argsort(stable=True)
-        vectors = relation_table.index_select(0, send(distinct[by_size], heads.device))
+        vectors = relation_table.index_select(0, to_device(distinct[by_size], heads.device))
         contexts = (vectors @ self.core).view(-1, self.dim, self.dim)
-        # Autocast makes products of another dtype than the heads have.
-        sorted_heads = heads.index_select(0, send(order, heads.device)).to(contexts.dtype)
+        # Under autocast, products have another dtype than the heads.
+        sorted_heads = heads.index_select(0, to_device(order, heads.device)).to(contexts.dtype)
         products = multiply_groups(sorted_heads, contexts, sizes)
-        return products.index_select(0, send(order.argsort(), heads.device))
+        return products.index_select(0, to_device(order.argsort(), heads.device))
 
     def moduli(self, factors: Tensor) -> Tensor:
         """Returns absolute values, shape: (N, D) -> (N, D)."""

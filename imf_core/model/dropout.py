@@ -1,18 +1,18 @@
-"""Dropout whose random numbers cost little on a CPU."""
+"""Dropout with a fast random generator on a CPU."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEVELS = 1 << 16
-"""Probabilities are rounded to 16 bits: four elements share one draw of the generator."""
+"""Probabilities have 16 bits, so four elements share one 64-bit draw."""
 
 
 class Dropout(nn.Module):
     """Sets elements to zero with probability p and scales the others by 1 / (1 - p).
 
-    On a CPU, torch's own dropout spends most of its time on a draw per element. This one draws 64
-    random bits for four elements, from the same default generator. On other devices it is torch's.
+    On a CPU, torch's own dropout spends most of its time on one draw per element. This one draws 64
+    random bits for four elements from the same default generator. Other devices use torch's.
 
     Args:
         p: At least 0 and below 1.
@@ -23,7 +23,7 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, values: Tensor) -> Tensor:
-        """Drops elements in training mode, returns `values` as they are in evaluation mode."""
+        """Drops elements in training mode; returns `values` unchanged in evaluation mode."""
         if not self.training or self.p == 0.0:
             return values
         if values.device.type != "cpu":
@@ -31,7 +31,7 @@ class Dropout(nn.Module):
         return values * self._mask(values)
 
     def _mask(self, values: Tensor) -> Tensor:
-        """Draws what each element is multiplied by, of the shape and dtype of `values`."""
+        """Draws the factor of each element, of the shape and dtype of `values`."""
         num_dropped = min(round(self.p * LEVELS), LEVELS - 1)
         bits = torch.empty((values.numel() + 3) // 4, dtype=torch.int64)
         bits.random_(torch.iinfo(torch.int64).min, None)

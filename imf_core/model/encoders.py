@@ -1,6 +1,6 @@
 """Modality-specific encoders (paper section 3.2): one embedding space per modality.
 
-Structure is a learned table; image and text start from frozen encoder features.
+Structure has a learned table; image and text start from frozen encoder features.
 """
 
 import torch
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from imf_core.model.dropout import Dropout
 
 INITIAL_NORM = 3.0
-"""Length of a feature embedding at the start: logits of similar pairs then reach about nine."""
+"""Initial norm of a feature embedding; logits of similar pairs then reach about nine."""
 
 
 class StructuralEncoder(nn.Module):
     """A learned embedding per entity.
 
-    Deviates from the paper: no graph attention on top of the table (the released code leaves it
-    off as well).
+    Deviates from the paper: no graph attention on top of the table (the released code has none
+    either).
 
     Args:
         num_entities: E.
@@ -33,7 +33,7 @@ class StructuralEncoder(nn.Module):
         self.register_buffer("is_present", torch.ones(num_entities, dtype=torch.bool), False)
 
     def forward(self, entity_ids: Tensor) -> Tensor:
-        """Looks entities up, shape: (N,) long -> (N, D)."""
+        """Looks up embeddings, shape: (N,) long -> (N, D)."""
         return _look_up(
             self.table, entity_ids, has_sparse_gradient=_are_few(entity_ids, self.is_present)
         )
@@ -42,14 +42,14 @@ class StructuralEncoder(nn.Module):
 class FeatureEncoder(nn.Module):
     """Projects frozen features of one modality into that modality's own space.
 
-    Our choice: features are normalised row by row, once, as they are frozen; then come a linear
-    map plus a perceptron with one hidden layer. The linear map starts as a scaled rotation and the
-    perceptron near zero, so that at first two entities are as similar as their features are. (The
-    released code pools raw features to the embedding's size and then trains them as free tables.)
+    Our choice: frozen features are normalised by row, once; a linear map plus a perceptron with one
+    hidden layer project them. The linear map starts as a scaled rotation and the perceptron near
+    zero, so two entities start as similar as their features. (The released code pools raw features
+    to the embedding's size and then trains them as free tables.)
 
-    An entity that lacks the modality can still be the answer to a query from one that has it, or
-    the other way round (which flags have red?). It then stands in this space by a vector of its
-    own that is learned from the facts, as a class has weights in a classifier.
+    An entity without the modality can still answer a query about an entity with it, or the other
+    way round (which flags have red?). It then has a vector of its own in this space, learned from
+    the facts, like the weights of a class in a classifier.
 
     Args:
         features: Frozen encoder output, zeros where missing, shape: (E, F), dtype: float32.
@@ -67,7 +67,7 @@ class FeatureEncoder(nn.Module):
         self, features: Tensor, is_present: Tensor, hidden_dim: int, dim: int, dropout: float
     ) -> None:
         super().__init__()
-        # Inputs, not weights: kept out of the saved model.
+        # Inputs, not weights: not part of the saved model.
         normalized = F.layer_norm(features, features.shape[1:])
         self.register_buffer("features", normalized, persistent=False)
         self.register_buffer("is_present", is_present, persistent=False)
@@ -97,10 +97,10 @@ class FeatureEncoder(nn.Module):
 
 
 def _are_few(entity_ids: Tensor, all_entities: Tensor) -> bool:
-    """Says whether so few entities are asked for that their rows' gradients are best kept apart."""
+    """Returns whether a sparse gradient of these rows is cheaper than a dense one."""
     return entity_ids.device.type == "cpu" and 2 * len(entity_ids) < len(all_entities)
 
 
 def _look_up(table: nn.Embedding, rows: Tensor, *, has_sparse_gradient: bool) -> Tensor:
-    """Looks rows up, (N,) -> (N, D); a sparse gradient holds those rows and costs no more."""
+    """Looks up rows, shape: (N,) -> (N, D); a sparse gradient holds these rows alone."""
     return F.embedding(rows, table.weight, sparse=has_sparse_gradient)

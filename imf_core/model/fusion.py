@@ -1,7 +1,7 @@
 """Multimodal fusion, stage one (paper section 3.3): low-rank bilinear pooling of modalities.
 
-`LowRankBilinearFusion`, the full form, multiplies factors of full size, as the paper does.
-`NarrowFusion` passes one modality through and modulates it by products of a few numbers, at a
+`LowRankBilinearFusion`, the full form, multiplies factors of full size, as in the paper.
+`NarrowFusion` passes one modality through and modulates it by products of a few numbers, in a
 fraction of the time.
 """
 
@@ -17,33 +17,32 @@ from torch.utils.checkpoint import checkpoint
 from imf_core.model.dropout import Dropout
 
 NARROW_DIM = 16
-"""Size of the narrow terms: those beyond one per modality, and all of the narrow form."""
+"""Size of the narrow terms: all terms of the narrow form, and those of the full form beyond one per
+modality."""
 
 MAX_CHUNK_ELEMENTS = 1 << 25
 """Largest size of one modality's factors held at once: 128 MiB in float32."""
 
 TILE_ELEMENTS = 1 << 16
-"""Factors multiplied at once on a CPU, few enough to stay in its cache."""
+"""Factors multiplied at once on a CPU, few enough to fit in its cache."""
 
 
 class LowRankBilinearFusion(nn.Module):
     """Fuses embeddings of several modalities into one by a sum of products.
 
     `e_m = sum_{i=1..rank} lift_i prod_k (W_k^i e_k + b_k^i) / sqrt(n_i)`, the product over the
-    modalities that are present: a missing one is left out of it. `n_i` is the number of terms of
-    the i-th one's kind, of full size or narrow.
+    modalities that are present. `n_i` is the number of terms of the same kind as term i, full-size
+    or narrow.
 
-    Our choice: linear factors, and a start from which fusion can only learn. Each modality leads
-    one term of full size: its own factor starts as the identity (or what of it fits), those of the
-    others near the constant one. At first each term therefore passes its leader's embedding
-    through, and training adds what the modalities say of one another. A term whose leader is
-    missing is left out as a whole. (The released code takes ReLU, which leaves most of a threefold
-    product at zero.)
+    Our choice: linear factors, initialised to pass embeddings through. Each modality leads one term
+    of full size: its own factor starts as the identity (cropped where sizes differ), the others
+    near the constant one. A term is left out where its leader is missing. (The released code takes
+    ReLU, which leaves most of a threefold product at zero.)
 
     The terms beyond one per modality are the core of a Tucker decomposition, as in MUTAN
-    (Ben-Younes et al., ICCV 2017, arXiv 1705.06676): every modality is reduced to `NARROW_DIM`
-    numbers, the terms multiply those, and their sum is lifted to full size. They start without
-    effect. A rank of 64 thereby costs about as much as four terms of full size.
+    (Ben-Younes et al., ICCV 2017, arXiv 1705.06676): they reduce every modality to
+    `NARROW_DIM` numbers, multiply those, and lift the sum to full size. They start without effect.
+    A rank of 64 costs about as much as four terms of full size.
 
     Args:
         input_dims: Size of each modality's embedding.
@@ -83,13 +82,13 @@ class LowRankBilinearFusion(nn.Module):
             is_present: One mask per modality, shape: (N,), dtype: bool.
 
         Returns:
-            Fused embeddings, zero where no leading modality is present, shape: (N, dim).
+            Fused embeddings, zero for rows without a leading modality, shape: (N, dim).
         """
         inputs = [*(self.dropout(each) for each in embeddings), *is_present]
         return _in_chunks(self._fuse, inputs, self._num_factors())
 
     def project(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
-        """Returns all factors of each modality after dropout, shape: (N, F)."""
+        """Returns the factors of each modality after dropout, shape: (N, F)."""
         inputs = [self.dropout(embedding) for embedding in embeddings]
         factors = self._led_factors(inputs)
         if not self.num_narrow:
@@ -98,12 +97,12 @@ class LowRankBilinearFusion(nn.Module):
         return [torch.cat(both, dim=1) for both in zip(factors, narrow, strict=True)]
 
     def has_leader(self, is_present: Sequence[Tensor]) -> Tensor:
-        """Says which rows have a term that counts, shape: (N,) bool each -> (N,)."""
+        """Returns which rows have a leading modality, shape: (N,) bool each -> (N,)."""
         return torch.stack(tuple(is_present[: self.num_led])).any(dim=0)
 
     @torch.no_grad()
     def _start_led_terms(self, projection: nn.Linear, modality: int) -> None:
-        """Starts the term that a modality leads as the identity, the others as one."""
+        """Initialises the term that a modality leads as the identity, the others as one."""
         size = projection.in_features
         weight = torch.randn(self.num_led, self.dim, size) * (0.1 * size**-0.5)
         is_led = torch.arange(self.num_led) == modality
@@ -112,7 +111,7 @@ class LowRankBilinearFusion(nn.Module):
         projection.bias.copy_((~is_led).float().repeat_interleave(self.dim))
 
     def _num_factors(self) -> int:
-        """Returns the number of factors of a row in one modality."""
+        """Returns the number of factors per row and modality."""
         return self.num_led * self.dim + self.num_narrow * NARROW_DIM
 
     def _fuse(self, *inputs: Tensor) -> Tensor:
@@ -146,16 +145,16 @@ class NarrowFusion(nn.Module):
     `e_m = e_l * (1 + scale) + shift`, `(scale, shift) = lift mean_{i=1..rank} prod_k (W_k^i P_k e_k
     + b_k^i)`: `e_l` is the embedding of the leader, the first modality that is present; `P_k`
     reduces every modality to `NARROW_DIM` numbers; the product is over the modalities that are
-    present. Scaling and shifting a vector by what another input says is FiLM (Perez et al., AAAI
+    present. Scaling and shifting a vector by functions of another input is FiLM (Perez et al., AAAI
     2018, arXiv 1709.07871).
 
     Our choice: the full form spends most of its time on factors of full size. Here no layer maps
-    full size to full size. Fusion starts at the leader's embedding, as the lift starts near zero.
+    full size to full size. The lift starts near zero, so fusion starts at the leader's embedding.
 
     Args:
-        input_dims: Size of each modality's embedding, in the order in which they lead.
+        input_dims: Size of each modality's embedding; the first present one leads.
         dim: Size of the fused embedding. A larger leader is cut to the first coordinates of each
-            half, a smaller one is filled up with zeros.
+            half, a smaller one padded with zeros.
         rank: Number of terms (`fusion.rank`).
         dropout: Applied to the reduced modalities.
     """
@@ -183,23 +182,23 @@ class NarrowFusion(nn.Module):
             is_present: One mask per modality, shape: (N,), dtype: bool.
 
         Returns:
-            Fused embeddings, zero where no modality is present, shape: (N, dim).
+            Fused embeddings, zero for rows without any modality, shape: (N, dim).
         """
         inputs = [*self.project(embeddings), *is_present]
         scale, shift = _in_chunks(self._modulate, inputs, self.rank * NARROW_DIM).chunk(2, dim=1)
         return torch.addcmul(shift, self._lead(embeddings, is_present), 1.0 + scale)
 
     def project(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
-        """Returns the numbers each modality is reduced to, after dropout, shape: (N, F)."""
+        """Returns the reduced embedding of each modality after dropout, shape: (N, F)."""
         pairs = zip(self.reductions, embeddings, strict=True)
         return [self.dropout(reduction(embedding)) for reduction, embedding in pairs]
 
     def has_leader(self, is_present: Sequence[Tensor]) -> Tensor:
-        """Says which rows have any modality, shape: (N,) bool each -> (N,)."""
+        """Returns which rows have any modality, shape: (N,) bool each -> (N,)."""
         return torch.stack(tuple(is_present)).any(dim=0)
 
     def _lead(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
-        """Returns the embedding of each row's leader, zero where there is none, shape: (N, dim)."""
+        """Returns the embedding of each row's leader, zero without one, shape: (N, dim)."""
         if is_present[0].device.type == "cpu" and bool(is_present[0].all()):
             return _fit(embeddings[0], self.dim)  # spares the copies below
         leader = embeddings[0].new_zeros(())
@@ -218,11 +217,11 @@ class NarrowFusion(nn.Module):
 
 
 def _in_chunks(fuse: Callable[..., Tensor], inputs: Sequence[Tensor], num_factors: int) -> Tensor:
-    """Fuses N rows, at once or in chunks that hold at most `MAX_CHUNK_ELEMENTS` factors."""
+    """Fuses N rows in chunks of at most `MAX_CHUNK_ELEMENTS` factors."""
     rows = max(1, MAX_CHUNK_ELEMENTS // num_factors)
     if len(inputs[0]) <= rows:
         return fuse(*inputs)
-    # Factors are computed again for the gradient, so only one chunk of them is held.
+    # The backward pass computes factors again, so memory holds one chunk of them.
     chunks = zip(*(each.split(rows) for each in inputs), strict=True)
     return torch.cat(
         [
@@ -233,7 +232,7 @@ def _in_chunks(fuse: Callable[..., Tensor], inputs: Sequence[Tensor], num_factor
 
 
 def _fit(embedding: Tensor, dim: int) -> Tensor:
-    """Cuts or fills up each half of a vector, (N, size) -> (N, dim); see `_keep_coordinates`."""
+    """Cuts or pads each half of a vector, (N, size) -> (N, dim); see `_keep_coordinates`."""
     size = embedding.shape[1]
     if size == dim:
         return embedding
@@ -248,9 +247,9 @@ def _fit(embedding: Tensor, dim: int) -> Tensor:
 
 
 def _keep_coordinates(dim: int, size: int) -> Tensor:
-    """Maps a vector to the first coordinates of each of its halves, shape: (dim, size).
+    """Returns the map to the first coordinates of each half of a vector, shape: (dim, size).
 
-    The identity where both sizes are one; else a real part keeps its imaginary one (`contexts`).
+    Equal sizes give the identity; else real parts keep their imaginary parts (`contexts`).
     """
     weight = torch.zeros(dim, size)
     for row, column, kept in (
@@ -262,7 +261,7 @@ def _keep_coordinates(dim: int, size: int) -> Tensor:
 
 
 def _sum_of_products(present: Tensor, counts: Tensor, factors: Sequence[Tensor]) -> Tensor:
-    """Multiplies the factors of the modalities that are present and sums over the terms.
+    """Multiplies the factors of the present modalities and sums over the terms.
 
     Args:
         present: 1 or 0 for each modality, shape: (N, K), dtype: float32.
@@ -278,7 +277,7 @@ def _sum_of_products(present: Tensor, counts: Tensor, factors: Sequence[Tensor])
 
 
 class _SumOfProducts(torch.autograd.Function):
-    """Goes through rows in tiles that stay in a CPU's cache, and keeps nothing but its inputs."""
+    """Processes rows in tiles that fit in a CPU's cache; saves only its inputs for the gradient."""
 
     @staticmethod
     def forward(ctx: Any, present: Tensor, counts: Tensor, *factors: Tensor) -> Tensor:
@@ -310,14 +309,14 @@ class _SumOfProducts(torch.autograd.Function):
 
 
 def _tiles(factors: Tensor) -> list[slice]:
-    """Cuts rows into tiles; a GPU takes them all at once."""
+    """Cuts rows into tiles on a CPU; a GPU takes them all at once."""
     num_rows, width = factors.shape
     step = max(1, TILE_ELEMENTS // width) if factors.device.type == "cpu" else num_rows
     return [slice(start, start + step) for start in range(0, num_rows, max(1, step))]
 
 
 def _masked(present: Tensor, factors: Sequence[Tensor], rows: slice) -> list[Tensor]:
-    """Replaces the factors of missing modalities by exactly one, shape: (n, T * W) each."""
+    """Replaces the factors of missing modalities by one, shape: (n, T * W) each."""
     columns = present.unsqueeze(2).unbind(dim=1)
     return [
         (factor[rows] * column).add_(1.0 - column)

@@ -1,4 +1,4 @@
-"""Products of groups of rows, each group with a matrix of its own: bmm for groups of like size."""
+"""Multiplies groups of rows by one matrix each: one bmm for groups of similar size."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imf_core.device import send
+from imf_core.device import to_device
 
 
 def multiply_groups(rows: Tensor, matrices: Tensor, sizes: Tensor) -> Tensor:
@@ -25,11 +25,11 @@ def multiply_groups(rows: Tensor, matrices: Tensor, sizes: Tensor) -> Tensor:
 
 
 class _GroupProducts(torch.autograd.Function):
-    """Multiplies each group of rows by its own matrix, groups of about one size at once."""
+    """Multiplies groups of similar size in one batched product."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, matrices: Tensor, sizes: Tensor) -> Tensor:
-        """Multiplies; rows (B, D) by group, matrices (G, D, D), sizes (G,) ascending -> (B, D)."""
+        """Multiplies rows (B, D), sorted by group, with matrices (G, D, D) -> (B, D)."""
         ctx.save_for_backward(rows, matrices)
         ctx.buckets = _buckets(sizes)
         products = torch.empty_like(rows)
@@ -53,13 +53,13 @@ class _GroupProducts(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Bucket:
-    """Neighbouring groups of about one size, filled up to a common one.
+    """Neighbouring groups of similar size, padded to the largest.
 
     Attributes:
-        groups: Which groups.
-        width: Size of the largest.
-        rows: All rows of these groups.
-        position: Where each of those rows lies among groups * width, shape: (rows,), on the CPU.
+        groups: Slice of the groups.
+        width: Size of the largest group.
+        rows: Slice of the rows of these groups.
+        position: Place of each row among groups * width, shape: (rows,), on the CPU.
     """
 
     groups: slice
@@ -68,26 +68,26 @@ class _Bucket:
     position: Tensor
 
     def pad(self, rows: Tensor) -> Tensor:
-        """Lays the bucket's rows out, shape: (B, D) -> (groups, width, D), zeros between."""
+        """Pads the bucket's rows with zeros, shape: (B, D) -> (groups, width, D)."""
         num_groups = self.groups.stop - self.groups.start
         if len(self.position) == num_groups * self.width:
             return rows[self.rows].view(num_groups, self.width, -1)
         padded = rows.new_zeros(num_groups * self.width, rows.shape[1])
-        padded.index_copy_(0, send(self.position, rows.device), rows[self.rows])
+        padded.index_copy_(0, to_device(self.position, rows.device), rows[self.rows])
         return padded.view(num_groups, self.width, -1)
 
     def unpad(self, padded: Tensor, result: Tensor) -> None:
-        """Puts what `pad` has laid out back into the bucket's rows of `result`, shape: (B, D)."""
+        """Writes padded rows back to the bucket's rows of `result`, shape: (B, D)."""
         flat = padded.flatten(end_dim=1)
-        position = send(self.position, result.device)
+        position = to_device(self.position, result.device)
         torch.index_select(flat, 0, position, out=result[self.rows])
 
 
 def _buckets(sizes: Tensor) -> list[_Bucket]:
     """Cuts ascending group sizes where they pass a power of two.
 
-    A batched product for each bucket takes the place of a small product for each group, and less
-    than half of its rows are filling.
+    One batched product per bucket replaces one small product per group; less than half of its rows
+    are padding.
 
     Args:
         sizes: shape: (G,), dtype: long, on the CPU.

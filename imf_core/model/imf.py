@@ -1,21 +1,19 @@
 """IMF: Interactive Multimodal Fusion for link prediction (Li et al., WWW 2023).
 
-DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r, ?):
+DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r, ?) and channels k:
 
     e_k = encoder_k                                   k in {s, v, t}          (section 3.2)
     e_m = fusion(e_s, e_v, e_t) + u,  r_m = fusion(r_s, r_v, r_t)             (section 3.3)
     z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
     log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
 
-An entity is no answer to a query about itself where train has no loop of the relation, which is our
-choice: every softmax leaves it out.
+Our choice: every softmax leaves out the query's own entity where train has no loop of the relation.
 
-u, a vector of each fused entity's own, is our choice (`fusion.residual`): what the modalities do
-not say of an entity need not be bent into their embeddings. Head queries (?, r, t) are tail queries
-on the inverse relation, r + R. A modality that an entity lacks contributes nothing: it is left out
-of the fusion and of the contrastive term. A head takes part in a query, in training as in the
-decision, where there is something of its modality to go by: the query's entity has it, or most
-answers of the relation do.
+Our choice: u is a free vector per fused entity (`fusion.residual`), so the modalities' embeddings
+need not encode facts that the modalities lack. Head queries (?, r, t) are tail queries on the
+inverse relation, r + R. Fusion and contrastive term leave out a modality that an entity lacks. A
+channel takes part in a query, in training and in the decision, if the query's entity has its
+modality or most answers of the relation do.
 
 Deviates from the paper's released code: no batch norms in the scorer, dropout only.
 """
@@ -33,11 +31,11 @@ from imf_core.model.dropout import Dropout
 from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
 from imf_core.model.fusion import LowRankBilinearFusion, NarrowFusion
 
-HEAD_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
+CHANNEL_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"
 
 NO_ANSWER_LOGIT = -1e9
-"""Logit of an entity that is no possible answer: finite, and its exponential is zero."""
+"""Logit of an impossible answer: finite, but its exponential is zero."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Features:
 
 
 class ContextualScorer(nn.Module):
-    """The contextual relational scorer of one head.
+    """The contextual relational scorer of one channel.
 
     Args:
         context: The form of C(r).
@@ -82,15 +80,15 @@ class IMF(nn.Module):
     Args:
         has_loops: Whether a relation, inverses included, joins an entity to itself in train,
             shape: (2R,), dtype: bool.
-        degree_bins: Of every entity, by its number of train facts, shape: (E,), dtype: long.
-        num_degree_bins: How many bins there are.
+        degree_bins: Bin of each entity by its number of train facts, shape: (E,), dtype: long.
+        num_degree_bins: Number of degree bins.
         features: Features of each modality in `model.modalities` other than structure.
         model: Section `model` of the parameters.
         fusion: Section `fusion` of the parameters.
 
     Attributes:
-        head_names: Names of the heads in the order of every H axis: one per modality, then
-            `fused` where there are at least two modalities and `fusion.rank` is not zero.
+        channel_names: Channels in the order of every H axis: one per modality, then `fused` where
+            there are at least two modalities and `fusion.rank` is not zero.
     """
 
     has_loops: Tensor
@@ -112,7 +110,7 @@ class IMF(nn.Module):
         self.register_buffer("has_loops", has_loops, persistent=False)
         self.detach_fusion = fusion.detach
         self.has_residual = fusion.residual
-        modalities = [HEAD_OF_MODALITY[name] for name in sorted(model.modalities, key=_order)]
+        modalities = [CHANNEL_OF_MODALITY[name] for name in sorted(model.modalities, key=_order)]
         self.encoders = nn.ModuleDict()
         for name, modality in zip(modalities, sorted(model.modalities, key=_order), strict=True):
             if modality == "structure":
@@ -138,9 +136,9 @@ class IMF(nn.Module):
                 for name in modalities
             }
         )
-        self.head_names = tuple(modalities)
+        self.channel_names = tuple(modalities)
         if len(modalities) > 1 and fusion.rank > 0:
-            self.head_names += (FUSED,)
+            self.channel_names += (FUSED,)
             form = LowRankBilinearFusion if fusion.form == "full" else NarrowFusion
             self.entity_fusion = form(
                 [dims[name] for name in modalities], dims[FUSED], fusion.rank, fusion.dropout
@@ -162,33 +160,35 @@ class IMF(nn.Module):
                     else BlockDiagonalContext(),
                     model.head_dropout,
                 )
-                for name in self.head_names
+                for name in self.channel_names
             }
         )
         self.decision = DecisionFusion(
-            len(self.head_names), num_relations, degree_bins, num_degree_bins
+            len(self.channel_names), num_relations, degree_bins, num_degree_bins
         )
         learned = torch.ones(self.num_entities, dtype=torch.bool)
         self.register_buffer("is_learned", learned, persistent=False)
         nowhere = torch.zeros(2 * num_relations, dtype=torch.bool)
-        in_answers = {HEAD_OF_MODALITY[name]: each.is_in_answers for name, each in features.items()}
-        for name in self.head_names:
+        in_answers = {
+            CHANNEL_OF_MODALITY[name]: each.is_in_answers for name, each in features.items()
+        }
+        for name in self.channel_names:
             mask = in_answers.get(name, nowhere)
             self.register_buffer(f"{name}_in_answers", mask, persistent=False)
 
     def embed_entities(self, entity_ids: Tensor) -> dict[str, Tensor]:
-        """Embeds entities in every modality and in the fused one.
+        """Embeds entities in every channel.
 
         Args:
             entity_ids: Each at most once, shape: (N,), dtype: long.
 
         Returns:
-            Embeddings by head, shape: (N, D).
+            Embeddings by channel, shape: (N, D).
         """
         embeddings: dict[str, Tensor] = {
             name: encoder(entity_ids) for name, encoder in self.encoders.items()
         }
-        if FUSED in self.head_names:
+        if FUSED in self.channel_names:
             masks = [self.is_present(name)[entity_ids] for name in self.encoders]
             vectors = [self._fusion_input(each) for each in embeddings.values()]
             embeddings[FUSED] = self.entity_fusion(vectors, masks)
@@ -197,9 +197,9 @@ class IMF(nn.Module):
         return embeddings
 
     def embed_relations(self) -> dict[str, Tensor]:
-        """Returns each head's table of relations and inverses, shape: (2R, D_r)."""
+        """Returns each channel's table of relations and inverses, shape: (2R, D_r)."""
         tables = {name: self.relation_tables[name] for name in self.encoders}
-        if FUSED in self.head_names:
+        if FUSED in self.channel_names:
             vectors = [self._fusion_input(table) for table in tables.values()]
             everywhere = torch.ones(
                 2 * self.num_relations, dtype=torch.bool, device=vectors[0].device
@@ -207,40 +207,40 @@ class IMF(nn.Module):
             tables[FUSED] = self.relation_fusion(vectors, [everywhere] * len(vectors))
         return tables
 
-    def is_present(self, head: str) -> Tensor:
-        """Says which entities have a head's modality, for `fused` any, shape: (E,), dtype: bool."""
-        present = self.fused_is_present if head == FUSED else self.encoders[head].is_present
+    def is_present(self, channel: str) -> Tensor:
+        """Returns which entities have the modality, for `fused` any, shape: (E,), dtype: bool."""
+        present = self.fused_is_present if channel == FUSED else self.encoders[channel].is_present
         assert isinstance(present, Tensor)
         return present
 
-    def is_in_answers(self, head: str) -> Tensor:
-        """Says of which relations most answers have a head's modality, shape: (2R,), dtype: bool.
+    def is_in_answers(self, channel: str) -> Tensor:
+        """Returns for which relations most answers have the modality, shape: (2R,), dtype: bool.
 
-        False throughout for `structural` and `fused`, which need no other reason to take part.
+        All false for `structural` and `fused`.
         """
-        in_answers = getattr(self, f"{head}_in_answers")
+        in_answers = getattr(self, f"{channel}_in_answers")
         assert isinstance(in_answers, Tensor)
         return in_answers
 
-    def can_answer(self, head: str, entity_ids: Tensor, relations: Tensor) -> Tensor:
-        """Says which queries a head takes part in.
+    def can_answer(self, channel: str, entity_ids: Tensor, relations: Tensor) -> Tensor:
+        """Returns which queries a channel takes part in.
 
         Args:
-            head: Its name.
-            entity_ids: The queries' entities, shape: (B,), dtype: long.
+            channel: The channel's name.
+            entity_ids: Entities of the queries, shape: (B,), dtype: long.
             relations: With inverses, shape: (B,), dtype: long.
 
         Returns:
             shape: (B,), dtype: bool.
         """
-        is_placed = self.is_in_answers(head)[relations] & self.is_learned[entity_ids]
-        return self.is_present(head)[entity_ids] | is_placed
+        is_placed = self.is_in_answers(channel)[relations] & self.is_learned[entity_ids]
+        return self.is_present(channel)[entity_ids] | is_placed
 
     def mark_unlearned(self, entity_ids: Tensor) -> None:
         """Masks the structural embedding of entities without train facts.
 
-        It is masked as a missing modality is. A head takes part in their queries only if they have
-        its modality. They answer no query.
+        Structure then counts as a missing modality. A channel takes part in their queries only if
+        they have its modality. They answer no query.
 
         Args:
             entity_ids: shape: (N,), dtype: long.
@@ -248,44 +248,44 @@ class IMF(nn.Module):
         self.is_learned[entity_ids] = False
         if "structural" in self.encoders:
             self.is_present("structural")[entity_ids] = False
-        if FUSED in self.head_names:
+        if FUSED in self.channel_names:
             self.fused_is_present.copy_(self._has_leader())
 
     def _has_leader(self) -> Tensor:
-        """Says of which entities the fused head knows anything, shape: (E,), dtype: bool."""
+        """Returns which entities have a fused embedding, shape: (E,), dtype: bool."""
         return self.entity_fusion.has_leader([self.is_present(name) for name in self.encoders])
 
     def fusion_factors(self, vectors: Sequence[Tensor]) -> list[Tensor]:
         """Returns each modality's factors in the fusion, shape: (N, D) -> (N, F)."""
         return self.entity_fusion.project([self._fusion_input(each) for each in vectors])
 
-    def scorer(self, head: str) -> ContextualScorer:
-        """Returns the scorer of a head by its name."""
-        module = self.scorers[head]
+    def scorer(self, channel: str) -> ContextualScorer:
+        """Returns the scorer of a channel."""
+        module = self.scorers[channel]
         assert isinstance(module, ContextualScorer)
         return module
 
     def _fusion_input(self, vectors: Tensor) -> Tensor:
-        """Stops the fused head's gradient where `fusion.detach` says so."""
+        """Stops the fused channel's gradient if `fusion.detach` is set."""
         return vectors.detach() if self.detach_fusion else vectors
 
 
 def _order(modality: str) -> int:
-    """Sorts modalities as structure, image, text, whatever the order in the parameters."""
-    return list(HEAD_OF_MODALITY).index(modality)
+    """Returns the sort key of a modality: structure, image, text."""
+    return list(CHANNEL_OF_MODALITY).index(modality)
 
 
-def _relation_table(rows: int, dim: int, is_dense: bool, head: str) -> nn.Parameter:
+def _relation_table(rows: int, dim: int, is_dense: bool, channel: str) -> nn.Parameter:
     """Makes a relation table, shape: (rows, dim).
 
-    A block-diagonal context starts near zero for the structural head, as its entities do, and
-    near the identity (real part one) for the others, so that similar entities are each other's
-    first guess. A dense one starts at random.
+    A block-diagonal context starts near zero for the structural channel, like its entities, and
+    near the identity (real part one) for the others, so similar entities start as likely answers
+    of each other. A dense context starts at random.
     """
     noise = torch.randn(rows, dim)
     if is_dense:
         return nn.Parameter(noise * dim**-0.5)
-    if head == "structural":
+    if channel == "structural":
         return nn.Parameter(1e-3 * noise)
     identity = torch.cat([torch.ones(dim - dim // 2), torch.zeros(dim // 2)])
     return nn.Parameter(identity + 0.1 * noise)

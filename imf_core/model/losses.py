@@ -1,9 +1,9 @@
 """Training losses over grouped queries, with no dense target and one buffer of scores.
 
 A row is a (head, relation) query; its answers (positives) are positions among the C candidates.
-Each loss builds the gradient of its logits in place of the logits themselves, chunk of rows by
-chunk of rows, so that memory is bounded by `MAX_CHUNK_ELEMENTS` and never by B x C x heads. Within
-a chunk it goes from tile to tile, so that what is done to a logit is done in a CPU's cache.
+Each loss overwrites logits with their gradient, one chunk of rows after the other, so
+`MAX_CHUNK_ELEMENTS` bounds the memory, not B x C x channels. Within a chunk it goes tile by tile,
+so all operations on a logit happen in a CPU's cache.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,10 +19,10 @@ from torch.utils.checkpoint import checkpoint
 from imf_core.model.imf import NO_ANSWER_LOGIT
 
 MAX_CHUNK_ELEMENTS = 1 << 25
-"""Largest number of logits held at once: 128 MiB in float32."""
+"""Largest number of logits in memory at once: 128 MiB in float32."""
 
 TILE_ELEMENTS = 1 << 18
-"""Logits a CPU turns into their gradient at once: 1 MiB in float32."""
+"""Logits that a CPU turns into their gradient at once: 1 MiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,12 @@ class Positives:
     """The answers of B rows.
 
     Attributes:
-        offsets: CSR offsets of each row's answers, shape: (B + 1,), dtype: long, on the CPU: the
-            sizes of all parts are thereby known without asking a GPU.
+        offsets: CSR offsets of each row's answers, on the CPU, so sizes are known without waiting
+            for a GPU, shape: (B + 1,), dtype: long.
         rows: Row of each answer, ascending, shape: (P,), dtype: long.
-        columns: Its position among the candidates, shape: (P,), dtype: long; a row's are distinct.
-        counts: Answers of each row, shape: (B,), dtype: float32.
+        columns: Position of each answer among the candidates, distinct within a row, shape: (P,),
+            dtype: long.
+        counts: Number of answers of each row, shape: (B,), dtype: float32.
         own_columns: Position of the query's own entity among the candidates, shape: (B,),
             dtype: long.
         own_can_answer: Whether that entity is a possible answer, shape: (B,), dtype: bool.
@@ -50,7 +51,7 @@ class Positives:
 
 @dataclass(frozen=True)
 class Given:
-    """Fixed scores `queries candidates^T` that are added to the logits, without a gradient.
+    """Fixed scores `queries candidates^T`, added to the logits without a gradient.
 
     Attributes:
         queries: shape: (B, D').
@@ -63,7 +64,7 @@ class Given:
 
 @dataclass(frozen=True)
 class _Tile:
-    """Some rows of the logits and their answers, rows counted from the tile's first."""
+    """Some rows of the logits and their answers; row numbers start at the tile's first row."""
 
     logits: Tensor
     rows: Tensor
@@ -84,16 +85,16 @@ def grouped_cross_entropy(
     dtype: torch.dtype,
     given: Given | None = None,
 ) -> Tensor:
-    """Softmax cross entropy of every positive against all candidates (KvsAll).
+    """Returns the softmax cross entropy of every positive against all candidates (KvsAll).
 
-    The query's own entity is left out of the softmax where it is no possible answer.
+    The softmax leaves out the query's own entity where it is not a possible answer.
 
     Args:
         queries: Context vectors, shape: (B, D).
         candidates: Entity embeddings, shape: (C, D).
         positives: Answers of the B rows.
-        dtype: What the matrix products are computed in; sums are float32, or float64 if given so.
-        given: Added to the logits.
+        dtype: Dtype of the matrix products; sums are float32, or float64 for float64 inputs.
+        given: Fixed scores added to the logits.
 
     Returns:
         Sum over the P positives, a scalar.
@@ -112,10 +113,10 @@ def grouped_binary_cross_entropy(
     label_smoothing: float,
     given: Given | None = None,
 ) -> Tensor:
-    """Binary cross entropy of every (query, candidate) pair, the paper's 1-N loss.
+    """Returns the binary cross entropy of every (query, candidate) pair, the paper's 1-N loss.
 
     Labels are smoothed as in the released code: `y <- (1 - label_smoothing) y + 1 / C` where
-    `label_smoothing` > 0. Arguments as `grouped_cross_entropy`.
+    `label_smoothing` > 0. Arguments as in `grouped_cross_entropy`.
 
     Returns:
         Sum over all pairs, a scalar.
@@ -131,15 +132,15 @@ def grouped_binary_cross_entropy(
 def relation_cross_entropy(
     pairs: Tensor, relation_table: Tensor, relations: Tensor, counts_in_all: int
 ) -> Tensor:
-    """Softmax cross entropy of the relation between a head and a tail.
+    """Returns the softmax cross entropy of the relation between a head and a tail.
 
     An auxiliary loss (Chen et al., AKBC 2021, arXiv 2110.02834).
 
     Args:
         pairs: Vectors of (head, tail) pairs in the space of relations, shape: (P, D).
         relation_table: Relations with inverses, shape: (2R, D).
-        relations: The true ones, shape: (P,), dtype: long.
-        counts_in_all: Number of pairs in all processes.
+        relations: True relations, shape: (P,), dtype: long.
+        counts_in_all: Number of pairs over all processes.
 
     Returns:
         Sum over the P pairs divided by `counts_in_all`, a scalar.
@@ -147,7 +148,7 @@ def relation_cross_entropy(
     size = max(1, MAX_CHUNK_ELEMENTS // len(relation_table))
     if len(pairs) <= size:
         return _sum_relation_losses(pairs, relation_table, relations) / counts_in_all
-    # The logits of a chunk are computed again for its gradient, so that one chunk's are held.
+    # The backward pass computes logits again, so memory holds one chunk of them.
     chunks = zip(pairs.split(size), relations.split(size), strict=True)
     parts = [
         checkpoint(_sum_relation_losses, some, relation_table, true, use_reentrant=False)
@@ -157,7 +158,7 @@ def relation_cross_entropy(
 
 
 def _sum_relation_losses(pairs: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
-    """Returns the sum of the cross entropies, a scalar; see `relation_cross_entropy`."""
+    """Returns the sum over some pairs; see `relation_cross_entropy`."""
     return F.cross_entropy(pairs @ relation_table.T, relations, reduction="sum")
 
 
@@ -174,7 +175,7 @@ def _softmax_kernel(tile: _Tile) -> Tensor:
 
 
 def _leave_out_own(tile: _Tile) -> None:
-    """Lowers the logit of each query's own entity that cannot answer, without waiting for a GPU."""
+    """Masks the query's own entity where it cannot answer, without waiting for a GPU."""
     own = tile.own_columns.unsqueeze(1)
     can_answer = tile.own_can_answer.unsqueeze(1)
     kept = torch.where(can_answer, tile.logits.gather(1, own), NO_ANSWER_LOGIT)
@@ -194,7 +195,7 @@ def _sigmoid_kernel(tile: _Tile, floor: float, label_smoothing: float) -> Tensor
 
 
 class _Grouped(torch.autograd.Function):
-    """Runs a kernel over all logits and keeps only the gradients of the two inputs."""
+    """Runs a kernel over all logits and saves only the gradients of the two inputs."""
 
     @staticmethod
     def forward(
@@ -242,31 +243,31 @@ class _Grouped(torch.autograd.Function):
 
 
 def _tile_rows(logits: Tensor) -> int:
-    """Returns how many rows to take at once; a GPU takes them all."""
+    """Returns the rows per tile; a GPU takes all at once."""
     if logits.device.type != "cpu":
         return len(logits)
     return max(1, TILE_ELEMENTS // logits.shape[1])
 
 
 def _split(start: int, stop: int, size: int) -> Iterator[slice]:
-    """Cuts a range into slices of `size`, the last one shorter."""
+    """Cuts a range into slices of at most `size`."""
     for first in range(start, stop, size):
         yield slice(first, min(first + size, stop))
 
 
 def info_nce(left: Tensor, right: Tensor, temperature: float) -> Tensor:
-    """Symmetric InfoNCE between two views of the same N entities (arXiv 1807.03748).
+    """Returns symmetric InfoNCE between two views of the same N entities (arXiv 1807.03748).
 
-    Our choice: the released contrastive loss does not parse and is never called. Negatives are
-    the other entities of the batch in the other modality, similarity is the cosine.
+    Our choice, since the released contrastive loss does not parse and is never called. Negatives
+    are the other entities of the batch in the other modality; similarity is the cosine.
 
     Args:
         left: One modality's vectors, shape: (N, D).
         right: The other modality's vectors of the same entities, shape: (N, D).
-        temperature: Divides the cosine.
+        temperature: Divisor of the cosine.
 
     Returns:
-        Mean loss, a scalar; zero where fewer than two entities have both modalities.
+        Mean loss, a scalar; zero if fewer than two entities have both modalities.
     """
     if len(left) < 2:
         return left.new_zeros(())

@@ -1,4 +1,4 @@
-"""Scoring with a trained model: everything that does not depend on the query is done once."""
+"""Scores queries with a trained model; embeds all entities and relations once."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
 from imf_core.processes import ALONE, Processes, Shard
 
 MAX_SCORES = 1 << 25
-"""Largest number of scores made at once: 128 MiB in float32, of which a few copies live."""
+"""Largest number of scores at once: 128 MiB in float32; a few copies exist at a time."""
 
 ENTITIES_PER_BLOCK = 1 << 13
-"""Entities encoded, fused and ranked at once. Processes share whole blocks, so that each product
-is the same product, to the last bit, however many there are."""
+"""Entities encoded, fused and ranked at once. Each process has whole blocks, so every product is
+bit-identical for any number of processes."""
 
 
 @dataclass(frozen=True)
-class HeadScores:
+class ChannelScores:
     """Log-probabilities of every entity as the tail of each query.
 
     Attributes:
-        log_probs: Normalised within each head, constant where the head cannot answer,
+        log_probs: Normalised within each channel, constant where the channel does not take part,
             shape: (B, H, E), dtype: float32.
-        can_answer: Whether the head takes part in the query, shape: (B, H), dtype: bool.
-        combined: Decision fusion of the heads, normalised over the possible answers, minus
-            infinity for all other entities: those without any train fact, and the query's own where
-            train has no loop of the relation, shape: (B, E), dtype: float32.
+        can_answer: Whether the channel takes part in the query, shape: (B, H), dtype: bool.
+        combined: The decision, normalised over the possible answers; minus infinity for entities
+            without any train fact, and for the query's own entity where train has no loop of the
+            relation, shape: (B, E), dtype: float32.
     """
 
     log_probs: Tensor
@@ -37,70 +37,74 @@ class HeadScores:
 
 
 class Scorer:
-    """A trained model ready to score: entities encoded, fused and projected once.
+    """A trained model with its entities embedded.
 
     Args:
-        model: Put into evaluation mode; its weights must not change while this object is used.
-        processes: Those that share the entities among them: each encodes, holds and scores its
-            own. They make the same calls in the same order.
+        model: Switched to evaluation mode; its weights must not change while this object is used.
+        processes: Each encodes, holds and scores its shard of the entities. All make the same calls
+            in the same order.
 
     Attributes:
-        shard: Which entities this process holds.
+        shard: Entities of this process.
     """
 
     def __init__(self, model: IMF, processes: Processes = ALONE) -> None:
         model.eval()
         self.model = model
-        self.head_names = model.head_names
+        self.channel_names = model.channel_names
         self.device = next(model.parameters()).device
         self.shard = _shard(model.num_entities, processes)
         with torch.no_grad():
             self._entities = _embed(model, self.shard.rows)
             self._relation_tables = model.embed_relations()
         self._has_loops = model.has_loops.cpu()
-        self._room: Tensor | None = None
+        self._buffer: Tensor | None = None
 
     @property
     def entities(self) -> Mapping[str, Tensor]:
-        """Embeddings of the entities held here, by head, shape: (entities held, D)."""
+        """Embeddings of this process's entities, by channel, shape: (entities held, D)."""
         return self._entities
 
     @property
     def relations(self) -> Mapping[str, Tensor]:
-        """Embeddings of relations and their inverses, by head, shape: (2R, D_r)."""
+        """Embeddings of relations and their inverses, by channel, shape: (2R, D_r)."""
         return self._relation_tables
 
     def batch_size(self, wanted: int) -> int:
-        """Returns how many queries to rank at once: `wanted` or what memory allows.
+        """Returns the number of queries to rank at once: `wanted`, or fewer if memory is short.
 
-        The number of processes has no say in it, so that it changes no product.
+        It does not depend on the number of processes, so products stay the same.
         """
         return max(1, min(wanted, MAX_SCORES // self.model.num_entities))
 
     def probability_batch_size(self, wanted: int) -> int:
-        """Returns how many queries to ask for probabilities: `wanted` or what memory allows."""
-        return max(1, min(wanted, MAX_SCORES // (len(self.head_names) * self.model.num_entities)))
+        """Returns the number of queries per call of `score_all_tails`, at most `wanted`."""
+        return max(
+            1, min(wanted, MAX_SCORES // (len(self.channel_names) * self.model.num_entities))
+        )
 
     @torch.no_grad()
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
-        """Scores every entity that this process holds as the tail of each query, for ranking.
+        """Scores this process's entities as tails of each query, for ranking.
 
-        The normalisation of each head's probabilities shifts all scores of a query alike, and is
-        left out. The query's own entity comes last where train has no loop of the relation.
+        Scores are logits: normalising them would shift all scores of a query by the same amount.
+        The query's own entity ranks last where train has no loop of the relation.
 
         Args:
             queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
 
         Yields:
-            Logits of each head, equal where it does not take part, and their weighted sum; each is
-            valid until the next, shape: (B, entities held), dtype: float32.
+            Logits of each channel, equal where it does not take part, then their weighted sum; each
+            tensor is valid until the next one, shape: (B, entities held), dtype: float32.
 
         Raises:
             LostProcessError: If another process has ended.
         """
         heads, relations = queries.unbind(dim=1)
-        can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
-        weights = self.model.decision.weights(send(queries, self.device), can_answer)
+        can_answer = self._can_answer(
+            to_device(heads, self.device), to_device(relations, self.device)
+        )
+        weights = self.model.decision.weights(to_device(queries, self.device), can_answer)
         own = self._find_own_entities(queries)
         logits, combined = self._buffers(len(queries))
         contexts = self._contexts(heads, relations)
@@ -122,18 +126,20 @@ class Scorer:
         yield combined
 
     @torch.no_grad()
-    def score_all_tails(self, queries: Tensor) -> HeadScores:
-        """Scores every entity as the tail of each query, as probabilities; in one process alone.
+    def score_all_tails(self, queries: Tensor) -> ChannelScores:
+        """Returns log-probabilities of every entity as the tail of each query, in one process.
 
         Args:
             queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
 
         Returns:
-            Scores of all heads and of their fusion, on the model's device.
+            Scores of all channels and of the decision, on the model's device.
         """
         assert self.shard.processes.count == 1, "probabilities are normalised over all entities"
         heads, relations = queries.unbind(dim=1)
-        can_answer = self._can_answer(send(heads, self.device), send(relations, self.device))
+        can_answer = self._can_answer(
+            to_device(heads, self.device), to_device(relations, self.device)
+        )
         log_probs = torch.stack(
             [
                 context @ self._entities[name].T
@@ -145,39 +151,39 @@ class Scorer:
         log_probs[rows, :, columns] = NO_ANSWER_LOGIT
         log_probs = log_probs.log_softmax(dim=2)
         log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
-        pooled = self.model.decision(log_probs, send(queries, self.device), can_answer)
+        pooled = self.model.decision(log_probs, to_device(queries, self.device), can_answer)
         pooled = pooled.masked_fill(~self.model.is_learned, -torch.inf)
         pooled[rows, columns] = -torch.inf
-        return HeadScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+        return ChannelScores(log_probs, can_answer, pooled.log_softmax(dim=1))
 
     def _find_own_entities(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Finds the own entities that are no possible answers, without waiting for a GPU.
+        """Finds the queries' own entities that cannot answer, without waiting for a GPU.
 
         Args:
             queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
 
         Returns:
-            Row and column of those held here, on the model's device, shapes: (K,), (K,).
+            Row and column of each one held here, on the model's device, shapes: (K,), (K,).
         """
         heads, relations = queries.unbind(dim=1)
         rows = (~self._has_loops[relations]).nonzero().flatten()
         position, columns = self.shard.find(heads[rows])
-        return send(rows[position], self.device), send(columns, self.device)
+        return to_device(rows[position], self.device), to_device(columns, self.device)
 
     def _buffers(self, num_queries: int) -> Tensor:
-        """Returns room for two tables of scores, kept from batch to batch, shape: (2, B, held)."""
-        if self._room is None or self._room.shape[1] < num_queries:
+        """Returns memory for two tables of scores, reused by all batches, shape: (2, B, held)."""
+        if self._buffer is None or self._buffer.shape[1] < num_queries:
             size = (2, num_queries, len(self.shard.rows))
-            self._room = self._entities[self.head_names[0]].new_empty(size)
-        return self._room[:, :num_queries]
+            self._buffer = self._entities[self.channel_names[0]].new_empty(size)
+        return self._buffer[:, :num_queries]
 
     def _can_answer(self, heads: Tensor, relations: Tensor) -> Tensor:
-        """Says which heads take part in which queries, shape: (B,), (B,) -> (B, H)."""
-        masks = [self.model.can_answer(name, heads, relations) for name in self.head_names]
+        """Returns which channels take part in each query, shape: (B,), (B,) -> (B, H)."""
+        masks = [self.model.can_answer(name, heads, relations) for name in self.channel_names]
         return torch.stack(masks, dim=1)
 
     def _contexts(self, heads: Tensor, relations: Tensor) -> dict[str, Tensor]:
-        """Returns the context vectors of each head, shape: (B,), (B,) -> (B, D)."""
+        """Returns the context vectors of each channel, shape: (B,), (B,) -> (B, D)."""
         vectors = self.shard.take(list(self._entities.values()), heads)
         return {
             name: self.model.scorer(name)(each, self._relation_tables[name], relations)
@@ -186,8 +192,8 @@ class Scorer:
 
 
 def _shard(num_entities: int, processes: Processes) -> Shard:
-    """Gives a process its share of the blocks of entities."""
-    blocks = processes.share(-(-num_entities // ENTITIES_PER_BLOCK))
+    """Returns a process's shard of the entities, in whole blocks."""
+    blocks = processes.shard(-(-num_entities // ENTITIES_PER_BLOCK))
     start, stop = (
         min(each * ENTITIES_PER_BLOCK, num_entities) for each in (blocks.start, blocks.stop)
     )
@@ -195,7 +201,7 @@ def _shard(num_entities: int, processes: Processes) -> Shard:
 
 
 def _embed(model: IMF, rows: range) -> dict[str, Tensor]:
-    """Embeds neighbouring entities, if any, block by block, into tables that are made once."""
+    """Embeds a range of entities block by block, into one table per channel."""
     device = next(model.parameters()).device
     tables: dict[str, Tensor] = {}
     first = 0

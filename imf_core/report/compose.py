@@ -195,8 +195,8 @@ def _draw_comparisons(
     if by_media:
         title = "Questions about entities with and without an image, a text"
         found["media"] = draw_groups("media", title, None, "{}", by_media)
-    if len(scorer.head_names) > 1:
+    if len(scorer.channel_names) > 1:
         weights = average_weights(scorer.model, full, graph.num_relations)
         counts = np.bincount(full.facts[:, 1], minlength=graph.num_relations).tolist()
-        found["weights"] = draw_weights(weights, scorer.head_names, relation_names, counts)
+        found["weights"] = draw_weights(weights, scorer.channel_names, relation_names, counts)
     return found

@@ -27,7 +27,7 @@ def average_weights(model: IMF, ranked: Ranked, num_relations: int) -> NDArray[n
     for queries in torch.from_numpy(ranked.queries(num_relations)).split(QUERIES_AT_ONCE):
         queries = queries.to(device)  # noqa: PLW2901
         entities, relations = queries.unbind(dim=1)
-        masks = [model.can_answer(name, entities, relations) for name in model.head_names]
+        masks = [model.can_answer(name, entities, relations) for name in model.channel_names]
         parts.append(model.decision.weights(queries, torch.stack(masks, dim=1)))
     weights = torch.cat(parts).double().cpu().numpy()
     total = np.zeros((num_relations, weights.shape[1]))

@@ -171,7 +171,7 @@ def find_mistakes(
     for each in (order[place] for place in spread):
         row = places[each]
         head, relation, tail = ranked.facts[row].tolist()
-        shares = dict(zip(scorer.head_names, preferred.share[each].tolist(), strict=True))
+        shares = dict(zip(scorer.channel_names, preferred.share[each].tolist(), strict=True))
         found.append(
             Mistake(
                 head,

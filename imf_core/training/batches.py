@@ -1,4 +1,4 @@
-"""Grouped training rows: (head, relation) queries with some of their known tails, on the CPU."""
+"""Training rows: (head, relation) queries with some of their known tails, on the CPU."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.data.known_tails import KnownTails, expand
+from imf_core.data.known_tails import KnownTails, ragged_arange
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class QueryRows:
         return len(self.queries)
 
     def batches(self, batch_size: int, seed: int) -> Iterator[Batch]:
-        """Yields all rows once, shuffled by `seed` alone."""
+        """Yields all rows once, in an order that depends on `seed` alone."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
         for chosen in order.split(batch_size):
             sizes = self.sizes[chosen]
-            _, index = expand(self.starts[chosen], sizes)
+            _, index = ragged_arange(self.starts[chosen], sizes)
             heads, relations = self.queries[chosen].T.contiguous()
             offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
             yield Batch(heads, relations, offsets, self.tails[index])
@@ -62,13 +62,13 @@ def build_rows(known: KnownTails, max_positives: int | None) -> QueryRows:
 
     Args:
         known: Facts of train only.
-        max_positives: A query with more answers is split into rows of at most so many, so that a
-            few queries with thousands of answers do not rule the batch; None leaves it whole.
+        max_positives: Largest number of answers per row. A query with more is split, so a few
+            queries with thousands of answers do not dominate a batch; None splits none.
     """
     sizes = known.offsets.diff()
     limit = max_positives or int(sizes.max())
     pieces = (sizes + limit - 1) // limit
-    query, piece = expand(torch.zeros_like(pieces), pieces)
+    query, piece = ragged_arange(torch.zeros_like(pieces), pieces)
     starts = known.offsets[query] + piece * limit
     row_sizes = torch.minimum(known.offsets[query + 1] - starts, torch.tensor(limit))
     return QueryRows(

@@ -1,7 +1,7 @@
-"""Fits the calibration of a selected model on valid, as selection ranks it: half by half.
+"""Fits the calibration of a selected model on valid by cross-fitting.
 
-Decision weights have learned from the facts they were fitted on, and would look better calibrated
-there than they are elsewhere. So each half of valid is judged under the decision of the other half.
+A decision looks better calibrated on the facts it was fitted on than elsewhere. So the calibration
+data of each half of valid come from a decision fitted on the other half, as in selection.
 """
 
 import copy
@@ -17,59 +17,67 @@ from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training.decision_fit import fit_decision, score_held_out
-from imf_core.training.judged_answers import SHOWN, JudgedAnswers, gather, judge_answers
+from imf_core.training.judged_answers import (
+    SHOWN,
+    CalibrationData,
+    collect_calibration_data,
+    gather,
+)
 
 DIGITS = 6
-"""Of slope and offset: no more are settled, and further ones differ between kinds of CPU."""
+"""Digits of slope and offset; further ones are not significant and differ between kinds of CPU."""
 
 
 def calibrate(
     model: IMF, graph: Graph, halves: Sequence[Tensor], decision: DecisionParams, batch_size: int
 ) -> Calibration:
-    """Judges both halves of valid, each under the other's decision, and fits the calibration.
+    """Collects calibration data from both halves of valid and fits the calibration.
 
-    True is what all of valid gives, as on test what all of test gives: half of it would find half
-    as many right answers to a question, and probabilities fitted there would be too low.
+    All of valid counts as true, since all of test does there. Half of it would confirm half as many
+    answers, and the fitted probabilities would be too low.
 
     Args:
-        model: With the selected weights; its decision is the same again in the end.
+        model: Has the selected weights; its decision is restored at the end.
         graph: Train and valid are read.
-        halves: Of valid, two, shape: (N, 3), dtype: long.
+        halves: Two halves of valid, shape: (N, 3), dtype: long.
         decision: Section `decision` of the parameters.
-        batch_size: Questions asked at once.
+        batch_size: Queries scored at once.
     """
     selected = copy.deepcopy(model.decision.state_dict())
     scorer = Scorer(model)
     train, seen = known_tails_in(graph, ["train"]), known_tails_in(graph, ("train", "valid"))
     num_relations = graph.num_relations
-    judged = []
+    calibration_data = []
     for fitted, asked in (halves, halves[::-1]):
         held_out = score_held_out(scorer, fitted, seen, num_relations, batch_size)
         fit_decision(model.decision, held_out, decision)
-        judged.append(
-            judge_answers(scorer, asked, graph.triples["valid"], train, num_relations, batch_size)
+        calibration_data.append(
+            collect_calibration_data(
+                scorer, asked, graph.triples["valid"], train, num_relations, batch_size
+            )
         )
     model.decision.load_state_dict(selected)
-    return fit_calibration(gather(judged))
+    return fit_calibration(gather(calibration_data))
 
 
-def fit_calibration(judged: JudgedAnswers) -> Calibration:
-    """Minimises the cross entropy of judged answers over slope and offset.
+def fit_calibration(calibration_data: CalibrationData) -> Calibration:
+    """Minimises the cross entropy of the calibration data over slope and offset.
 
     Args:
-        judged: At least one answer. Where all of them are right, or all wrong, a weak pull towards
-            "as it was" keeps the two numbers finite.
+        calibration_data: At least one answer. A weak penalty keeps slope and offset finite where
+        all answers
+            are right, or all wrong.
     """
     log_slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
     offset = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [log_slope, offset], max_iter=100, tolerance_change=1e-12, line_search_fn="strong_wolfe"
     )
-    is_true = judged.is_true.double()
+    is_true = calibration_data.is_true.double()
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        logits = log_slope.exp() * judged.log_odds + offset
+        logits = log_slope.exp() * calibration_data.log_odds + offset
         nll = torch.nn.functional.binary_cross_entropy_with_logits(logits, is_true, reduction="sum")
         loss: Tensor = (nll + 0.5 * (log_slope.square() + offset.square())) / len(is_true)
         loss.backward()
@@ -82,5 +90,5 @@ def fit_calibration(judged: JudgedAnswers) -> Calibration:
         offset=round(offset.item(), DIGITS),
         shown=SHOWN,
         answers=len(is_true),
-        true_answers=int(judged.is_true.sum()),
+        true_answers=int(calibration_data.is_true.sum()),
     )

@@ -1,7 +1,7 @@
-"""Fits the decision weights on held-out facts, with the heads frozen.
+"""Fits the decision weights on held-out facts, with the channels frozen.
 
-On train the structural head knows every answer by heart, and weights learned there give it
-everything; what a head is worth shows on facts that none has seen.
+The structural channel memorises train, so weights learned there would give it everything. Only
+unseen facts show the value of a channel.
 """
 
 from dataclasses import dataclass
@@ -14,38 +14,38 @@ from imf_core.config import DecisionParams
 from imf_core.data.known_tails import KnownTails, with_inverses
 from imf_core.errors import DivergenceError
 from imf_core.model.decision import DecisionFusion
-from imf_core.model.scorer import HeadScores
+from imf_core.model.scorer import ChannelScores
 
 TOP_CANDIDATES = 128
-"""Candidates kept per head and query; what lies below holds next to no probability."""
+"""Candidates kept per channel and query; the others have almost no probability."""
 
 
 class ProbabilityScorer(Protocol):
-    """Anything that gives every entity a probability as the tail of a query."""
+    """Interface: returns log-probabilities of every entity as the tail of a query."""
 
     @property
     def device(self) -> torch.device:
-        """Where the scores are."""
+        """Device of the scores."""
         ...
 
     def probability_batch_size(self, wanted: int) -> int:
-        """Returns how many queries to score at once: `wanted` or what memory allows."""
+        """Returns the number of queries to score at once, at most `wanted`."""
         ...
 
-    def score_all_tails(self, queries: Tensor) -> HeadScores:
+    def score_all_tails(self, queries: Tensor) -> ChannelScores:
         """Scores every entity as the tail of each query, shape: (B, 2), dtype: long."""
         ...
 
 
 @dataclass(frozen=True)
 class HeldOutScores:
-    """What the heads say of held-out facts.
+    """Scores of held-out facts by each channel.
 
     Attributes:
-        log_probs: The answer first, then the best other candidates of each head (a candidate
-            that two heads chose, or that is another known answer, is masked out), shape:
+        log_probs: The answer first, then the best other candidates of each channel, shape:
             (P, H, K), dtype: float32.
-        is_candidate: False where masked out, shape: (P, K), dtype: bool.
+        is_candidate: False for repeated candidates and other known answers, shape: (P, K), dtype:
+            bool.
         queries: (head, relation with inverses), shape: (P, 2), dtype: long.
         can_answer: shape: (P, H), dtype: bool.
     """
@@ -64,15 +64,14 @@ def score_held_out(
     num_relations: int,
     batch_size: int,
 ) -> HeldOutScores:
-    """Scores facts in both directions and keeps the candidates that matter.
+    """Scores facts in both directions and keeps the best candidates.
 
-    A fact is left out in a direction in which the model takes its answer for impossible: no weights
-    change that.
+    Directions with an impossible answer are left out, since no weights can change that.
 
     Args:
-        scorer: The model with frozen heads.
+        scorer: The model.
         triples: Held-out facts, shape: (N, 3), dtype: long, N at least one.
-        known: Known answers, which compete with no other answer.
+        known: Known answers; they are no candidates for other answers.
         num_relations: R.
         batch_size: Queries scored at once.
 
@@ -91,7 +90,7 @@ def score_held_out(
             )
         answers = facts[:, 2:].to(scorer.device)
         log_probs = scores.log_probs
-        num_heads, num_entities = log_probs.shape[1:]
+        num_channels, num_entities = log_probs.shape[1:]
         known_rows, known_tails = (each.to(scorer.device) for each in known.lookup(facts[:, :2]))
         is_possible = torch.isfinite(scores.combined)
         kept = is_possible.gather(1, answers).flatten()
@@ -107,7 +106,7 @@ def score_held_out(
         is_candidate = torch.cat(
             [torch.ones_like(answers, dtype=torch.bool), allowed.gather(1, top) & ~repeated], dim=1
         )
-        index = chosen.unsqueeze(1).expand(-1, num_heads, -1)
+        index = chosen.unsqueeze(1).expand(-1, num_channels, -1)
         parts.append(
             HeldOutScores(
                 log_probs.gather(2, index)[kept],
@@ -128,11 +127,11 @@ def fit_decision(decision: DecisionFusion, held_out: HeldOutScores, params: Deci
     """Minimises the cross entropy of held-out answers over the decision's parameters, in place.
 
     Args:
-        decision: Starts from equal weights, whatever it held before.
+        decision: Reset to equal weights before the fit.
         held_out: From `score_held_out`.
         params: `weights: equal` fits the sharpness alone; `global` adds one set of weights;
-            `per-query` adds offsets by relation and by degree, under a quadratic penalty that
-            pulls them towards zero, the global weights.
+            `per-query` adds offsets by relation and by degree, with a quadratic penalty that
+            shrinks them towards zero.
     """
     for parameter in decision.parameters():
         torch.nn.init.zeros_(parameter)
@@ -151,7 +150,7 @@ def fit_decision(decision: DecisionFusion, held_out: HeldOutScores, params: Deci
         pooled = decision(held_out.log_probs, held_out.queries, held_out.can_answer)
         pooled = pooled.masked_fill(~held_out.is_candidate, -torch.inf)
         nll = -pooled.log_softmax(dim=1)[useful, 0].sum()
-        # The weak pull on the global weights keeps a useless head's logit finite.
+        # The weak penalty on the global weights keeps the logit of a useless channel finite.
         pull = decision.global_logits.square().sum() + decision.log_sharpness.square()
         own = params.shrinkage * sum(each.square().sum() for each in offsets)
         total: Tensor = (nll + 0.5 * (pull + own)) / max(1, len(useful))

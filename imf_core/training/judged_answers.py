@@ -1,4 +1,4 @@
-"""The best answers to held-out questions, and whether they are right: what calibration is about."""
+"""Calibration data: the best answers to held-out questions, and whether they are right."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,20 +11,21 @@ from imf_core.model.calibration import Candidates
 from imf_core.model.scorer import Scorer
 
 SHOWN = 10
-"""Answers judged of each question, about as many as a person looks at."""
+"""Answers per question, about as many as a person looks at."""
 
 MAX_FACTS = 10_000
-"""Held-out facts whose questions are asked; two numbers are settled by far fewer."""
+"""Largest number of held-out facts used; far fewer suffice to fit two numbers."""
 
 
 @dataclass(frozen=True)
-class JudgedAnswers:
-    """The best answers to questions that held-out facts answer.
+class CalibrationData:
+    """The best answers to questions with held-out answers.
 
     Attributes:
-        log_probs: Of the answer among all entities, as scored, shape: (P,), dtype: float64.
-        log_odds: Against the other candidates alone, shape: (P,), dtype: float64.
-        is_true: Whether a held-out fact gives it, shape: (P,), dtype: bool.
+        log_probs: Log-probability of each answer among all entities, as scored, shape: (P,), dtype:
+            float64.
+        log_odds: Log-odds against the other candidates, shape: (P,), dtype: float64.
+        is_true: Whether the answer is a held-out fact, shape: (P,), dtype: bool.
     """
 
     log_probs: Tensor
@@ -33,29 +34,29 @@ class JudgedAnswers:
 
 
 @torch.no_grad()
-def judge_answers(
+def collect_calibration_data(
     scorer: Scorer,
     asked: Tensor,
     held_out: Tensor,
     known: KnownTails,
     num_relations: int,
     batch_size: int,
-) -> JudgedAnswers:
-    """Asks for the tail and for the head of held-out facts and judges the best answers.
+) -> CalibrationData:
+    """Asks for the tail and the head of held-out facts and checks the best answers.
 
     Each distinct question is asked once.
 
     Args:
-        scorer: The model, alone in its process.
-        asked: The facts whose questions are asked, evenly spaced ones of them where there are more
-            than `MAX_FACTS`, shape: (N, 3), dtype: long, N at least one.
-        held_out: All facts that make an answer true, shape: (M, 3), dtype: long.
-        known: Answers that are no candidates.
+        scorer: The model, in one process.
+        asked: Facts to ask about, an evenly spaced sample if there are more than `MAX_FACTS`,
+            shape: (N, 3), dtype: long, N at least one.
+        held_out: Facts that make an answer true, shape: (M, 3), dtype: long.
+        known: Known answers; they are no candidates.
         num_relations: R.
-        batch_size: Questions asked at once, at most.
+        batch_size: Queries scored at once, at most.
 
     Returns:
-        On the CPU.
+        The calibration data, on the CPU.
     """
     step = -(-len(asked) // MAX_FACTS)
     questions = with_inverses(asked[::step], num_relations)[:, :2].unique(dim=0)
@@ -64,10 +65,10 @@ def judge_answers(
     return gather(_judge(scorer, batch, truth, known) for batch in batches)
 
 
-def gather(parts: Iterable[JudgedAnswers]) -> JudgedAnswers:
-    """Puts judged answers together."""
+def gather(parts: Iterable[CalibrationData]) -> CalibrationData:
+    """Concatenates calibration data."""
     parts = list(parts)
-    return JudgedAnswers(
+    return CalibrationData(
         torch.cat([part.log_probs for part in parts]),
         torch.cat([part.log_odds for part in parts]),
         torch.cat([part.is_true for part in parts]),
@@ -76,14 +77,13 @@ def gather(parts: Iterable[JudgedAnswers]) -> JudgedAnswers:
 
 def _judge(
     scorer: Scorer, questions: Tensor, truth: KnownTails, known: KnownTails
-) -> JudgedAnswers:
-    """Asks and judges one batch."""
+) -> CalibrationData:
     combined = scorer.score_all_tails(questions).combined
     candidates = Candidates(combined, *known.lookup(questions))
     rows, tails = candidates.best(SHOWN)
     is_answer = torch.zeros(combined.shape, dtype=torch.bool)
     is_answer[truth.lookup(questions)] = True
-    return JudgedAnswers(
+    return CalibrationData(
         combined[rows, tails].double().cpu(),
         candidates.log_odds(rows, tails).cpu(),
         is_answer[rows.cpu(), tails.cpu()],

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from imf_core.config import FusionParams, TrainParams
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.model.contexts import BlockDiagonalContext
 from imf_core.model.imf import FUSED, IMF
 from imf_core.model.losses import (
@@ -26,21 +26,21 @@ class Objective:
     The structural channel's loss has a further term, `relation_weight * L_r`, for predicting the
     relation between head and tail.
 
-    Each head has its own loss and its own relations, so that none leans on another while it
-    learns; their weights are fitted on held-out facts (`decision_fit`). With `fusion.complement`,
-    the fused channel is trained on what image and text leave open.
+    Each channel has its own loss and its own relations, so none relies on another during training;
+    their weights are fitted on held-out facts (`decision_fit`). With `fusion.complement`, the fused
+    channel learns to correct the image and text channels.
 
-    Several processes share the scoring, by far the largest part: each has the loss of its own rows,
-    divided by what the whole batch holds, so that their losses and gradients add up to those of
-    one process. What comes before the scores, context vectors included, is cheap and computed by
-    each for the whole batch; all dropout is thereby drawn alike everywhere.
+    Processes share the scoring, which takes most of the time: each computes the loss of its own
+    rows, divided by the totals of the whole batch, so losses and gradients add up to those of one
+    process. Every process computes the rest, context vectors included, for the whole batch, so all
+    draw the same dropout.
 
     Args:
         model: The model to train.
         train: Section `train` of the parameters.
         fusion: Section `fusion` of the parameters.
-        matmul_dtype: What the matrix products of the losses are computed in.
-        processes: Among which the rows are shared.
+        matmul_dtype: Dtype of the matrix products of the losses.
+        processes: Share the rows.
     """
 
     def __init__(
@@ -63,12 +63,14 @@ class Objective:
         entities = self.model.embed_entities(plan.entity_ids)
         relation_tables = self.model.embed_relations()
         terms = []
-        for name in self.model.head_names:
+        for name in self.model.channel_names:
             rows, given = plan.rows[name], None
             if name == FUSED and self.fusion.complement:
                 given = self._given(rows, plan.entity_ids, entities, relation_tables)
-            terms.append(self._head_loss(name, rows, entities[name], relation_tables[name], given))
-        if self.contrastive_weight > 0 and plan.pairs and FUSED in self.model.head_names:
+            terms.append(
+                self._channel_loss(name, rows, entities[name], relation_tables[name], given)
+            )
+        if self.contrastive_weight > 0 and plan.pairs and FUSED in self.model.channel_names:
             terms.append(self.contrastive_weight * self._contrastive(entities, plan))
         return torch.stack(terms).sum()
 
@@ -83,10 +85,10 @@ class Objective:
         """Returns the mean score of the image and text channels that take part in each query.
 
         Our choice: the fused channel learns to correct them; otherwise it becomes a second
-        structural channel. The structural one is left out: on train it knows every answer by
-        heart, so nothing would be left to correct.
+        structural channel. The structural channel is left out: it memorises train, so nothing
+        would be left to correct.
         """
-        relations = send(rows.relations, entity_ids.device)
+        relations = to_device(rows.relations, entity_ids.device)
         asked = entity_ids.index_select(0, rows.heads)
         names = [name for name in self.model.encoders if name != "structural"]
         takes_part = torch.stack(
@@ -99,9 +101,9 @@ class Objective:
             context = self.model.scorer(name)(heads, relation_tables[name], rows.relations)
             queries.append(context * weight.unsqueeze(1))
         candidates = torch.cat([entities[name] for name in names], dim=1)
-        return Given(torch.cat(queries, dim=1)[rows.share], candidates)
+        return Given(torch.cat(queries, dim=1)[rows.shard], candidates)
 
-    def _head_loss(
+    def _channel_loss(
         self,
         name: str,
         rows: Rows,
@@ -109,12 +111,12 @@ class Objective:
         relation_table: Tensor,
         given: Given | None,
     ) -> Tensor:
-        """Returns loss and penalty of one head over the queries it takes part in."""
+        """Returns loss and penalty of a channel over the queries it takes part in."""
         num_queries = len(rows.heads)
         if num_queries == 0:
-            return 0.0 * relation_table.sum()  # keeps the graph of a batch nobody can answer
+            return 0.0 * relation_table.sum()  # keeps the autograd graph where no query takes part
         heads = candidates.index_select(0, rows.heads)
-        queries = self.model.scorer(name)(heads, relation_table, rows.relations)[rows.share]
+        queries = self.model.scorer(name)(heads, relation_table, rows.relations)[rows.shard]
         if self.train.loss == "cross-entropy":
             total = grouped_cross_entropy(
                 queries, candidates, rows.positives, self.matmul_dtype, given
@@ -128,24 +130,24 @@ class Objective:
             loss = total / num_queries
         weight = self.n3.get(name, self.train.encoder_n3)
         if weight > 0:
-            own = heads[rows.share]
+            own = heads[rows.shard]
             loss = loss + weight * self._n3(name, rows, own, candidates, relation_table)
         if name == "structural" and self.train.relation_weight > 0:
             loss = loss + self.train.relation_weight * self._relation_loss(
-                rows, heads[rows.share], candidates, relation_table
+                rows, heads[rows.shard], candidates, relation_table
             )
         return loss
 
     def _relation_loss(
         self, rows: Rows, heads: Tensor, candidates: Tensor, relation_table: Tensor
     ) -> Tensor:
-        """Returns the loss of predicting the relation of each positive of the structural head."""
+        """Returns the loss of predicting each positive's relation by the structural channel."""
         context = self.model.scorer("structural").context
         assert isinstance(context, BlockDiagonalContext)
         positives = rows.positives
         tails = candidates.index_select(0, positives.columns)
         pairs = context.pair(heads.index_select(0, positives.rows), tails)
-        relations = send(rows.relations[rows.share], positives.rows.device)
+        relations = to_device(rows.relations[rows.shard], positives.rows.device)
         return relation_cross_entropy(
             pairs, relation_table, relations.index_select(0, positives.rows), rows.num_positives
         )
@@ -153,23 +155,23 @@ class Objective:
     def _n3(
         self, name: str, rows: Rows, heads: Tensor, candidates: Tensor, relation_table: Tensor
     ) -> Tensor:
-        """Nuclear 3-norm penalty, mean over positives (Lacroix et al., ICML 2018, 1806.07297).
+        """Returns the nuclear 3-norm penalty, a mean over positives.
 
-        `heads` are those of this process's share.
+        Lacroix et al., ICML 2018, arXiv 1806.07297. `heads` are those of this process's rows.
         """
         moduli = self.model.scorer(name).context.moduli
         columns = rows.positives.columns
-        relation_ids = send(rows.relations[rows.share], columns.device)
+        relation_ids = to_device(rows.relations[rows.shard], columns.device)
         relations = relation_table.index_select(0, relation_ids)
         cubes = moduli(heads).pow(3).sum(dim=1) + moduli(relations).pow(3).sum(dim=1)
         tails = moduli(candidates).pow(3).sum(dim=1).index_select(0, columns)
         return ((rows.positives.counts * cubes).sum() + tails.sum()) / rows.num_positives
 
     def _contrastive(self, entities: dict[str, Tensor], plan: Plan) -> Tensor:
-        """Mean InfoNCE over pairs of modalities, in the space where fusion multiplies them.
+        """Returns the mean InfoNCE over pairs of modalities, between their fusion factors.
 
-        Our choice: the modalities' own spaces stay apart; only their projections for the fusion
-        are drawn together. Without a fused head there is no such space, and no term.
+        Our choice: the modalities' own spaces stay apart; the term aligns only their projections
+        for the fusion. Without a fused channel there is no such term.
         """
         chosen = [
             entities[name].index_select(0, plan.query_entities) for name in self.model.encoders

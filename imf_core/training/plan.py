@@ -1,7 +1,6 @@
-"""What a training step needs to know of its batch, worked out on the CPU.
+"""Plans a training step on the CPU, where sizes are known without waiting for a GPU.
 
-There every size is known without waiting for a GPU: which entities are scored, which rows each
-head takes part in, who is contrasted. The step itself then only computes.
+A plan lists the scored entities, the rows of each channel and the contrasted entities.
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from imf_core.device import send
+from imf_core.device import to_device
 from imf_core.model.imf import IMF
 from imf_core.model.losses import Positives
 from imf_core.processes import ALONE, Processes
@@ -19,19 +18,19 @@ from imf_core.training.batches import Batch
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a batch that one head takes part in, and this process's share of them.
+    """The rows of a batch that one channel takes part in, and this process's shard of them.
 
     Attributes:
         heads: Position of each query's entity among the candidates, shape: (B,), dtype: long.
         relations: With inverses, shape: (B,), dtype: long, on the CPU (see `Context`).
-        share: Which rows this process scores.
-        positives: The answers to its share, as positions among the candidates.
-        num_positives: Answers to all rows.
+        shard: Rows that this process scores.
+        positives: Answers of the shard, as positions among the candidates.
+        num_positives: Number of answers of all rows.
     """
 
     heads: Tensor
     relations: Tensor
-    share: slice
+    shard: slice
     positives: Positives
     num_positives: int
 
@@ -41,8 +40,8 @@ class Pair:
     """Two modalities and the candidates that have both.
 
     Attributes:
-        left: Number of the one modality.
-        right: Number of the other.
+        left: Index of the first modality.
+        right: Index of the second modality.
         rows: Positions among the batch's distinct query entities, shape: (N,), dtype: long.
     """
 
@@ -53,13 +52,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Plan:
-    """One step.
+    """Plan of one step.
 
     Attributes:
         entity_ids: The candidates, each once, shape: (C,), dtype: long.
-        rows: By head.
+        rows: Rows by channel.
         query_entities: Positions of the distinct query entities, shape: (Q,), dtype: long.
-        pairs: What the contrastive term compares.
+        pairs: Pairs of modalities in the contrastive term.
     """
 
     entity_ids: Tensor
@@ -72,10 +71,10 @@ class Planner:
     """Plans steps for a model.
 
     Args:
-        model: Knows who has which modality.
+        model: Its masks tell which entities have which modality.
         sampled_candidates: `train.sampled_candidates`.
-        device: Where the step computes.
-        processes: All plan the same step, and each takes its share of the rows.
+        device: Device of the step.
+        processes: All plan the same step; each takes its shard of the rows.
     """
 
     def __init__(
@@ -89,10 +88,10 @@ class Planner:
         self.sampled_candidates = sampled_candidates
         self.device = device
         self.processes = processes
-        self.head_names = model.head_names
+        self.channel_names = model.channel_names
         self.modalities = list(model.encoders)
-        self._is_present = {name: model.is_present(name).cpu() for name in self.head_names}
-        self._is_in_answers = {name: model.is_in_answers(name).cpu() for name in self.head_names}
+        self._is_present = {name: model.is_present(name).cpu() for name in self.channel_names}
+        self._is_in_answers = {name: model.is_in_answers(name).cpu() for name in self.channel_names}
         self._has_loops = model.has_loops.cpu()
         self._everything = torch.arange(model.num_entities, device=device)
 
@@ -101,7 +100,7 @@ class Planner:
 
         Args:
             batch: On the CPU.
-            generator: Draws the candidates where they are sampled, on the CPU.
+            generator: CPU generator for sampled candidates.
         """
         heads, columns = batch.heads, batch.tails
         query_entities = heads.unique()
@@ -113,18 +112,18 @@ class Planner:
             heads = torch.searchsorted(candidates, heads)
             columns = torch.searchsorted(candidates, columns)
             positions = torch.searchsorted(candidates, query_entities)
-            entity_ids = send(candidates, self.device)
+            entity_ids = to_device(candidates, self.device)
         else:
             entity_ids, positions = self._everything, query_entities
         return Plan(
             entity_ids,
-            {name: self._rows(name, batch, heads, columns) for name in self.head_names},
-            send(positions, self.device),
+            {name: self._rows(name, batch, heads, columns) for name in self.channel_names},
+            to_device(positions, self.device),
             self._pairs(query_entities),
         )
 
     def _rows(self, name: str, batch: Batch, heads: Tensor, columns: Tensor) -> Rows:
-        """Keeps the rows of one head; `heads` and `columns` are positions among candidates."""
+        """Returns the rows of one channel; `heads` and `columns` are candidate positions."""
         takes_part = (
             self._is_present[name][batch.heads] | self._is_in_answers[name][batch.relations]
         )
@@ -133,29 +132,29 @@ class Planner:
         own_columns = heads[takes_part]
         kept_columns = columns[torch.repeat_interleave(takes_part, sizes)]
         offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
-        mine = self.processes.share(len(kept))
-        share = slice(mine.start, mine.stop)
+        mine = self.processes.shard(len(kept))
+        shard = slice(mine.start, mine.stop)
         first, stop = offsets[[mine.start, mine.stop]].tolist()
-        row = torch.repeat_interleave(torch.arange(len(mine)), kept[share])
+        row = torch.repeat_interleave(torch.arange(len(mine)), kept[shard])
         return Rows(
-            send(own_columns, self.device),
+            to_device(own_columns, self.device),
             relations,
-            share,
+            shard,
             Positives(
                 offsets[mine.start : mine.stop + 1] - first,
-                send(row, self.device),
-                send(kept_columns[first:stop], self.device),
-                send(kept[share].float(), self.device),
-                send(own_columns[share], self.device),
-                send(self._has_loops[relations[share]], self.device),
+                to_device(row, self.device),
+                to_device(kept_columns[first:stop], self.device),
+                to_device(kept[shard].float(), self.device),
+                to_device(own_columns[shard], self.device),
+                to_device(self._has_loops[relations[shard]], self.device),
             ),
             len(kept_columns),
         )
 
     def _pairs(self, query_entities: Tensor) -> list[Pair]:
-        """Finds for every two modalities the query entities that have both."""
+        """Finds, for every two modalities, the query entities that have both."""
         present = [self._is_present[name][query_entities] for name in self.modalities]
         return [
-            Pair(i, j, send((present[i] & present[j]).nonzero().flatten(), self.device))
+            Pair(i, j, to_device((present[i] & present[j]).nonzero().flatten(), self.device))
             for i, j in combinations(range(len(present)), 2)
         ]

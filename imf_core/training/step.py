@@ -1,8 +1,8 @@
 """One training step: plan, loss, gradients, optimisers, moving average.
 
-Several processes take the same step: each adds its gradients to those of the others, and all then
-move their own weights alike. Not by torch's `DistributedDataParallel`: that takes means where the
-losses are to add up, and sends the row numbers of sparse gradients, which are the same everywhere.
+Several processes take the same step: they sum their gradients, then each updates its own weights.
+torch's `DistributedDataParallel` does not fit: it averages gradients, and it sends the row numbers
+of sparse gradients, which are the same in every process.
 """
 
 import torch
@@ -28,13 +28,13 @@ class TrainingStep:
         model: Trained in place, on `device`.
         train: Section `train` of the parameters.
         fusion: Section `fusion` of the parameters.
-        device: Where to compute.
-        processes: With which the batch is shared.
+        device: Device of model and step.
+        processes: Share the batch.
 
     Attributes:
         model: The model.
-        average: The moving average of its weights; brought up to date by `average.catch_up`.
-        optimizers: Adagrad and Adam, as far as there is something for them to train.
+        average: The moving average of its weights; call `average.catch_up` before using it.
+        optimizers: Adagrad and Adam, each if it has parameters.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class TrainingStep:
 
         Args:
             batch: On the CPU.
-            generator: Draws the candidates where they are sampled, on the CPU.
+            generator: CPU generator for sampled candidates.
 
         Returns:
-            This process's part of the loss before the step, a scalar on the device, which nothing
-            has waited for.
+            This process's part of the loss before the step, a scalar on the device. The call does
+            not wait for it.
         """
         plan = self.planner.plan(batch, generator)
         for optimizer in self.optimizers:
@@ -82,25 +82,25 @@ class TrainingStep:
 
     @torch.no_grad()
     def _add_up_gradients(self) -> None:
-        """Gives every process the gradients of the whole batch."""
+        """Sums the gradients over all processes."""
         if self.processes.count == 1:
             return
         gradients = []
         for parameter in self.model.parameters():
             if parameter.grad is not None:
-                # The rows of a sparse one are those of the candidates, which all have planned.
+                # Rows of a sparse gradient are the candidates, the same in every process.
                 is_sparse = parameter.grad.is_sparse
                 parameter.grad = parameter.grad.coalesce() if is_sparse else parameter.grad
                 gradients.append(parameter.grad.values() if is_sparse else parameter.grad)
-        self.processes.add(gradients)
+        self.processes.all_reduce(gradients)
 
 
 def _make_optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimizer]:
-    """Adagrad for free tables of entities and relations, Adam for the rest.
+    """Returns Adagrad for tables of entities and relations, Adam for the rest.
 
-    Adagrad's per-coordinate steps suit tables whose rows are met at very different rates; it is
-    what ComplEx-N3 is trained with. A row without a gradient stays where it is, so that steps on
-    few rows leave the others untouched. The decision's parameters are fitted, not trained.
+    Adagrad's per-coordinate steps suit tables whose rows differ much in frequency; ComplEx-N3 is
+    trained with it. It leaves rows without a gradient unchanged. The decision's parameters are
+    fitted, not trained.
     """
     tables: list[nn.Parameter] = []
     networks: list[nn.Parameter] = []

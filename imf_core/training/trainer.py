@@ -40,11 +40,11 @@ Record = dict[str, float]
 
 @dataclass
 class Progress:
-    """Where training stands: everything a checkpoint holds beside weights and optimisers.
+    """Progress of a training: the content of a checkpoint beside weights and optimisers.
 
     Attributes:
         epoch: Epochs done.
-        history: One record per validation: epoch, loss, MRR on valid, combined and of each head,
+        history: One record per validation: epoch, loss, MRR on valid, combined and of each channel,
             and the global decision weights.
         losses: Mean loss of every epoch.
         best_mrr: Highest combined MRR on valid so far.
@@ -82,7 +82,7 @@ class Trainer:
         fusion: Section `fusion` of the parameters.
         decision: Section `decision` of the parameters.
         checkpoints: Where to save states and to look for one to go on from.
-        processes: Those that train the model together, from the same weights.
+        processes: Processes that train the model together, from the same weights.
 
     Raises:
         TrainingError: If train or valid is empty.
@@ -161,7 +161,7 @@ class Trainer:
                 bar.update()
                 is_due = self.progress.epoch % self.params.validate_every == 0
                 if is_due or self.progress.epoch == self.params.epochs:
-                    record = self.processes.tell(
+                    record = self.processes.broadcast(
                         self._validate() if self.processes.is_first else {}
                     )
                     self._take_in(record)
@@ -217,7 +217,7 @@ class Trainer:
         for batch in self.rows.batches(self.params.batch_size, seed):
             total += self.step(batch, generator)
             steps += 1
-        self.processes.add([total])
+        self.processes.all_reduce([total])
         mean = total.item() / steps
         if not math.isfinite(mean):
             raise DivergenceError(
@@ -246,7 +246,7 @@ class Trainer:
             key = "valid_mrr" if name == COMBINED else f"valid_mrr_{name}"
             record[key] = rank_metrics(rank, num_candidates)["mrr"]
         mean_weights = torch.stack(weights).mean(dim=0).tolist()
-        for name, weight in zip(model.head_names, mean_weights, strict=True):
+        for name, weight in zip(model.channel_names, mean_weights, strict=True):
             record[f"weight_{name}"] = weight
         return record
 
@@ -297,7 +297,7 @@ class Trainer:
         if state is not None and state["epoch"] > self.params.epochs:
             state = None
         epoch = state["epoch"] if state else 0
-        if epoch != self.processes.tell(epoch):
+        if epoch != self.processes.broadcast(epoch):
             raise TrainingError(
                 f"one process goes on from epoch {epoch}, another from a later one: another run of "
                 "the same parameters saves its states meanwhile; run the stage again"

@@ -1,1 +1,1 @@
-"""The choice of every parameter that is `auto`, by rules of thumb and by short trials on valid."""
+"""Chooses every parameter that is `auto`, by rules of thumb and short trials on valid."""

@@ -1,8 +1,8 @@
 """Rules of thumb: a value for every key that can be `auto`, by the size and density of the graph.
 
-The trials start from these values; with `tune.trials: 0` they are used as they are. They follow
-published values for ComplEx-N3 (Lacroix et al., ICML 2018, arXiv 1806.07297): the denser a graph,
-the weaker the penalty, and enough steps an epoch.
+The trials start from these values; with `tune.trials: 0` they are final. They follow published
+values for ComplEx-N3 (Lacroix et al., ICML 2018, arXiv 1806.07297): a weaker penalty for a denser
+graph, and enough steps per epoch.
 """
 
 import math
@@ -17,25 +17,25 @@ from imf_core.data.known_tails import known_tails_in
 from imf_core.features.table import FeatureTable
 
 SMALL_GRAPH = 6_000
-"""Entities up to which all of them are scored at every step."""
+"""Largest number of entities for which every step scores all of them."""
 
 SAMPLED_CANDIDATES = 2_000
-"""Random entities scored at a step of a larger graph, beside those of the step's facts."""
+"""Random entities scored per step on a larger graph, beside those of the step's facts."""
 
 STEPS_PER_EPOCH = 8
-"""Steps of an epoch, about, where the batch size is within its bounds."""
+"""Approximate steps per epoch, within the bounds of the batch size."""
 
 FACTS_OF_LONG_TRAINING = 16_000_000
-"""Facts, each direction counted, that training goes through at most, beyond `LEAST_EPOCHS`."""
+"""Largest number of facts of a training, each direction counted, beyond `LEAST_EPOCHS`."""
 
 STEPS_OF_LONG_TRAINING = 5_000
-"""Steps that training may have where an epoch has few, within 1,000 epochs."""
+"""Largest number of steps of a training with few steps per epoch, within 1,000 epochs."""
 
 STEPS_BETWEEN_VALIDATIONS = 24
-"""Steps, at most, from one validation to the next, where an epoch has fewer."""
+"""Largest number of steps between validations, unless an epoch has more."""
 
 LEAST_EPOCHS = 10
-"""Epochs of the longest training at least, however large the graph."""
+"""Least epochs of a training, for any size of graph."""
 
 LARGEST_N3, SMALLEST_N3 = 0.1, 0.005
 """Bounds of `train.n3`."""
@@ -54,9 +54,9 @@ def choose_by_rule(
 
     Args:
         graph: Train is read.
-        tables: Features by modality; a modality that no entity has is left out of the model.
-        model: Section `model` of the parameters; the form of the context is read.
-        train: Section `train` of the parameters; the loss is read.
+        tables: Features by modality; the model leaves out a modality that no entity has.
+        model: Section `model` of the parameters; only the form of the context is used.
+        train: Section `train` of the parameters; only the loss is used.
     """
     is_small = graph.num_entities <= SMALL_GRAPH
     positives = 8 if is_small else 32
@@ -85,11 +85,11 @@ def choose_by_rule(
 
 
 def follow_from(graph: Graph, train: TrainParams) -> dict[str, Any]:
-    """Returns the values that follow from chosen ones, by `section.key`.
+    """Returns the values that depend on chosen ones, by `section.key`.
 
-    The fused channel is near the structural one and takes half of its penalty. Training and the
-    pauses between validations are measured in steps, so a graph with few steps an epoch trains for
-    more epochs.
+    The fused channel is close to the structural one and takes half of its penalty. The lengths of
+    training and of validation intervals are set in steps, so a graph with few steps per epoch
+    trains for more epochs.
 
     Args:
         graph: Train is read.
@@ -106,9 +106,9 @@ def follow_from(graph: Graph, train: TrainParams) -> dict[str, Any]:
 
 
 def n3_by_density(graph: Graph) -> float:
-    """Returns the weight of the N3 penalty: the lower, the more train facts an entity has.
+    """Returns the weight of the N3 penalty; it falls with the train facts per entity.
 
-    0.1 up to three facts an entity, 0.013 at a hundred.
+    0.1 up to three facts per entity, 0.013 at a hundred.
     """
     density = len(graph.triples["train"]) / max(1, graph.num_entities)
     n3: float = 0.2 * max(density, 1.0) ** -0.6
@@ -116,18 +116,17 @@ def n3_by_density(graph: Graph) -> float:
 
 
 def _count_rows(graph: Graph, positives: int) -> int:
-    """Counts the training rows of an epoch."""
     sizes = known_tails_in(graph, ["train"]).offsets.diff()
     return int(torch.ceil(sizes / positives).sum())
 
 
 def _dim(num_entities: int, *, is_dense: bool) -> int:
-    """Returns D: large tables must fit into memory, and a dense context costs D x D a relation."""
+    """Returns D: large tables must fit in memory; a dense context costs D x D per relation."""
     if is_dense:
         return 128
     return 512 if num_entities <= 100_000 else 256 if num_entities <= 500_000 else 128
 
 
 def _power_of_two(number: float, least: int, most: int) -> int:
-    """Returns the nearest power of two within bounds."""
+    """Returns the power of two nearest to a number, within bounds."""
     return int(min(most, max(least, 2 ** round(math.log2(max(1.0, number))))))

@@ -1,4 +1,4 @@
-"""Searches values one key at a time, from rules of thumb, within a number of trials."""
+"""Coordinate search: varies one key at a time, within a number of trials."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ Setting = dict[str, Any]
 
 @dataclass(frozen=True)
 class Axis:
-    """The values that are tried of one key.
+    """Values to try for one key.
 
     Attributes:
         key: `section.key`.
-        factors: One factor, or a factor and its reciprocal. The best value so far is multiplied by
-            the first factor as long as that gains; by the second only where the first has not
-            gained, since it leads back. Empty where `values` lists the values.
-        values: Each is tried once, in this order.
-        least_gain: The score must rise by more for a value to count as better: a smaller rise may
-            be chance, or not worth the time that the value costs.
-        least: Factors lead to no value below it.
+        factors: One factor, or a factor and its reciprocal. The search multiplies the best value so
+            far by the first factor as long as that gains, and by the second only if the first did
+            not gain, since it leads back. Empty if `values` lists the values.
+        values: Values to try once, in this order.
+        least_gain: A better value must raise the score by more than this: a smaller rise may be
+            chance, or not worth the additional time.
+        least: Lower bound of the values that factors lead to.
     """
 
     key: str
@@ -33,20 +33,20 @@ class Axis:
 def search(
     start: Setting, axes: Sequence[Axis], trial: Callable[[Setting], float], max_trials: int
 ) -> Setting:
-    """Returns the best setting found by going along one axis after the other.
+    """Searches along one axis after the other and returns the best setting.
 
-    The search starts over from the best setting so far, until no axis gains.
+    Repeats from the best setting so far until no axis gains.
 
     Args:
         start: The first setting tried.
         axes: In the order of the search, the most important first. A key may have several.
-        trial: Returns the score of a setting; of equal scores the earlier wins.
-        max_trials: Settings tried at most, the first included; 0 returns `start` untried.
+        trial: Returns the score of a setting; the earlier of equal scores wins.
+        max_trials: Largest number of settings tried, `start` included; 0 returns `start` untried.
     """
     scores: dict[tuple[Any, ...], float] = {}
 
     def is_better(setting: Setting, best: Setting, least_gain: float) -> bool:
-        """Tries a setting, unless it was tried before or no trial is left."""
+        """Tries a setting unless it was tried before or no trial is left."""
         place, best_place = _place(setting), _place(best)
         if place in scores or len(scores) >= max_trials:
             return False
@@ -81,13 +81,13 @@ def search(
 
 
 def _place(setting: Setting) -> tuple[Any, ...]:
-    """Returns the values to two digits: dividing and then multiplying by three leads back."""
+    """Rounds values to two digits, so that dividing and multiplying by three leads back."""
     return tuple(
         float(f"{value:.2g}") if isinstance(value, float) else value for value in setting.values()
     )
 
 
 def _times(value: float, factor: float) -> float:
-    """Multiplies and keeps four significant digits; an integer stays one, of at least 1."""
+    """Multiplies and rounds to four significant digits; an integer stays an integer, at least 1."""
     product = float(f"{value * factor:.4g}")
     return max(1, round(product)) if isinstance(value, int) else product

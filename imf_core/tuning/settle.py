@@ -1,4 +1,4 @@
-"""Puts chosen values in the place of every `auto` in the parameters."""
+"""Replaces every `auto` in the parameters by its chosen value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,9 +19,9 @@ Values = Mapping[str, Any]
 
 
 def find_auto(model: ModelSettings, train: TrainSettings) -> list[str]:
-    """Lists the keys to choose a value for, as `section.key`.
+    """Lists the keys that need a chosen value, as `section.key`.
 
-    `train.patience` is never among them: the trainer itself interprets `auto` there.
+    `train.patience` is never listed: the trainer itself interprets `auto` there.
     """
     settings = {"model": (model, ModelParams), "train": (train, TrainParams)}
     return [
@@ -33,7 +33,7 @@ def find_auto(model: ModelSettings, train: TrainSettings) -> list[str]:
 
 
 def settle(params: Params, values: Values) -> SettledParams:
-    """Returns all parameters with a value in the place of every `auto`.
+    """Returns all parameters with every `auto` replaced.
 
     Raises:
         ConfigError: If a value is missing, or is out of its bounds.
@@ -47,7 +47,7 @@ def settle(params: Params, values: Values) -> SettledParams:
 
 
 def settle_model(model: ModelSettings, values: Values) -> ModelParams:
-    """Returns the section `model` with a value in the place of every `auto`.
+    """Returns the section `model` with every `auto` replaced.
 
     Raises:
         ConfigError: If a value is missing, or is out of its bounds.
@@ -56,7 +56,7 @@ def settle_model(model: ModelSettings, values: Values) -> ModelParams:
 
 
 def settle_train(train: TrainSettings, values: Values) -> TrainParams:
-    """Returns the section `train` with a value in the place of every `auto`; see `settle_model`."""
+    """Returns the section `train` with every `auto` replaced; see `settle_model`."""
     return validate(TrainParams, _fill("train", train.model_dump(), values), "the chosen values")
 
 

@@ -11,13 +11,13 @@ from imf_core.inference.saved_model import build_model
 from imf_core.training.trainer import Record, Trainer
 
 FACTS_OF_A_TRIAL = 400_000
-"""Facts, each direction counted, that a trial goes through at most, beyond `LEAST_EPOCHS`."""
+"""Largest number of facts of a trial, each direction counted, beyond `LEAST_EPOCHS`."""
 
 LEAST_EPOCHS, MOST_EPOCHS = 4, 24
 """Bounds of the epochs of a trial."""
 
 MANY_FACTS = 1_000_000
-"""Facts of an epoch, each direction counted, above which half of `LEAST_EPOCHS` is the bound."""
+"""Facts per epoch, each direction counted, above which half of `LEAST_EPOCHS` is the bound."""
 
 LARGEST_DIM = 256
 """Largest `model.dim` of a trial: the values that suit it suit a larger model."""
@@ -36,7 +36,7 @@ GLOBAL_DECISION = DecisionParams(weights="global", shrinkage=0.0)
 
 
 def trial_epochs(graph: Graph) -> int:
-    """Returns how many epochs a trial has at most."""
+    """Returns the largest number of epochs of a trial."""
     facts = max(1, 2 * len(graph.triples["train"]))
     least = LEAST_EPOCHS if facts <= MANY_FACTS else LEAST_EPOCHS // 2
     return max(least, min(MOST_EPOCHS, FACTS_OF_A_TRIAL // facts))
@@ -53,7 +53,7 @@ def run_trial(
 
     Args:
         graph: Train and valid are read.
-        tables: Feature tables of the modalities that the model has.
+        tables: Feature tables of the model's modalities.
         model: Section `model` of the trial.
         train: Section `train` of the trial; its epochs are those of the trial.
         on_validation: Called with epoch and MRR on valid; may raise to end the trial.

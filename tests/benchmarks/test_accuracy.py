@@ -1,4 +1,4 @@
-"""The peers of the small graphs compute what they are said to compute."""
+"""The peers on small graphs compute the right scores."""
 
 from pathlib import Path
 

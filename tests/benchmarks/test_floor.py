@@ -19,7 +19,7 @@ def test_a_product_counts_with_the_gradients_that_are_needed() -> None:
     assert Product("any", 2, 3, 5, is_left_given=True).flops == 2 * 2 * (2 * 3 * 5)
 
 
-def test_a_head_without_features_has_matrices_application_and_scores() -> None:
+def test_a_channel_without_features_has_matrices_application_and_scores() -> None:
     params = small_params({**DENSE, "model.modalities": ["structure"]})
     products = list_products(params, 10, 7, {}, [Asked(queries=6, relations=2)])
     assert count_flops(products) == {

@@ -1,4 +1,4 @@
-"""What the benchmarks feed their encoders with, and the forward passes they take for bare."""
+"""Inputs of the benchmarks' encoders, and their recorded forward passes."""
 
 import torch
 

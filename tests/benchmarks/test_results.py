@@ -1,4 +1,4 @@
-"""Figures are merged run by run and shown as the stored file says."""
+"""Figures are merged run by run and rendered from the stored file."""
 
 import re
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_the_full_table_shows_everything_and_where_it_was_measured() -> None:
     assert "| b | 0.5 s |  | a note |" in shown
 
 
-def test_only_what_stands_between_the_markers_is_replaced() -> None:
+def test_only_the_text_between_the_markers_is_replaced() -> None:
     text = "before\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\nafter\n"
     replaced = replace_between_markers(text, MARKER, "new")
     assert replaced == "before\n<!-- benchmarks -->\n\nnew\n\n<!-- /benchmarks -->\nafter\n"
@@ -95,7 +95,7 @@ def test_every_row_of_the_short_table_was_measured() -> None:
 
 
 def test_a_text_without_its_end_marker_is_refused() -> None:
-    with pytest.raises(ValueError, match="must hold"):
+    with pytest.raises(ValueError, match="must have"):
         replace_between_markers("<!-- benchmarks -->", MARKER, "new")
 
 

@@ -1,4 +1,4 @@
-"""The fast paths compute what the textbook says, in float64."""
+"""The fast paths equal the textbook form in float64."""
 
 import pytest
 import torch

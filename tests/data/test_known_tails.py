@@ -8,9 +8,9 @@ from imf_core.data.graph import SPLITS
 from imf_core.data.known_tails import (
     KnownTails,
     build_known_tails,
-    expand,
     find_loops,
     known_tails_in,
+    ragged_arange,
     with_inverses,
 )
 
@@ -94,7 +94,7 @@ def test_inverses_are_appended_in_the_order_of_the_triples() -> None:
 
 
 def test_ranges_are_expanded_one_after_the_other() -> None:
-    rows, elements = expand(torch.tensor([5, 0, 9]), torch.tensor([2, 0, 3]))
+    rows, elements = ragged_arange(torch.tensor([5, 0, 9]), torch.tensor([2, 0, 3]))
     assert rows.tolist() == [0, 0, 2, 2, 2]
     assert elements.tolist() == [5, 6, 9, 10, 11]
 

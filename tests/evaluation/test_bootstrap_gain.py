@@ -24,5 +24,5 @@ def test_the_interval_is_the_same_each_time() -> None:
     assert estimate_gain(sample) == estimate_gain(sample)
 
 
-def test_a_single_fact_says_nothing_of_others() -> None:
+def test_a_single_fact_has_an_interval_of_width_zero() -> None:
     assert estimate_gain(np.array([0.25])) == Gain(0.25, 0.25, 0.25)

@@ -116,12 +116,12 @@ def test_a_score_that_is_not_finite_is_an_error(graph: Graph, fault: float) -> N
         rank_test(TableScorer(table), graph)
 
 
-def test_a_model_is_ranked_by_every_head_and_by_their_fusion(graph: Graph) -> None:
+def test_a_model_is_ranked_by_every_channel_and_by_the_decision(graph: Graph) -> None:
     table = rank_test(Scorer(tiny_model()), graph)
     assert list(table.ranks) == ["structural", "visual", "textual", "fused", COMBINED]
 
 
-def test_a_head_that_cannot_answer_ranks_in_the_middle_of_all_but_the_own_entity(
+def test_a_channel_that_cannot_answer_ranks_in_the_middle_of_all_but_the_own_entity(
     graph: Graph,
 ) -> None:
     graph.triples["test"] = graph.triples["train"]

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from imf_core.evaluation import ranks
 from imf_core.evaluation.ranks import Answers, filtered_ranks, find_answers
-from imf_core.processes import whole
+from imf_core.processes import unsharded
 
 NOTHING = torch.empty(0, dtype=torch.long)
 SEEDS = range(5)
 
 
 def answers(scores: Tensor, *found: Tensor) -> Answers:
-    return find_answers(*found, whole(scores.shape[1]), torch.device("cpu"))
+    return find_answers(*found, unsharded(scores.shape[1]), torch.device("cpu"))
 
 
 def rank(scores: Tensor, *found: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether probabilities can be taken at their word."""
+"""Reliability of probabilities."""
 
 import numpy as np
 import pytest

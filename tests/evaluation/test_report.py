@@ -35,7 +35,7 @@ def weighted_mrr(rows: list[dict[str, float]]) -> float:
     return sum(row["mrr"] * row["queries"] for row in rows) / sum(row["queries"] for row in rows)
 
 
-def test_the_summary_holds_the_metrics_of_each_split_and_no_head(table: RankTable) -> None:
+def test_the_summary_holds_the_metrics_of_each_split_and_no_channel(table: RankTable) -> None:
     of_split = overall_metrics(table)
     metrics = {"valid": of_split, "test": of_split, "something": {"else": 1.0}}
     summary = summarize_metrics(metrics)
@@ -49,7 +49,7 @@ def test_the_sides_average_to_the_whole(table: RankTable) -> None:
     assert (found["head"]["mrr"] + found["tail"]["mrr"]) / 2 == pytest.approx(found["mrr"])
 
 
-def test_the_metrics_of_a_head_are_those_of_its_ranks(table: RankTable) -> None:
+def test_the_metrics_of_a_channel_are_those_of_its_ranks(table: RankTable) -> None:
     expected = rank_metrics(table.ranks["visual"], table.num_candidates)
     assert overall_metrics(table)["visual"] == expected
 

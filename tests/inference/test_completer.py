@@ -96,10 +96,12 @@ def test_an_entity_may_answer_a_question_about_itself_where_train_has_a_loop(
     assert answers_itself(looped, "e05", "speaks") == [False, False]
 
 
-def test_a_newcomer_is_no_answer_where_train_has_a_loop(looped: Completer, tables: Tables) -> None:
-    newcomer = looped.with_newcomer("new", {"text": tables["text"].vectors[5]})
-    assert answers_itself(newcomer, "new", "next_to") == [False, False]
-    assert answers_itself(newcomer, "e05", "next_to") == [True, True]
+def test_an_unseen_entity_is_no_answer_where_train_has_a_loop(
+    looped: Completer, tables: Tables
+) -> None:
+    extended = looped.with_unseen_entity("new", {"text": tables["text"].vectors[5]})
+    assert answers_itself(extended, "new", "next_to") == [False, False]
+    assert answers_itself(extended, "e05", "next_to") == [True, True]
 
 
 def test_labels_and_names_ask_the_same(completer: Completer) -> None:
@@ -152,7 +154,7 @@ def test_many_questions_are_answered_as_one_by_one(completer: Completer) -> None
 
 def test_shares_sum_to_one(completer: Completer) -> None:
     best = completer.ask(SPEAKS, 1)[0]
-    assert set(best.shares) == set(completer.scorer.head_names)
+    assert set(best.shares) == set(completer.scorer.channel_names)
     assert sum(best.shares.values()) == pytest.approx(1)
 
 
@@ -185,58 +187,60 @@ def test_a_model_without_its_calibration_is_refused(folder: Path) -> None:
         load(folder)
 
 
-def test_a_newcomer_with_anothers_features_is_near_to_it(
+def test_an_unseen_entity_with_the_features_of_another_is_near_to_it(
     completer: Completer, tables: Tables
 ) -> None:
     features = {name: table.vectors[5] for name, table in tables.items()}
-    found = completer.with_newcomer("new", features).neighbours("new", 1)
+    found = completer.with_unseen_entity("new", features).neighbours("new", 1)
     assert set(found) == {"visual", "textual", "fused"}
     for head in ("visual", "textual"):
         assert (found[head][0].label, found[head][0].cosine) == ("e05", pytest.approx(1))
 
 
-def test_the_structural_head_says_nothing_of_a_newcomer(
+def test_the_structural_channel_takes_no_part_for_an_unseen_entity(
     completer: Completer, tables: Tables
 ) -> None:
-    newcomer = completer.with_newcomer("new", {"text": tables["text"].vectors[5]})
-    for relation in newcomer.graph.relation_labels:
-        for answer in newcomer.ask(Question("new", relation, None), 3):
+    extended = completer.with_unseen_entity("new", {"text": tables["text"].vectors[5]})
+    for relation in extended.graph.relation_labels:
+        for answer in extended.ask(Question("new", relation, None), 3):
             assert (answer.shares["structural"], answer.shares["visual"]) == (0, 0)
 
 
-def test_a_newcomer_is_asked_about_from_both_sides_and_is_no_answer(
+def test_an_unseen_entity_is_asked_about_from_both_sides_and_is_no_answer(
     completer: Completer, tables: Tables
 ) -> None:
-    newcomer = completer.with_newcomer("new", {"image": tables["image"].vectors[5]})
+    extended = completer.with_unseen_entity("new", {"image": tables["image"].vectors[5]})
     for question in (Question("new", "next_to", None), Question(None, "next_to", "new")):
-        found = newcomer.ask(question, 99)
+        found = extended.ask(question, 99)
         assert len(found) == completer.graph.num_entities
         assert "new" not in {answer.label for answer in found}
 
 
-def test_a_newcomer_changes_nothing_for_the_others(completer: Completer, tables: Tables) -> None:
-    newcomer = completer.with_newcomer("new", {"text": tables["text"].vectors[5]})
+def test_an_unseen_entity_changes_nothing_for_the_others(
+    completer: Completer, tables: Tables
+) -> None:
+    extended = completer.with_unseen_entity("new", {"text": tables["text"].vectors[5]})
     for name, before in completer.scorer.entities.items():
-        torch.testing.assert_close(newcomer.scorer.entities[name][:-1], before)
-    model = newcomer.scorer.model
+        torch.testing.assert_close(extended.scorer.entities[name][:-1], before)
+    model = extended.scorer.model
     after = Scorer(model).score_all_tails(every_query()).log_probs[:, :, :-1].log_softmax(dim=2)
     before = completer.scorer.score_all_tails(every_query()).log_probs.log_softmax(dim=2)
     torch.testing.assert_close(after, before)
-    assert "new" not in {each.label for each in newcomer.ask(SPOKEN, 99)}
+    assert "new" not in {each.label for each in extended.ask(SPOKEN, 99)}
 
 
 @pytest.mark.parametrize(
     ("name", "features", "message"),
     [
         ("E05", {"text": torch.ones(6)}, "the graph has 'E05' already"),
-        ("new", {}, "neither image nor text: nothing to go by"),
+        ("new", {}, "but the new entity has neither image nor text"),
     ],
 )
-def test_a_newcomer_that_is_none_is_refused(
+def test_an_unseen_entity_with_a_known_name_or_without_features_is_refused(
     name: str, features: dict[str, torch.Tensor], message: str, completer: Completer
 ) -> None:
     with pytest.raises(QuestionError, match=message):
-        completer.with_newcomer(name, features)
+        completer.with_unseen_entity(name, features)
 
 
 def test_test_facts_change_an_answer_by_its_further_share_alone(

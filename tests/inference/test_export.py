@@ -1,4 +1,4 @@
-"""New facts and embeddings are taken elsewhere whole."""
+"""New facts and embeddings are exported completely."""
 
 from pathlib import Path
 from urllib.parse import unquote
@@ -115,14 +115,14 @@ def test_labels_without_an_iri_need_a_prefix(
         write_ntriples(facts(("a", "r", "b")), tmp_path / "new.nt", prefix)
 
 
-def test_every_head_has_a_file_of_all_entities_and_one_of_all_relations(
+def test_every_channel_has_a_file_of_all_entities_and_one_of_all_relations(
     trained: IMF, tmp_path: Path
 ) -> None:
     graph = tiny_graph()
     calibration = Calibration(slope=1.0, offset=0.0, shown=10, answers=9, true_answers=3)
     completer = Completer(graph, tiny_tables(), trained, SavedModel.model_construct(), calibration)
     paths = write_embeddings(completer, tmp_path)
-    assert len(paths) == 2 * len(trained.head_names)
+    assert len(paths) == 2 * len(trained.channel_names)
     table = pq.read_table(tmp_path / "entities/visual.parquet")
     assert table["label"].to_pylist() == graph.entity_labels
     assert table["is_present"].to_pylist() == trained.is_present("visual").tolist()

@@ -1,4 +1,4 @@
-"""The share of the entities like one that have a relation."""
+"""The share of similar entities that have a relation."""
 
 import numpy as np
 import pytest

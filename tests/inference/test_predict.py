@@ -1,4 +1,4 @@
-"""Predicting facts that train does not hold."""
+"""Predicting facts that train lacks."""
 
 from typing import Any
 
@@ -122,7 +122,7 @@ def test_names_stand_beside_labels(predictions: pa.Table, graph: Graph) -> None:
 
 
 def test_the_shares_of_a_fact_sum_to_one_or_to_zero(predictions: pa.Table, trained: IMF) -> None:
-    columns = [predictions[f"share_{head}"].to_pylist() for head in trained.head_names]
+    columns = [predictions[f"share_{head}"].to_pylist() for head in trained.channel_names]
     for shares in zip(*columns, strict=True):
         assert min(shares) >= 0
         assert sum(shares) == pytest.approx(1.0, abs=1e-5) or sum(shares) == 0
@@ -132,16 +132,16 @@ def test_the_shares_of_a_likely_fact_sum_to_one(predictions: pa.Table, trained: 
     facts = predictions.to_pylist()
     facts.sort(key=lambda fact: -fact["probability"] / fact["further"])
     for fact in facts[:20]:
-        assert sum(fact[f"share_{head}"] for head in trained.head_names) == pytest.approx(1.0)
+        assert sum(fact[f"share_{head}"] for head in trained.channel_names) == pytest.approx(1.0)
 
 
-def test_a_head_that_cannot_answer_has_no_share_and_no_probability(
+def test_a_channel_that_cannot_answer_has_no_share_and_no_probability(
     trained: IMF, graph: Graph
 ) -> None:
     scorer, train = Scorer(trained), known_tails_in(graph, ["train"])
     queries = torch.tensor([[LONELY, relation] for relation in UNSEEN_RELATIONS])
     found = find_answers(scorer, CALIBRATION, queries, train, count=5)
-    asked = FactTable(graph, scorer.head_names).write(found).to_pylist()
+    asked = FactTable(graph, scorer.channel_names).write(found).to_pylist()
     assert asked
     assert {fact["log_prob_visual"] for fact in asked} == {None}
     assert {fact["share_visual"] for fact in asked} == {0.0}
@@ -194,7 +194,7 @@ def test_one_query_gives_its_best_answers(trained: IMF, graph: Graph) -> None:
     assert len(found) == 3
 
 
-def test_predictions_of_structure_alone_name_its_one_head(graph: Graph) -> None:
+def test_predictions_of_structure_alone_name_its_one_channel(graph: Graph) -> None:
     found = predict(tiny_model({"model.modalities": ["structure"]}), graph, top_k=5)
     shares = [name for name in found.column_names if name.startswith("share_")]
     assert shares == ["share_structural"]

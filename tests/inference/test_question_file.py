@@ -24,7 +24,7 @@ ROWS = {"head": ["E05", None, "e06"], "relation": ["speaks", "next to", "in"]}
 @pytest.fixture
 def completer(trained: IMF) -> Completer:
     calibration = Calibration(slope=1.0, offset=0.0, shown=10, answers=9, true_answers=3)
-    config = SavedModel.model_construct()  # of no use without newcomers
+    config = SavedModel.model_construct()  # not used without unseen entities
     return Completer(tiny_graph(), tiny_tables(), trained, config, calibration)
 
 

@@ -51,7 +51,7 @@ def folder(save: Save, trained: IMF) -> Path:
 
 
 def in_answers(graph: Graph, tables: Tables) -> list[bool]:
-    """Returns of which relations, with inverses, most answers have an image."""
+    """Returns for which relations, with inverses, most answers have an image."""
     params = small_params()
     model = build_model(graph, tables, params.model, params.fusion)
     return model.visual_in_answers.tolist()
@@ -114,7 +114,7 @@ def test_features_that_the_model_does_not_read_may_be_others(
     params = small_params(overrides)
     folder = save(build_model(graph, tables, params.model, params.fusion), overrides)
     tables["image"] = replace(tables["image"], provenance={"model": "another one"})
-    assert load_model(folder, graph, tables).head_names == ("structural", "textual", "fused")
+    assert load_model(folder, graph, tables).channel_names == ("structural", "textual", "fused")
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.9])

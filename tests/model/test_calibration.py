@@ -1,4 +1,4 @@
-"""Odds among unknown answers, and the probabilities made of them."""
+"""Odds among unknown answers, and calibrated probabilities."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from imf_core.model.calibration import Calibration, Candidates
 
 PROBABILITIES = torch.tensor([[0.0, 0.4, 0.2, 0.3]])
-"""Of four entities, the first of which is no possible answer; they need not sum to one."""
+"""Scores of four entities; the first is not a possible answer. They need not sum to one."""
 
 
 def candidates(*known: int) -> Candidates:

@@ -1,4 +1,4 @@
-"""Decision fusion: weights on the simplex, masked by what the query's entity has."""
+"""Decision fusion: weights on the simplex, masked by the modalities of the query's entity."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ DEGREE_BINS = torch.tensor([0, 1, 4])
 def decision() -> DecisionFusion:
     torch.manual_seed(0)
     decision = DecisionFusion(
-        num_heads=3, num_relations=NUM_RELATIONS, degree_bins=DEGREE_BINS, num_degree_bins=5
+        num_channels=3, num_relations=NUM_RELATIONS, degree_bins=DEGREE_BINS, num_degree_bins=5
     )
     for parameter in decision.parameters():
         nn.init.normal_(parameter)
@@ -35,7 +35,7 @@ def test_weights_lie_on_the_simplex(decision: DecisionFusion) -> None:
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(3))
 
 
-def test_a_head_that_cannot_answer_has_no_weight(decision: DecisionFusion) -> None:
+def test_a_channel_that_cannot_answer_has_no_weight(decision: DecisionFusion) -> None:
     assert (decision.weights(QUERIES, CAN_ANSWER)[~CAN_ANSWER] == 0).all()
 
 
@@ -46,11 +46,11 @@ def test_a_sharpness_beyond_all_bounds_gives_finite_scores(
     assert torch.isfinite(decision(log_probs, QUERIES, CAN_ANSWER)).all()
 
 
-def test_all_weights_are_zero_where_no_head_can_answer(decision: DecisionFusion) -> None:
+def test_all_weights_are_zero_where_no_channel_can_answer(decision: DecisionFusion) -> None:
     assert decision.weights(QUERIES, CAN_ANSWER)[3].tolist() == [0.0] * 3
 
 
-def test_heads_that_can_answer_keep_their_proportions(decision: DecisionFusion) -> None:
+def test_channels_that_can_answer_keep_their_proportions(decision: DecisionFusion) -> None:
     query = torch.tensor([[2, 1]])
     everything = decision.weights(query, CAN_ANSWER[:1])
     some = decision.weights(query, CAN_ANSWER[1:2])
@@ -73,7 +73,7 @@ def test_pooling_sums_weighted_log_probabilities(
     torch.testing.assert_close(decision(log_probs, QUERIES, CAN_ANSWER), expected)
 
 
-def test_what_a_head_that_cannot_answer_says_changes_nothing(
+def test_scores_of_a_channel_that_cannot_answer_change_nothing(
     decision: DecisionFusion, log_probs: Tensor
 ) -> None:
     noisy = torch.where(CAN_ANSWER.unsqueeze(2), log_probs, -7.0)
@@ -86,7 +86,7 @@ def test_relations_and_their_inverses_have_weights_of_their_own(decision: Decisi
     assert len(weights.unique(dim=0)) == 2 * NUM_RELATIONS
 
 
-def test_weights_have_finite_gradients_where_no_head_can_answer(
+def test_weights_have_finite_gradients_where_no_channel_can_answer(
     decision: DecisionFusion, log_probs: Tensor
 ) -> None:
     decision(log_probs, QUERIES, CAN_ANSWER).sum().backward()

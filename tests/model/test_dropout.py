@@ -1,4 +1,4 @@
-"""Dropout: what is dropped, how the rest is scaled, where the random numbers come from."""
+"""Dropout: dropped elements, the scale of the others, and the random generator."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_about_a_share_of_p_is_dropped(p: float) -> None:
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_what_is_left_is_scaled_so_that_the_mean_stays(p: float) -> None:
+def test_kept_elements_are_scaled_to_keep_the_mean(p: float) -> None:
     values = dropped(p)
     assert values.unique().tolist() == pytest.approx([0.0, 1 / (1 - p)], rel=1e-3)
     assert values.mean().item() == pytest.approx(1.0, abs=0.05)

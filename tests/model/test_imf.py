@@ -1,4 +1,4 @@
-"""The whole model: which heads it has, what missing media do, where gradients go."""
+"""The whole model: its channels, missing media, and gradients."""
 
 from itertools import combinations
 
@@ -42,10 +42,10 @@ def encode_everything(model: IMF) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("modalities", SUBSETS)
-def test_every_subset_of_modalities_has_its_heads(modalities: list[str]) -> None:
+def test_every_subset_of_modalities_has_its_channels(modalities: list[str]) -> None:
     expected = tuple(HEADS[name] for name in modalities)
     expected += ("fused",) if len(modalities) > 1 else ()
-    assert tiny_model({"model.modalities": modalities}).head_names == expected
+    assert tiny_model({"model.modalities": modalities}).channel_names == expected
 
 
 def test_the_order_of_modalities_in_the_parameters_does_not_matter() -> None:
@@ -83,7 +83,7 @@ def test_every_parameter_but_the_decision_receives_a_gradient(
 
 
 @pytest.mark.parametrize("detach", [True, False])
-def test_the_fused_head_moves_the_encoders_only_where_it_is_not_detached(detach: bool) -> None:
+def test_the_fused_channel_moves_the_encoders_only_where_it_is_not_detached(detach: bool) -> None:
     model = tiny_model({"fusion.detach": detach})
     encode_everything(model)["fused"].sum().backward()
     moved = {name: weight.grad is not None for name, weight in model.encoders.named_parameters()}
@@ -101,7 +101,7 @@ def test_a_larger_rank_makes_more_fusion_weights(form: str) -> None:
 
 def test_an_entity_with_structure_alone_still_has_a_fused_embedding() -> None:
     model = tiny_model()
-    assert [bool(model.is_present(name)[LONELY]) for name in model.head_names] == [1, 0, 0, 1]
+    assert [bool(model.is_present(name)[LONELY]) for name in model.channel_names] == [1, 0, 0, 1]
     assert encode_everything(model)["fused"][LONELY].abs().sum() > 0
 
 
@@ -119,20 +119,20 @@ def test_some_entities_are_embedded_as_they_are_among_all() -> None:
 
 
 @pytest.mark.parametrize("context", ["block-diagonal", "dense"])
-def test_every_head_has_a_relation_table_with_inverses(context: str) -> None:
+def test_every_channel_has_a_relation_table_with_inverses(context: str) -> None:
     model = tiny_model({"model.context": context})
     dim = {"block-diagonal": 8, "dense": 4}[context]
     shapes = {name: tuple(table.shape) for name, table in model.embed_relations().items()}
-    assert shapes == dict.fromkeys(model.head_names, (2 * model.num_relations, dim))
+    assert shapes == dict.fromkeys(model.channel_names, (2 * model.num_relations, dim))
 
 
-def test_without_a_rank_there_is_no_fused_head() -> None:
+def test_without_a_rank_there_is_no_fused_channel() -> None:
     model = tiny_model({"fusion.rank": 0})
-    assert model.head_names == ("structural", "visual", "textual")
+    assert model.channel_names == ("structural", "visual", "textual")
     assert not any("fus" in name for name, _ in model.named_parameters())
 
 
-def test_heads_other_than_the_structural_one_may_be_of_another_size() -> None:
+def test_channels_other_than_the_structural_one_may_be_of_another_size() -> None:
     model = tiny_model({"model.encoder_dim": 4})
     sizes = {name: each.shape[1] for name, each in encode_everything(model).items()}
     assert sizes == {"structural": 8, "visual": 4, "textual": 4, "fused": 4}
@@ -147,13 +147,13 @@ def test_a_fused_entity_may_have_a_vector_of_its_own() -> None:
 
 
 def can_answer(model: IMF, head: str) -> Tensor:
-    """Says of each (entity, relation) whether the head takes part, shape: (E, 2R)."""
+    """Returns whether the channel takes part, by (entity, relation), shape: (E, 2R)."""
     entities, relations = every_query().T
     found = model.can_answer(head, entities, relations)
     return found.view(model.num_entities, 2 * model.num_relations)
 
 
-def test_a_head_takes_part_where_the_entity_or_most_answers_have_its_modality() -> None:
+def test_a_channel_takes_part_where_the_entity_or_most_answers_have_its_modality() -> None:
     found = can_answer(tiny_model(), "visual")
     is_unseen = torch.tensor([relation in UNSEEN_RELATIONS for relation in range(6)])
     expected = tiny_tables()["image"].is_present.unsqueeze(1) | ~is_unseen
@@ -161,11 +161,11 @@ def test_a_head_takes_part_where_the_entity_or_most_answers_have_its_modality() 
     assert len(found.unique()) == 2
 
 
-def test_the_structural_head_takes_part_in_every_query() -> None:
+def test_the_structural_channel_takes_part_in_every_query() -> None:
     assert can_answer(tiny_model(), "structural").all()
 
 
-def test_the_fused_head_takes_part_where_the_entity_has_any_modality() -> None:
+def test_the_fused_channel_takes_part_where_the_entity_has_any_modality() -> None:
     found = can_answer(tiny_model({"model.modalities": ["image", "text"]}), "fused")
     tables = tiny_tables()
     expected = tables["image"].is_present | tables["text"].is_present

@@ -28,7 +28,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @pytest.fixture
 def target() -> Tensor:
-    """Which candidates are positives of which row, shape: (B, C), dtype: bool.
+    """Mask of the positives of each row, shape: (B, C), dtype: bool.
 
     The own entities of the rows 1 and 4 are positives.
     """
@@ -83,7 +83,7 @@ def grouped(
 
 
 def dense(name: str, target: Tensor, own_can_answer: Tensor | None = None) -> Loss:
-    """The same loss as its formula says."""
+    """The same loss by its formula."""
     left_out = torch.zeros_like(target)
     if own_can_answer is not None:
         left_out[torch.arange(len(target)), OWN_COLUMNS] = ~own_can_answer

@@ -17,7 +17,7 @@ from tiny_world import (
 from torch import Tensor
 
 from imf_core.model.imf import NO_ANSWER_LOGIT
-from imf_core.model.scorer import HeadScores, Scorer
+from imf_core.model.scorer import ChannelScores, Scorer
 
 CONTEXTS = ["block-diagonal", "dense"]
 ROUNDING = {"atol": 1e-4, "rtol": 1e-4}
@@ -27,7 +27,7 @@ UNSEEN = torch.tensor([head == LONELY and r in UNSEEN_RELATIONS for head, r in e
 """Queries where neither the entity nor the answers have an image."""
 
 
-def score(scorer: Scorer) -> HeadScores:
+def score(scorer: Scorer) -> ChannelScores:
     return scorer.score_all_tails(every_query())
 
 
@@ -36,7 +36,7 @@ def of_own_entities(scores: Tensor) -> Tensor:
     return scores.gather(1, every_query()[:, :1]).squeeze(1)
 
 
-def assert_same(one: HeadScores, other: HeadScores) -> None:
+def assert_same(one: ChannelScores, other: ChannelScores) -> None:
     torch.testing.assert_close(one.log_probs, other.log_probs)
     torch.testing.assert_close(one.combined, other.combined)
 
@@ -80,20 +80,20 @@ def test_the_features_of_an_entity_with_the_modality_change_the_scores() -> None
     assert not torch.allclose(score(Scorer(tiny_model(tables=tables))).combined, before.combined)
 
 
-def test_a_head_says_nothing_where_neither_entity_nor_answers_have_its_modality() -> None:
+def test_a_channel_takes_no_part_where_neither_entity_nor_answers_have_its_modality() -> None:
     scores = score(Scorer(tiny_model()))
     assert scores.can_answer[UNSEEN].unique(dim=0).tolist() == [[True, False, True, True]]
     assert (scores.log_probs[UNSEEN][:, 1] == 0).all()
 
 
-def test_a_head_answers_for_an_entity_without_its_modality_where_answers_have_it() -> None:
+def test_a_channel_answers_for_an_entity_without_its_modality_where_answers_have_it() -> None:
     scores = score(Scorer(tiny_model()))
     rows = (every_query()[:, 0] == LONELY) & ~UNSEEN
     assert scores.can_answer[rows].all()
     assert (scores.log_probs[rows].std(dim=2) > 0).all()
 
 
-def test_a_query_no_head_can_answer_gives_all_others_equal_probabilities() -> None:
+def test_a_query_no_channel_can_answer_gives_all_others_equal_probabilities() -> None:
     model = tiny_model({"model.modalities": ["image"]})
     scores = score(Scorer(model)).combined[UNSEEN].exp()
     assert len(scores) == len(UNSEEN_RELATIONS)
@@ -102,7 +102,7 @@ def test_a_query_no_head_can_answer_gives_all_others_equal_probabilities() -> No
     torch.testing.assert_close(scores, expected)
 
 
-def test_a_model_of_structure_alone_combines_into_the_order_of_its_one_head() -> None:
+def test_a_model_of_structure_alone_combines_into_the_order_of_its_one_channel() -> None:
     scores = score(Scorer(tiny_model({"model.modalities": ["structure"]})))
     assert scores.log_probs.shape[1] == 1
     assert torch.equal(scores.combined.argsort(dim=1), scores.log_probs[:, 0].argsort(dim=1))
@@ -133,7 +133,7 @@ def test_candidates_are_the_embeddings_themselves() -> None:
     model = tiny_model({"model.context": "dense"}).eval()
     entities = model.embed_entities(torch.arange(model.num_entities))
     found = Scorer(model).score_all_tails(torch.tensor([[4, 2]])).log_probs[0]
-    for position, name in enumerate(model.head_names):
+    for position, name in enumerate(model.channel_names):
         table, vectors = model.embed_relations()[name], entities[name]
         context = model.scorer(name)(vectors[[4]], table, torch.tensor([2]))[0]
         logits = vectors @ context
@@ -153,7 +153,7 @@ def test_scores_for_ranking_order_entities_as_the_probabilities_do(context: str)
     others.scatter_(1, every_query()[:, :1], False)
     for position, found in enumerate(scorer.scores(every_query())):
         scale = sharpness if position == len(expected) - 1 else 1.0
-        # Up to a shift of each query's scores: what normalises them.
+        # Equal up to a normalising shift of each query's scores.
         shift = (expected[position] - scale * found)[others].view(len(found), -1)
         middle = shift.mean(dim=1, keepdim=True)
         torch.testing.assert_close(shift, middle.expand_as(shift), atol=1e-4, rtol=1e-4)
@@ -189,7 +189,7 @@ def test_the_own_entity_is_a_candidate_in_both_directions_where_train_has_a_loop
         assert torch.equal(of_own_entities(scores) > NO_ANSWER_LOGIT, has_loops)
 
 
-def test_a_loop_in_train_changes_no_heads_probabilities_of_another_relation() -> None:
+def test_a_loop_in_train_changes_no_channels_probabilities_of_another_relation() -> None:
     without, with_loop = (
         score(Scorer(tiny_model(graph=graph))).log_probs for graph in (tiny_graph(), looped_graph())
     )

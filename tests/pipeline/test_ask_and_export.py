@@ -111,10 +111,10 @@ def test_the_calibration_is_measured_on_test(finished: Workspace) -> None:
 @pytest.mark.parametrize(
     ("main", "given", "message"),
     [
-        (ask.main, ["--queries", "q.parquet", "--out", "./q.parquet"], "is the file of --queries"),
+        (ask.main, ["--queries", "q.parquet", "--out", "./q.parquet"], "is the same file"),
         (ask.main, ["--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
-        (ask.main, ["--description", "", "orbits"], "--description must say something"),
-        (export.main, ["--embeddings", "folder", "--above", "0.5"], "are of --facts FILE"),
+        (ask.main, ["--description", "", "orbits"], "--description must not be empty"),
+        (export.main, ["--embeddings", "folder", "--above", "0.5"], "require --facts FILE"),
         (export.main, ["--facts", "new.tsv", "--prefix", "https://x.org/"], "ends in .nt, got new"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Measurements and ranks made up for tests."""
+"""Synthetic measurements and ranks for tests."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ def make_basis(
     graph: str = "a graph",
     features: dict[str, str] | None = None,
 ) -> Basis:
-    """Makes what a measurement depends on."""
+    """Makes the basis of a measurement."""
     return Basis({"train": {"seed": seed, "epochs": epochs}}, graph, features or {})
 
 
 def make_measurement(
     row: str = "full", seed: int = 0, mrr: float = 0.5, **changes: Any
 ) -> Measurement:
-    """Makes one of atlas, of a model with two heads."""
+    """Makes a measurement of atlas, of a model with two channels."""
     metrics = {"mrr": mrr, "hits_at_1": 0.25, "hits_at_3": 0.5, "hits_at_10": 0.75}
     curve = [
         {"epoch": epoch, "loss": 2.0, "valid_mrr": mrr, "valid_mrr_structural": 0.3}

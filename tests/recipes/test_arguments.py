@@ -1,4 +1,4 @@
-"""Arguments of `dvc exp run`: what a shell and DVC make of them is the value that was meant."""
+"""Arguments of `dvc exp run`: a shell and DVC parse them back to the same values."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def test_bash_and_dvc_hand_every_value_on_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_value_with_a_blank_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"dataset.path holds a blank, .*'my graph'"):
+    with pytest.raises(ConfigError, match=r"dataset.path contains a blank, .*'my graph'"):
         make_arguments({"dataset.path": "my graph"})
 
 
@@ -62,7 +62,7 @@ def test_the_command_prints_recipe_row_and_seed() -> None:
     ("arguments", "message"),
     [
         (["nope"], "there is no recipe 'nope'"),
-        (["db15k", "--row", "image"], "db15k has no row image: it asks for a modality"),
+        (["db15k", "--row", "image"], "db15k has no row image: the row needs a modality"),
         (["db15k", "--row", "two-structures"], "python -m recipes.measure db15k --rows two"),
         (["db15k", "--seed", "x"], "invalid int value"),
     ],

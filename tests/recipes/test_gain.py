@@ -58,10 +58,10 @@ def test_a_gain_stays_where_the_ranks_of_a_seed_are_elsewhere(
     store.save_gain("atlas", {"structure": GAIN})
     update_gains(store, "atlas")
     assert store.load_gain("atlas") == {"structure": GAIN}
-    assert "over structure stays as it was" in capsys.readouterr().out
+    assert "over structure is kept" in capsys.readouterr().out
 
 
-def test_a_gain_goes_where_a_row_was_measured_anew_and_the_other_ranks_are_elsewhere(
+def test_a_gain_is_removed_where_a_row_was_measured_again_without_the_other_ranks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path / "results", tmp_path / "ranks")
@@ -88,6 +88,6 @@ def test_a_gain_of_a_seed_that_a_row_lacks_is_not_current(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("dataset", list_recipes())
-def test_the_gains_that_are_stored_are_those_of_what_is_stored(dataset: str) -> None:
+def test_the_stored_gains_match_the_stored_measurements(dataset: str) -> None:
     store = Store(RESULTS, RESULTS / "none")
     assert load_current_gains(store, dataset) == store.load_gain(dataset)

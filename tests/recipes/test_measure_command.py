@@ -1,4 +1,4 @@
-"""`python -m recipes.measure`: what is measured, what is left as it is, what is refused."""
+"""`python -m recipes.measure`: measured, kept and refused rows."""
 
 import shlex
 import shutil
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store) -> Run:
-    """The command for atlas, in a repository whose committed values make small models."""
+    """The command for atlas, in a repository with committed values of small models."""
     Path(tmp_path / "params.yaml").write_text(yaml.safe_dump(small_params().model_dump()))
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):
         author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
@@ -59,7 +59,7 @@ def test_rows_and_seeds_are_measured_and_their_gain_computed(run: Run, store: St
     assert gain["pooled"]["gain"] == pytest.approx(mean["full"] - mean["structure"], abs=1e-5)
 
 
-def test_what_is_stored_with_the_same_values_is_left_as_it_is(
+def test_a_row_stored_with_the_same_values_is_not_measured_again(
     run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run()
@@ -72,7 +72,7 @@ def test_what_is_stored_with_the_same_values_is_left_as_it_is(
     assert file.stat().st_mtime_ns > before
 
 
-def test_other_values_are_measured_anew_and_recorded(run: Run, store: Store) -> None:
+def test_other_values_are_measured_again_and_recorded(run: Run, store: Store) -> None:
     run()
     run("--set", "train.epochs=2")
     found = store.load("atlas", "structure", 0)
@@ -82,7 +82,7 @@ def test_other_values_are_measured_anew_and_recorded(run: Run, store: Store) -> 
     assert found.command.endswith("atlas --rows structure --seeds 0 --set train.epochs=2")
 
 
-def test_a_row_is_measured_anew_where_facts_or_features_are_others(
+def test_a_row_is_measured_again_with_other_facts_or_features(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(rows="structure text")
@@ -90,15 +90,15 @@ def test_a_row_is_measured_anew_where_facts_or_features_are_others(
     tables["text"] = replace(tables["text"], vectors=tables["text"].vectors * 2)
     monkeypatch.setattr(measure, "load_inputs", lambda: (graph, tables))
     run(rows="structure text")
-    told = capsys.readouterr().out
-    assert "structure, seed 0: measured already" in told
-    assert "text, seed 0: measured already" not in told
+    printed = capsys.readouterr().out
+    assert "structure, seed 0: measured already" in printed
+    assert "text, seed 0: measured already" not in printed
     graph.triples["test"] = graph.triples["test"][1:]
     run(rows="structure")
     assert "measured already" not in capsys.readouterr().out
 
 
-def test_a_row_is_measured_anew_where_params_yaml_has_other_values(run: Run, store: Store) -> None:
+def test_a_row_is_measured_again_with_other_values_in_params_yaml(run: Run, store: Store) -> None:
     run()
     params = small_params({"train.epochs": 2}).model_dump()
     Path("params.yaml").write_text(yaml.safe_dump(params))
@@ -113,12 +113,12 @@ def test_a_row_is_measured_anew_where_params_yaml_has_other_values(run: Run, sto
 @pytest.mark.parametrize(
     ("row", "setting", "message"),
     [
-        ("structure", "model.modalities=[text]", "the row structure is what it is by model.moda"),
-        ("structure-text", "fusion.rank=8", "by fusion.rank, which is 0 there; set something el"),
-        ("full", "train.seed=4", "the seeds of a row are given with --seeds"),
+        ("structure", "model.modalities=[text]", "the row structure itself sets model.moda"),
+        ("structure-text", "fusion.rank=8", "sets fusion.rank to 0; set another key"),
+        ("full", "train.seed=4", "give the seeds of a row with --seeds"),
     ],
 )
-def test_what_makes_a_row_that_row_cannot_be_set(
+def test_values_of_the_row_itself_cannot_be_set(
     run: Run, row: str, setting: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"--set {setting.partition('=')[0]}: .*{message}"):
@@ -162,11 +162,11 @@ def test_data_that_dvc_made_with_other_values_are_refused(run: Run) -> None:
 )
 def test_a_file_of_runs_that_is_cut_is_an_error_that_says_so(run: Run, text: str) -> None:
     Path("dvc.lock").write_text(text)
-    with pytest.raises(ConfigError, match=r"dvc.lock is empty or cut, .*try again"):
+    with pytest.raises(ConfigError, match=r"dvc.lock is empty or incomplete, .*try again"):
         run()
 
 
-def test_a_model_at_hand_may_stand_in_and_its_place_is_not_told(run: Run, store: Store) -> None:
+def test_another_model_may_be_set_and_its_path_is_not_recorded(run: Run, store: Store) -> None:
     model = "/somewhere/models/all-MiniLM"
     params = small_params({"text_features.model": model}).model_dump()
     Path("params.yaml").write_text(yaml.safe_dump(params))

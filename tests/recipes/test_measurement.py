@@ -1,4 +1,4 @@
-"""A row measured on the tiny graph: what the stages would measure, resumed where it was killed."""
+"""A row measured on the tiny graph equals the stages' result and resumes after a kill."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_row_has_the_ranks_of_a_model_trained_and_ranked_by_hand(
     assert measurement.models[0].selected_epoch == progress.best_epoch
     assert [each["epoch"] for each in measurement.models[0].curve] == [1, 2, 3, 4]
     assert sum(measurement.weights.values()) == pytest.approx(1)
-    assert list(measurement.weights) == list(trainer.model.head_names)
+    assert list(measurement.weights) == list(trainer.model.channel_names)
 
 
 def test_a_row_leaves_no_training_state_behind(
@@ -137,7 +137,7 @@ def test_a_measurement_reads_as_it_was_saved_and_ranks_as_reciprocals(
     assert torch.get_num_threads() == found.threads
 
 
-def test_what_was_set_is_stored_to_the_last_digit(
+def test_parameters_are_stored_to_the_last_digit(
     graph: Graph, tables: Tables, tmp_path: Path
 ) -> None:
     store = Store(tmp_path / "results", tmp_path / "ranks")

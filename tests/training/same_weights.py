@@ -1,4 +1,4 @@
-"""Whether two models are the same, number by number."""
+"""Compares the weights of two models."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Calibration is fitted on valid, each half judged under the decision of the other."""
+"""Calibration is fitted on valid: each half under the decision of the other half."""
 
 import pytest
 import torch
@@ -10,55 +10,55 @@ from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training import calibration_fit
 from imf_core.training.calibration_fit import calibrate, fit_calibration
-from imf_core.training.judged_answers import SHOWN, JudgedAnswers, judge_answers
+from imf_core.training.judged_answers import SHOWN, CalibrationData, collect_calibration_data
 
 
-def judged(slope: float, offset: float) -> JudgedAnswers:
+def make_data(slope: float, offset: float) -> CalibrationData:
     """Makes answers that are right as often as a calibration says."""
     generator = torch.Generator().manual_seed(3)
     log_odds = 3 * torch.randn(40_000, generator=generator, dtype=torch.float64)
     chance = torch.rand(40_000, generator=generator, dtype=torch.float64)
-    return JudgedAnswers(log_odds, log_odds, chance < torch.sigmoid(slope * log_odds + offset))
+    return CalibrationData(log_odds, log_odds, chance < torch.sigmoid(slope * log_odds + offset))
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.5, 0.3), (1.6, -2.0)])
 def test_the_two_numbers_are_found_again(slope: float, offset: float) -> None:
-    found = fit_calibration(judged(slope, offset))
+    found = fit_calibration(make_data(slope, offset))
     assert (found.slope, found.offset) == pytest.approx((slope, offset), abs=0.06)
 
 
 @pytest.mark.parametrize("is_true", [True, False])
 def test_answers_that_are_all_alike_give_finite_numbers(is_true: bool) -> None:
     log_odds = torch.tensor([0.3, -2.0], dtype=torch.float64)
-    found = fit_calibration(JudgedAnswers(log_odds, log_odds, torch.tensor([is_true] * 2)))
+    found = fit_calibration(CalibrationData(log_odds, log_odds, torch.tensor([is_true] * 2)))
     assert 0 < found.slope < 10
     assert abs(found.offset) < 10
 
 
-def test_the_best_answers_are_judged_by_the_held_out_facts(trained: IMF, graph: Graph) -> None:
+def test_the_best_answers_are_true_where_held_out(trained: IMF, graph: Graph) -> None:
     valid, train = graph.triples["valid"], known_tails_in(graph, ["train"])
-    found = judge_answers(Scorer(trained), valid, valid, train, graph.num_relations, 4)
+    found = collect_calibration_data(Scorer(trained), valid, valid, train, graph.num_relations, 4)
     truth = build_known_tails(valid, graph.num_entities, graph.num_relations)
     assert len(found.is_true) == SHOWN * len(truth.queries)
     assert 0 < int(found.is_true.sum()) <= len(truth.tails)
 
 
 @pytest.mark.parametrize("has_loops", [False, True])
-def test_the_own_entity_is_judged_only_where_train_has_a_loop(has_loops: bool) -> None:
+def test_the_own_entity_is_an_answer_only_where_train_has_a_loop(has_loops: bool) -> None:
     graph = looped_graph() if has_loops else tiny_graph()
     loops = torch.tensor([[country, LOOPED, country] for country in COUNTRIES[1:]])
     train = known_tails_in(graph, ["train"])
     scorer = Scorer(tiny_model(graph=graph))
-    found = judge_answers(scorer, loops, loops, train, graph.num_relations, 100)
+    found = collect_calibration_data(scorer, loops, loops, train, graph.num_relations, 100)
     assert bool(found.is_true.any()) == has_loops
     assert found.log_odds.isfinite().all()
 
 
-def test_each_half_is_judged_under_the_decision_of_the_other(
+def test_each_half_is_scored_under_the_decision_of_the_other(
     trained: IMF, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[set[tuple[int, ...]]] = []
-    for name in ("score_held_out", "judge_answers"):
+    for name in ("score_held_out", "collect_calibration_data"):
         original = getattr(calibration_fit, name)
 
         def spy(scorer: Scorer, facts: torch.Tensor, *rest: object, call=original) -> object:

@@ -21,7 +21,7 @@ NUM_QUERIES, NUM_CANDIDATES = 200, 12
 
 
 def planted(informed: Tensor) -> HeldOutScores:
-    """Two heads over random candidates; `informed` (P, 2) says which sees the answer, at 0."""
+    """Two channels over random candidates; `informed` (P, 2) marks those with the answer, at 0."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(NUM_QUERIES, 2, NUM_CANDIDATES, generator=generator)
     logits[:, :, 0] += 3.0 * informed
@@ -38,19 +38,19 @@ def first_informed() -> Tensor:
 
 
 def informed_by_relation() -> Tensor:
-    """The first head knows about even relations, the second about odd ones."""
+    """The first channel knows even relations, the second odd ones."""
     return torch.eye(2)[torch.arange(NUM_QUERIES) % 2]
 
 
 def informed_by_entity() -> Tensor:
-    """The first head knows about even entities, the second about odd ones."""
+    """The first channel knows even entities, the second odd ones."""
     return torch.eye(2)[torch.arange(NUM_QUERIES) // 2 % 2]
 
 
 def unfitted_decision() -> DecisionFusion:
     """Of two entities of different degrees."""
     return DecisionFusion(
-        num_heads=2, num_relations=2, degree_bins=torch.tensor([0, 4]), num_degree_bins=5
+        num_channels=2, num_relations=2, degree_bins=torch.tensor([0, 4]), num_degree_bins=5
     )
 
 
@@ -70,13 +70,13 @@ def cross_entropy(decision: DecisionFusion, held_out: HeldOutScores) -> float:
     return -pooled.log_softmax(dim=1)[:, 0].mean().item()
 
 
-def test_the_informative_head_gets_the_weight_and_a_random_one_next_to_none() -> None:
+def test_the_informative_channel_gets_the_weight_and_a_random_one_next_to_none() -> None:
     informative, useless = weights_of(fit(planted(first_informed())), relation=0)
     assert informative > 0.9
     assert useless < 0.1
 
 
-def test_two_equally_good_heads_share_the_weight() -> None:
+def test_two_equally_good_channels_share_the_weight() -> None:
     one, two = weights_of(fit(planted(torch.ones(NUM_QUERIES, 2))), relation=0)
     assert abs(one - two) < 0.2
 
@@ -92,7 +92,7 @@ def test_global_weights_are_the_same_for_every_relation() -> None:
     assert weights_of(decision, 0) == weights_of(decision, 1) == weights_of(decision, 3)
 
 
-def test_weights_per_relation_find_the_head_that_knows_the_relation() -> None:
+def test_weights_per_relation_find_the_channel_that_knows_the_relation() -> None:
     decision = fit(planted(informed_by_relation()), PER_QUERY)
     assert weights_of(decision, 0)[0] > 0.7
     assert weights_of(decision, 1)[1] > 0.7
@@ -104,7 +104,7 @@ def test_a_relation_without_held_out_facts_has_the_global_weights() -> None:
     assert weights_of(decision, 2) == pytest.approx(by_degree.softmax(dim=0).tolist())
 
 
-def test_weights_by_degree_find_the_head_that_knows_such_entities() -> None:
+def test_weights_by_degree_find_the_channel_that_knows_such_entities() -> None:
     decision = fit(planted(informed_by_entity()), PER_QUERY)
     assert weights_of(decision, 0, entity=0)[0] > 0.7
     assert weights_of(decision, 0, entity=1)[1] > 0.7
@@ -128,7 +128,7 @@ def test_an_earlier_fit_leaves_no_trace() -> None:
         assert torch.equal(value, fresh.state_dict()[name])
 
 
-def test_queries_that_no_head_can_answer_do_not_move_the_weights() -> None:
+def test_queries_that_no_channel_can_answer_do_not_move_the_weights() -> None:
     held_out = planted(first_informed())
     silent = held_out.queries[:, 0] >= 0
     silent[: NUM_QUERIES // 2] = False
@@ -145,7 +145,7 @@ def test_queries_that_no_head_can_answer_do_not_move_the_weights() -> None:
     assert weights_of(fit(some), 0) == pytest.approx(weights_of(fit(only), 0), abs=1e-3)
 
 
-def test_held_out_facts_that_no_head_can_answer_leave_equal_weights() -> None:
+def test_held_out_facts_that_no_channel_can_answer_leave_equal_weights() -> None:
     held_out = planted(first_informed())
     nobody = torch.zeros_like(held_out.can_answer)
     silent = HeldOutScores(held_out.log_probs, held_out.is_candidate, held_out.queries, nobody)
@@ -220,7 +220,7 @@ def test_a_fit_on_impossible_answers_alone_leaves_equal_weights(
         assert torch.equal(parameter, torch.zeros_like(parameter))
 
 
-def test_only_the_best_candidates_of_each_head_are_kept(
+def test_only_the_best_candidates_of_each_channel_are_kept(
     graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision_fit, "TOP_CANDIDATES", 2)

@@ -1,4 +1,4 @@
-"""What a model learns from a graph whose answers are known."""
+"""A model learns small graphs with known answers."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ EXACT = {
     "train.n3": 0.0,
     "train.encoder_n3": 0.0,
 }
-"""Nothing that keeps the model from learning by heart."""
+"""Parameters without regularisation, to memorise facts."""
 
 
 def mrr(model: IMF, graph: Graph, split: str, scorer_name: str = COMBINED) -> float:
@@ -51,9 +51,9 @@ def two_groups() -> Graph:
 
 
 def answers_in_the_images() -> tuple[Graph, dict[str, FeatureTable]]:
-    """36 things of 3 kinds, which their images show; the kinds of half of them are held out.
+    """36 entities of 3 kinds, shown by their images; the kinds of half of them are held out.
 
-    A second relation that says nothing of kinds keeps every thing in train.
+    A second relation, independent of kinds, keeps every entity in train.
     """
     things, kinds = torch.arange(36), torch.arange(36) % 3
     of_kind = torch.stack([things, torch.zeros_like(things), 36 + kinds], dim=1)
@@ -92,7 +92,7 @@ def test_the_whole_model_learns_a_tiny_graph_by_heart(
     chance = mrr(trainer.model, graph, "train", "fused")
     trainer.fit()
     assert chance < 0.3
-    # Head by head: six valid facts are too few to fit a decision that says the same everywhere.
+    # By channel: six valid facts are too few to fit the same decision on every CPU.
     assert mrr(trainer.model, graph, "train", "structural") > 0.95
     assert mrr(trainer.model, graph, "train", "fused") > 0.75
 

@@ -1,4 +1,4 @@
-"""Memory of training on a large graph: a few tables of its entities, whatever is scored."""
+"""Memory of training on a large graph: a few tables of its entities, for any scoring."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from tiny_world import ROOT, small_params
 MODEL = {"model.dim": 128, "train.batch_size": 1024, "train.sampled_candidates": 2000}
 FEATURE_DIM, NUM_HEADS = 64, 4
 FIXED_BYTES = 3 << 28
-"""Scores (`MAX_SCORES` and a few copies), the facts, and what the measurement itself strays by."""
+"""Scores (`MAX_SCORES` and a few copies), the facts, and the noise of the measurement."""
 
 PROGRAM = f"""
 import sys
@@ -32,10 +32,10 @@ print(peak_bytes() - before)
 
 
 def bound_bytes(num_entities: int) -> int:
-    """What `docs/scaling.md` says of the memory of training, beyond graph and features."""
+    """The memory of training by `docs/scaling.md`, beyond graph and features."""
     dim = small_params(MODEL).model.dim
     features = 2 * FEATURE_DIM  # normalised, of both modalities
-    tables = (1 + 2 * 0.1) * dim  # structure, and stand-ins for what lacks an image or a text
+    tables = (1 + 2 * 0.1) * dim  # structure, and vectors of entities without image or text
     states = 4 * tables  # weights, Adagrad's sums, the average, the selected weights
     ids_and_masks = 64
     each = features + states + NUM_HEADS * dim + ids_and_masks

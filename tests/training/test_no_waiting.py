@@ -1,7 +1,7 @@
-"""A step asks the device for no number: it could be on a GPU that nothing waits for.
+"""A step reads no number from the device, so it never waits for a GPU.
 
-Torch's device `meta` has shapes and no numbers, and refuses whatever would need one. It takes the
-paths of a GPU through the code.
+Torch's device `meta` has shapes but no numbers, and refuses operations that need one. It takes the
+code paths of a GPU.
 """
 
 import pytest

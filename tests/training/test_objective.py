@@ -1,4 +1,4 @@
-"""The joint loss: candidates, masked heads, penalty and contrastive term."""
+"""The joint loss: candidates, masked channels, penalty and contrastive term."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ PLAIN = {
     "train.fused_n3": 0.0,
     "fusion.contrastive_weight": 0.0,
 }
-"""The loss of the heads and nothing else."""
+"""The loss of the channels alone."""
 
 ONE_HEAD = {**PLAIN, "model.modalities": ["structure"]}
 
@@ -55,7 +55,7 @@ def encode_all(model: IMF) -> dict[str, Tensor]:
 
 
 def is_unseen(batch: Batch) -> Tensor:
-    """Says where neither the query's entity nor its answers have an image, shape: (B,)."""
+    """Returns where neither the query's entity nor its answers have an image, shape: (B,)."""
     return (batch.heads == LONELY) & torch.isin(batch.relations, torch.tensor(UNSEEN_RELATIONS))
 
 
@@ -83,7 +83,7 @@ def test_as_many_sampled_candidates_as_entities_give_the_full_loss(name: str, ba
     assert torch.equal(loss(enough, batch), full)
 
 
-def test_the_loss_of_one_head_equals_its_formula(batch: Batch) -> None:
+def test_the_loss_of_one_channel_equals_its_formula(batch: Batch) -> None:
     model = tiny_model(ONE_HEAD)
     head = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
     relation = torch.complex(*model.relation_tables["structural"].chunk(2, dim=1))
@@ -94,7 +94,7 @@ def test_the_loss_of_one_head_equals_its_formula(batch: Batch) -> None:
     torch.testing.assert_close(loss_of(ONE_HEAD, model, batch), expected)
 
 
-def test_the_n3_penalty_of_one_head_equals_its_formula(batch: Batch) -> None:
+def test_the_n3_penalty_of_one_channel_equals_its_formula(batch: Batch) -> None:
     overrides = {**ONE_HEAD, "train.n3": 0.7}
     model = tiny_model(overrides)
     entity = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
@@ -161,7 +161,7 @@ def test_a_term_is_added_where_its_weight_is_not_zero(
     assert loss({**PLAIN, **overrides}, batch) > loss(PLAIN, batch)
 
 
-def test_the_fused_head_learns_what_image_and_text_leave_open(batch: Batch) -> None:
+def test_the_fused_channel_learns_to_correct_image_and_text(batch: Batch) -> None:
     model = tiny_model(PLAIN).eval()
     entities, tables = encode_all(model), model.embed_relations()
     heads, relations = batch.heads, batch.relations
@@ -186,7 +186,7 @@ def test_the_fused_head_learns_what_image_and_text_leave_open(batch: Batch) -> N
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
-def test_what_is_left_open_moves_no_other_head(name: str, batch: Batch) -> None:
+def test_the_correction_moves_no_other_channel(name: str, batch: Batch) -> None:
     gradients = []
     for complement in (False, True):
         values = {**PLAIN, "train.loss": name, "fusion.detach": True}
@@ -203,7 +203,7 @@ def test_what_is_left_open_moves_no_other_head(name: str, batch: Batch) -> None:
     assert all(key.split(".")[0] in {"entity_fusion", "relation_fusion"} for key in moved)
 
 
-def test_without_a_fused_head_there_is_no_contrastive_term(batch: Batch) -> None:
+def test_without_a_fused_channel_there_is_no_contrastive_term(batch: Batch) -> None:
     alone = {**PLAIN, "fusion.rank": 0}
     model = tiny_model(alone)
     contrastive = {**alone, "fusion.contrastive_weight": 0.1}
@@ -211,7 +211,9 @@ def test_without_a_fused_head_there_is_no_contrastive_term(batch: Batch) -> None
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
-def test_queries_with_nothing_of_the_modality_train_no_head_of_it(name: str, batch: Batch) -> None:
+def test_queries_with_nothing_of_the_modality_train_no_channel_of_it(
+    name: str, batch: Batch
+) -> None:
     overrides = {**PLAIN, "train.loss": name, "model.modalities": ["image"]}
     unseen = is_unseen(batch)
     assert unseen.any()
@@ -220,7 +222,7 @@ def test_queries_with_nothing_of_the_modality_train_no_head_of_it(name: str, bat
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
-def test_queries_whose_answers_have_the_modality_train_its_head(name: str, batch: Batch) -> None:
+def test_queries_whose_answers_have_the_modality_train_its_channel(name: str, batch: Batch) -> None:
     overrides = {**PLAIN, "train.loss": name, "model.modalities": ["image"]}
     model = tiny_model(overrides)
     asked = rows_of(batch, (batch.heads == LONELY) & ~is_unseen(batch))
@@ -230,7 +232,7 @@ def test_queries_whose_answers_have_the_modality_train_its_head(name: str, batch
     assert encoder.absent.weight.grad[encoder.absent_row[LONELY]].abs().sum() > 0
 
 
-def test_a_batch_that_no_head_can_answer_has_a_loss_of_zero(batch: Batch) -> None:
+def test_a_batch_that_no_channel_can_answer_has_a_loss_of_zero(batch: Batch) -> None:
     overrides = {"model.modalities": ["image"]}
     model = tiny_model(overrides)
     value = loss_of(overrides, model, rows_of(batch, is_unseen(batch)))
@@ -239,7 +241,7 @@ def test_a_batch_that_no_head_can_answer_has_a_loss_of_zero(batch: Batch) -> Non
     assert all(each.grad is None or (each.grad == 0).all() for each in model.parameters())
 
 
-def test_a_head_keeps_the_positives_of_its_rows() -> None:
+def test_a_channel_keeps_the_positives_of_its_rows() -> None:
     batch = Batch(
         heads=torch.tensor([4, LONELY, 6]),
         relations=torch.tensor([1, UNSEEN_RELATIONS[0], 3]),

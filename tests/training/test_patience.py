@@ -68,7 +68,7 @@ def test_a_best_epoch_that_is_the_last_one_is_still_rising(
     assert progress.is_still_rising is is_rising
 
 
-def test_the_time_of_the_first_epoch_is_told_once(make_trainer: MakeTrainer) -> None:
+def test_the_time_of_the_first_epoch_is_reported_once(make_trainer: MakeTrainer) -> None:
     seconds: list[float] = []
     make_trainer({"train.epochs": 3}).fit(on_first_epoch=seconds.append)
     (first,) = seconds

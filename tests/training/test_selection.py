@@ -95,7 +95,7 @@ def test_the_model_ends_with_the_selected_weights_and_not_with_the_last(
     assert trainer.model.encoders["structural"].table.weight.abs().sum() > 0
 
 
-def test_the_decision_of_the_selected_weights_is_fitted_anew_on_the_whole_of_valid(
+def test_the_decision_of_the_selected_weights_is_fitted_again_on_all_of_valid(
     make_trainer: MakeTrainer, graph: Graph
 ) -> None:
     trainer = make_trainer()

@@ -79,7 +79,7 @@ def test_the_features_of_an_entity_without_the_modality_change_nothing_in_traini
     assert_same_weights(one.model, other.model)
 
 
-def test_a_record_names_the_loss_and_the_mrr_and_weight_of_every_head(
+def test_a_record_names_the_loss_and_the_mrr_and_weight_of_every_channel(
     make_trainer: MakeTrainer,
 ) -> None:
     record = make_trainer().fit().history[-1]

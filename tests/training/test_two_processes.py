@@ -33,7 +33,7 @@ Found = tuple[dict[str, Any], dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """What each of the two processes found, all in one start of them."""
+    """The results of the two processes, from one start."""
     folder = tmp_path_factory.mktemp("two")
     with pytest.raises(KilledError):
         train(
@@ -96,6 +96,6 @@ def test_two_processes_go_on_where_one_was_killed(found: Found) -> None:
     losses, history, _ = train(NOISY)
     for process in found:
         resumed_losses, resumed_history = process["resumed"]
-        assert resumed_losses[0] == MARK  # what the killed run had done was not done again
+        assert resumed_losses[0] == MARK  # the steps of the killed run were not repeated
         assert resumed_losses[1:] == pytest.approx(losses[1:], rel=1e-5)
         assert [each["epoch"] for each in resumed_history] == [each["epoch"] for each in history]

@@ -1,4 +1,4 @@
-"""What each of two processes does for `test_two_processes`; a module, to be started anew."""
+"""The work of each of two processes in `test_two_processes`; a module to start as a process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +38,7 @@ TRAINED: dict[str, dict[str, object]] = {
     "relations predicted": {**NOISY, "train.relation_weight": 0.5},
     "one row a step": {**NOISY, "train.batch_size": 1, "train.epochs": 1},
 }
-"""What is trained by two processes and by one, by name."""
+"""Trainings by two processes and by one, by name."""
 
 BLOCKS = {"one for each": 12, "unequal ones": 8, "one for both": 100}
 """Entities in a block, of 22."""
@@ -73,7 +73,7 @@ def train(
 
 
 def rank(block: int, graph: Graph, processes: Processes = ALONE) -> RankTable:
-    """Ranks test and two loops with a random model whose entities come in small blocks."""
+    """Ranks test and two loops with a random model and small blocks of entities."""
     loops = torch.tensor([[each, LOOPED, each] for each in (COUNTRIES[1], COUNTRIES[-1])])
     test = torch.cat([graph.triples["test"], loops])
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +90,7 @@ def kill_at_second(record: Record) -> None:
 
 
 def work(rank_here: int, folder: Path) -> None:
-    """Joins the other process and writes what came out as `<rank>.pt`."""
+    """Joins the other process and writes its results as `<rank>.pt`."""
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank_here, world_size=2
