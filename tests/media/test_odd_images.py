@@ -21,7 +21,7 @@ from image_inputs import (
 )
 from PIL import Image, ImageCms, PngImagePlugin
 
-from imf_core.media.images import ONE_COLOUR, ReencodedImage
+from imf_core.media.images import ONE_COLOUR, ReencodedImage, quiet_pillow
 from imf_core.media.pixel_budget import PixelBudget
 
 RED_PNG = encode(Image.new("RGB", (20, 10), RED))
@@ -321,3 +321,10 @@ def test_a_failure_gives_its_pixels_back() -> None:
         raise ValueError("damaged")
     with budget.hold(10):
         pass
+
+
+def test_pillow_is_left_as_it_was() -> None:
+    before = Image.core.get_block_size()
+    with quiet_pillow():
+        assert Image.core.get_block_size() > before
+    assert Image.core.get_block_size() == before
