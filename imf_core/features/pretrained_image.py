@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import Tensor
@@ -26,7 +25,7 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from imf_core.artifacts import file_sha256
+from imf_core.artifacts import count_parquet_rows, file_sha256
 from imf_core.config import ImageFeaturesParams
 from imf_core.device import resolve_device
 from imf_core.errors import ModelUnavailableError
@@ -181,7 +180,7 @@ def encode_images(
     """
     entity_ids: list[np.ndarray] = []
     vectors: list[np.ndarray] = []
-    total = sum(pq.read_metadata(path).num_rows for path in shards)
+    total = sum(map(count_parquet_rows, shards))
     with tqdm(total=total, desc="image features", unit="image", disable=None) as bar:
         for path in shards:
             ids, images = read_shard(path, num_entities)
