@@ -2,23 +2,51 @@
 
 TF-IDF of words and word pairs beside TF-IDF of character n-grams (which see word stems, and
 languages without spaces), each of length one, then truncated SVD: latent semantic analysis.
-Seconds for 15,000 short texts.
+Seconds for 15,000 short texts. Of many texts only a sample is decomposed; the others are projected
+onto what the sample has in common.
 """
 
 import re
+from typing import Protocol
 
 import numpy as np
 from scipy.linalg import eigh
 from scipy.sparse import csr_matrix, hstack
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from tqdm import tqdm
 
 WORD_NGRAMS = (1, 2)
 CHARACTER_NGRAMS = (3, 5)
 MAX_NGRAMS = 30_000  # of either kind, the most frequent
 DENSE_TEXTS = 2_000
+MOST_TEXTS = 50_000
+"""All texts are decomposed up to so many; of more, `SAMPLE_TEXTS` evenly spaced ones."""
+SAMPLE_TEXTS = 10_000
+BATCH_TEXTS = 10_000
 LEAST_SQUARE = 1e-6
 """A singular value whose square is less, beside the largest, is rounding: no text is folded in."""
+
+
+class TextFit(Protocol):
+    """Texts encoded, and what it takes to encode another one."""
+
+    vectors: np.ndarray
+    """Of the texts, shape: (n, at most dim), dtype: float32; rows of length one."""
+
+    def encode(self, text: str) -> np.ndarray:
+        """Encodes another text; zeros where it shares no n-gram with these."""
+        ...
+
+
+def fit_texts(texts: list[str], dim: int) -> TextFit:
+    """Encodes texts by the n-grams they share.
+
+    Args:
+        texts: Non-empty texts, n of them.
+        dim: Upper bound of the components kept; also bounded by n and by the n-grams there are.
+    """
+    return FittedTexts(texts, dim) if len(texts) <= MOST_TEXTS else SampledTexts(texts, dim)
 
 
 class FittedTexts:
@@ -68,9 +96,101 @@ class FittedTexts:
         return vector
 
 
+class SampledTexts:
+    """Many texts, projected onto the components of a sample of them.
+
+    Args:
+        texts: Non-empty texts, more than `SAMPLE_TEXTS`.
+        dim: Upper bound of the components kept.
+
+    Attributes:
+        vectors: shape: (n, at most dim), dtype: float32; rows of length one, but zeros for a text
+            that shares no n-gram with the sample. The same for the same texts.
+    """
+
+    def __init__(self, texts: list[str], dim: int) -> None:
+        places = np.linspace(0, len(texts) - 1, SAMPLE_TEXTS).astype(np.int64)
+        sample = [texts[place] for place in places]
+        with tqdm(total=len(texts), unit="text", disable=None) as bar:
+            bar.set_description(f"text features, fit to {len(sample)} texts")
+            self._blocks: list[_CharacterCounts | _WordCounts] = [_CharacterCounts(sample)]
+            if any(re.search(r"\w", text) for text in sample):
+                self._blocks.append(_WordCounts(sample))
+            counts = self._weigh(sample)
+            rank = min(dim, min(counts.shape) - 1)
+            # ARPACK takes several times as long, for digits that a sample does not have.
+            svd = TruncatedSVD(rank, algorithm="randomized", n_iter=4, random_state=0)
+            with np.errstate(divide="ignore", invalid="ignore"):  # of shares, where texts are equal
+                self._directions = svd.fit(counts).components_.T.astype(np.float32)
+            bar.set_description("text features")
+            parts = []
+            for start in range(0, len(texts), BATCH_TEXTS):
+                parts.append(self._project(texts[start : start + BATCH_TEXTS]))
+                bar.update(len(parts[-1]))
+        self.vectors = np.concatenate(parts)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Encodes another text by the n-grams it shares with the sample.
+
+        Returns:
+            shape: (at most dim,), dtype: float32; of length one, zeros where it shares none.
+        """
+        vector: np.ndarray = self._project([text])[0]
+        return vector
+
+    def _weigh(self, texts: list[str]) -> csr_matrix:
+        return csr_matrix(hstack([block.weigh(texts) for block in self._blocks]))
+
+    def _project(self, texts: list[str]) -> np.ndarray:
+        return _unit_rows(self._weigh(texts) @ self._directions)
+
+
+class _WordCounts:
+    """TF-IDF of words and word pairs, as `_vectorizer` has it."""
+
+    def __init__(self, sample: list[str]) -> None:
+        self._counts = CountVectorizer(
+            ngram_range=WORD_NGRAMS,
+            token_pattern=r"(?u)\b\w+\b",
+            max_features=MAX_NGRAMS,
+            dtype=np.float32,
+        )
+        self._weights = TfidfTransformer(sublinear_tf=True).fit(self._counts.fit_transform(sample))
+
+    def weigh(self, texts: list[str]) -> csr_matrix:
+        return self._weights.transform(self._counts.transform(texts), copy=False)
+
+
+class _CharacterCounts:
+    """TF-IDF of character n-grams, as `_vectorizer` has it, but cut once for each distinct word.
+
+    An n-gram of `char_wb` lies in one word, so a text's counts are the sum of its words' counts.
+    """
+
+    def __init__(self, sample: list[str]) -> None:
+        self._counts = CountVectorizer(
+            analyzer="char_wb",
+            ngram_range=CHARACTER_NGRAMS,
+            max_features=MAX_NGRAMS,
+            dtype=np.float32,
+        )
+        self._weights = TfidfTransformer(sublinear_tf=True).fit(self._counts.fit_transform(sample))
+
+    def weigh(self, texts: list[str]) -> csr_matrix:
+        words = CountVectorizer(analyzer=_split, dtype=np.float32)
+        words_of_texts = words.fit_transform(texts)
+        counts = words_of_texts @ self._counts.transform(words.get_feature_names_out())
+        return self._weights.transform(counts, copy=False)
+
+
+def _split(text: str) -> list[str]:
+    """Cuts a text at white space, as `char_wb` does."""
+    return text.lower().split()
+
+
 def encode_texts_tfidf(texts: list[str], dim: int) -> np.ndarray:
-    """Encodes texts by the n-grams they share; see `FittedTexts`."""
-    return FittedTexts(texts, dim).vectors
+    """Encodes texts by the n-grams they share; see `fit_texts`."""
+    return fit_texts(texts, dim).vectors
 
 
 def _unit_rows(rows: np.ndarray) -> np.ndarray:

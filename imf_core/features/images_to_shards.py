@@ -21,7 +21,7 @@ from imf_core.features.entity_pictures import SOURCE_STATUSES, EntityPictures
 from imf_core.features.image_fetching import ImageFetcher
 from imf_core.features.image_list import ImageList
 from imf_core.features.shards import MANIFEST, SOURCES, ShardWriter
-from imf_core.media.images import quiet_pillow
+from imf_core.media.images import ONE_COLOUR, quiet_pillow
 
 NO_SOURCE = "no_source"
 
@@ -56,12 +56,16 @@ class ImageSummary:
         num_entities: E.
         num_with_images: Entities with at least one good picture.
         num_without_source: Entities for which no picture is named.
+        num_one_colour: Good pictures of one colour.
+        examples: Status -> the first source without a picture and the reason, where there is one.
     """
 
     sources: dict[str, int]
     num_entities: int
     num_with_images: int
     num_without_source: int
+    num_one_colour: int
+    examples: dict[str, str]
 
 
 def write_image_shards(
@@ -95,6 +99,8 @@ def write_image_shards(
     metadata = {FINGERPRINT_KEY: fingerprint}
     source_counts: Counter[str] = Counter()
     entity_counts: Counter[str] = Counter()
+    num_one_colour = 0
+    examples: dict[str, str] = {}
     shards = ShardWriter(folder, params.images_per_shard, metadata)
     with quiet_pillow():
         fetcher.fetch_needed(images)
@@ -107,12 +113,19 @@ def write_image_shards(
                 shards.append(found.entity_id, found.pictures)
                 entity_counts[_write_entity(found, manifest, sources)] += 1
                 source_counts.update(fate.status for fate in found.fates)
+                for fate in found.fates:
+                    if fate.status == "ok":
+                        num_one_colour += ONE_COLOUR in fate.reason
+                    elif fate.reason:
+                        examples.setdefault(fate.status, f"{fate.source}: {fate.reason}")
             shards.flush()
     return ImageSummary(
         {status: source_counts[status] for status in SOURCE_STATUSES},
         num_entities,
         entity_counts["ok"],
         entity_counts[NO_SOURCE],
+        num_one_colour,
+        examples,
     )
 
 

@@ -70,6 +70,11 @@ def locate_model(section: Section, model: str, revision: str | None, builtin: st
     if Path(model).is_dir():
         require_no_revision(section, model, revision)
         return ModelSource(section, model, None, builtin)
+    if Path(model).is_file():
+        raise ModelUnavailableError(
+            f"{section}.model in params.yaml: {model!r} is a file; set the directory that holds it "
+            f"with its config.json, a hub id, or {builtin}"
+        )
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model):
         raise ModelUnavailableError(
             f"{section}.model in params.yaml: the directory {model!r} does not exist; set a "

@@ -57,10 +57,10 @@ def encode_new_text(
     text = entity_text("", name, description)
     if params.model == texts_to_vectors.BUILTIN:
         _require_same("text_features", {"model": params.model}, table)
-        from imf_core.features.builtin_text import FittedTexts  # noqa: PLC0415 - loads slowly
+        from imf_core.features.builtin_text import fit_texts  # noqa: PLC0415 - loads slowly
 
         texts = read_entity_texts(entities_path, looked_up_path).texts
-        fitted = FittedTexts([each for each in texts if each], params.dim)
+        fitted = fit_texts([each for each in texts if each], params.dim)
         has_text = np.array([bool(each) for each in texts])
         _require_equal("text_features", fitted.vectors, table.vectors.numpy()[has_text])
         vector = fitted.encode(text)

@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imf_core.errors import ConfigError, DataError
+from imf_core.features.precomputed_advice import conversion, plain_floats, reshaping
 
 LABEL, ID, VECTOR = "entity", "entity_id", "vector"
 SUFFIXES = (".parquet", ".npy")
 BATCH_ROWS = 1024
 FLOAT_BYTES = {2, 4, 8}
 _NPY_MAGIC = b"\x93NUMPY"
-_PLAIN = "np.save('features.npy', np.asarray(vectors, dtype=np.float32))"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def read_rows(path: Path, num_entities: int) -> Iterator[Rows]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(
-            f"precomputed.path in params.yaml must end in {' or '.join(SUFFIXES)}, got {path}"
+            f"precomputed.path in params.yaml must end in {' or '.join(SUFFIXES)}, got {path}; "
+            f"{conversion(path)}"
         )
     yield from _parquet_rows(path) if suffix == ".parquet" else _npy_rows(path, num_entities)
 
@@ -137,10 +138,17 @@ def _npy_rows(path: Path, num_entities: int) -> Iterator[Rows]:
                 f"{array[key].dtype} in the shape {array[key].shape}"
             )
         vectors = array[VECTOR]
-    if vectors.dtype.kind != "f" or vectors.dtype.itemsize not in FLOAT_BYTES or vectors.ndim != 2:
+    is_float = vectors.dtype.kind == "f" and vectors.dtype.itemsize in FLOAT_BYTES
+    if not is_float or vectors.ndim != 2:
+        if key is not None:
+            remedy = "make the array again, with np.dtype([('entity', 'U99'), ('vector', 'f4', N)])"
+        elif is_float:
+            remedy = reshaping(vectors.shape, num_entities, path)
+        else:
+            remedy = f"convert them: {plain_floats(path, vectors.shape, vectors.dtype)}"
         raise DataError(
             f"{path}: vectors must be floats of 16, 32 or 64 bits in the shape (rows, numbers), "
-            f"got {vectors.dtype} in the shape {vectors.shape}; convert them: {_PLAIN}"
+            f"got {vectors.dtype} in the shape {vectors.shape}; {remedy}"
         )
     for first in range(0, len(vectors), BATCH_ROWS):
         part = slice(first, first + BATCH_ROWS)
@@ -159,17 +167,28 @@ def _open_npy(path: Path) -> np.ndarray:
         magic = file.read(len(_NPY_MAGIC))
     if magic != _NPY_MAGIC:
         raise DataError(
-            f"{path} is no .npy file: pickles and archives are not loaded, whatever their name; if "
-            f"you trust its source, load it yourself and save the plain array: {_PLAIN}"
+            f"{path} is no .npy file: pickles and archives are not loaded, whatever their name; "
+            f"{conversion(path)}"
         )
     try:
         array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); fetch or make it again. Python objects are pickled "
-            f"in a .npy file and not loaded; save plain numbers: {_PLAIN}"
-        ) from error
+    except (ValueError, OSError, SyntaxError, TypeError, RecursionError, OverflowError) as error:
+        remedy = "fetch or make it again"
+        if "Python objects" in str(error):
+            remedy = (
+                "objects are pickled in a .npy file and not loaded; save plain numbers: "
+                f"{plain_floats(path, _object_shape(path), np.dtype(object))}"
+            )
+        raise DataError(f"{path} cannot be read ({error}); {remedy}") from error
     return array
+
+
+def _object_shape(path: Path) -> tuple[int, ...]:
+    """Reads the shape of an array of objects, and nothing that is pickled."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape: tuple[int, ...] = np.lib.format.read_array_header_1_0(file)[0]
+    return shape
 
 
 def _require_one_row_per_entity(array: np.ndarray, num_entities: int, path: Path) -> None:
@@ -178,13 +197,18 @@ def _require_one_row_per_entity(array: np.ndarray, num_entities: int, path: Path
         return
     raise DataError(
         f"{path}: an array without ids must have one row per entity of the graph, {num_entities}, "
-        f"got the shape {array.shape}; say whose each row is: Parquet with the columns {LABEL} "
-        f"and {VECTOR}"
+        f"got the shape {array.shape}; {reshaping(array.shape, num_entities, path)}"
     )
 
 
 def _key(names: list[str], path: Path, part: str) -> str:
     """Names the column or field that says whose a vector is."""
+    twice = [name for name in (LABEL, ID, VECTOR) if names.count(name) > 1]
+    if twice:
+        raise DataError(
+            f"{path} has the {part} {twice[0]} {names.count(twice[0])} times; keep one of them and "
+            "write the file again"
+        )
     keys = [name for name in (LABEL, ID) if name in names]
     if len(keys) != 1 or VECTOR not in names:
         raise DataError(

@@ -1,25 +1,28 @@
 """What image and text encoders from Transformers have in common: loading, device, output.
 
-Whatever keeps a model from being loaded becomes one error that says what to set.
+Whatever keeps a model from being loaded, or from computing, becomes one error that says what to
+set.
 """
 
 import errno
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from imf_core.config import ImageFeaturesParams, TextFeaturesParams
-from imf_core.device import resolve_device
-from imf_core.errors import DataError, ModelUnavailableError
+from imf_core.device import explain_out_of_memory, resolve_device
+from imf_core.errors import DataError, ImfError, ModelUnavailableError
 from imf_core.features.model_source import ModelSource
+
+MAX_REASON = 600
+"""Characters of a library's reason; it may hold the listing of a whole directory."""
 
 
 @contextmanager
@@ -27,35 +30,92 @@ def loading(source: ModelSource) -> Iterator[None]:
     """Turns whatever keeps a model from being loaded into one error with a remedy.
 
     Raises:
-        ModelUnavailableError: In place of the errors of Transformers and the hub client.
+        ImfError: In place of the errors of Transformers and the hub client.
     """
     verbosity = transformers_logging.get_verbosity()
     # Else half of a CLIP is loaded under a warning that the other half is not used.
     transformers_logging.set_verbosity(logging.ERROR)
     had_progress_bar = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
+    remedy = (
+        f"check {source.section}.model and {source.section}.revision, and the network (with "
+        "HF_HUB_OFFLINE=1 only models fetched before are found)"
+        if source.revision
+        else f"check what is in the directory that {source.section}.model names (config, "
+        "tokenizer or image processor, and weights as safetensors)"
+    )
     try:
-        yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnavailableError(_advice(source, reason)) from error
+        with _explained(source, "cannot be loaded", remedy):
+            yield
     finally:
         transformers_logging.set_verbosity(verbosity)
         if had_progress_bar:
             transformers_logging.enable_progress_bar()
 
 
-def require_weights(source: ModelSource, missing_keys: Sequence[str]) -> None:
-    """Refuses a model some of whose weights were made up at random for want of saved ones.
+@contextmanager
+def computing(source: ModelSource, inputs: str) -> Iterator[None]:
+    """Turns whatever a library raises while a model computes into one error with a remedy.
+
+    Args:
+        source: The model.
+        inputs: What it computes from, such as "64 texts".
+
+    Raises:
+        ImfError: In place of the errors of Transformers, PyTorch and the tokenizers.
+    """
+    remedy = (
+        "lower text_features.max_tokens, if the model takes no texts of that length"
+        if source.section == "text_features"
+        else "check that the image processor (preprocessor_config.json) and the weights "
+        "(config.json) are of one model and one picture size"
+    )
+    with _explained(source, f"fails on {inputs}", remedy):
+        yield
+
+
+@contextmanager
+def _explained(source: ModelSource, failure: str, remedy: str) -> Iterator[None]:
+    """The one place where an exception of a library becomes the message of the stage.
+
+    A full disk and errors of our own pass.
+    """
+    try:
+        with explain_out_of_memory(f"lower {source.section}.batch_size or set a smaller model"):
+            yield
+    except ImfError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        reason = " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
+        where = f" at revision {source.revision}" if source.revision else ""
+        raise ModelUnavailableError(
+            f"{source.section}.model in params.yaml: {source.location!r}{where} {failure}: "
+            f"{reason}\n{remedy}; or set {source.section}.model to {source.builtin}, which needs "
+            "no weights. Finished work is kept."
+        ) from error
+
+
+def require_weights(source: ModelSource, model: Any, missing_keys: Sequence[str]) -> None:
+    """Refuses a model with weights made up at random for want of saved ones, or not finite.
+
+    Args:
+        source: Where it came from.
+        model: As loaded.
+        missing_keys: Weights that no file has.
 
     Raises:
         ModelUnavailableError: If there are such weights.
     """
-    if missing_keys:
-        reason = f"{len(missing_keys)} weights are not in it, {min(missing_keys)} among them"
-        raise ModelUnavailableError(_advice(source, reason))
+    with loading(source):
+        if missing_keys:
+            raise ValueError(
+                f"{len(missing_keys)} weights are not in it, {min(missing_keys)} among them"
+            )
+        for name, weights in model.named_parameters():
+            if not bool(torch.isfinite(weights).all()):
+                raise ValueError(f"the weights {name} hold NaN or infinity (as {weights.dtype})")
 
 
 def choose_device(
@@ -110,20 +170,3 @@ def unit_rows(vectors: Tensor, source: ModelSource) -> np.ndarray:
         )
     unit: np.ndarray = torch.nn.functional.normalize(rows, dim=1).cpu().numpy()
     return unit
-
-
-def _advice(source: ModelSource, reason: str) -> str:
-    """Words the one error about a model that cannot be loaded."""
-    where = f" at revision {source.revision}" if source.revision else ""
-    remedy = (
-        f"check {source.section}.model and {source.section}.revision, and the network (with "
-        "HF_HUB_OFFLINE=1 only models fetched before are found)"
-        if source.revision
-        else f"check what is in the directory that {source.section}.model names (config, "
-        "tokenizer or image processor, and weights as safetensors)"
-    )
-    return (
-        f"{source.section}.model in params.yaml: {source.location!r}{where} cannot be loaded: "
-        f"{reason}\n{remedy}; or set {source.section}.model to {source.builtin}, which needs no "
-        "weights. Finished work is kept."
-    )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import Tensor
@@ -26,15 +25,17 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from imf_core.artifacts import file_sha256
+from imf_core.artifacts import count_parquet_rows, file_sha256
 from imf_core.config import ImageFeaturesParams
 from imf_core.device import resolve_device
 from imf_core.errors import ModelUnavailableError
+from imf_core.features.model_files import check_model_files
 from imf_core.features.model_source import ModelSource
 from imf_core.features.ordered import map_in_order
 from imf_core.features.pretrained import (
     choose_device,
     choose_dtype,
+    computing,
     describe_encoder,
     loading,
     require_weights,
@@ -82,9 +83,10 @@ class ImageEncoder:
     def preprocess(self, images: Sequence[bytes]) -> Tensor:
         """Decodes, resizes and crops one batch; shape: (B, 3, height, width), dtype: uint8."""
         pictures = [open_rgb(content) for content in images]
-        pixels: Tensor = self.processor(
-            pictures, do_rescale=False, do_normalize=False, return_tensors="pt"
-        )["pixel_values"]
+        with computing(self.source, f"{len(pictures)} pictures"):
+            pixels: Tensor = self.processor(
+                pictures, do_rescale=False, do_normalize=False, return_tensors="pt"
+            )["pixel_values"]
         return pixels
 
     def normalise(self, pixels: Tensor) -> Tensor:
@@ -105,9 +107,10 @@ class ImageEncoder:
 
     def embed(self, pixels: Tensor) -> np.ndarray:
         """Encodes one batch; shape: (B, F), dtype: float32, rows of length one."""
-        with torch.inference_mode():
-            outputs = self.model(pixel_values=self.normalise(pixels))
-        return unit_rows(outputs[self.output], self.source)
+        inputs = f"{len(pixels)} pictures of {pixels.shape[3]} x {pixels.shape[2]} pixels"
+        with computing(self.source, inputs), torch.inference_mode():
+            vectors = self.model(pixel_values=self.normalise(pixels))[self.output]
+        return unit_rows(vectors, self.source)
 
 
 def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> ImageEncoder:
@@ -119,28 +122,35 @@ def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> Imag
     """
     device = resolve_device(params.device, "image_features.device")
     with loading(source):
-        config = AutoConfig.from_pretrained(source.location, revision=source.revision)
+        check_model_files(source)
+        config = AutoConfig.from_pretrained(
+            source.location, revision=source.revision, trust_remote_code=False
+        )
     if config.model_type not in _FAMILIES:
         raise ModelUnavailableError(
             f"image_features.model in params.yaml: {source.location!r} is a {config.model_type!r} "
             "model; known are clip and siglip"
         )
     processor_class, model_class, output = _FAMILIES[config.model_type]
-    if config.model_type == "clip":  # the saved model is of this width, whatever its part says
-        config.vision_config.projection_dim = config.projection_dim
     with loading(source):
-        processor = processor_class.from_pretrained(source.location, revision=source.revision)
+        if config.model_type == "clip":  # the saved model is of this width, whatever its part says
+            config.vision_config.projection_dim = config.projection_dim
+        processor = processor_class.from_pretrained(
+            source.location, revision=source.revision, trust_remote_code=False
+        )
         model, info = model_class.from_pretrained(
             source.location,
             config=getattr(config, "vision_config", config),
             revision=source.revision,
             use_safetensors=True,
+            trust_remote_code=False,
             dtype=choose_dtype(device),
             output_loading_info=True,
         )
-    require_weights(source, info["missing_keys"])
-    levels = read_levels(processor).to(device, model.dtype)
-    return ImageEncoder(source, processor, model.to(device).eval(), output, levels)
+    require_weights(source, model, info["missing_keys"])
+    with loading(source):
+        levels = read_levels(processor).to(device, model.dtype)
+        return ImageEncoder(source, processor, model.to(device).eval(), output, levels)
 
 
 def image_chunks(
@@ -170,7 +180,7 @@ def encode_images(
     """
     entity_ids: list[np.ndarray] = []
     vectors: list[np.ndarray] = []
-    total = sum(pq.read_metadata(path).num_rows for path in shards)
+    total = sum(map(count_parquet_rows, shards))
     with tqdm(total=total, desc="image features", unit="image", disable=None) as bar:
         for path in shards:
             ids, images = read_shard(path, num_entities)

@@ -6,9 +6,11 @@ chunks of finished batches are kept until the whole is written.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +22,12 @@ from transformers import AutoModel, AutoTokenizer
 from imf_core.config import TextFeaturesParams
 from imf_core.device import resolve_device
 from imf_core.errors import ConfigError, ModelUnavailableError
+from imf_core.features.model_files import check_model_files
 from imf_core.features.model_source import ModelSource
 from imf_core.features.pretrained import (
     choose_device,
     choose_dtype,
+    computing,
     describe_encoder,
     loading,
     require_weights,
@@ -32,6 +36,8 @@ from imf_core.features.pretrained import (
 from imf_core.features.resume import ChunkStore
 
 CHUNK_BATCHES = 16  # what a kill can cost
+TOLERANCE = 0.05
+"""Of vectors of length one; half precision rounds by less than a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +70,32 @@ class TextEncoder:
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Encodes one batch; shape: (B, F), dtype: float32, rows of length one."""
-        tokens = self.tokenizer(
+        return encode_batch(self, texts)
+
+
+def encode_batch(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+    """Encodes texts that are padded to the longest one of them; as `TextEncoder.embed`."""
+    with computing(encoder.source, f"{len(texts)} texts of at most {encoder.max_tokens} tokens"):
+        tokens = encoder.tokenizer(
             list(texts),
             padding=True,
+            # Positions are counted from the left: padding there would move the text.
+            padding_side="right",
             truncation=True,
-            max_length=self.max_tokens,
+            max_length=encoder.max_tokens,
+            return_attention_mask=True,
             return_tensors="pt",
-        ).to(self.model.device)
-        with torch.inference_mode():
-            states = self.model(**tokens).last_hidden_state.float()  # (B, T, F)
-        if self.pooling == "cls":
-            return unit_rows(states[:, 0], self.source)
+        ).to(encoder.model.device)
         mask = tokens["attention_mask"].unsqueeze(2)  # (B, T, 1)
-        return unit_rows((states * mask).sum(dim=1) / mask.sum(dim=1), self.source)
+        known = signature(encoder.model.forward).parameters
+        inputs = {name: tokens[name] for name in tokens if name in known}
+        with torch.inference_mode():
+            states = encoder.model(**inputs).last_hidden_state.float()  # (B, T, F)
+        if encoder.pooling == "cls":
+            vectors = states[:, 0]
+        else:
+            vectors = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+    return unit_rows(vectors, encoder.source)
 
 
 def load_text_encoder(source: ModelSource, params: TextFeaturesParams) -> TextEncoder:
@@ -89,16 +108,23 @@ def load_text_encoder(source: ModelSource, params: TextFeaturesParams) -> TextEn
     """
     device = resolve_device(params.device, "text_features.device")
     with loading(source):
-        tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
+        check_model_files(source)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.location, revision=source.revision, trust_remote_code=False
+        )
         model, info = AutoModel.from_pretrained(
             source.location,
             revision=source.revision,
             use_safetensors=True,
+            trust_remote_code=False,
             dtype=choose_dtype(device),
             output_loading_info=True,
         )
     # The pooler is not used, and many checkpoints come without one.
-    require_weights(source, [key for key in info["missing_keys"] if "pooler." not in key])
+    missing = [key for key in info["missing_keys"] if "pooler." not in key]
+    require_weights(source, model, missing)
+    if tokenizer.pad_token is None:  # any token will do: the attention mask hides it
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     has_words = tokenizer.vocab_size > len(tokenizer.all_special_tokens)  # without files: none
     is_text_encoder = not (model.config.is_encoder_decoder or hasattr(model.config, "text_config"))
     if not (is_text_encoder and has_words and tokenizer.pad_token is not None):
@@ -107,15 +133,48 @@ def load_text_encoder(source: ModelSource, params: TextFeaturesParams) -> TextEn
             f"with its tokenizer (type {model.config.model_type!r}, vocabulary of "
             f"{tokenizer.vocab_size}); set another directory or hub id, or builtin:tfidf-svd"
         )
-    limit = getattr(model.config, "max_position_embeddings", params.max_tokens)
-    limit = min(limit, tokenizer.model_max_length)
+    limit = min(_max_positions(model), tokenizer.model_max_length)
     if params.max_tokens > limit:
         raise ConfigError(
             f"text_features.max_tokens in params.yaml must be at most {limit} for the model "
             f"{source.location!r}, got {params.max_tokens}"
         )
-    encoder = model.to(device).eval()
-    return TextEncoder(source, tokenizer, encoder, params.pooling, params.max_tokens)
+    with loading(source):
+        model = model.to(device).eval()
+    encoder = TextEncoder(source, tokenizer, model, params.pooling, params.max_tokens)
+    _require_own_vectors(encoder)
+    return encoder
+
+
+def _max_positions(model: Any) -> float:
+    """Returns how many tokens a model has positions for; infinity where it does not say.
+
+    RoBERTa and its kin count positions from behind the one of padding.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None)
+    limits = [limit] if isinstance(limit, int) and limit > 0 else []
+    for name, table in model.named_modules():
+        if isinstance(table, torch.nn.Embedding) and "position_embedding" in name:
+            first = 0 if table.padding_idx is None else table.padding_idx + 1
+            limits.append(table.num_embeddings - first)
+    return min(limits, default=math.inf)
+
+
+def _require_own_vectors(encoder: TextEncoder) -> None:
+    """Refuses a model that lets padding into a text's vector, as one without attention masks.
+
+    Raises:
+        ModelUnavailableError: If a text has another vector beside a longer one.
+    """
+    short, long = "a", "a b c d e f g h"
+    alone, beside = encode_batch(encoder, [short])[0], encode_batch(encoder, [short, long])[0]
+    distance = float(np.linalg.norm(alone - beside))
+    if distance > TOLERANCE:
+        raise ModelUnavailableError(
+            f"text_features.model in params.yaml: {encoder.source.location!r} gives a text another "
+            f"vector beside a longer one (distance {distance:.2f} of vectors of length one): it "
+            f"does not leave padding out; set another model or {encoder.source.builtin}"
+        )
 
 
 def text_chunks(
@@ -130,6 +189,7 @@ def text_chunks(
         **describe_encoder(source),
         "pooling": params.pooling,
         "max_tokens": str(params.max_tokens),
+        "padding": "right",
         "batch_size": str(params.batch_size),
         "device": choose_device(source, params),
         "texts": digest.hexdigest(),

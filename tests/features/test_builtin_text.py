@@ -5,7 +5,13 @@ import pytest
 from feature_inputs import TEXTS, Workspace, text_features_params
 
 from imf_core.features import builtin_text
-from imf_core.features.builtin_text import encode_texts_tfidf
+from imf_core.features.builtin_text import (
+    FittedTexts,
+    SampledTexts,
+    _CharacterCounts,
+    encode_texts_tfidf,
+    fit_texts,
+)
 from imf_core.features.table import FeatureTable, load_features
 from imf_core.features.texts_to_vectors import write_text_features
 
@@ -71,3 +77,58 @@ def test_no_text_at_all_is_fine(workspace: MakeWorkspace) -> None:
     read = load_features(place.output, place.graph.fingerprint)
     assert not read.is_present.any()
     assert read.provenance == {"model": "builtin:tfidf-svd"}
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """More texts than are decomposed at once."""
+    monkeypatch.setattr(builtin_text, "MOST_TEXTS", 100)
+    monkeypatch.setattr(builtin_text, "SAMPLE_TEXTS", 80)
+    monkeypatch.setattr(builtin_text, "BATCH_TEXTS", 33)
+    words = ["island", "lake", "river", "goat", "note", "bank", "red", "Große", "ÎLE", "İsland"]
+    words += ["島国", "x"]
+    generator = np.random.default_rng(0)
+    return [" ".join(generator.choice(words, length)) for length in generator.integers(1, 9, 110)]
+
+
+def test_many_texts_are_encoded_with_the_same_bytes_each_time(many: list[str]) -> None:
+    first = encode_texts_tfidf(many, 8)
+    assert (first.shape, first.dtype) == ((110, 8), np.float32)
+    assert np.allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
+    assert encode_texts_tfidf(many, 8).tobytes() == first.tobytes()
+
+
+def test_a_text_of_many_gets_the_vector_it_has(many: list[str]) -> None:
+    fitted = fit_texts(many, 8)
+    for place in (0, 50, 109):
+        assert np.allclose(fitted.encode(many[place]), fitted.vectors[place], atol=1e-6)
+
+
+def test_a_text_that_shares_nothing_with_many_has_zeros(many: list[str]) -> None:
+    assert not fit_texts(many, 8).encode("qqq 77").any()
+
+
+def test_the_neighbours_among_many_texts_are_those_of_all_decomposed(many: list[str]) -> None:
+    sampled, whole = (fit(many, 40).vectors for fit in (SampledTexts, FittedTexts))
+    overlaps = []
+    for place in range(len(many)):
+        nearest = [set((each @ each[place]).argsort()[-6:]) for each in (sampled, whole)]
+        overlaps.append(len(nearest[0] & nearest[1]) / 6)
+    assert np.mean(overlaps) > 0.8
+
+
+def test_character_counts_by_word_are_those_of_whole_texts(many: list[str]) -> None:
+    odd = [*many, "two  blanks", "\tA\nline  ", "a", "İİ İ", "no\u00a0break\u2003space", "ﬁne ﬁ"]
+    by_word = _CharacterCounts(odd)
+    whole = builtin_text._vectorizer("char_wb", builtin_text.CHARACTER_NGRAMS)
+    assert np.allclose(by_word.weigh(odd).toarray(), whole.fit_transform(odd).toarray(), atol=1e-6)
+
+
+def test_many_texts_without_any_word_are_encoded(many: list[str]) -> None:
+    vectors = encode_texts_tfidf(["!?"[place % 2] * (1 + place % 5) for place in range(110)], 4)
+    assert np.isfinite(vectors).all()
+
+
+def test_many_equal_texts_are_encoded(many: list[str]) -> None:
+    vectors = encode_texts_tfidf(["one text"] * 110, 4)
+    assert np.isfinite(vectors).all()

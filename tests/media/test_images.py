@@ -130,7 +130,10 @@ def test_a_palette_with_transparency_is_laid_on_white() -> None:
 
 
 def test_grey_with_alpha_is_laid_on_white() -> None:
-    assert good(encode(Image.new("LA", (8, 8), (0, 0)))).getpixel((4, 4)) == (255, 255, 255)
+    image = Image.new("LA", (8, 8), (0, 0))
+    image.paste((90, 255), (4, 4, 8, 8))
+    result = good(encode(image))
+    assert (result.getpixel((2, 2)), result.getpixel((6, 6))) == ((255,) * 3, (90,) * 3)
 
 
 def test_an_animation_gives_its_first_frame() -> None:

@@ -52,11 +52,12 @@ def test_the_short_table_has_a_line_for_each_measured_set(store: Store) -> None:
     )
     store.save_gain("atlas", {"structure": gain_of_first_seed(0.2)})
     assert render_short(store).splitlines() == [
-        "| set | structure | full | gain over structure | seeds | best published |",
-        "|---|---|---|---|---|---|",
-        "| atlas | 45.0 ± 7.1 | 60.0 | +20.0 [+19.0, +21.0] (seed 0) | structure 2, full 1 |  |",
+        "| set | structure | full | gain over structure | seeds | best published | commit |",
+        "|---|---|---|---|---|---|---|",
+        "| atlas | 45.0 ± 7.1 | 60.0 | +20.0 [+19.0, +21.0] (seed 0) | structure 2, full 1 |  "
+        "| abc |",
         "| db15k |  | 38.0 |  | 1 | 41.3 M-Hyper (selection not stated); "
-        "37.5 M-Hyper run again (selected on valid) |",
+        "37.5 M-Hyper run again (selected on valid) | abc |",
     ]
 
 
