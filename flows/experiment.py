@@ -5,7 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.experiments.comparison import compare_with_baseline, write_page
 from flows.experiments.experiment_tasks import name_this_run, read_form, run_as_task
-from flows.experiments.form import read_values_at
+from flows.experiments.form import complete_form, find_empty, read_values_at
 from flows.experiments.git import list_experiments
 from flows.experiments.names import check_name, derive_name, reserved_name, with_counter
 from flows.experiments.reach import check_reach
@@ -23,7 +23,6 @@ from imf_core.config import (
     ImagesParams,
     MediaParams,
     ModelSettings,
-    Params,
     PredictParams,
     PrepareParams,
     TextFeaturesParams,
@@ -32,7 +31,8 @@ from imf_core.config import (
 )
 
 
-@flow(name="experiment", persist_result=False)
+# Prefect does not validate: a section is checked once the keys that the form left out are in it.
+@flow(name="experiment", persist_result=False, validate_parameters=False)
 def experiment(
     name: str | None,
     recipe: str | None,
@@ -55,7 +55,8 @@ def experiment(
 
     The workspace stays as it is and may be at work meanwhile; code that is not committed takes
     part. Where no value differs from params.yaml, this is a run of the workspace as it stands: its
-    code may have changed, and then that is the experiment.
+    code may have changed, and then that is the experiment. A key that the form leaves out has its
+    value of params.yaml.
 
     Args:
         name: Of the experiment; made of what changes where it is None.
@@ -79,25 +80,25 @@ def experiment(
         The experiment's name.
     """
     logger = get_run_logger()
-    params = Params(
-        dataset=dataset,
-        prepare=prepare,
-        fetch=fetch,
-        media=media,
-        images=images,
-        image_features=image_features,
-        text_features=text_features,
-        model=model,
-        fusion=fusion,
-        decision=decision,
-        tune=tune,
-        train=train,
-        evaluate=evaluate,
-        predict=predict,
-    )
-    filled_in = params.model_dump()
+    sections = {
+        "dataset": dataset,
+        "prepare": prepare,
+        "fetch": fetch,
+        "media": media,
+        "images": images,
+        "image_features": image_features,
+        "text_features": text_features,
+        "model": model,
+        "fusion": fusion,
+        "decision": decision,
+        "tune": tune,
+        "train": train,
+        "evaluate": evaluate,
+        "predict": predict,
+    }
     version = record_version()
     base = read_values_at(version.tree)
+    filled_in = complete_form(sections, base)
     values = lay_recipe(recipe, filled_in, base)
     check_reach(values)
     changes = find_changes(values, base)
@@ -109,6 +110,8 @@ def experiment(
         name_this_run(reserved.name)
         for key, value in changes.items():
             logger.info("%s: %s", key, value)
+        if empty := find_empty(sections, base):
+            logger.info("empty in the form, so as in params.yaml: %s", ", ".join(empty))
         if undone := find_undone(filled_in, base, read_form()):
             logger.warning(
                 "params.yaml has other values of %s than when the form was registered; this run "
