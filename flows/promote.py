@@ -12,7 +12,7 @@ from flows.faults import FlowError
 from flows.pages.results_page import read_metrics, show_results
 from flows.processes.children import Children
 from flows.running.dag import read_dag
-from flows.running.lock_file import LOCK_FILE
+from flows.running.lock_file import LOCK_FILE, quiet_workspace
 from flows.running.stage_tasks import run_stages
 from flows.running.workspace import locked_workspace
 
@@ -35,7 +35,8 @@ def promote(experiment: str) -> None:
         check_nothing_is_lost(chosen)
         # `dvc exp apply` would detach HEAD on the way, and fails where not all stages have run.
         before = read_metrics()
-        git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
+        with quiet_workspace(logger.info):
+            git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
         run_stages(read_dag(Path.cwd()), children, ())
         show_results(before)
         logger.info("to keep it: `git commit --all --message %s`", chosen.name)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.experiments.form import PARAMS_FILE
+from flows.experiments.form import PARAMS_FILE, read_values, read_values_at
+from flows.experiments.run_experiment import flatten
 from flows.faults import FlowError
 from flows.pages.markdown import escape, table
 from flows.pages.metrics_table import COLUMNS
 from flows.processes.command import DVC
+from flows.running.lock_file import resting_dvc
+from imf_core.artifacts import read_json
 
 SUMMARY = Path("results/evaluation/summary.json")
 """What DVC knows as metrics of an evaluation."""
@@ -53,10 +56,11 @@ def compare_with_baseline(commit: str) -> Comparison:
     old, new = _metrics(from_head, "old"), _metrics(from_head, "new")
     if old:
         return Comparison("the last committed run", old, new, _changes(from_head, "old", "new"))
-    # DVC compares with the workspace only the other way round.
-    from_workspace = _diff(commit)
-    if old := _metrics(from_workspace, "new"):
-        changes = _changes(from_workspace, "new", "old")
+    if old := _read_workspace():
+        present, values = flatten(read_values()), flatten(read_values_at(commit))
+        changes = {
+            key: (present[key], values[key]) for key in values if present[key] != values[key]
+        }
         return Comparison("the workspace's run, which is not committed", old, new, changes)
     return Comparison(None, {}, new, _changes(from_head, "old", "new"))
 
@@ -77,8 +81,14 @@ def write_page(name: str, comparison: Comparison) -> str:
     return "\n\n".join(parts)
 
 
+def _read_workspace() -> dict[str, float]:
+    """Reads the metrics of the workspace's last run; empty where there is none."""
+    with resting_dvc():
+        return flatten(read_json(SUMMARY)) if SUMMARY.exists() else {}
+
+
 def _diff(*revisions: str) -> Any:
-    """Asks DVC for metrics and parameters of two revisions, the workspace for the second."""
+    """Asks DVC for metrics and parameters of two revisions."""
     command = [*DVC, "exp", "diff", "--json", "--all", *revisions]
     quiet = {**os.environ, "DVC_NO_ANALYTICS": "1"}
     result = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)

@@ -6,10 +6,10 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
 from flows.faults import FlowError
+from flows.running.lock_file import resting_dvc
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def read_dag(root: Path) -> list[Stage]:
         FlowError: If there is no DVC project, or DVC refuses its dvc.yaml or params.yaml.
     """
     try:
-        with Repo(str(root)) as repo:
+        with resting_dvc(root=root) as repo:
             graph = repo.index.graph  # an edge leads from a stage to one that it needs
             stages = [
                 Stage(
