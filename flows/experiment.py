@@ -2,8 +2,10 @@
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
-from flows.experiments.comparison import compare_with_baseline, write_page
+from flows.experiments.comparison import compare_with_baseline, summarise, write_page
 from flows.experiments.experiment_tasks import name_this_run, read_form, run_as_task
 from flows.experiments.form import complete_form, find_empty, read_values_at
 from flows.experiments.git import list_experiments
@@ -12,6 +14,7 @@ from flows.experiments.reach import check_reach
 from flows.experiments.recipe import lay_recipe
 from flows.experiments.run_experiment import Plan, find_changes, find_undone
 from flows.experiments.workspace_copy import record_version
+from flows.pages.report_link import describe_report, report_link
 from flows.processes.children import Children
 from imf_core.config import (
     DatasetParams,
@@ -50,7 +53,7 @@ def experiment(
     fetch: FetchParams,
     evaluate: EvaluateParams,
     predict: PredictParams,
-) -> str:
+) -> State:
     """Runs the whole pipeline with these values and compares it with the last committed run.
 
     The workspace stays as it is and may be at work meanwhile; code that is not committed takes
@@ -77,7 +80,7 @@ def experiment(
         predict: New facts.
 
     Returns:
-        The experiment's name.
+        Completed, with the experiment's name as result, and its metrics in a few words as message.
     """
     logger = get_run_logger()
     sections = {
@@ -124,9 +127,15 @@ def experiment(
         # In a thread of its own: an end of this run is then told to the task as a stop.
         run_as_task.submit(plan, reserved.folder / "copy", {}, children).result()
         (made,) = (other for other in list_experiments() if other.name == reserved.name)
-        page = write_page(made.name, compare_with_baseline(made.commit))
+        comparison = compare_with_baseline(made.commit)
+        link = report_link(made.name)
+        page = write_page(made.name, comparison)
         create_markdown_artifact(
-            page, key="experiment", description="The experiment beside the last committed run"
+            f"{page}\n\n{describe_report(link)}" if link else page,
+            key="experiment",
+            description="The experiment beside the last committed run",
         )
-        logger.info("to have it in the workspace, run the flow `promote` with %s", reserved.name)
-        return reserved.name
+        told = summarise(made.name, comparison)
+        logger.info("%s", f"{told}; the report: {link}" if link else told)
+        logger.info("to have it in the workspace, run the flow `promote` with %s", made.name)
+        return Completed(message=told, data=made.name)

@@ -21,6 +21,9 @@ SUMMARY = Path("results/evaluation/summary.json")
 """What DVC knows as metrics of an evaluation."""
 
 _SPLITS = ("valid", "test")
+_SHOWN = "test.mrr"
+_OF_THE_GRAPH = {"dataset", "prepare"}
+_OF_MEDIA = {"dataset.image_folders"}
 _LONGEST_VALUE = 60
 
 Values = Mapping[str, Any]
@@ -77,8 +80,30 @@ def write_page(name: str, comparison: Comparison) -> str:
         )
         titles = ["", "baseline", "experiment", "change"]
     rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in COLUMNS]
+    if graph := _graph_changes(comparison):
+        told += (
+            f"\n\n**The two runs have different facts** ({', '.join(map(escape, graph))}): "
+            "do not compare their metrics."
+        )
     parts = [f"# {name}", told, table(titles, rows), _write_changes(comparison.changes)]
     return "\n\n".join(parts)
+
+
+def summarise(name: str, comparison: Comparison) -> str:
+    """Writes the result in a few words, with the change where both runs are on the same facts."""
+    if (mrr := comparison.new_metrics.get(_SHOWN)) is None:
+        return name
+    told = f"{name}: test MRR {_percent(mrr)}"
+    old = comparison.old_metrics.get(_SHOWN)
+    return (
+        told if old is None or _graph_changes(comparison) else f"{told} ({100 * (mrr - old):+.1f})"
+    )
+
+
+def _graph_changes(comparison: Comparison) -> list[str]:
+    """Lists the keys that differ and change the graph or its splits."""
+    changed = [key for key in comparison.changes if key not in _OF_MEDIA]
+    return [key for key in changed if key.partition(".")[0] in _OF_THE_GRAPH]
 
 
 def _read_workspace() -> dict[str, float]:
