@@ -91,9 +91,8 @@ def run_parts(lock: int, port: int, reports: int) -> None:
         try:
             _say("starting Prefect's server (the first time takes a minute or two)")
             prefect = [*_PYTHON, "prefect"]
-            parts.start(
-                "server", [*prefect, "server", "start", "--host", HOST, "--port", str(port)]
-            )
+            address = ["--host", HOST, "--port", str(port)]
+            parts.start("server", [*_PYTHON, "flows.server.prefect_server", *address])
             parts.start("reports", [*_PYTHON, "flows.server.report_server", str(reports)])
             next_line = _SECONDS_BETWEEN_LINES
             while not is_up(port):
