@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from prefect.states import Scheduled
 from running_ui import RunningUI
 
+LONG_MILLISECONDS = 60_000
 DESKTOP, PHONE = (1400, 1000), (390, 844)
 SPACE = [
     {"key": "fusion.rank", "values": [2, 64]},
@@ -41,7 +42,8 @@ def page(ui: RunningUI, size: tuple[int, int]) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         viewport = {"width": size[0], "height": size[1]}
         page = browser.new_page(viewport=viewport, base_url=ui.url)  # type: ignore[arg-type]
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(LONG_MILLISECONDS)
+        expect.set_options(timeout=LONG_MILLISECONDS)
         yield page
         browser.close()
 
@@ -78,14 +80,24 @@ def wait_for_end(ui: RunningUI, page: Page) -> None:
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
 
 
-def open_report(page: Page) -> str:
-    """Follows the link to the report among the run's artifacts, and returns its title."""
+def open_artifact(page: Page, key: str) -> None:
+    """Opens what a run has made for its page."""
     page.get_by_role("tab", name="Artifacts").click()
-    page.get_by_role("link", name="report").first.click()
-    address = page.get_by_role("link", name="Open the report").get_attribute("href")
+    page.locator(f"a[href$='/artifacts/key/{key}']").first.click()
+
+
+def open_report(page: Page) -> str:
+    """Follows the link to the report, and returns its title."""
+    address = page.get_by_role("link", name="Open the report").first.get_attribute("href")
     assert address
     page.goto(address)
     return page.title()
+
+
+def choose(page: Page, item: str) -> None:
+    """Chooses from the menu of a run's page."""
+    page.get_by_role("button", name="Open menu").click()
+    page.get_by_role("menuitem", name=item, exact=True).click()
 
 
 def test_an_experiment_is_entered_watched_and_its_result_is_read(
@@ -103,12 +115,10 @@ def test_an_experiment_is_entered_watched_and_its_result_is_read(
     expect(page.get_by_text("fusion-rank-64").first).to_be_visible()
     page.screenshot(path=shots / "run.png")
     assert str(ui.state(run).message).startswith("fusion-rank-64: test MRR ")
-    page.get_by_role("tab", name="Artifacts").click()
-    page.get_by_role("link", name="experiment").first.click()
-    expect(page.get_by_role("cell", name="fusion.rank")).to_be_visible()
+    open_artifact(page, "experiment")
+    expect(page.get_by_role("cell", name="fusion.rank").first).to_be_visible()
     page.screenshot(path=shots / "artifact.png")
-    page.goto(str(page.get_by_role("link", name="Open the report").get_attribute("href")))
-    assert "solar-system" in page.title()
+    assert "solar-system" in open_report(page)
     page.screenshot(path=shots / "report.png")
 
 
@@ -124,8 +134,10 @@ def test_an_experiment_is_entered_on_a_phone_and_cancelled_there(
     assert ui.client.read_flow_run(run).parameters["fusion"]["rank"] == 65
     ui.wait_for_task(run, "fusion-rank-65", "Running")
     page.reload()
-    page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel", exact=False).last.click()
+    choose(page, "Cancel")
+    page.get_by_role("alertdialog").or_(page.get_by_role("dialog")).get_by_role("button").filter(
+        has_text="Cancel"
+    ).last.click()
     assert ui.final_state(run).name == "Cancelled"
     assert ui.stage_processes() == []
 
@@ -140,6 +152,7 @@ def test_a_run_of_the_pipeline_leads_to_its_report(ui: RunningUI, page: Page, sh
     assert str(state.message).startswith("solar-system: test MRR ")
     assert ui.client.read_flow_run(run).name.startswith("pipeline solar-system ")
     page.screenshot(path=shots / "pipeline.png")
+    open_artifact(page, "report")
     assert "solar-system" in open_report(page)
 
 
@@ -163,8 +176,7 @@ def test_a_sweep_is_copied_with_its_values(ui: RunningUI, page: Page, shots: Pat
     )
     try:
         page.goto(f"/v2/runs/flow-run/{planned.id}")
-        page.get_by_role("button", name="Open menu").click()
-        page.get_by_role("menuitem", name="Copy to new run").click()
+        choose(page, "Copy to new run")
         expect(page.get_by_label("key").first).to_have_value("fusion.rank")
         page.screenshot(path=shots / "copy.png", full_page=True)
         submit(page)
