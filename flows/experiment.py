@@ -14,7 +14,7 @@ from flows.experiments.reach import check_reach
 from flows.experiments.recipe import lay_recipe
 from flows.experiments.run_experiment import Plan, find_changes, find_undone
 from flows.experiments.workspace_copy import record_version
-from flows.pages.report_link import describe_report, report_link
+from flows.pages.report_link import describe_report, report_link, report_title
 from flows.processes.children import Children
 from imf_core.config import (
     DatasetParams,
@@ -133,7 +133,7 @@ def experiment(
         create_markdown_artifact(
             f"{page}\n\n{describe_report(link)}" if link else page,
             key="experiment",
-            description="The experiment beside the last committed run",
+            description=report_title(link, "The experiment beside the last committed run"),
         )
         told = summarise(made.name, comparison)
         logger.info("%s", f"{told}; the report: {link}" if link else told)

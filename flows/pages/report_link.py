@@ -28,6 +28,11 @@ def report_link(experiment: str | None = None) -> str:
     return "" if experiment else str(REPORT.absolute())
 
 
+def report_title(link: str, otherwise: str) -> str:
+    """Writes what is shown of a report before its artifact is opened: the link, where it is one."""
+    return f"[Open the report]({link})" if link.startswith("http") else otherwise
+
+
 def describe_report(link: str) -> str:
     """Writes where the report is as Markdown."""
     if link.startswith("http"):

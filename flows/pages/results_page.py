@@ -11,7 +11,7 @@ from flows.pages.audit_table import audit
 from flows.pages.headline import headline, name_graph
 from flows.pages.metrics_table import metrics_table
 from flows.pages.predictions_table import predictions_table
-from flows.pages.report_link import describe_report, report_link
+from flows.pages.report_link import describe_report, report_link, report_title
 from flows.processes.command import Logger
 from flows.running.lock_file import quiet_workspace
 from imf_core.artifacts import read_json
@@ -56,7 +56,7 @@ def show_results(before: Mapping[str, Any] | None, logger: Logger) -> str:
     create_markdown_artifact(
         describe_report(link),
         key="report",
-        description="The report of the run",
+        description=report_title(link, "The report of the run"),
     )
     create_markdown_artifact(
         f"{metrics_table(before, metrics)}\n\nFrom `{METRICS.absolute()}`; by relation, "

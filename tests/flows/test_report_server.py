@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.pages.report_link import REPORT, describe_report, report_link
+from flows.pages.report_link import REPORT, describe_report, report_link, report_title
 from flows.server.report_server import Server
 
 # DVC and the libraries below it warn of their own deprecations.
@@ -116,7 +116,9 @@ def test_a_run_links_its_report_where_it_is_served(monkeypatch: pytest.MonkeyPat
     assert report_link() == "http://127.0.0.1:4201/report.html"
     assert report_link("rank-64") == "http://127.0.0.1:4201/experiments/rank-64/report.html"
     assert "[Open the report](http://127.0.0.1:4201/report.html)" in describe_report(report_link())
+    assert report_title(report_link(), "The report").startswith("[Open the report](http://")
     monkeypatch.delenv("IMF_REPORTS")
+    assert report_title(report_link(), "The report") == "The report"
     assert report_link() == str(Path("results/report.html").absolute())
     assert report_link("rank-64") == ""
     assert f"`{report_link()}`" in describe_report(report_link())
