@@ -28,7 +28,7 @@ def pipeline(force: tuple[StageName, ...] = ()) -> State:
     """
     logger = get_run_logger()
     with (
-        locked_workspace(f"pipeline {flow_run.name}", logger.info) as lock,
+        locked_workspace(str(flow_run.name), logger.info) as lock,
         Children([lock]) as children,
     ):
         before = read_metrics(logger)

@@ -33,7 +33,7 @@ def promote(experiment: str) -> State:
     """
     logger = get_run_logger()
     with (
-        locked_workspace(f"promote {flow_run.name}", logger.info) as lock,
+        locked_workspace(str(flow_run.name), logger.info) as lock,
         Children([lock]) as children,
     ):
         chosen = find_experiment(experiment)

@@ -56,7 +56,7 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
     """
     logger = get_run_logger()
     with (
-        locked_workspace(f"refresh {flow_run.name}", logger.info) as lock,
+        locked_workspace(str(flow_run.name), logger.info) as lock,
         Children([lock]) as children,
     ):
         before = take_situation(logger)
