@@ -2,16 +2,19 @@
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
-from flows.experiments.comparison import compare_with_baseline, write_page
+from flows.experiments.comparison import compare_with_baseline, summarise, write_page
 from flows.experiments.experiment_tasks import name_this_run, read_form, run_as_task
-from flows.experiments.form import read_values_at
+from flows.experiments.form import complete_form, find_empty, read_values_at
 from flows.experiments.git import list_experiments
 from flows.experiments.names import check_name, derive_name, reserved_name, with_counter
 from flows.experiments.reach import check_reach
 from flows.experiments.recipe import lay_recipe
 from flows.experiments.run_experiment import Plan, find_changes, find_undone
 from flows.experiments.workspace_copy import record_version
+from flows.pages.report_link import describe_report, report_link, report_title
 from flows.processes.children import Children
 from imf_core.config import (
     DatasetParams,
@@ -23,7 +26,6 @@ from imf_core.config import (
     ImagesParams,
     MediaParams,
     ModelSettings,
-    Params,
     PredictParams,
     PrepareParams,
     TextFeaturesParams,
@@ -32,7 +34,8 @@ from imf_core.config import (
 )
 
 
-@flow(name="experiment", persist_result=False)
+# Prefect does not validate: a section is checked once the keys that the form left out are in it.
+@flow(name="experiment", persist_result=False, validate_parameters=False)
 def experiment(
     name: str | None,
     recipe: str | None,
@@ -50,12 +53,13 @@ def experiment(
     fetch: FetchParams,
     evaluate: EvaluateParams,
     predict: PredictParams,
-) -> str:
+) -> State:
     """Runs the whole pipeline with these values and compares it with the last committed run.
 
     The workspace stays as it is and may be at work meanwhile; code that is not committed takes
     part. Where no value differs from params.yaml, this is a run of the workspace as it stands: its
-    code may have changed, and then that is the experiment.
+    code may have changed, and then that is the experiment. A key that the form leaves out has its
+    value of params.yaml.
 
     Args:
         name: Of the experiment; made of what changes where it is None.
@@ -76,28 +80,28 @@ def experiment(
         predict: New facts.
 
     Returns:
-        The experiment's name.
+        Completed, with the experiment's name as result, and its metrics in a few words as message.
     """
     logger = get_run_logger()
-    params = Params(
-        dataset=dataset,
-        prepare=prepare,
-        fetch=fetch,
-        media=media,
-        images=images,
-        image_features=image_features,
-        text_features=text_features,
-        model=model,
-        fusion=fusion,
-        decision=decision,
-        tune=tune,
-        train=train,
-        evaluate=evaluate,
-        predict=predict,
-    )
-    filled_in = params.model_dump()
+    sections = {
+        "dataset": dataset,
+        "prepare": prepare,
+        "fetch": fetch,
+        "media": media,
+        "images": images,
+        "image_features": image_features,
+        "text_features": text_features,
+        "model": model,
+        "fusion": fusion,
+        "decision": decision,
+        "tune": tune,
+        "train": train,
+        "evaluate": evaluate,
+        "predict": predict,
+    }
     version = record_version()
     base = read_values_at(version.tree)
+    filled_in = complete_form(sections, base)
     values = lay_recipe(recipe, filled_in, base)
     check_reach(values)
     changes = find_changes(values, base)
@@ -109,6 +113,8 @@ def experiment(
         name_this_run(reserved.name)
         for key, value in changes.items():
             logger.info("%s: %s", key, value)
+        if empty := find_empty(sections, base):
+            logger.info("empty in the form, so as in params.yaml: %s", ", ".join(empty))
         if undone := find_undone(filled_in, base, read_form()):
             logger.warning(
                 "params.yaml has other values of %s than when the form was registered; this run "
@@ -121,9 +127,15 @@ def experiment(
         # In a thread of its own: an end of this run is then told to the task as a stop.
         run_as_task.submit(plan, reserved.folder / "copy", {}, children).result()
         (made,) = (other for other in list_experiments() if other.name == reserved.name)
-        page = write_page(made.name, compare_with_baseline(made.commit))
+        comparison = compare_with_baseline(made.commit)
+        link = report_link(made.name)
+        page = write_page(made.name, comparison)
         create_markdown_artifact(
-            page, key="experiment", description="The experiment beside the last committed run"
+            f"{page}\n\n{describe_report(link)}" if link else page,
+            key="experiment",
+            description=report_title(link, "The experiment beside the last committed run"),
         )
-        logger.info("to have it in the workspace, run the flow `promote` with %s", reserved.name)
-        return reserved.name
+        told = summarise(made.name, comparison)
+        logger.info("%s", f"{told}; the report: {link}" if link else told)
+        logger.info("to have it in the workspace, run the flow `promote` with %s", made.name)
+        return Completed(message=told, data=made.name)

@@ -10,12 +10,14 @@ class StageError(FlowError):
 
     Attributes:
         is_passing: Whether trying again later may help: the network was at fault.
+        is_busy: Whether it did not begin: another process of DVC works on its files.
     """
 
-    def __init__(self, message: str, is_passing: bool) -> None:
+    def __init__(self, message: str, is_passing: bool, is_busy: bool = False) -> None:
         """Makes the error."""
         super().__init__(message)
         self.is_passing = is_passing
+        self.is_busy = is_busy
 
 
 class StoppedError(FlowError):

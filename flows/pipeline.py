@@ -1,29 +1,36 @@
 """Flow `pipeline`: brings the workspace up to date, one task per stage of dvc.yaml."""
 
+from functools import partial
 from pathlib import Path
 
 from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
+from flows.pages.headline import name_run
 from flows.pages.results_page import read_metrics, show_results
 from flows.processes.children import Children
-from flows.running.dag import read_dag
+from flows.running.dag import StageName, read_dag
 from flows.running.stage_tasks import run_stages
 from flows.running.workspace import locked_workspace
 
 
-@flow(name="pipeline", persist_result=False)
-def pipeline(force: list[str] | None = None) -> None:
+@flow(name="pipeline", flow_run_name=partial(name_run, "pipeline"), persist_result=False)
+def pipeline(force: tuple[StageName, ...] = ()) -> State:
     """Brings every stage up to date. What has not changed does not run.
 
     Args:
         force: Stages that run although nothing has changed.
+
+    Returns:
+        Completed, with the result in a few words as message.
     """
     logger = get_run_logger()
     with (
-        locked_workspace(f"pipeline {flow_run.name}", logger.info) as lock,
+        locked_workspace(str(flow_run.name), logger.info) as lock,
         Children([lock]) as children,
     ):
-        before = read_metrics()
-        run_stages(read_dag(Path.cwd()), children, force or [])
-        show_results(before)
+        before = read_metrics(logger)
+        run_stages(read_dag(Path.cwd()), children, force)
+        return Completed(message=show_results(before, logger))

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from flows.experiments.form import PARAMS_FILE
 from flows.experiments.git import Experiment, git, list_experiments, read_head
@@ -12,33 +14,38 @@ from flows.faults import FlowError
 from flows.pages.results_page import read_metrics, show_results
 from flows.processes.children import Children
 from flows.running.dag import read_dag
-from flows.running.lock_file import LOCK_FILE
+from flows.running.lock_file import LOCK_FILE, quiet_workspace
 from flows.running.stage_tasks import run_stages
 from flows.running.workspace import locked_workspace
 
 
-@flow(name="promote", persist_result=False)
-def promote(experiment: str) -> None:
+@flow(name="promote", flow_run_name="promote {experiment}", persist_result=False)
+def promote(experiment: str) -> State:
     """Brings an experiment's code, values and results into the workspace, to be committed there.
 
     Stages that the experiment did not get to are run; all else comes out of DVC's cache.
 
     Args:
         experiment: Its name.
+
+    Returns:
+        Completed, with the result in a few words as message.
     """
     logger = get_run_logger()
     with (
-        locked_workspace(f"promote {flow_run.name}", logger.info) as lock,
+        locked_workspace(str(flow_run.name), logger.info) as lock,
         Children([lock]) as children,
     ):
         chosen = find_experiment(experiment)
         check_nothing_is_lost(chosen)
         # `dvc exp apply` would detach HEAD on the way, and fails where not all stages have run.
-        before = read_metrics()
-        git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
+        before = read_metrics(logger)
+        with quiet_workspace(logger.info):
+            git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
         run_stages(read_dag(Path.cwd()), children, ())
-        show_results(before)
+        told = show_results(before, logger)
         logger.info("to keep it: `git commit --all --message %s`", chosen.name)
+        return Completed(message=told)
 
 
 def find_experiment(name: str) -> Experiment:

@@ -7,15 +7,20 @@ nothing is trained. Where asking brings nothing, what was had before stays (see 
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 from pydantic import Field
 
+from flows.experiments.form import read_values
 from flows.faults import StageError
+from flows.pages.headline import headline, name_graph, name_run
 from flows.pages.refresh_report import Situation, report, take_situation
 from flows.processes.children import Children
 from flows.processes.command import run_command
@@ -34,8 +39,8 @@ _ANSWERS = {
 _Logger = logging.Logger | logging.LoggerAdapter[Any]
 
 
-@flow(name="refresh", persist_result=False)
-def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None) -> None:
+@flow(name="refresh", flow_run_name=partial(name_run, "refresh"), persist_result=False)
+def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None) -> State:
     """Verifies the sources, asks the web again and brings every stage up to date.
 
     Of a registered data set, the files kept are checked against their pinned hashes, and fetched
@@ -45,13 +50,16 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
     Args:
         stale_after_days: What the web was last asked for so many days ago or more is asked for
             again. None: only what failed is.
+
+    Returns:
+        Completed, with the result in a few words as message.
     """
     logger = get_run_logger()
     with (
-        locked_workspace(f"refresh {flow_run.name}", logger.info) as lock,
+        locked_workspace(str(flow_run.name), logger.info) as lock,
         Children([lock]) as children,
     ):
-        before = take_situation()
+        before = take_situation(logger)
         asking = [stage for stage, answers in _ANSWERS.items() if _has_asked(answers)]
         if asking:
             command = _forget_command(stale_after_days)
@@ -60,10 +68,15 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
         try:
             states = run_stages(read_dag(Path.cwd()), children, forced)
         except StageError:
-            _show(before, ["the run failed before its end; what had changed by then is told here"])
+            failed = "the run failed before its end; what had changed by then is told here"
+            _show(before, take_situation(logger), [failed])
             raise
         finished: list[Finished] = [state.result() for state in states]
-        _show(before, [warning for each in finished for warning in each.warnings])
+        after = take_situation(logger)
+        _show(before, after, [warning for each in finished for warning in each.warnings])
+        if after.metrics is None:
+            return Completed()
+        return Completed(message=headline(name_graph(read_values()), before.metrics, after.metrics))
 
 
 def _has_asked(answers: Path) -> bool:
@@ -83,10 +96,10 @@ def _forget_command(stale_after_days: int | None) -> list[str]:
     return [sys.executable, "-m", "stages.forget", "--failed", *older]
 
 
-def _show(before: Situation, warnings: Sequence[str]) -> None:
+def _show(before: Situation, after: Situation, warnings: Sequence[str]) -> None:
     """Puts what changed on the run's page."""
     create_markdown_artifact(
-        report(before, take_situation(), warnings),
+        report(before, after, warnings),
         key="refresh",
         description="What changed in the graph, its media and the metrics",
     )

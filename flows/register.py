@@ -4,6 +4,7 @@ What it does beyond `prefect deploy --all`: it makes the work pools where there 
 the schedules as they stand in the UI.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.workers.process import ProcessWorker
 
 from flows.server.schedules import read_schedules, wait_for_due_runs
-from flows.ui import HOME
+from flows.ui import HOME, read_address
 from imf_core.terminal import protect_output
 
 DESCRIPTION = Path("prefect.yaml")
@@ -25,7 +27,20 @@ REGISTERED = HOME / "prefect.yaml"
 
 
 def main() -> None:
-    """Registers all deployments with the server that the environment names."""
+    """Registers all deployments with the server that Prefect's settings name, else `make ui`'s."""
+    url = PREFECT_API_URL.value() or read_address()
+    if url is None:
+        sys.exit(
+            "error: there is no server to register with: no `make ui` runs in this folder, and "
+            "PREFECT_API_URL is not set; start `make ui`, or set it to your server's address"
+        )
+    os.environ["PREFECT_API_URL"] = url
+    with temporary_settings({PREFECT_API_URL: url}):
+        sys.exit(register())
+
+
+def register() -> int:
+    """Registers all deployments with the server of the settings; returns Prefect's exit status."""
     description = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
     deployments = description["deployments"]
     with get_client(sync_client=True) as client:
@@ -36,7 +51,7 @@ def main() -> None:
         wait_for_due_runs(client)
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
     deploy = [*prefect, "deploy", "--all", "--prefect-file", str(REGISTERED)]
-    sys.exit(subprocess.run(deploy, check=False).returncode)
+    return subprocess.run(deploy, check=False).returncode
 
 
 def make_pools(client: SyncPrefectClient, names: set[str]) -> None:

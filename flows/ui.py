@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,25 +20,30 @@ from types import FrameType
 
 from flows.experiments.form import read_values
 from flows.faults import FlowError
+from flows.pages.report_link import HOST, VARIABLE
 from flows.processes.children import Children
 from flows.processes.parent import end_with_parent
 from flows.server.parts import Parts
 from imf_core.terminal import protect_output
 
 HOME = Path(".imf/prefect")
-HOST = "127.0.0.1"
+ADDRESS = HOME / "address"
+"""Where this process writes the address of its API, for `python -m flows.register`."""
 DEFAULT_PORT = 4200
 POOL = "imf"
 
+_SECONDS_BETWEEN_LINES = 15
 _PYTHON = [sys.executable, "-m"]
 _READY = """
-Prefect is at {url}
+Prefect is at {url}, the reports are at {reports}
 
   Deployments / experiment / Run    other values, tried beside the workspace
   Deployments / pipeline / Run      the workspace brought up to date with params.yaml
 
 Ctrl-C stops it. Logs: {home}/*.log
 """
+_PATIENCE_SECONDS = 60
+"""How long the server waits for its database where others write to it."""
 
 
 class Stop(BaseException):
@@ -58,8 +64,9 @@ def main() -> None:
         read_values()  # they are what the forms begin with: faults are told before anything starts
         with owned_home() as lock:
             check_port(port)
-            set_environment(port)
-            run_parts(lock, port)
+            reports = choose_report_port(port)
+            set_environment(port, reports)
+            run_parts(lock, port, reports)
     except FlowError as error:
         sys.exit(f"error: {error}")
     except Stop:
@@ -67,29 +74,44 @@ def main() -> None:
             print("stopped")
 
 
-def run_parts(lock: int, port: int) -> None:
+def run_parts(lock: int, port: int, reports: int) -> None:
     """Starts the parts and watches over them.
+
+    Args:
+        lock: The descriptor of a locked file, held by each part.
+        port: Of Prefect's server.
+        reports: The port of the server of reports.
 
     Raises:
         FlowError: If a part has ended; all the others are stopped then.
         Stop: If it was told to end; all parts are stopped then.
     """
+    began = time.monotonic()
     with Children([lock]) as children:
         parts = Parts(children, HOME)
         try:
-            print("starting (the first time takes half a minute)", flush=True)
+            _say("starting Prefect's server (the first time takes a minute or two)")
             prefect = [*_PYTHON, "prefect"]
-            parts.start(
-                "server", [*prefect, "server", "start", "--host", HOST, "--port", str(port)]
-            )
+            address = ["--host", HOST, "--port", str(port)]
+            parts.start("server", [*_PYTHON, "flows.server.prefect_server", *address])
+            parts.start("reports", [*_PYTHON, "flows.server.report_server", str(reports)])
+            next_line = _SECONDS_BETWEEN_LINES
             while not is_up(port):
                 parts.watch(0.2)
+                if (waited := time.monotonic() - began) >= next_line:
+                    next_line += _SECONDS_BETWEEN_LINES
+                    _say(f"  still starting after {waited:.0f} s; its log: {HOME}/server.log")
             parts.run("leftovers", [*_PYTHON, "flows.server.leftovers"])
+            _say("registering the flows")
             parts.run("register", [*_PYTHON, "flows.register"])
+            _say("starting the worker")
             parts.start("worker", [*prefect, "worker", "start", "--pool", POOL])
-            print(_READY.format(url=f"http://{HOST}:{port}", home=HOME), flush=True)
+            ADDRESS.write_text(os.environ["PREFECT_API_URL"], encoding="utf-8")
+            url, reports_url = f"http://{HOST}:{port}", os.environ[VARIABLE]
+            _say(_READY.format(url=url, reports=reports_url, home=HOME))
             parts.watch()
         finally:
+            ADDRESS.unlink(missing_ok=True)
             parts.stop()
 
 
@@ -144,10 +166,25 @@ def check_port(port: int) -> None:
         ) from error
 
 
-def set_environment(port: int) -> None:
+def choose_report_port(port: int) -> int:
+    """Returns a port for the server of reports: the next one, so that links stay, or a free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port + 1))
+        except (OSError, OverflowError):  # it is taken, or there is none
+            probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def set_environment(port: int, reports: int) -> None:
     """Points this process's children to the server on `port`, and to no other.
 
     Prefect's variables of the user's environment are for another server; none is handed on.
+
+    Args:
+        port: Of Prefect's server.
+        reports: The port of the server of reports.
     """
     url = f"http://{HOST}:{port}/api"
     theirs = sorted(name for name in os.environ if name.startswith("PREFECT_"))
@@ -164,6 +201,9 @@ def set_environment(port: int) -> None:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+        "PREFECT_SERVER_DATABASE_TIMEOUT": str(_PATIENCE_SECONDS),
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": str(_PATIENCE_SECONDS),
+        VARIABLE: f"http://{HOST}:{reports}",
         "COLUMNS": "200",  # or lines of the logs would be broken
         "no_proxy": ",".join(filter(None, [no_proxy, HOST])),
     }
@@ -177,6 +217,28 @@ def is_up(port: int) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
+
+
+def read_address() -> str | None:
+    """Returns the address of the API of the `make ui` that runs in this folder, if one does."""
+    try:
+        return ADDRESS.read_text(encoding="utf-8") if _is_owned() else None
+    except FileNotFoundError:
+        return None
+
+
+def _is_owned() -> bool:
+    """Says whether a `make ui` holds Prefect's home here: a killed one leaves its address."""
+    with (HOME / "lock").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _is_alive(process: int) -> bool:

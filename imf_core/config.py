@@ -60,6 +60,15 @@ def _describe_bounds(schema: dict[str, Any]) -> None:
         field["description"] = "; ".join(part for part in parts if part)
 
 
+def _describe_form(schema: dict[str, Any]) -> None:
+    """Describes the bounds in a form, which may leave keys out; a file of parameters may not.
+
+    A browser sends no key for an empty field, such as an empty text or list.
+    """
+    _describe_bounds(schema)
+    del schema["required"]
+
+
 def _format_number(number: float) -> str:
     """Formats a bound: 1024, 0.4, 2^62."""
     is_power = isinstance(number, int) and number > 2**31 and number.bit_count() == 1
@@ -74,7 +83,7 @@ class Section(BaseModel):
         frozen=True,
         strict=True,
         allow_inf_nan=False,
-        json_schema_extra=_describe_bounds,
+        json_schema_extra=_describe_form,
     )
 
 
@@ -154,6 +163,8 @@ class ImagesParams(Section):
 
 class PrecomputedParams(Section):
     """A file with precomputed features."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_bounds)  # half of it is of no use
 
     path: str = Field(min_length=1, description="Parquet or .npy file")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file")

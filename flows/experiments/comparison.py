@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.experiments.form import PARAMS_FILE
+from flows.experiments.form import PARAMS_FILE, read_values, read_values_at
+from flows.experiments.run_experiment import flatten
 from flows.faults import FlowError
 from flows.pages.markdown import escape, table
 from flows.pages.metrics_table import COLUMNS
 from flows.processes.command import DVC
+from flows.running.lock_file import resting_dvc
+from imf_core.artifacts import read_json
 
 SUMMARY = Path("results/evaluation/summary.json")
 """What DVC knows as metrics of an evaluation."""
 
 _SPLITS = ("valid", "test")
+_SHOWN = "test.mrr"
+_OF_THE_GRAPH = {"dataset", "prepare"}
+_OF_MEDIA = {"dataset.image_folders"}
 _LONGEST_VALUE = 60
 
 Values = Mapping[str, Any]
@@ -53,10 +59,11 @@ def compare_with_baseline(commit: str) -> Comparison:
     old, new = _metrics(from_head, "old"), _metrics(from_head, "new")
     if old:
         return Comparison("the last committed run", old, new, _changes(from_head, "old", "new"))
-    # DVC compares with the workspace only the other way round.
-    from_workspace = _diff(commit)
-    if old := _metrics(from_workspace, "new"):
-        changes = _changes(from_workspace, "new", "old")
+    if old := _read_workspace():
+        present, values = flatten(read_values()), flatten(read_values_at(commit))
+        changes = {
+            key: (present[key], values[key]) for key in values if present[key] != values[key]
+        }
         return Comparison("the workspace's run, which is not committed", old, new, changes)
     return Comparison(None, {}, new, _changes(from_head, "old", "new"))
 
@@ -73,12 +80,40 @@ def write_page(name: str, comparison: Comparison) -> str:
         )
         titles = ["", "baseline", "experiment", "change"]
     rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in COLUMNS]
+    if graph := _graph_changes(comparison):
+        told += (
+            f"\n\n**The two runs have different facts** ({', '.join(map(escape, graph))}): "
+            "do not compare their metrics."
+        )
     parts = [f"# {name}", told, table(titles, rows), _write_changes(comparison.changes)]
     return "\n\n".join(parts)
 
 
+def summarise(name: str, comparison: Comparison) -> str:
+    """Writes the result in a few words, with the change where both runs are on the same facts."""
+    if (mrr := comparison.new_metrics.get(_SHOWN)) is None:
+        return name
+    told = f"{name}: test MRR {_percent(mrr)}"
+    old = comparison.old_metrics.get(_SHOWN)
+    return (
+        told if old is None or _graph_changes(comparison) else f"{told} ({100 * (mrr - old):+.1f})"
+    )
+
+
+def _graph_changes(comparison: Comparison) -> list[str]:
+    """Lists the keys that differ and change the graph or its splits."""
+    changed = [key for key in comparison.changes if key not in _OF_MEDIA]
+    return [key for key in changed if key.partition(".")[0] in _OF_THE_GRAPH]
+
+
+def _read_workspace() -> dict[str, float]:
+    """Reads the metrics of the workspace's last run; empty where there is none."""
+    with resting_dvc():
+        return flatten(read_json(SUMMARY)) if SUMMARY.exists() else {}
+
+
 def _diff(*revisions: str) -> Any:
-    """Asks DVC for metrics and parameters of two revisions, the workspace for the second."""
+    """Asks DVC for metrics and parameters of two revisions."""
     command = [*DVC, "exp", "diff", "--json", "--all", *revisions]
     quiet = {**os.environ, "DVC_NO_ANALYTICS": "1"}
     result = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)

@@ -1,9 +1,11 @@
 """The values of params.yaml as a form of the sections of `Params`: what it is filled in with."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from flows.experiments.git import git
 from flows.faults import FlowError
@@ -43,6 +45,39 @@ def read_values_at(revision: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise FlowError(f"{PARAMS_FILE} is not valid YAML: {error}") from error
     return check_values(values, str(PARAMS_FILE))
+
+
+def complete_form(
+    sections: Mapping[str, Mapping[str, Any] | BaseModel], base: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns all values of a form, which need not give every key, checked.
+
+    Args:
+        sections: The keys and values of each section, by the section's name.
+        base: The values of params.yaml, for the keys that the form leaves out.
+
+    Raises:
+        FlowError: If a key is unknown, or a value out of its bounds.
+    """
+    values = {name: {**base[name], **_given(section)} for name, section in sections.items()}
+    return check_values(values, "the form")
+
+
+def find_empty(
+    sections: Mapping[str, Mapping[str, Any] | BaseModel], base: Mapping[str, Any]
+) -> list[str]:
+    """Lists the keys that a form leaves out, as `section.key`."""
+    return [
+        f"{name}.{key}"
+        for name, section in sections.items()
+        for key in base[name]
+        if key not in _given(section)
+    ]
+
+
+def _given(section: Mapping[str, Any] | BaseModel) -> Mapping[str, Any]:
+    """Returns the keys and values of a section, which Python code may give as its model."""
+    return section.model_dump() if isinstance(section, BaseModel) else section
 
 
 def check_values(values: dict[str, Any], source: str) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dvc.repo import Repo
+from dvc.output import Output
 
 from flows.experiments.git import git
 from flows.faults import FlowError
+from flows.running.lock_file import resting_dvc
 
 _MODELS = ("image_features", "text_features")
 
@@ -25,9 +26,10 @@ def check_reach(values: Mapping[str, Any]) -> None:
         FlowError: If a relative path leads out of the project, or to a file that is not tracked
             or that has changed since DVC saw it.
     """
-    with Repo() as repo:
-        for key, path in _relative_paths(values):
-            _check_path(repo, key, path)
+    with resting_dvc() as repo:
+        outs = list(repo.index.outs)
+    for key, path in _relative_paths(values):
+        _check_path(outs, key, path)
 
 
 def _relative_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -44,7 +46,7 @@ def _relative_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     return ((key, path) for key, path in found if not Path(path).is_absolute())
 
 
-def _check_path(repo: Repo, key: str, path: str) -> None:
+def _check_path(tracked: list[Output], key: str, path: str) -> None:
     """Checks one relative path."""
     if Path(os.path.normpath(path)).parts[:1] == ("..",):
         raise FlowError(
@@ -54,7 +56,7 @@ def _check_path(repo: Repo, key: str, path: str) -> None:
     if not Path(path).exists():
         raise FlowError(f"{key} names a file that does not exist: {path}")
     target = Path(path).absolute()
-    outs = [out for out in repo.index.outs if target.is_relative_to(out.fs_path)]
+    outs = [out for out in tracked if target.is_relative_to(out.fs_path)]
     if outs:
         if changed := [out for out in outs if out.status()]:
             is_added = changed[0].stage.is_data_source

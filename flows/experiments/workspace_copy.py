@@ -18,7 +18,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from flows.experiments.git import git, read_head
-from flows.running.lock_file import LOCK_FILE
+from flows.running.lock_file import LOCK_FILE, resting_dvc
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ def record_version() -> Version:
         FlowError: If the workspace has no commit, or git fails.
     """
     commit = read_head()
-    # DVC's lock is held: DVC empties dvc.lock before it writes it.
-    with Repo(_wait_for_lock=True) as repo, repo.lock, TemporaryDirectory() as folder:
+    with resting_dvc(), TemporaryDirectory() as folder:
         index = Path(folder) / "index"
         shutil.copy(git("rev-parse", "--git-path", "index").strip(), index)
         own = {"GIT_INDEX_FILE": str(index)}

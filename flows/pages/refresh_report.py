@@ -9,6 +9,8 @@ from flows.pages.graph_snapshot import Snapshot, take_snapshot
 from flows.pages.markdown import escape
 from flows.pages.metrics_table import metrics_table
 from flows.pages.results_page import read_metrics
+from flows.processes.command import Logger
+from flows.running.lock_file import quiet_workspace
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,18 @@ class Situation:
     metrics: Mapping[str, Any] | None
 
 
-def take_situation() -> Situation:
+def take_situation(logger: Logger) -> Situation:
     """Reads the situation of the working folder.
+
+    Args:
+        logger: Says so where a `dvc repro` must be waited for.
 
     Raises:
         DataError: If a file is damaged.
     """
-    return Situation(take_snapshot(), read_metrics())
+    with quiet_workspace(logger.info):
+        graph = take_snapshot()
+    return Situation(graph, read_metrics(logger))
 
 
 def report(before: Situation, after: Situation, warnings: Sequence[str]) -> str:

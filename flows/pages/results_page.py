@@ -6,56 +6,74 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
+from flows.experiments.form import read_values
 from flows.pages.audit_table import audit
+from flows.pages.headline import headline, name_graph
 from flows.pages.metrics_table import metrics_table
 from flows.pages.predictions_table import predictions_table
+from flows.pages.report_link import describe_report, report_link, report_title
+from flows.processes.command import Logger
+from flows.running.lock_file import quiet_workspace
 from imf_core.artifacts import read_json
 
 METRICS = Path("results/evaluation/metrics.json")
 AUDIT = Path("results/data.json")
 PREDICTIONS = Path("results/predictions.parquet")
-REPORT = Path("results/report.html")
 
 NUM_PREDICTIONS = 15
 
 
-def read_metrics() -> dict[str, Any] | None:
+def read_metrics(logger: Logger) -> dict[str, Any] | None:
     """Reads the metrics of the last evaluation, None where there was none.
+
+    Args:
+        logger: Says so where a `dvc repro` must be waited for.
 
     Raises:
         DataError: If the file is damaged.
     """
-    return read_json(METRICS) if METRICS.exists() else None
+    with quiet_workspace(logger.info):
+        return read_json(METRICS) if METRICS.exists() else None
 
 
-def show_results(before: Mapping[str, Any] | None) -> None:
-    """Shows the results that stand in the working folder.
+def show_results(before: Mapping[str, Any] | None, logger: Logger) -> str:
+    """Shows the results of the working folder.
 
     Args:
         before: The metrics before the run.
+        logger: Gets the link to the report.
+
+    Returns:
+        The result in a few words.
 
     Raises:
         DataError: If a file is missing or damaged.
     """
+    with quiet_workspace(logger.info):
+        metrics, data, graph = read_json(METRICS), read_json(AUDIT), name_graph(read_values())
+        predictions = predictions_table(PREDICTIONS, NUM_PREDICTIONS)
+    link = report_link()
     create_markdown_artifact(
-        "All of this with pictures, charts and mistakes to learn from, as one page that any "
-        f"browser opens: `{REPORT.absolute()}`.",
+        describe_report(link),
         key="report",
-        description="The report of the run",
+        description=report_title(link, "The report of the run"),
     )
     create_markdown_artifact(
-        f"{metrics_table(before, read_json(METRICS))}\n\nFrom `{METRICS.absolute()}`; by relation, "
+        f"{metrics_table(before, metrics)}\n\nFrom `{METRICS.absolute()}`; by relation, "
         "degree and media in the files beside it.",
         key="metrics",
         description="How well the model ranks held-out facts, and the change since the run before",
     )
     create_markdown_artifact(
-        f"{predictions_table(PREDICTIONS, NUM_PREDICTIONS)}\n\nMore in `{PREDICTIONS.absolute()}`.",
+        f"{predictions}\n\nMore in `{PREDICTIONS.absolute()}`.",
         key="predictions",
         description="The most probable fact of each relation that train does not hold",
     )
     create_markdown_artifact(
-        audit(read_json(AUDIT)),
+        audit(data),
         key="audit",
         description="What the graph has, what leaks, what was left out",
     )
+    told = headline(graph, before, metrics)
+    logger.info("%s; the report: %s", told, link)
+    return told

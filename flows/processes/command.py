@@ -11,6 +11,7 @@ from flows.processes.output import (
     Bar,
     failure_message,
     is_bar,
+    is_busy,
     is_chatter,
     is_passing,
     read_bar,
@@ -18,6 +19,8 @@ from flows.processes.output import (
 )
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
+
+_BUSY_PAUSE_SECONDS = 2.0
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -64,7 +67,7 @@ def run_command(
     if child.was_stopped:
         raise StoppedError(f"{name} was stopped")
     if status:
-        raise StageError(f"{name}: {failure_message(said)}", is_passing(said))
+        raise StageError(f"{name}: {failure_message(said)}", is_passing(said), is_busy(said))
     return said
 
 
@@ -77,8 +80,23 @@ def run_dvc(
     logger: Logger,
     show: Callable[[Bar], None],
 ) -> list[str]:
-    """Runs DVC with some arguments; else as `run_command`."""
-    return run_command(children, name, [*DVC, *arguments], after_failure, environment, logger, show)
+    """Runs DVC with some arguments; else as `run_command`.
+
+    Where another process of DVC works on the same files, it waits for that: DVC itself waits for
+    its lock alone, which is free while a stage runs.
+    """
+    command = [*DVC, *arguments]
+    is_waiting = False
+    while True:
+        try:
+            return run_command(children, name, command, after_failure, environment, logger, show)
+        except StageError as error:
+            if not error.is_busy:
+                raise
+            if not is_waiting:
+                is_waiting = True
+                logger.info("%s", f"waiting for another process of DVC: {error}")
+        children.pause(_BUSY_PAUSE_SECONDS)
 
 
 def _level(line: str) -> int:

@@ -12,6 +12,11 @@ _CHATTER = re.compile(
     r"Building workspace index|Ran experiment|Experiment results have been applied|"
     r"To apply the results of an experiment|dvc exp apply|in RWLock-file .* had been killed"
 )
+_FIRST_DRAWN = "!"
+"""How DVC draws each of its bars once before it knows the bar's format."""
+
+_BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
+_BLOCKER = re.compile(r"^\s+\(PID \d+\): |If there are no processes with such PIDs, ")
 _OWN_WARNING = "warning: "
 _OWN_ERROR = "error: "
 _DVC_ERROR = "ERROR: "
@@ -34,7 +39,7 @@ class Bar:
 
 def is_bar(line: str) -> bool:
     """Says whether a line is a bar's, drawn over and over."""
-    return bool(_BAR.search(line))
+    return line.strip() == _FIRST_DRAWN or bool(_BAR.search(line))
 
 
 def read_bar(line: str) -> Bar | None:
@@ -48,7 +53,7 @@ def read_bar(line: str) -> Bar | None:
 
 def is_chatter(line: str) -> bool:
     """Says whether a line of DVC's is of no use to who reads a stage's log."""
-    return bool(_CHATTER.search(line))
+    return bool(_CHATTER.search(line) or _BLOCKER.search(line) or _is_busy(line))
 
 
 def warning_in(line: str) -> str:
@@ -71,6 +76,15 @@ def failure_message(lines: Sequence[str]) -> str:
     if any(line.startswith("Traceback ") for line in lines[:end]):
         return lines[end - 1]
     return "\n".join(line.removeprefix(_DVC_ERROR) for line in lines[end:]) or "no output"
+
+
+def is_busy(lines: Sequence[str]) -> bool:
+    """Says whether DVC has failed because another process of DVC works on the same files."""
+    return any(map(_is_busy, lines))
+
+
+def _is_busy(line: str) -> bool:
+    return line.startswith(_DVC_ERROR) and bool(_BUSY.search(line))
 
 
 def is_passing(lines: Sequence[str]) -> bool:

@@ -4,12 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Literal
 
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
 from flows.faults import FlowError
+from flows.running.lock_file import resting_dvc
+
+StageName = Literal[
+    "download",
+    "prepare",
+    "media",
+    "images",
+    "image_features",
+    "text_features",
+    "tune",
+    "baseline",
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+]
+"""The stages of dvc.yaml, for a form to offer."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,7 @@ def read_dag(root: Path) -> list[Stage]:
         FlowError: If there is no DVC project, or DVC refuses its dvc.yaml or params.yaml.
     """
     try:
-        with Repo(str(root)) as repo:
+        with resting_dvc(root=root) as repo:
             graph = repo.index.graph  # an edge leads from a stage to one that it needs
             stages = [
                 Stage(

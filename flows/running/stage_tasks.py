@@ -61,7 +61,8 @@ def run_stages(stages: Sequence[Stage], children: Children, forced: Sequence[str
     futures: dict[str, PrefectFuture[State]] = {}
     for stage in stages:
         upstream = [futures[name] for name in stage.needs]
-        futures[stage.name] = run_stage.submit(
+        named = run_stage.with_options(name=stage.name)  # as it is shown before it begins
+        futures[stage.name] = named.submit(
             stage.name, children, stage.name in forced, return_state=False, wait_for=upstream
         )
     states = []

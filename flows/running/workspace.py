@@ -7,20 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.processes.parent import end_with_worker
+from flows.running.lock_file import quiet_workspace
 
 LOCK = Path(".dvc/tmp/imf-workspace.lock")
 
 
 @contextmanager
 def locked_workspace(run_name: str, tell: Callable[[str], None]) -> Iterator[int]:
-    """Waits until no other run works in the workspace, and holds it.
+    """Waits until no other run and no `dvc repro` works in the workspace, and holds it.
 
     The lock ends with the last process that holds the file open; hand it on to those that write,
     so that what a killed run has left behind ends before another begins.
 
     Args:
         run_name: Told to whoever comes meanwhile.
-        tell: Takes a line if another run must be waited for.
+        tell: Takes a line if another run or process must be waited for.
 
     Yields:
         The descriptor of the locked file.
@@ -37,6 +38,8 @@ def locked_workspace(run_name: str, tell: Callable[[str], None]) -> Iterator[int
         name = run_name.encode()
         os.pwrite(file, name, 0)
         os.truncate(file, len(name))
+        with quiet_workspace(tell):
+            pass
         yield file
     finally:
         os.close(file)

@@ -3,12 +3,15 @@
 import queue
 import threading
 from collections import deque
+from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 from flows.faults import FlowError
 from flows.processes.children import Child, Children
 
 _LAST_LINES = 15
+_LARGEST_LOG_BYTES = 10_000_000
 
 
 class Part:
@@ -41,7 +44,7 @@ class Part:
 
     def _follow(self) -> None:
         try:
-            with self._child as child, self._log.open("w", encoding="utf-8") as log:
+            with self._child as child, _open_log(self._log) as log:
                 for line in child.lines():
                     self._last.append(line)
                     print(line, file=log, flush=True)
@@ -49,6 +52,15 @@ class Part:
             self._last.append(f"{self._log} cannot be written: {error}")
         finally:
             self._ended.put(self)
+
+
+def _open_log(path: Path) -> TextIO:
+    """Opens a log to go on with; one that is large becomes `NAME.log.1` first."""
+    if path.exists() and path.stat().st_size > _LARGEST_LOG_BYTES:
+        path.replace(path.with_name(f"{path.name}.1"))
+    log = path.open("a", encoding="utf-8")
+    print(f"--- {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}", file=log, flush=True)
+    return log
 
 
 class Parts:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from dvc.dependency import ParamsDependency
-from dvc.repo import Repo
 
 from flows.experiments.git import git
 from flows.running.dag import needed_by, read_dag
+from flows.running.lock_file import resting_dvc
 
 _SHOWN_DIGITS = 12
 
@@ -27,7 +27,7 @@ def read_code(tree: str, target: str) -> dict[str, str]:
         FlowError: If git fails, or DVC cannot read the pipeline.
     """
     stages = needed_by(target, read_dag(Path.cwd()))
-    with Repo() as repo:
+    with resting_dvc() as repo:
         paths = {
             dependency.def_path
             for stage in repo.index.stages

@@ -12,12 +12,17 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from flows.experiments.form import check_values
 from flows.experiments.run_experiment import apply_changes
 from flows.faults import FlowError
 from imf_core.config import Auto, Params
+
+_MOST_CHECKED = 5_000
+"""Values of a range that are checked one by one; beyond them lies nothing new."""
+
+_MOST_COMBINATIONS = 100_000
 
 _NOT_SWEPT = {
     "dataset": "it changes the facts that trials are selected by",
@@ -27,19 +32,28 @@ _NOT_SWEPT = {
 }
 
 
+Number = Annotated[int | float, WithJsonSchema({"type": "number", "title": "number"})]
+"""One kind of field in a form: a browser does not tell 3 from 3.0."""
+
+Words = Annotated[list[str], Field(title="list of words")]
+File = Annotated[dict[str, str], Field(title="path and sha256 of a file")]
+Value = Number | bool | str | Words | File | None
+"""What a key of params.yaml takes; each kind has a field of its own, so that a form can show it."""
+
+
 class Choice(BaseModel):
     """A key that takes one of some values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str = Field(title="key", description="`section.key` of params.yaml")
-    values: list[JsonValue] = Field(title="values", min_length=1, description="those tried")
+    values: list[Value] = Field(title="values", min_length=1, description="those tried")
 
 
 class Range(BaseModel):
     """A key that takes a number between two others."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     key: str = Field(title="key", description="`section.key` of params.yaml")
     low: float = Field(title="low", description="smallest value")
@@ -69,15 +83,61 @@ def check_space(space: Space, base: Mapping[str, Any]) -> None:
         section = dimension.key.partition(".")[0]
         if section in _NOT_SWEPT:
             raise FlowError(f"space: {dimension.key} cannot be swept: {_NOT_SWEPT[section]}")
-        candidates = (
-            dimension.values
-            if isinstance(dimension, Choice)
-            else [_number(dimension.key, end) for end in (dimension.low, dimension.high)]
-        )
-        for value in candidates:
-            check_values(apply_changes(base, {dimension.key: value}), "space")
-        if isinstance(dimension, Range):
+        if isinstance(dimension, Choice):
+            _check_choice(dimension)
+            for value in dimension.values:
+                _check_value(dimension.key, value, base)
+        else:
+            for end in (dimension.low, dimension.high):
+                _check_value(dimension.key, _number(dimension.key, end), base)
             _check_range(dimension)
+            _check_between(dimension, base)
+
+
+def _check_value(key: str, value: Value, base: Mapping[str, Any]) -> None:
+    """Checks a value beside the present values of all other keys."""
+    check_values(apply_changes(base, {key: value}), "space")
+
+
+def _check_choice(choice: Choice) -> None:
+    """Checks that no value is given twice: it would be trained twice."""
+    words = [json.dumps(_plain(value)) for value in choice.values]
+    if repeated := sorted({word for word in words if words.count(word) > 1}):
+        raise FlowError(f"space: values of {choice.key} repeat {', '.join(repeated)}")
+
+
+def _plain(value: Value) -> Value:
+    """Returns a number without a fraction as an int."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _check_between(dimension: Range, base: Mapping[str, Any]) -> None:
+    """Checks the values between the ends of a range: not all of them may be allowed."""
+    if dimension.step is None and _type_of(dimension.key) != "int":
+        return  # what a number between two others may be is a matter of bounds alone
+    values = _all_values(dimension)[:_MOST_CHECKED]
+    refused = []
+    for value in values:
+        try:
+            _check_value(dimension.key, value, base)
+        except FlowError as error:
+            refused.append((value, error))
+    if not refused:
+        return
+    key, low, high = dimension.key, dimension.low, dimension.high
+    bad = {value for value, _ in refused}
+    start = values[0]
+    fitting = (step for step in range(2, 65) if bad.isdisjoint(values[::step]))
+    step = next((step for step in fitting if step < len(values)), None)
+    remedy = (
+        f"give a step of {step * (dimension.step or 1):g}, as from {start:g}"
+        if step and not dimension.log
+        else "list the values that are allowed"
+    )
+    raise FlowError(
+        f"{refused[0][1]}; of the {len(values)} values of {key} from {low:g} to {high:g}, "
+        f"{len(refused)} are refused; {remedy}"
+    )
 
 
 def make_distributions(space: Space) -> dict[str, BaseDistribution]:
@@ -95,8 +155,18 @@ def list_grid(space: Space) -> dict[str, list[Any]]:
 
 
 def count_grid(space: Space) -> int:
-    """Returns how many combinations of all values there are."""
-    return math.prod(map(len, list_grid(space).values()))
+    """Returns how many combinations of all values there are.
+
+    Raises:
+        FlowError: If there are too many to list, or a range has no step.
+    """
+    count = math.prod(map(len, list_grid(space).values()))
+    if count > _MOST_COMBINATIONS:
+        raise FlowError(
+            f"space: a grid must have at most {_MOST_COMBINATIONS:,} combinations, got "
+            f"{count:,} or more; give larger steps or take another sampler"
+        )
+    return count
 
 
 def read_suggestion(space: Space, suggested: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +198,7 @@ def _all_values(dimension: Choice | Range) -> list[Any]:
             f"space: {dimension.key} has no step, so a grid of it has no end; give a step or a "
             "list of values, or take another sampler"
         )
-    steps = int((dimension.high - dimension.low) / step + 1e-9)
+    steps = min(_count_steps(dimension), _MOST_COMBINATIONS)
     values = [round(dimension.low + number * step, 12) for number in range(steps + 1)]
     return [_number(dimension.key, value) for value in values]
 
@@ -153,6 +223,16 @@ def _check_range(dimension: Range) -> None:
     if step is not None and (step <= 0 or (kind == "int" and not step.is_integer())):
         above = "an int of at least 1" if kind == "int" else "above 0"
         raise FlowError(f"space: step of {key} must be {above}, got {step}")
+    if step is not None and not math.isclose(last := low + step * _count_steps(dimension), high):
+        raise FlowError(
+            f"space: the steps of {key} from {low:g} by {step:g} never come to its high {high:g}; "
+            f"give high {last:g} or {last + step:g}"
+        )
+
+
+def _count_steps(dimension: Range) -> int:
+    """Returns how often the step goes into a range."""
+    return int((dimension.high - dimension.low) / (dimension.step or 1) + 1e-9)
 
 
 def _type_of(key: str) -> Literal["int", "float", "other"]:

@@ -5,7 +5,15 @@ import io
 import pytest
 from tqdm import tqdm
 
-from flows.processes.output import Bar, failure_message, is_bar, is_chatter, is_passing, read_bar
+from flows.processes.output import (
+    Bar,
+    failure_message,
+    is_bar,
+    is_busy,
+    is_chatter,
+    is_passing,
+    read_bar,
+)
 
 DVC_SAYS = "ERROR: failed to reproduce 'train': failed to run: python -m stages.train, exited with"
 
@@ -30,6 +38,12 @@ def test_a_bar_whose_end_is_not_known_is_a_bar_that_cannot_be_read() -> None:
     line = drawn(desc="images", unit="file")
     assert is_bar(line)
     assert read_bar(line) is None
+
+
+def test_what_dvc_draws_before_a_bar_is_no_line_of_a_stage() -> None:
+    assert is_bar("!")
+    assert is_bar("!    ")
+    assert not is_bar("done!")
 
 
 def test_a_sentence_with_a_percentage_is_no_bar() -> None:
@@ -66,3 +80,19 @@ def test_a_fault_passes_if_the_stage_says_so_by_its_status(status: int, passes: 
 def test_what_dvc_tells_a_person_at_a_terminal_is_chatter() -> None:
     assert is_chatter("\tgit add dvc.lock")
     assert not is_chatter("training on cpu, 387 rows, 4 epochs")
+
+
+BUSY = [
+    "ERROR: failed to reproduce 'train': '/project/results/model' is busy, it is being blocked by:",
+    "  (PID 4711): /usr/bin/dvc repro",
+    "If there are no processes with such PIDs, you can manually remove '.dvc/tmp/rwlock' and try",
+]
+
+
+def test_files_that_another_process_of_dvc_works_on_are_no_failure_of_the_stage() -> None:
+    assert is_busy(BUSY)
+    assert all(map(is_chatter, BUSY))
+    assert is_busy(["ERROR: Unable to acquire lock. Most likely another DVC process is running"])
+    assert not is_busy(
+        ["error: the device is busy, it is being blocked by: nobody", f"{DVC_SAYS} 1"]
+    )

@@ -24,10 +24,27 @@ def test_a_part_that_ends_is_told_with_its_last_lines(tmp_path: Path) -> None:
         parts.stop()
 
 
-def test_a_step_runs_to_its_end_and_its_output_is_kept(tmp_path: Path) -> None:
+def test_the_output_of_a_step_is_kept_with_that_of_earlier_starts(
+    tmp_path: Path,
+) -> None:
     with Children() as children:
         Parts(children, tmp_path).run("register", QUICK)
-    assert (tmp_path / "register.log").read_text() == "done\n"
+        Parts(children, tmp_path).run("register", QUICK)
+    begun, *lines = (tmp_path / "register.log").read_text().splitlines()
+    assert begun.startswith("--- 20")
+    assert lines == ["done", lines[1], "done"]
+    assert lines[1].startswith("--- 20")
+
+
+def test_a_log_that_is_large_is_set_aside_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.server.parts._LARGEST_LOG_BYTES", 3)
+    (tmp_path / "register.log").write_text("earlier\n")
+    with Children() as children:
+        Parts(children, tmp_path).run("register", QUICK)
+    assert (tmp_path / "register.log.1").read_text() == "earlier\n"
+    assert (tmp_path / "register.log").read_text().endswith("done\n")
 
 
 def test_a_step_that_fails_is_an_error(tmp_path: Path) -> None:

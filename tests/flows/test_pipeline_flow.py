@@ -109,6 +109,19 @@ def test_a_stage_can_be_forced(copied: Workspace) -> None:
     assert {state.name for state in states.values()} == {"Cached"}
 
 
-def test_a_forced_stage_that_does_not_exist_is_named(copied: Workspace) -> None:
-    state = pipeline(force=["trian"], return_state=True)
-    assert "force names no stage: trian" in str(state.message)
+def test_a_forced_stage_that_does_not_exist_is_refused_with_those_that_do(
+    copied: Workspace,
+) -> None:
+    state = pipeline(force=["trian"], return_state=True)  # type: ignore[arg-type]
+    assert state.is_failed()
+    assert "Input should be 'download', 'prepare'" in str(state.message)
+    assert task_states(state) == {}
+
+
+def test_a_run_is_named_and_ends_with_its_result(copied: Workspace) -> None:
+    state = pipeline(return_state=True)
+    metrics = json.loads((copied.folder / "results/evaluation/metrics.json").read_text())
+    assert state.message == f"solar-system: test MRR {100 * metrics['test']['mrr']:.1f} (+0.0)"
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(str(state.state_details.flow_run_id)))
+    assert run.name.startswith("pipeline solar-system ")

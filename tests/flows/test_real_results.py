@@ -1,5 +1,7 @@
 """What flows show of a run is what the stages have written."""
 
+import logging
+
 import pytest
 from prefect.exceptions import ParameterTypeError
 from workspace import Workspace
@@ -28,12 +30,12 @@ def test_a_run_is_compared_with_itself_or_with_nothing(
     finished: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(finished.folder)
-    now = take_situation()
+    now = take_situation(logging.getLogger())
     assert now.graph is not None
     assert now.graph.entities["images"].to_pylist().count("") == 130
     assert "Nothing changed in the metrics." in report(now, now, [])
     monkeypatch.chdir(finished.folder / "examples")
-    nothing = take_situation()
+    nothing = take_situation(logging.getLogger())
     assert "There was no whole graph before to compare with." in report(nothing, now, [])
     assert "There are none: a stage failed." in report(now, nothing, [])
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 from tiny_world import ROOT
 
 from flows.faults import FlowError
+from flows.sweep import sweep
 from flows.sweeps.space import Choice, Range, Space, check_space, count_grid, list_grid
 
 BASE: Mapping[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -21,6 +23,17 @@ BASE: Mapping[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encodi
         [Range(key="train.n3", low=1e-6, high=1.0, log=True)],
         [Choice(key="model.modalities", values=[["structure"], ["structure", "text"]])],
         [Choice(key="image_features.precomputed", values=[None])],
+        [Choice(key="image_features.precomputed", values=[{"path": "a.npy", "sha256": "0" * 64}])],
+        [Choice(key="model.encoder_dim", values=[None, "auto", 32])],
+        [Choice(key="train.n3", values=["auto", 0, 0.5])],
+        [Choice(key="fusion.detach", values=[True, False])],
+        [Choice(key="train.processes", values=[1, 2])],
+        [Range(key="model.dim", low=64, high=256, step=2)],
+        [Range(key="model.encoder_dim", low=16, high=64, step=16)],
+        [Range(key="model.dim", low=64, high=64)],
+        [Range(key="fusion.rank", low=1, high=64, log=True)],
+        [Range(key="train.n3", low=0.1, high=0.7, step=0.2)],
+        [Range(key="tune.seed", low=0, high=2**40)],
     ],
 )
 def test_what_params_allow_may_be_tried(space: Space) -> None:
@@ -46,6 +59,34 @@ def test_what_params_allow_may_be_tried(space: Space) -> None:
         ([Choice(key="model.dim", values=[15])], "model.dim must be even"),
         ([Choice(key="prepare.seed", values=[1])], "prepare.seed cannot be swept: .* selected by"),
         ([Choice(key="predict.top_k", values=[1])], "predict.top_k cannot be swept: .* training"),
+        (
+            [Range(key="model.dim", low=64, high=256)],
+            "model.dim must be even .* got 65; of the 193 values .* 96 are refused; "
+            "give a step of 2, as from 64",
+        ),
+        (
+            [Range(key="model.encoder_dim", low=16, high=64)],
+            "encoder_dim must be even .* step of 2",
+        ),
+        ([Range(key="model.dim", low=16, high=256, log=True)], "got 17; .* list the values"),
+        ([Range(key="model.dim", low=64, high=256, step=3)], "dim must be even .* step of 6"),
+        ([Range(key="model.dim", low=65, high=257)], "model.dim must be even .* got 65"),
+        (
+            [Range(key="fusion.rank", low=1, high=10, step=4)],
+            "never come to its high 10; .*9 or 13",
+        ),
+        ([Range(key="train.n3", low=0.1, high=1, step=0.4)], "never come .* give high 0.9 or 1.3"),
+        ([Range(key="fusion.rank", low=1.5, high=3)], "fusion.rank must be an int"),
+        ([Range(key="train.n3", low=1, high=-1)], "train.n3 must be greater"),
+        ([Range(key="train.n3", low=0.5, high=0.1)], "low of train.n3 must be at most its high"),
+        ([Range(key="fusion.rank", low=1, high=3, step=0)], "step of fusion.rank must be an int"),
+        ([Choice(key="fusion.rank", values=[1, 3, 1.0])], "values of fusion.rank repeat 1"),
+        (
+            [Choice(key="fusion.rank", values=["auto"])],
+            "must be an integer, got 'auto'",
+        ),
+        ([Choice(key="fusion.rank", values=[None])], "fusion.rank must be an integer, got None"),
+        ([Choice(key="fusion.detach", values=[1])], "fusion.detach must be a boolean, got 1"),
         ([Choice(key="fusion.rank", values=[1])] * 2, "fusion.rank more than once"),
     ],
 )
@@ -64,3 +105,50 @@ def test_a_grid_has_all_combinations() -> None:
 def test_a_grid_of_a_range_without_a_step_is_refused() -> None:
     with pytest.raises(FlowError, match=r"train\.n3 has no step"):
         count_grid([Range(key="train.n3", low=0.1, high=0.3)])
+
+
+def test_a_grid_of_too_many_combinations_is_refused_at_once() -> None:
+    seeds = Range(key="train.seed", low=0, high=2**40)
+    with pytest.raises(FlowError, match="at most 100,000 combinations"):
+        count_grid([seeds, Choice(key="fusion.rank", values=[1, 2])])
+
+
+@pytest.mark.parametrize("low", [float("nan"), float("-inf")])
+def test_a_range_without_an_end_is_refused(low: float) -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        Range(key="train.n3", low=low, high=1.0)
+
+
+def test_a_choice_without_values_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        Choice(key="train.n3", values=[])
+
+
+VALUES: list[Any] = [
+    3,
+    0.5,
+    True,
+    "auto",
+    None,
+    ["structure", "text"],
+    {"path": "a", "sha256": "0"},
+]
+
+
+def test_every_value_keeps_its_type_on_its_way_through_a_form() -> None:
+    choice = Choice(key="any", values=VALUES)
+    assert choice.model_dump()["values"] == VALUES
+    assert [type(value) for value in choice.values] == [type(value) for value in VALUES]
+
+
+def test_every_kind_of_value_has_a_field_of_its_own_in_the_form() -> None:
+    definitions = sweep.parameters.model_dump()["definitions"]
+    kinds = definitions["Choice"]["properties"]["values"]["items"]["anyOf"]
+    assert [kind["type"] for kind in kinds] == [
+        "number",
+        "boolean",
+        "string",
+        "array",
+        "object",
+        "null",
+    ]

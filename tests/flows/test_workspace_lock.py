@@ -10,10 +10,14 @@ import pytest
 
 from flows.running.workspace import locked_workspace
 
+# DVC and the libraries below it warn of their own deprecations.
+pytestmark = pytest.mark.filterwarnings("default")
+
 
 @pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], check=True)
 
 
 def test_a_second_run_waits_and_is_told_for_whom() -> None:

@@ -1,0 +1,40 @@
+"""A run in one line: its name, and what came of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flows.experiments.form import read_values
+from flows.faults import FlowError
+
+_OF_A_PATH = {"folder", "rdf"}
+
+
+def name_run(flow: str) -> str:
+    """Names a run by its flow, its graph and the time: `pipeline atlas 29 Nov 14:02`."""
+    moment = datetime.now().astimezone().strftime("%d %b %H:%M")
+    try:
+        return f"{flow} {name_graph(read_values())} {moment}"
+    except FlowError:  # the run itself says what is wrong with params.yaml
+        return f"{flow} {moment}"
+
+
+def name_graph(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns the name of a data set, or of the folder or file where the graph lies."""
+    dataset = values["dataset"]
+    is_path = dataset["name"] in _OF_A_PATH
+    return Path(dataset["path"]).stem if is_path else str(dataset["name"])
+
+
+def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+    """Writes the result of a run: `atlas: test MRR 59.5 (+0.2)`.
+
+    Args:
+        name: Of the graph or the experiment.
+        before: Metrics by split before the run, None where there are none to compare with.
+        after: Those after it.
+    """
+    mrr = after["test"]["mrr"]
+    told = f"{name}: test MRR {100 * mrr:.1f}"
+    return told if before is None else f"{told} ({100 * (mrr - before['test']['mrr']):+.1f})"

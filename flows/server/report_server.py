@@ -1,0 +1,148 @@
+"""Serves the reports of the workspace and of its experiments to this machine's browsers.
+
+`python -m flows.server.report_server PORT`, a part of `make ui`. It answers a few fixed addresses
+and reads one file for each; no address is turned into a path.
+"""
+
+import html
+import re
+import sys
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from flows.experiments.git import Experiment, git, list_experiments
+from flows.faults import FlowError
+from flows.pages.report_link import HOST, REPORT, experiment_path
+from flows.running.lock_file import LOCK_FILE
+from imf_core.config import read_yaml
+
+_STAGE = "report"
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>IMF: reports</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto;
+padding: 0 1rem; overflow-wrap: anywhere; }}</style></head>
+<body><h1>Reports</h1><ul>{items}</ul></body></html>"""
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Server(ThreadingHTTPServer):
+    """A server on the loopback.
+
+    Attributes:
+        names: By which a browser may address it.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        """Listens on a port; 0: any that is free."""
+        super().__init__((HOST, port), Handler)
+        self.names = {f"{host}:{self.server_port}" for host in (HOST, "localhost")}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD for the list of reports and for each report."""
+
+    server: Server
+    timeout = 30
+    server_version = "IMF"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Answers with a page, or says why there is none."""
+        self._answer()
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _answer(self) -> None:
+        # A page of another site that gives its own name this machine's address is kept out.
+        if self.headers.get("Host") not in self.server.names:
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, "not a name of this server", "text/plain")
+            return
+        try:
+            body = find_page(self.path.partition("?")[0])
+        except FlowError as error:
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, str(error), "text/plain")
+            return
+        if body is None:
+            self._send(HTTPStatus.NOT_FOUND, "there is no such report", "text/plain")
+        else:
+            self._send(HTTPStatus.OK, body, "text/html")
+
+    def _send(self, status: HTTPStatus, body: str | bytes, kind: str) -> None:
+        content = body.encode() if isinstance(body, str) else body
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+def find_page(path: str) -> bytes | str | None:
+    """Returns the page of an address, None where there is none.
+
+    Raises:
+        FlowError: If git fails.
+    """
+    if path == "/":
+        return _list_reports()
+    if path == f"/{REPORT.name}":
+        return _read(REPORT)
+    for experiment in list_experiments():
+        if path == experiment_path(experiment.name):
+            return _read_of_experiment(experiment)
+    return None
+
+
+def _list_reports() -> str:
+    """Writes the page with a link to each report."""
+    links = [(f"/{REPORT.name}", "the workspace's last run")] if REPORT.is_file() else []
+    links += [
+        (experiment_path(each.name), f"experiment {each.name}") for each in list_experiments()
+    ]
+    items = "".join(
+        f'<li><a href="{html.escape(link)}">{html.escape(title)}</a></li>' for link, title in links
+    )
+    return _PAGE.format(items=items or "<li>none yet: run the flow pipeline</li>")
+
+
+def _read_of_experiment(experiment: Experiment) -> bytes | None:
+    """Reads the report of an experiment out of DVC's cache; None where it did not get so far."""
+    lock = read_yaml(git("show", f"{experiment.commit}:{LOCK_FILE}"))
+    outs = lock.get("stages", {}).get(_STAGE, {}).get("outs", [])
+    md5 = next((out["md5"] for out in outs if out["path"] == REPORT.as_posix()), "")
+    if not _MD5.fullmatch(md5):
+        return None
+    with Repo() as repo:
+        return _read(Path(repo.cache.local.oid_to_path(md5)))
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def main() -> None:
+    """Serves until it is stopped."""
+    with Server(int(sys.argv[1])) as server:
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""A `dvc repro` in a shell beside a flow: the flow waits, says so, and reads only whole files."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from workspace import ROOT
+
+from flows.faults import StageError
+from flows.processes.children import Children
+from flows.processes.command import run_dvc
+from flows.running.dag import read_dag
+from flows.running.lock_file import quiet_workspace, resting_dvc
+from flows.running.stage import read_hashes, reproduce
+from flows.running.workspace import locked_workspace
+from flows.sweeps.code import read_code
+
+# DVC and the libraries below it warn of their own deprecations.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+PIPELINE = """
+stages:
+  wait:
+    cmd: touch begun && while [ ! -e go ]; do sleep 0.1; done && echo made > made
+    outs: [made]
+  follow:
+    cmd: cp made followed
+    deps: [made]
+    outs: [followed]
+"""
+DVC = [sys.executable, "-m", "dvc"]
+
+HALF_WRITTEN = """
+import time
+from pathlib import Path
+from dvc.repo import Repo
+file = Path("dvc.lock")
+text = file.read_text()
+with Repo() as repo, repo.lock:
+    file.write_text(text[:40])
+    print("cut", flush=True)
+    time.sleep(1.5)
+    file.write_text(text)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the leash of each process
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([*DVC, "init", "-q"], check=True)
+    Path("dvc.yaml").write_text(PIPELINE)
+
+
+@pytest.fixture
+def at_work() -> Iterator["subprocess.Popen[bytes]"]:
+    """A `dvc repro` whose first stage runs until there is a file `go`."""
+    with subprocess.Popen([*DVC, "repro", "-q"]) as shell:
+        while not Path("begun").exists():
+            assert shell.poll() is None
+        yield shell
+        Path("go").touch()
+
+
+class Told(list[str]):
+    """Lines of who waits; the first lets the shell's stage end."""
+
+    def __call__(self, line: str) -> None:
+        self.append(line)
+        Path("go").touch()
+
+    def info(self, text: str, *arguments: object) -> None:
+        self(text % arguments)
+
+    def log(self, _level: int, text: str, *arguments: object) -> None:
+        self.append(text % arguments)
+
+
+def test_a_run_waits_for_a_dvc_repro_of_a_shell_and_names_it(
+    at_work: "subprocess.Popen[bytes]",
+) -> None:
+    told = Told()
+    with locked_workspace("pipeline", told):
+        assert Path("followed").read_text() == "made\n"
+    assert at_work.wait() == 0
+    assert [f"(process {at_work.pid}) to leave the workspace" in line for line in told] == [True]
+    assert "repro -q" in told[0]
+
+
+@pytest.mark.parametrize("stage", ["wait", "follow"])
+def test_a_stage_waits_for_the_shell_that_runs_it_or_one_before_it(
+    stage: str, at_work: "subprocess.Popen[bytes]"
+) -> None:
+    told = Told()
+    with Children() as children:
+        finished = reproduce(children, stage, False, told, lambda _: None)  # type: ignore[arg-type]
+    assert finished.hashes == read_hashes(stage) != {}
+    assert at_work.wait() == 0
+    assert len([line for line in told if line.startswith("waiting for another process")]) == 1
+    assert not any("ERROR" in line for line in told)
+
+
+def test_a_stage_that_fails_by_itself_is_not_tried_again() -> None:
+    Path("dvc.yaml").write_text("stages: {fail: {cmd: exit 3}}")
+    with Children() as children, pytest.raises(StageError, match="exited with 3"):
+        run_dvc(children, "fail", ["repro"], (), {}, Told(), lambda _: None)  # type: ignore[arg-type]
+
+
+def test_what_a_killed_dvc_left_behind_is_not_waited_for() -> None:
+    noted = '{"write": {"/made": {"pid": %d, "cmd": "dvc repro"}}, "read": {}}'
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mine = subprocess.Popen(["sleep", "60"])
+    for process in (ended.pid, mine.pid):  # gone, and another program under the same number
+        Path(".dvc/tmp/rwlock").write_text(noted % process)
+        with quiet_workspace(pytest.fail):
+            pass
+    mine.kill()
+    mine.wait()
+
+
+def test_dvc_lock_is_not_read_while_dvc_writes_it() -> None:
+    Path("go").touch()
+    subprocess.run([*DVC, "repro", "-q"], check=True)
+    subprocess.run(["git", "add", "-A"], check=True)
+    tree = subprocess.check_output(["git", "write-tree"], text=True).strip()
+    readers = [
+        lambda: read_dag(Path.cwd()),
+        lambda: read_code(tree, "follow"),
+        lambda: read_hashes("follow"),
+    ]
+    for read in readers:
+        before = read()
+        with subprocess.Popen(
+            [sys.executable, "-c", HALF_WRITTEN], stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"cut\n"
+            assert read() == before
+
+
+def test_a_lock_that_is_held_for_long_is_waited_for_and_that_is_said() -> None:
+    said: list[str] = []
+    is_said = threading.Event()
+
+    def tell(line: str) -> None:
+        said.append(line)
+        is_said.set()
+
+    def wait() -> None:
+        with resting_dvc(tell):
+            pass
+
+    with resting_dvc():
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert is_said.wait(60)
+    waiting.join()
+    assert said == ["waiting for another process of DVC to release its lock"]

@@ -1,0 +1,94 @@
+"""The server that `python -m flows.register` finds, and its answers under load."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from prefect.server.database.configurations import AioSqliteConfiguration
+from workspace import ROOT
+
+from flows.server.prefect_server import _begin_as_writer
+from flows.ui import ADDRESS, choose_report_port, owned_home, read_address
+
+# Prefect and the libraries below it warn of their own deprecations.
+pytestmark = pytest.mark.filterwarnings("default")
+
+URL = "http://127.0.0.1:4200/api"
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_address_of_a_running_ui_is_known_as_long_as_it_runs() -> None:
+    assert read_address() is None
+    with owned_home():
+        assert read_address() is None  # it is still starting
+        ADDRESS.write_text(URL)
+        assert read_address() == URL
+    assert read_address() is None  # it was killed and left its address
+
+
+def test_registering_without_a_server_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    result = subprocess.run(
+        [sys.executable, "-m", "flows.register"],
+        env={**environment, "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "no `make ui` runs in this folder, and PREFECT_API_URL is not set" in result.stderr
+    assert "start `make ui`" in result.stderr
+
+
+@pytest.mark.parametrize("port", [45_210, 65_535])
+def test_the_reports_get_a_port_of_their_own(port: int) -> None:
+    reports = choose_report_port(port)
+    assert reports != port
+    assert 0 < reports <= 65_535
+
+
+async def transfer(configuration: AioSqliteConfiguration) -> None:
+    """Reads and then writes, as a submission does."""
+    engine = await configuration.engine()
+    async with (
+        await configuration.session(engine) as session,
+        configuration.begin_transaction(session),
+    ):
+        value = (await session.execute(sa.text("SELECT value FROM counts"))).scalar_one()
+        await asyncio.sleep(0.3)
+        await session.execute(sa.text("UPDATE counts SET value = :new"), {"new": value + 1})
+
+
+async def transfer_both(database: Path) -> int:
+    """Has two do so at once; returns the sum of what they have counted."""
+    configuration = AioSqliteConfiguration(f"sqlite+aiosqlite:///{database}")
+    engine = await configuration.engine()
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("CREATE TABLE counts (value INTEGER)"))
+        await connection.execute(sa.text("INSERT INTO counts VALUES (0)"))
+    await asyncio.gather(*(transfer(configuration) for _ in range(2)))
+    async with engine.connect() as connection:
+        total = (await connection.execute(sa.text("SELECT value FROM counts"))).scalar_one()
+    await engine.dispose()
+    return int(total)
+
+
+def test_two_submissions_at_once_both_come_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AioSqliteConfiguration, "begin_transaction", _begin_as_writer)
+    assert asyncio.run(transfer_both(tmp_path / "counts.db")) == 2
+
+
+def test_as_prefect_begins_a_transaction_one_of_two_is_refused(tmp_path: Path) -> None:
+    # Where this fails, Prefect itself begins as a writer, and prefect_server.py can go.
+    with pytest.raises(sa.exc.OperationalError, match="database is locked"):
+        asyncio.run(transfer_both(tmp_path / "counts.db"))
