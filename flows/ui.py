@@ -91,7 +91,6 @@ def run_parts(lock: int, port: int, reports: int) -> None:
         parts = Parts(children, HOME)
         try:
             _say("starting Prefect's server (the first time takes a minute or two)")
-            prefect = [*_PYTHON, "prefect"]
             address = ["--host", HOST, "--port", str(port)]
             parts.start("server", [*_PYTHON, "flows.server.prefect_server", *address])
             parts.start("reports", [*_PYTHON, "flows.server.report_server", str(reports)])
@@ -105,7 +104,7 @@ def run_parts(lock: int, port: int, reports: int) -> None:
             _say("registering the flows")
             parts.run("register", [*_PYTHON, "flows.register"])
             _say("starting the worker")
-            parts.start("worker", [*prefect, "worker", "start", "--pool", POOL])
+            parts.start("worker", [*_PYTHON, "flows.server.prefect_worker", "--pool", POOL])
             ADDRESS.write_text(os.environ["PREFECT_API_URL"], encoding="utf-8")
             url, reports_url = f"http://{HOST}:{port}", os.environ[VARIABLE]
             _say(_READY.format(url=url, reports=reports_url, home=HOME))

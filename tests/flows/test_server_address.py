@@ -1,6 +1,7 @@
 """The server that `python -m flows.register` finds, and its answers under load."""
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from prefect.server.database.configurations import AioSqliteConfiguration
 from workspace import ROOT
 
 from flows.server.prefect_server import _begin_as_writer
+from flows.server.prefect_worker import is_of_use
 from flows.ui import ADDRESS, choose_report_port, owned_home, read_address
 
 # Prefect and the libraries below it warn of their own deprecations.
@@ -92,3 +94,22 @@ def test_as_prefect_begins_a_transaction_one_of_two_is_refused(tmp_path: Path) -
     # Where this fails, Prefect itself begins as a writer, and prefect_server.py can go.
     with pytest.raises(sa.exc.OperationalError, match="database is locked"):
         asyncio.run(transfer_both(tmp_path / "counts.db"))
+
+
+@pytest.mark.parametrize(
+    ("line", "is_kept"),
+    [
+        ("Worker 'ProcessWorker 1' submitting flow run '2'", False),
+        (
+            "Aborted submission of flow run '2': Server returned a non-pending state 'SCHEDULED'",
+            False,
+        ),
+        ("Aborted submission of flow run '2': Server returned a non-pending state 'FAILED'", True),
+        ("Flow run 'pipeline' submitted to infrastructure", True),
+    ],
+)
+def test_a_run_that_waits_its_turn_has_no_line_for_each_look_at_the_queue(
+    line: str, is_kept: bool
+) -> None:
+    record = logging.LogRecord("worker", logging.INFO, "", 0, line, None, None)
+    assert is_of_use(record) is is_kept
