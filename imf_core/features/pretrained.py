@@ -4,7 +4,6 @@ Whatever keeps a model from being loaded, or from computing, becomes one error t
 set.
 """
 
-import errno
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from imf_core.config import ImageFeaturesParams, TextFeaturesParams
 from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.errors import DataError, ImfError, ModelUnavailableError
+from imf_core.errors import DataError, ImfError, ModelUnavailableError, find_full_disk
 from imf_core.features.model_source import ModelSource
 
 MAX_REASON = 600
@@ -86,7 +85,7 @@ def _explained(source: ModelSource, failure: str, remedy: str) -> Iterator[None]
     except ImfError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if find_full_disk(error):
             raise
         reason = " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
         where = f" at revision {source.revision}" if source.revision else ""

@@ -33,7 +33,7 @@ from transformers import (
 from imf_core.errors import ConfigError, ImfError, ModelUnavailableError, OutOfMemoryError
 from imf_core.features.images_to_vectors import write_image_features
 from imf_core.features.model_source import ModelSource, locate_model
-from imf_core.features.pretrained import computing
+from imf_core.features.pretrained import computing, loading
 from imf_core.features.pretrained_image import ImageEncoder, load_image_encoder
 from imf_core.features.pretrained_text import TextEncoder, load_text_encoder
 from imf_core.features.texts_to_vectors import write_text_features
@@ -407,3 +407,12 @@ def test_too_little_memory_is_told_with_the_key_to_lower() -> None:
 def test_a_full_disk_stays_a_full_disk() -> None:
     with pytest.raises(OSError, match="No space"), computing(TEXT, "2 texts"):
         raise OSError(28, "No space left on device", "chunk.npy")
+
+
+@pytest.mark.parametrize("words", ["No space left on device", "Disk quota exceeded"])
+def test_a_full_disk_that_a_library_puts_into_words_stays_one(words: str) -> None:
+    error = RuntimeError(f"Error while writing weights: {words} (os error 28)")
+    with pytest.raises(RuntimeError, match=words), loading(TEXT):
+        raise error
+    with pytest.raises(OSError, match="cannot write"), loading(TEXT):
+        raise OSError("cannot write") from error
