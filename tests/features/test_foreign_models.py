@@ -396,6 +396,27 @@ def test_any_exception_of_a_library_becomes_the_message_of_the_stage(
     assert len(told) < 1500
 
 
+@pytest.mark.parametrize(
+    ("error", "is_answered"),
+    [
+        (IndexError("index out of range in self"), True),
+        (RuntimeError("The size of tensor a (9) must match the size of tensor b (8)"), True),
+        (TypeError("forward() got an unexpected keyword argument"), False),
+        (KeyError("last_hidden_state"), False),
+        (NotImplementedError("no such kernel"), False),
+    ],
+)
+def test_fewer_tokens_are_advised_only_where_a_length_can_be_the_cause(
+    error: Exception, is_answered: bool
+) -> None:
+    with pytest.raises(ModelUnavailableError) as caught, computing(TEXT, "2 texts"):
+        raise error
+    told = str(caught.value)
+    assert ("max_tokens" in told) == is_answered
+    assert (f"{type(error).__name__}: " in told) == (not is_answered)
+    assert str(error) in told
+
+
 def test_too_little_memory_is_told_with_the_key_to_lower() -> None:
     with (
         pytest.raises(OutOfMemoryError, match=r"lower text_features\.batch_size"),
