@@ -10,7 +10,7 @@ import numpy as np
 from imf_core.artifacts import read_json, read_parquet
 from imf_core.data.degrees import count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
-from imf_core.data.issues import DataIssue, issues_of
+from imf_core.data.issues import issues_of
 from imf_core.features.entities import read_entity_words
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import CONFIG, load_calibration
@@ -102,7 +102,7 @@ def compose_page(
     described = read_relations(files.relations, graph)
     relation_names = [row["name"] for row in described]
     summary, training = read_json(files.summary), read_json(files.model / CONFIG)["training"]
-    metrics = read_json(files.evaluation / METRICS)
+    issues, metrics = issues_of(summary["issues"]), read_json(files.evaluation / METRICS)
     predictions = read_parquet(files.predictions)
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
@@ -121,7 +121,7 @@ def compose_page(
         title=_name_graph(summary["dataset"], {} if lock is None else lock.params),
         summary=summary,
         num_with_picture=len(with_picture),
-        issues=_collect_issues(summary, find_failures(files.images, names)),
+        issues=issues + find_failures(files.images, names, {issue.kind for issue in issues}),
         redundant=word_redundancy(described),
         relation_names=relation_names,
         cast=cast,
@@ -147,16 +147,6 @@ def compose_page(
         environment=describe_environment(),
         credits=read_credits(files.media, shown, names),
     )
-
-
-def _collect_issues(summary: Mapping[str, Any], failures: Sequence[DataIssue]) -> list[DataIssue]:
-    """Joins the issues of the data and of the pictures; missing files of the index count once."""
-    issues = issues_of(summary["issues"])
-    reported = {issue.kind for issue in issues}
-    is_reported = not reported.isdisjoint({"missing_images", "outside_images"})
-    return issues + [
-        failure for failure in failures if not (is_reported and failure.kind == "picture_missing")
-    ]
 
 
 def _name_graph(dataset: str, params: Mapping[str, str]) -> str:

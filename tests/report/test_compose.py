@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_run import HOSTILE, compose, named_graph
+from made_run import HOSTILE, compose, named_graph, write_sources
 from markupsafe import escape
 from tiny_world import tiny_tables
 from workspace import ROOT
@@ -27,6 +27,7 @@ from imf_core.report.compose import RunFiles
 from imf_core.report.curves import MAX_POINTS, draw_training
 from imf_core.report.gallery import DOUBTFUL_FACTS
 from imf_core.report.page import Page, render_page
+from imf_core.report.picture_sources import find_failures
 from imf_core.report.relations import read_relations
 
 
@@ -174,6 +175,25 @@ def test_a_missing_file_that_download_has_reported_counts_once(
     write_json(tmp_path / "data.json", summary)
     found = compose(replace(run_files, summary=tmp_path / "data.json")).issues
     assert [issue.kind for issue in found] == ["missing_images", "picture_truncated"]
+
+
+@pytest.mark.parametrize("reported", ["missing_images", "outside_images"])
+def test_a_file_that_download_has_not_copied_counts_once_and_a_url_still_counts(
+    reported: str, tmp_path: Path
+) -> None:
+    moment = "2026-01-01T00:00:00Z"
+    fates = [
+        ("/etc/a.png", "refused", "not a path inside the data folder", None),
+        ("b.png", "missing", "FileNotFoundError", None),
+        ("https://10.0.0.1/c.png", "refused", "a private address", moment),
+        ("d.png", "truncated", "half a file", None),
+    ]
+    write_sources(tmp_path, fates)
+    names = [""] * 30
+    kinds = {issue.kind: issue.count for issue in find_failures(tmp_path, names, {reported})}
+    assert kinds == {"picture_refused": 1, "picture_truncated": 1}
+    every = {issue.kind: issue.count for issue in find_failures(tmp_path, names, set())}
+    assert every == {"picture_refused": 2, "picture_missing": 1, "picture_truncated": 1}
 
 
 def test_an_entity_that_is_only_a_tail_is_shown_in_facts_of_others(page: Page) -> None:
