@@ -33,7 +33,12 @@ from imf_core.report.picture_sources import entities_with_picture, find_failures
 from imf_core.report.pictures import read_thumbnails
 from imf_core.report.provenance import Lock, describe_environment
 from imf_core.report.ranked import Ranked, read_test_ranks
-from imf_core.report.relations import MAX_ROWS, make_relation_rows, read_relations, word_redundancy
+from imf_core.report.relations import (
+    MAX_ROWS,
+    format_redundancy,
+    make_relation_rows,
+    read_relations,
+)
 
 METRICS = "metrics.json"
 RANKS = "ranks.parquet"
@@ -122,7 +127,7 @@ def compose_page(
         summary=summary,
         num_with_picture=len(with_picture),
         issues=issues + find_failures(files.images, names, {issue.kind for issue in issues}),
-        redundant=word_redundancy(described),
+        redundant=format_redundancy(described),
         relation_names=relation_names,
         cast=cast,
         sample=[cast.sampled(each, graph, relation_names) for each in sample],

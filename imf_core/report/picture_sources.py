@@ -58,12 +58,12 @@ def find_failures(folder: Path, names: Sequence[str], reported: Collection[str])
             f"picture_{status}",
             f"of {total} sources of pictures gave none: {status.replace('_', ' ')}; "
             "data/images/sources.parquet has them all",
-            (_word_source(row, names) for row in rows),
+            (_format_source(row, names) for row in rows),
             count,
         )
     return issues
 
 
-def _word_source(row: Mapping[str, Any], names: Sequence[str]) -> str:
+def _format_source(row: Mapping[str, Any], names: Sequence[str]) -> str:
     reason = f" ({row['reason']})" if row["reason"] else ""
     return f"{names[row['entity_id']]}: {row['source']}{reason}"

@@ -273,3 +273,11 @@ def test_a_long_curve_is_thinned_to_its_ends_and_what_lies_between() -> None:
     epochs = [int(row[0]) for row in drawn[0].rows]
     assert len(epochs) == MAX_POINTS
     assert (epochs[0], epochs[-1]) == (0, 1000)
+
+
+def test_the_page_calls_the_four_scorers_channels(page: Page) -> None:
+    titles = [row.title for row in page.rows if row.kind == "channel"]
+    assert titles == ["structure channel", "image channel", "text channel", "fused channel"]
+    text = " ".join(re.sub("<[^>]*>", " ", render_page(page, "").split("<main")[1]).split())
+    assert not re.search(r"(structure|image|text|fused|scoring|each|single|which) heads?\b", text)
+    assert "and one for their fusion" in text
