@@ -163,7 +163,8 @@ def test_issues_are_the_first_section_with_their_examples_escaped(page: Page) ->
 
 def test_without_issues_one_line_says_so(page: Page) -> None:
     section = render_page(replace(page, issues=[]), "").split('<section id="first"')[1]
-    assert "<p>Nothing: no file" in section.split("</section>")[0]
+    assert "<p>No issue was found in the data" in section.split("</section>")[0]
+    assert "left out" not in section.split("</section>")[0]  # repeated and blank lines were
     assert "<li>" not in section.split("</section>")[0]
 
 
