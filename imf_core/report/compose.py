@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imf_core.artifacts import read_json, read_parquet
+from imf_core.config import name_graph
 from imf_core.data.degrees import count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
 from imf_core.data.issues import issues_of
@@ -123,7 +124,7 @@ def compose_page(
         metrics["test"], read_json(files.baseline / METRICS).get("test", {}), beside
     )
     return Page(
-        title=_name_graph(summary["dataset"], {} if lock is None else lock.params),
+        title=name_graph(summary["dataset"], lock.params.get("dataset.path", "") if lock else ""),
         summary=summary,
         num_with_picture=len(with_picture),
         issues=issues + find_failures(files.images, names, {issue.kind for issue in issues}),
@@ -152,12 +153,6 @@ def compose_page(
         environment=describe_environment(),
         credits=read_credits(files.media, shown, names),
     )
-
-
-def _name_graph(dataset: str, params: Mapping[str, str]) -> str:
-    """Returns the name of the data set, or of the folder or file that the user's own came from."""
-    is_own = dataset in {"folder", "rdf"} and "dataset.path" in params
-    return PurePosixPath(params["dataset.path"]).name if is_own else dataset
 
 
 def _draw_comparisons(
