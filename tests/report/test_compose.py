@@ -161,6 +161,15 @@ def test_issues_are_the_first_section_with_their_examples_escaped(page: Page) ->
     assert HOSTILE not in section
 
 
+def test_an_issue_with_one_case_reads_as_one(page: Page) -> None:
+    one = DataIssue("unread_files", 1, "files were not read", ("a.csv",))
+    section = render_page(replace(page, issues=[one]), "").split('<section id="first"')[1]
+    assert "<b>1</b> case: files were not read." in section
+    assert str(one) == "1 case: files were not read (first: a.csv)"
+    assert str(replace(one, count=2)) == "2 files were not read (first: a.csv)"
+    assert str(replace(one, text="of 4 lines are blank", examples=())) == "1 of 4 lines are blank"
+
+
 def test_without_issues_one_line_says_so(page: Page) -> None:
     section = render_page(replace(page, issues=[]), "").split('<section id="first"')[1]
     assert "<p>No issue was found in the data" in section.split("</section>")[0]
