@@ -7,7 +7,7 @@ an error, like an unknown one.
 
 import difflib
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
@@ -32,6 +32,7 @@ AUTO: Literal["auto"] = "auto"
 Auto = Annotated[Literal["auto"], Field(title="auto", description="chosen for the graph")]
 DEVICE = "auto: CUDA where there is one"
 PROCESSES = "that share the work; on CUDA one for each GPU"
+_RDF_SUFFIXES = re.compile(r"(?<=.)(\.\w+)?(\.(gz|bz2|xz))?$", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -93,6 +94,24 @@ class DatasetParams(Section):
     name: str = Field(min_length=1, description="a registered data set, `folder` or `rdf`")
     path: str = Field(min_length=1, description="the graph where name is `folder` or `rdf`")
     image_folders: list[str] = Field(description="other folders that the image index may refer to")
+
+
+def name_graph(dataset: str, path: str) -> str:
+    """Names a graph for people: a data set, or the folder or file that `folder` or `rdf` reads.
+
+    Args:
+        dataset: `dataset.name`.
+        path: `dataset.path`; an RDF file's name comes without its suffixes.
+
+    Returns:
+        `dataset` where the path has no name, such as `.`.
+    """
+    if dataset not in {"folder", "rdf"}:
+        return dataset
+    name = PurePosixPath(path).name
+    if dataset == "rdf":
+        name = _RDF_SUFFIXES.sub("", name)
+    return dataset if name in {"", ".."} else name
 
 
 class PrepareParams(Section):

@@ -6,21 +6,13 @@ An entity's own images come before those that were looked up.
 from imf_core.config import load_params
 from imf_core.features.image_fetching import ImageFetcher
 from imf_core.features.images_to_shards import write_image_shards
-from imf_core.media.images import ONE_COLOUR
+from imf_core.media.images import NO_PICTURE, ONE_COLOUR
 from imf_core.web.store import WebStore
 from stages.layout import GRAPH, IMAGES, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
-SETTLED = (
-    "not_found",
-    "refused",
-    "empty",
-    "not_an_image",
-    "unread_format",
-    "truncated",
-    "blank",
-)
-"""What the web may mend, but what is not asked for again until `stages.forget` has it so."""
+SETTLED = frozenset({"not_found", "refused"}) | NO_PICTURE
+"""Statuses that a refetch may change; kept until `stages.forget` clears them."""
 
 
 def main() -> None:
@@ -44,7 +36,7 @@ def main() -> None:
             print(f"  {status}: {count}" + (f" (first: {example})" if example else ""))
     if summary.num_one_colour:
         print(f"  {summary.num_one_colour} of the pictures are {ONE_COLOUR}, so they show nothing")
-    settled = [status for status in SETTLED if summary.sources[status]]
+    settled = [status for status, count in summary.sources.items() if count and status in SETTLED]
     if settled:
         print(
             f"  of what is {', '.join(settled)}, mend files of your own; to ask the web again: "

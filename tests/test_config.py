@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from tiny_world import ROOT
 
-from imf_core.config import Params, load_params, read_yaml
+from imf_core.config import Params, load_params, name_graph, read_yaml
 from imf_core.errors import ConfigError
 
 VALUES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
@@ -255,3 +255,25 @@ def test_a_form_shows_bounds_after_the_description() -> None:
     assert rank.startswith("number of terms")
     assert rank.endswith("; at least 0, at most 1024")
     assert schema["PrepareParams"]["properties"]["seed"]["description"].endswith("below 2^62")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "path", "shown"),
+    [
+        ("atlas", "examples/solar-system", "atlas"),
+        ("folder", "/data/mine/", "mine"),
+        ("folder", "graphs/mine.v2", "mine.v2"),
+        ("folder", ".", "folder"),
+        ("folder", "../..", "folder"),
+        ("folder", "", "folder"),
+        ("rdf", "dumps/people.ttl", "people"),
+        ("rdf", "dumps/people.nt.gz", "people"),
+        ("rdf", "people.2026.NT.BZ2", "people.2026"),
+        ("rdf", ".ttl", ".ttl"),
+        ("rdf", "/", "rdf"),
+    ],
+)
+def test_a_graph_is_named_after_its_data_set_or_its_place(
+    dataset: str, path: str, shown: str
+) -> None:
+    assert name_graph(dataset, path) == shown

@@ -37,7 +37,13 @@ class DataIssue:
     def __str__(self) -> str:
         """Returns the line of the log."""
         shown = "; ".join(self.examples)
-        return f"{self.count} {self.text}" + (f" (first: {shown})" if shown else "")
+        return f"{self.count} {self.after_count}" + (f" (first: {shown})" if shown else "")
+
+    @property
+    def after_count(self) -> str:
+        """The sentence that follows the count, in a form that also suits a single case."""
+        is_plural = self.count != 1 or self.text.startswith("of ")  # 1 of 4 lines
+        return self.text if is_plural else f"case: {self.text}"
 
     def as_row(self) -> dict[str, Any]:
         """Returns what JSON holds of it."""

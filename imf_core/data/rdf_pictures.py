@@ -35,6 +35,13 @@ _PICTURE_PATH = re.compile(
     re.IGNORECASE,
 )
 _FILE_PAGE = re.compile(r"(?<=/wiki/)(?:file|image)(?::|%3A)", re.IGNORECASE)
+DRAWING_WIDTH_PIXELS = 330
+"""One of the widths that Wikimedia keeps, as `media.image_width_pixels` of params.yaml."""
+
+_DRAWING = re.compile(
+    r"https?://[a-z]+\.wikimedia\.org/wiki/special(?::|%3A)(?:filepath|redirect/file)/[^?#\s]+\.svg",
+    re.IGNORECASE,
+)
 _ABOUT_FILES = re.compile(
     r"http://www\.w3\.org/1999/02/22-rdf-syntax-ns#type|http://purl\.org/dc/|"
     r"http://creativecommons\.org/ns#|http://www\.w3\.org/1999/xhtml/vocab#license|"
@@ -89,7 +96,7 @@ class Pictures:
             if self._is_picture(head):
                 self._about.add(f"{head} {relation} {tail}")
             elif relation in IMAGES or self._is_picture(tail):
-                images.add((head, _FILE_PAGE.sub("Special:FilePath/", tail)))
+                images.add((head, _readable(_FILE_PAGE.sub("Special:FilePath/", tail))))
             else:
                 facts.append((head, relation, tail))
         lines = [ImageLine(head, url, "") for head, url in sorted(images)]
@@ -99,6 +106,11 @@ class Pictures:
         return _is_file_of_mediawiki(value) or (
             _may_be_picture(value) and value not in self._heads_of_facts
         )
+
+
+def _readable(url: str) -> str:
+    """Asks Wikimedia for a drawing as PNG, which it serves where a width is given."""
+    return f"{url}?width={DRAWING_WIDTH_PIXELS}" if _DRAWING.fullmatch(url) else url
 
 
 def _may_be_picture(value: str) -> bool:

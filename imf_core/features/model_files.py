@@ -11,6 +11,7 @@ from transformers.utils.hub import cached_file
 
 from imf_core.errors import ModelUnavailableError
 from imf_core.features.model_source import ModelSource
+from imf_core.features.pasted import literal, python_command
 
 _CONFIG = "config.json"
 _SETTINGS = (
@@ -88,14 +89,15 @@ def _require_safetensors(source: ModelSource, folder: Path) -> None:
         return
     others = [path.name for path in sorted(folder.iterdir()) if path.suffix in _OTHER_WEIGHTS]
     if others:
-        command = (
+        folder_name = literal(source.location)
+        command = python_command(
             "from transformers import AutoModel as M; "
-            f"M.from_pretrained({source.location!r}).save_pretrained({source.location!r})"
+            f"M.from_pretrained({folder_name}).save_pretrained({folder_name})"
         )
         raise ModelUnavailableError(
             f"{source.section}.model in params.yaml: the weights in {source.location!r} are in "
             f"{others[0]}, but only safetensors are loaded, since such files can hold code; if you "
-            f'trust them, convert PyTorch\'s weights with: python -c "{command}"'
+            f"trust them, convert PyTorch's weights with: {command}"
         )
     raise ModelUnavailableError(
         f"{source.section}.model in params.yaml: the directory {source.location!r} has no weights, "

@@ -10,9 +10,11 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
+from imf_core.features.pasted import literal, python_command
+
 _TRUST = "if you trust its source, since such files can hold code, "
-_TO_NPY = "np.save('features.npy', {})"
-_TO_PARQUET = "pd.DataFrame({{'entity': {}, 'vector': {}}}).to_parquet('features.parquet')"
+_TO_NPY = 'np.save("features.npy", {})'
+_TO_PARQUET = 'pd.DataFrame({{"entity": {}, "vector": {}}}).to_parquet("features.parquet")'
 _PAIRS = _TO_PARQUET.format("list(d)", "[list(map(float, v)) for v in d.values()]")
 """For a dictionary of labels and vectors."""
 
@@ -21,27 +23,27 @@ _ARRAYS = {
     "torch": (
         "",
         "torch",
-        "torch.load({file!r}, map_location='cpu', weights_only=True).float().numpy()",
+        'torch.load({file}, map_location="cpu", weights_only=True).float().numpy()',
     ),
     "pickle": (
         _TRUST,
         "pathlib, pickle",
-        "np.asarray(pickle.loads(pathlib.Path({file!r}).read_bytes()), np.float32)",
+        "np.asarray(pickle.loads(pathlib.Path({file}).read_bytes()), np.float32)",
     ),
-    "npz": ("", "", "np.load({file!r})['NAME'].astype(np.float32)"),
-    "hdf5": ("", "h5py", "h5py.File({file!r})['NAME'][:].astype(np.float32)"),
-    "matlab": ("", "scipy.io", "scipy.io.loadmat({file!r})['NAME'].astype(np.float32)"),
+    "npz": ("", "", 'np.load({file})["NAME"].astype(np.float32)'),
+    "hdf5": ("", "h5py", 'h5py.File({file})["NAME"][:].astype(np.float32)'),
+    "matlab": ("", "scipy.io", 'scipy.io.loadmat({file})["NAME"].astype(np.float32)'),
     "safetensors": (
         "",
         "safetensors.numpy as s",
-        "s.load_file({file!r})['NAME'].astype(np.float32)",
+        's.load_file({file})["NAME"].astype(np.float32)',
     ),
-    "text": ("", "", "np.loadtxt({file!r}, dtype=np.float32)"),
+    "text": ("", "", "np.loadtxt({file}, dtype=np.float32)"),
 }
 _TABLES = {
-    "csv": "pd.read_csv({file!r})",
-    "tsv": "pd.read_csv({file!r}, sep='\\t')",
-    "feather": "pd.read_feather({file!r})",
+    "csv": "pd.read_csv({file})",
+    "tsv": 'pd.read_csv({file}, sep="\\t")',
+    "feather": "pd.read_feather({file})",
 }
 _SUFFIXES = {
     **dict.fromkeys([".pt", ".pth", ".bin", ".ckpt"], "torch"),
@@ -61,19 +63,19 @@ def conversion(path: Path) -> str:
     """Says how to convert a file of another format, known by its start or its name."""
     kind = _kind(path) or _SUFFIXES.get(path.suffix.lower())
     if kind in _TABLES:
-        read = _TABLES[kind].format(file=str(path))
-        rows = "t.iloc[:, 1:].astype('float32').values.tolist()"
+        read = _TABLES[kind].format(file=literal(str(path)))
+        rows = 't.iloc[:, 1:].astype("float32").values.tolist()'
         table = _TO_PARQUET.format("t.iloc[:, 0].astype(str)", rows)
         return (
             "where its first column is the label and the others are numbers, convert it with: "
-            + _command(f"import pandas as pd; t = {read}; {table}")
+            + python_command(f"import pandas as pd; t = {read}; {table}")
         )
     if kind is None:
         return f"load it as its makers say and save a plain array: {_TO_NPY.format('vectors')}"
     trust, modules, array = _ARRAYS[kind]
     program = f"import numpy as np{', ' * bool(modules)}{modules}; "
-    advice = f"{trust}convert it with: " + _command(
-        program + _TO_NPY.format(array.format(file=str(path)))
+    advice = f"{trust}convert it with: " + python_command(
+        program + _TO_NPY.format(array.format(file=literal(str(path))))
     )
     if kind in {"torch", "pickle"}:
         advice += f"; where it is a dictionary d of labels and vectors: {_PAIRS}"
@@ -91,7 +93,7 @@ def reshaping(shape: tuple[int, ...], num_entities: int, path: Path) -> str:
     Returns:
         A sentence to follow a semicolon.
     """
-    size, load = math.prod(shape), f"np.load({str(path)!r})"
+    size, load = math.prod(shape), f"np.load({literal(str(path))})"
     dim = size // num_entities if num_entities and size % num_entities == 0 else 0
     squeezed = tuple(length for length in shape if length != 1)
     is_row_each = squeezed == tuple(length for length in (num_entities, dim) if length != 1)
@@ -115,10 +117,10 @@ def reshaping(shape: tuple[int, ...], num_entities: int, path: Path) -> str:
 def plain_floats(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> str:
     """Says how to make plain floats of an array of another type."""
     if dtype.kind != "O":
-        return _saved(f"np.load({str(path)!r}).astype(np.float32)")
-    load = f"np.load({str(path)!r}, allow_pickle=True)"
+        return _saved(f"np.load({literal(str(path))}).astype(np.float32)")
+    load = f"np.load({literal(str(path))}, allow_pickle=True)"
     if not shape:
-        return f"{_TRUST}a dictionary of labels and vectors: " + _command(
+        return f"{_TRUST}a dictionary of labels and vectors: " + python_command(
             f"import numpy as np, pandas as pd; d = {load}.item(); {_PAIRS}"
         )
     return _TRUST + _saved(f"np.stack([np.asarray(v, np.float32) for v in {load}])")
@@ -141,8 +143,4 @@ def _kind(path: Path) -> str | None:
 
 
 def _saved(array: str) -> str:
-    return _command(f"import numpy as np; {_TO_NPY.format(array)}")
-
-
-def _command(program: str) -> str:
-    return f'python -c "{program}"'
+    return python_command(f"import numpy as np; {_TO_NPY.format(array)}")

@@ -4,7 +4,6 @@ Whatever keeps a model from being loaded, or from computing, becomes one error t
 set.
 """
 
-import errno
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,14 @@ from transformers.utils import logging as transformers_logging
 
 from imf_core.config import ImageFeaturesParams, TextFeaturesParams
 from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.errors import DataError, ImfError, ModelUnavailableError
+from imf_core.errors import DataError, ImfError, ModelUnavailableError, find_full_disk
 from imf_core.features.model_source import ModelSource
 
 MAX_REASON = 600
 """Characters of a library's reason; it may hold the listing of a whole directory."""
+
+_SHAPE_ERRORS = (IndexError, RuntimeError)
+"""What PyTorch raises where an input does not fit a model's sizes."""
 
 
 @contextmanager
@@ -64,21 +66,30 @@ def computing(source: ModelSource, inputs: str) -> Iterator[None]:
     Raises:
         ImfError: In place of the errors of Transformers, PyTorch and the tokenizers.
     """
-    remedy = (
-        "lower text_features.max_tokens, if the model takes no texts of that length"
-        if source.section == "text_features"
-        else "check that the image processor (preprocessor_config.json) and the weights "
-        "(config.json) are of one model and one picture size"
-    )
-    with _explained(source, f"fails on {inputs}", remedy):
+    if source.section == "text_features":
+        remedy = "lower text_features.max_tokens, if the model takes no texts of that length"
+        causes: tuple[type[Exception], ...] = _SHAPE_ERRORS
+    else:
+        remedy = (
+            "check that the image processor (preprocessor_config.json) and the weights "
+            "(config.json) are of one model and one picture size"
+        )
+        causes = (*_SHAPE_ERRORS, ValueError)
+    with _explained(source, f"fails on {inputs}", remedy, causes):
         yield
 
 
 @contextmanager
-def _explained(source: ModelSource, failure: str, remedy: str) -> Iterator[None]:
+def _explained(
+    source: ModelSource,
+    failure: str,
+    remedy: str,
+    causes: tuple[type[Exception], ...] = (Exception,),
+) -> Iterator[None]:
     """The one place where an exception of a library becomes the message of the stage.
 
-    A full disk and errors of our own pass.
+    A full disk and errors of our own pass. Only `causes` are answered with the remedy, since it
+    would lead astray from a mistake in a program.
     """
     try:
         with explain_out_of_memory(f"lower {source.section}.batch_size or set a smaller model"):
@@ -86,13 +97,17 @@ def _explained(source: ModelSource, failure: str, remedy: str) -> Iterator[None]
     except ImfError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if find_full_disk(error):
             raise
         reason = " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
         where = f" at revision {source.revision}" if source.revision else ""
+        is_cause = isinstance(error, causes) and not isinstance(error, NotImplementedError)
+        if not is_cause:
+            reason = f"{type(error).__name__}: {reason}"
+        advice = f"{remedy}; or set" if is_cause else "set"
         raise ModelUnavailableError(
             f"{source.section}.model in params.yaml: {source.location!r}{where} {failure}: "
-            f"{reason}\n{remedy}; or set {source.section}.model to {source.builtin}, which needs "
+            f"{reason}\n{advice} {source.section}.model to {source.builtin}, which needs "
             "no weights. Finished work is kept."
         ) from error
 

@@ -16,8 +16,8 @@ SIDES = ("tail", "head")
 SHOWN = {"mrr", "hits_at_1", "hits_at_3", "hits_at_10", "mean_rank"}
 """Metrics that the page shows."""
 
-HEAD_WORDS = {"structural": "structure", "visual": "image", "textual": "text", "fused": "fused"}
-"""What the page calls a head."""
+CHANNEL_WORDS = {"structural": "structure", "visual": "image", "textual": "text", "fused": "fused"}
+"""Names of the channels on the page."""
 
 RANK_BOUNDS = (1, 3, 10, 30, 100, 300, 1000)
 """Highest rank in each bin but the last."""
@@ -41,7 +41,7 @@ class MetricsRow:
 
     Attributes:
         title: Who scored.
-        kind: `full`, `side`, `head`, `baseline` or `committed`.
+        kind: `full`, `side`, `channel`, `baseline` or `committed`.
         metrics: Of test, see `rank_metrics`.
     """
 
@@ -84,7 +84,10 @@ def list_metrics(
     """
     rows = [MetricsRow(FULL, "full", test)]
     rows += [MetricsRow(f"asked for the {side}", "side", test[side]) for side in SIDES]
-    rows += [MetricsRow(f"{word_head(name)} head", "head", test[name]) for name in heads_in(test)]
+    rows += [
+        MetricsRow(f"{format_channel(name)} channel", "channel", test[name])
+        for name in channels_in(test)
+    ]
     if baseline:
         rows.append(MetricsRow(BASELINE, "baseline", baseline))
     if committed.keys() >= SHOWN:  # an early run may have had other ones
@@ -111,16 +114,16 @@ def place_committed(
     return "other", committed.get("test", {})
 
 
-def heads_in(test: Mapping[str, Any]) -> list[str]:
-    """Lists the names of the heads in a section of the metrics."""
+def channels_in(test: Mapping[str, Any]) -> list[str]:
+    """Lists the names of the channels in a section of the metrics."""
     return [
         name for name, value in test.items() if isinstance(value, Mapping) and name not in SIDES
     ]
 
 
-def word_head(name: str) -> str:
-    """Returns the word for a head: image for visual, and so on."""
-    return HEAD_WORDS.get(name, name)
+def format_channel(name: str) -> str:
+    """Returns the page's name of a channel: image for visual, and so on."""
+    return CHANNEL_WORDS.get(name, name)
 
 
 def estimate_full_gain(full: Ranked, baseline: Ranked | None) -> Gain | None:
@@ -160,7 +163,7 @@ def compare_by_degree(
     """
     bins = degree_bins[full.entity]
     found = [
-        _group(_word_range(low, high), bins == position, full, baseline)
+        _group(_format_range(low, high), bins == position, full, baseline)
         for position, (low, high) in enumerate(DEGREE_BINS)
     ]
     return [group for group in found if group.queries]
@@ -187,7 +190,9 @@ def count_ranks(ranked: Ranked) -> list[tuple[str, int, float]]:
     bins = np.searchsorted(RANK_BOUNDS, ranked.rank, side="left")
     counts = np.bincount(bins, minlength=len(RANK_BOUNDS) + 1)
     lows = [1, *(bound + 1 for bound in RANK_BOUNDS)]
-    titles = [_word_range(low, high) for low, high in zip(lows, [*RANK_BOUNDS, None], strict=True)]
+    titles = [
+        _format_range(low, high) for low, high in zip(lows, [*RANK_BOUNDS, None], strict=True)
+    ]
     return [
         (title, int(count), float(count / len(ranked.rank)))
         for title, count in zip(titles, counts, strict=True)
@@ -203,7 +208,7 @@ def _group(title: str, mask: Mask, full: Ranked, baseline: Ranked | None) -> Gro
     return Group(title, count, float(full.reciprocal[mask].mean()), other)
 
 
-def _word_range(low: int, high: int | None) -> str:
+def _format_range(low: int, high: int | None) -> str:
     """Writes a range of whole numbers: 1, 2–3, 11+."""
     if high is None:
         return f"{low}+"

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imf_core.artifacts import read_json, read_parquet
+from imf_core.config import name_graph
 from imf_core.data.degrees import count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
-from imf_core.data.issues import DataIssue, issues_of
+from imf_core.data.issues import issues_of
 from imf_core.features.entities import read_entity_words
 from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import CONFIG, load_calibration
@@ -33,7 +34,12 @@ from imf_core.report.picture_sources import entities_with_picture, find_failures
 from imf_core.report.pictures import read_thumbnails
 from imf_core.report.provenance import Lock, describe_environment
 from imf_core.report.ranked import Ranked, read_test_ranks
-from imf_core.report.relations import MAX_ROWS, make_relation_rows, read_relations, word_redundancy
+from imf_core.report.relations import (
+    MAX_ROWS,
+    format_redundancy,
+    make_relation_rows,
+    read_relations,
+)
 
 METRICS = "metrics.json"
 RANKS = "ranks.parquet"
@@ -102,7 +108,7 @@ def compose_page(
     described = read_relations(files.relations, graph)
     relation_names = [row["name"] for row in described]
     summary, training = read_json(files.summary), read_json(files.model / CONFIG)["training"]
-    metrics = read_json(files.evaluation / METRICS)
+    issues, metrics = issues_of(summary["issues"]), read_json(files.evaluation / METRICS)
     predictions = read_parquet(files.predictions)
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
@@ -118,11 +124,11 @@ def compose_page(
         metrics["test"], read_json(files.baseline / METRICS).get("test", {}), beside
     )
     return Page(
-        title=_name_graph(summary["dataset"], {} if lock is None else lock.params),
+        title=name_graph(summary["dataset"], lock.params.get("dataset.path", "") if lock else ""),
         summary=summary,
         num_with_picture=len(with_picture),
-        issues=_collect_issues(summary, find_failures(files.images, names)),
-        redundant=word_redundancy(described),
+        issues=issues + find_failures(files.images, names, {issue.kind for issue in issues}),
+        redundant=format_redundancy(described),
         relation_names=relation_names,
         cast=cast,
         sample=[cast.sampled(each, graph, relation_names) for each in sample],
@@ -147,22 +153,6 @@ def compose_page(
         environment=describe_environment(),
         credits=read_credits(files.media, shown, names),
     )
-
-
-def _collect_issues(summary: Mapping[str, Any], failures: Sequence[DataIssue]) -> list[DataIssue]:
-    """Joins the issues of the data and of the pictures; missing files of the index count once."""
-    issues = issues_of(summary["issues"])
-    reported = {issue.kind for issue in issues}
-    is_reported = not reported.isdisjoint({"missing_images", "outside_images"})
-    return issues + [
-        failure for failure in failures if not (is_reported and failure.kind == "picture_missing")
-    ]
-
-
-def _name_graph(dataset: str, params: Mapping[str, str]) -> str:
-    """Returns the name of the data set, or of the folder or file that the user's own came from."""
-    is_own = dataset in {"folder", "rdf"} and "dataset.path" in params
-    return PurePosixPath(params["dataset.path"]).name if is_own else dataset
 
 
 def _draw_comparisons(

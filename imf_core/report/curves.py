@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from imf_core.report import charts
-from imf_core.report.comparison import HEAD_WORDS, word_head
+from imf_core.report.comparison import CHANNEL_WORDS, format_channel
 from imf_core.report.csv_table import read_csv
 from imf_core.report.figures import Figure, as_percent
 
@@ -69,15 +69,15 @@ def read_trials(path: Path) -> list[dict[str, Any]]:
 def draw_training(
     curves: Mapping[str, Sequence[tuple[int, float]]], selected_epoch: int | None
 ) -> list[Figure]:
-    """Draws the loss and the MRR on valid, together and of each head, over the epochs.
+    """Draws the loss and the MRR on valid, together and of each channel, over the epochs.
 
     Args:
         curves: Points (epoch, value) by the name under which they were logged.
         selected_epoch: Of the model that was kept.
     """
     valid: list[dict[str, Any]] = [
-        {"epoch": epoch, "mrr": as_percent(value), "series": _word_curve(name)}
-        for name in (COMBINED_CURVE, *(f"{COMBINED_CURVE}_{head}" for head in HEAD_WORDS))
+        {"epoch": epoch, "mrr": as_percent(value), "series": _format_curve(name)}
+        for name in (COMBINED_CURVE, *(f"{COMBINED_CURVE}_{channel}" for channel in CHANNEL_WORDS))
         if name in curves
         for epoch, value in _thin(curves[name])
     ]
@@ -94,9 +94,9 @@ def draw_training(
             Figure(
                 "valid",
                 "MRR on valid",
-                f"All together, the heads reach {best:.1f} % at best.{kept}",
+                f"All together, the channels reach {best:.1f} % at best.{kept}",
                 spec,
-                ["Epoch", "Head", "MRR on valid, %"],
+                ["Epoch", "Channel", "MRR on valid, %"],
                 [[str(row["epoch"]), row["series"], f"{row['mrr']:.1f}"] for row in valid],
             )
         )
@@ -150,10 +150,10 @@ def draw_reliability(rows: Sequence[Mapping[str, Any]]) -> Figure:
     )
 
 
-def _word_curve(name: str) -> str:
-    """Returns the head of a curve: image for valid_mrr_visual, and so on."""
-    head = name.removeprefix(COMBINED_CURVE).strip("_")
-    return word_head(head) if head else "all together"
+def _format_curve(name: str) -> str:
+    """Returns the channel of a curve: image for valid_mrr_visual, and so on."""
+    channel = name.removeprefix(COMBINED_CURVE).strip("_")
+    return format_channel(channel) if channel else "all together"
 
 
 def _thin(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

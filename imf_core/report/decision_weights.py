@@ -1,4 +1,4 @@
-"""How much the learned decision listens to each head, relation by relation."""
+"""The weight of each channel in the decision, relation by relation."""
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def average_weights(model: IMF, ranked: Ranked, num_relations: int) -> NDArray[n
         num_relations: R.
 
     Returns:
-        Rows sum to one, or are zeros where test has no query of the relation, shape: (R, H).
+        Rows sum to one, or are zeros where test has no query of the relation, shape: (R, K).
     """
     device = next(model.parameters()).device
     parts = []

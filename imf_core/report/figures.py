@@ -8,11 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imf_core.report import charts
-from imf_core.report.comparison import BASELINE, FULL, Group, MetricsRow, count_ranks, word_head
+from imf_core.report.comparison import (
+    BASELINE,
+    FULL,
+    Group,
+    MetricsRow,
+    count_ranks,
+    format_channel,
+)
 from imf_core.report.ranked import Ranked
 
 RELATIONS_DRAWN = 25
-BARS_DRAWN = frozenset({"full", "head", "baseline", "committed"})
+BARS_DRAWN = frozenset({"full", "channel", "baseline", "committed"})
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Figure:
 
 
 def draw_metrics(rows: Sequence[MetricsRow]) -> Figure:
-    """Draws the MRR of the model, its heads and what it is compared with."""
+    """Draws the MRR of the model, its channels and what it is compared with."""
     drawn = [row for row in rows if row.kind in BARS_DRAWN]
     values: list[dict[str, Any]] = [
         {"who": row.title, "mrr": as_percent(row.metrics["mrr"]), "series": _series_of(row)}
@@ -47,7 +54,7 @@ def draw_metrics(rows: Sequence[MetricsRow]) -> Figure:
     return Figure(
         "metrics",
         "MRR on test",
-        f"The longest bar is that of {best.title}, {word_percent(best.metrics['mrr'], 1)}.",
+        f"The longest bar is that of {best.title}, {format_percent(best.metrics['mrr'], 1)}.",
         charts.draw_bars(values, "who", "mrr", "MRR on test, %"),
         ["Who", "MRR, %"],
         [[each["who"], f"{each['mrr']:.1f}"] for each in values],
@@ -69,8 +76,8 @@ def draw_ranks(full: Ranked, baseline: Ranked | None) -> Figure:
     return Figure(
         "ranks",
         "Where the true answer stands",
-        f"Of all test questions, {word_percent(first)} have the true answer in first place and "
-        f"{word_percent(top)} among the first ten.",
+        f"Of all test questions, {format_percent(first)} have the true answer in first place and "
+        f"{format_percent(top)} among the first ten.",
         charts.draw_pairs(values, "rank", "share", "rank of the true answer", "questions, %"),
         ["Rank", *(f"{name}, % of questions" for name in models)],
         [
@@ -102,7 +109,7 @@ def draw_groups(
     return Figure(
         name,
         title,
-        _word_gains(wording, groups),
+        _format_gains(wording, groups),
         charts.draw_pairs(values, "group", "mrr", axis, "MRR on test, %"),
         ["Questions about an entity", "Questions", "MRR, %", "Structure only, %", "Gain, points"],
         [
@@ -111,7 +118,7 @@ def draw_groups(
                 f"{group.queries:,}",
                 f"{100 * group.full:.1f}",
                 "" if group.baseline is None else f"{100 * group.baseline:.1f}",
-                "" if group.gain is None else word_points(group.gain),
+                "" if group.gain is None else format_points(group.gain),
             ]
             for group in groups
         ],
@@ -119,19 +126,22 @@ def draw_groups(
 
 
 def draw_weights(
-    weights: NDArray[np.float64], heads: Sequence[str], names: Sequence[str], counts: Sequence[int]
+    weights: NDArray[np.float64],
+    channels: Sequence[str],
+    names: Sequence[str],
+    counts: Sequence[int],
 ) -> Figure:
-    """Draws how the decision divides its trust among the heads.
+    """Draws how the decision divides its trust among the channels.
 
     Args:
-        weights: From `average_weights`, shape: (R, H).
-        heads: Names of the heads.
+        weights: From `average_weights`, shape: (R, K).
+        channels: Their names.
         names: Of the relations.
         counts: Test queries of each relation.
     """
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda each: (-counts[each], each))
     drawn = order[:RELATIONS_DRAWN]
-    words = [word_head(head) for head in heads]
+    words = [format_channel(channel) for channel in channels]
     values = [
         {
             "relation": names[relation],
@@ -144,7 +154,7 @@ def draw_weights(
     ]
     total = np.average(weights[order], axis=0, weights=np.array(counts)[order])
     ranking = np.argsort(-total, kind="stable").tolist()
-    told = ", ".join(f"{words[place]} {word_percent(total[place])}" for place in ranking)
+    told = ", ".join(f"{words[place]} {format_percent(total[place])}" for place in ranking)
     cut = f" The {len(drawn)} relations with most test facts are drawn." * (len(order) > len(drawn))
     return Figure(
         "weights",
@@ -159,10 +169,10 @@ def draw_weights(
     )
 
 
-def _word_gains(wording: str, groups: Sequence[Group]) -> str:
+def _format_gains(wording: str, groups: Sequence[Group]) -> str:
     """Says what the full model gains in each group."""
     told = [
-        f"{word_points(group.gain)} points {wording.format(group.title)}"
+        f"{format_points(group.gain)} points {wording.format(group.title)}"
         for group in groups
         if group.gain is not None
     ]
@@ -172,7 +182,7 @@ def _word_gains(wording: str, groups: Sequence[Group]) -> str:
 def _series_of(row: MetricsRow) -> str:
     """Returns the colour's name for a row of metrics."""
     kinds = {"full": FULL, "baseline": BASELINE, "committed": "committed"}
-    return kinds.get(row.kind) or row.title.removesuffix(" head")
+    return kinds.get(row.kind) or row.title.removesuffix(" channel")
 
 
 def as_percent(fraction: float) -> float:
@@ -180,11 +190,11 @@ def as_percent(fraction: float) -> float:
     return round(100 * float(fraction), 4)
 
 
-def word_percent(fraction: float, digits: int = 0) -> str:
+def format_percent(fraction: float, digits: int = 0) -> str:
     """Writes a fraction in per cent: 85 %, which no line is broken in."""
     return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
-def word_points(fraction: float) -> str:
+def format_points(fraction: float) -> str:
     """Writes a difference of fractions in points of a per cent, with its sign."""
     return f"{100 * fraction:+.1f}".replace("-", "−")

@@ -15,7 +15,7 @@ from imf_core.inference.answers import concatenate, find_answers
 from imf_core.inference.fact_table import LEAST_PROBABILITY, read_shares, select_new
 from imf_core.model.calibration import Calibration
 from imf_core.model.scorer import Scorer
-from imf_core.report.comparison import word_head
+from imf_core.report.comparison import format_channel
 from imf_core.report.ranked import Ranked
 
 NEW_FACTS, MISTAKES = 12, 8
@@ -66,7 +66,7 @@ class NewFact:
         tail: Entity id.
         asked_for: `head` or `tail`.
         probability: Calibrated.
-        shares: Share of each head of the model, largest first; those that have one.
+        shares: Share of each channel of the model, largest first; those that have one.
     """
 
     head: int
@@ -89,7 +89,7 @@ class Mistake:
         rank: Of the true answer.
         preferred: The entity that the model put first.
         probability: Of that answer, calibrated.
-        shares: Of the heads in the answer that it put first, largest first.
+        shares: Of the channels in the answer that it put first, largest first.
     """
 
     head: int
@@ -202,6 +202,6 @@ def _spread(kinds: Sequence[Any], count: int) -> list[int]:
 
 
 def _name_shares(shares: Mapping[str, float]) -> Shares:
-    """Words the heads that have a share, largest first."""
-    named = [(word_head(name), share) for name, share in shares.items() if share >= 0.005]
+    """Names the channels that have a share, largest first."""
+    named = [(format_channel(name), share) for name, share in shares.items() if share >= 0.005]
     return sorted(named, key=lambda each: -each[1])

@@ -22,7 +22,7 @@ from imf_core.inference.fact_table import LEAST_PROBABILITY
 from imf_core.report.cast import Cast, Entity
 from imf_core.report.comparison import MetricsRow
 from imf_core.report.credits import Credit
-from imf_core.report.figures import Figure, word_points
+from imf_core.report.figures import Figure, format_points
 from imf_core.report.gallery import Mistake, NewFact, PredictionCounts
 from imf_core.report.provenance import Lock
 from imf_core.report.relations import RelationRow
@@ -108,7 +108,7 @@ def render_page(page: Page, charts_script: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
-    environment.filters["points"] = word_points
+    environment.filters["points"] = format_points
     environment.filters["count"] = lambda number: f"{number:,}"
     figures = [*page.figures.values(), *page.curves]
     library, own = _as_script(charts_script), _as_script(_read("page.js"))

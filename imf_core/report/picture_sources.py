@@ -1,10 +1,11 @@
 """What became of the pictures: which entities have one, and which sources failed."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from imf_core.artifacts import read_parquet
@@ -13,6 +14,12 @@ from imf_core.features.shards import MANIFEST, SOURCES
 
 NO_FAILURES = frozenset({"ok", "duplicate", "surplus"})
 """A picture that another source gave as well, or one beyond those wanted, is no failure."""
+
+REPORTS_OF_FILES = frozenset({"missing_images", "outside_images"})
+"""Issues of `download`: files of the index that it has not copied."""
+
+NOT_COPIED = frozenset({"missing", "refused"})
+"""Statuses of a file that `download` has not copied; a refused URL has a time of its outcome."""
 
 
 def entities_with_picture(folder: Path) -> list[int]:
@@ -25,14 +32,22 @@ def entities_with_picture(folder: Path) -> list[int]:
     return list(table.filter(pc.greater(table["num_images"], 0))["entity_id"].to_pylist())
 
 
-def find_failures(folder: Path, names: Sequence[str]) -> list[DataIssue]:
+def find_failures(folder: Path, names: Sequence[str], reported: Collection[str]) -> list[DataIssue]:
     """Reports the sources that gave no picture: an issue for each status, the most frequent first.
 
     Args:
         folder: `data/images`.
         names: Of the entities.
+        reported: Kinds of the issues of the data. Files of the index that `download` has not
+            copied are left out where it has reported them: a file counts once.
     """
-    table = read_parquet(folder / SOURCES, ["entity_id", "source", "status", "reason"])
+    columns = ["entity_id", "source", "status", "reason", "fetched_at"]
+    table = read_parquet(folder / SOURCES, columns)
+    total = len(table)
+    if not REPORTS_OF_FILES.isdisjoint(reported):
+        is_file = pc.is_null(table["fetched_at"])
+        is_reported = pc.and_(is_file, pc.is_in(table["status"], pa.array(sorted(NOT_COPIED))))
+        table = table.filter(pc.invert(is_reported))
     counts = Counter(table["status"].to_pylist())
     issues: list[DataIssue] = []
     for status, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
@@ -41,14 +56,14 @@ def find_failures(folder: Path, names: Sequence[str]) -> list[DataIssue]:
         rows = table.filter(pc.equal(table["status"], status)).slice(0, MAX_EXAMPLES).to_pylist()
         issues += data_issue(
             f"picture_{status}",
-            f"of {counts.total()} sources of pictures gave none: {status.replace('_', ' ')}; "
+            f"of {total} sources of pictures gave none: {status.replace('_', ' ')}; "
             "data/images/sources.parquet has them all",
-            (_word_source(row, names) for row in rows),
+            (_format_source(row, names) for row in rows),
             count,
         )
     return issues
 
 
-def _word_source(row: Mapping[str, Any], names: Sequence[str]) -> str:
+def _format_source(row: Mapping[str, Any], names: Sequence[str]) -> str:
     reason = f" ({row['reason']})" if row["reason"] else ""
     return f"{names[row['entity_id']]}: {row['source']}{reason}"

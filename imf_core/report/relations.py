@@ -107,7 +107,7 @@ def make_relation_rows(
     return sorted(rows, key=lambda row: -row.questions)
 
 
-def word_redundancy(described: Sequence[Mapping[str, Any]]) -> list[str]:
+def format_redundancy(described: Sequence[Mapping[str, Any]]) -> list[str]:
     """Says which relations are symmetric, inverse or duplicate, at most `MAX_REDUNDANT`.
 
     Args:

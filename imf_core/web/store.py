@@ -178,20 +178,20 @@ class WebStore:
         self._index.execute("DELETE FROM outcomes WHERE url = ?", url)
 
     def set_aside(self, urls: Iterable[str]) -> int:
-        """Has the next run that needs them ask for `urls` again, and returns how many it knew."""
+        """Marks `urls` for refetching and returns how many were known."""
         return sum(self._set_aside("url = ?", url) for url in urls)
 
     def set_aside_failed(self) -> int:
-        """Has asked again for what has failed for good, and returns how much that is.
+        """Marks entries that have failed for good for refetching and returns their number.
 
-        What has failed for a reason that may pass is asked for again in any case.
+        Those that have failed for a reason that may pass are refetched in any case.
         """
         return self._set_aside("status != 'ok'")
 
-    def set_aside_older_than(self, moment: datetime) -> int:
-        """Has asked again for what was last asked for before, and returns how much that is."""
-        before = moment.astimezone(UTC).strftime(_TIME)
-        return self._set_aside("coalesce(asked_at, fetched_at) < ?", before)
+    def set_aside_older_than(self, before: datetime) -> int:
+        """Marks entries older than `before` for refetching and returns their number."""
+        oldest_kept = before.astimezone(UTC).strftime(_TIME)
+        return self._set_aside("coalesce(asked_at, fetched_at) < ?", oldest_kept)
 
     def _take_over_leftovers(self) -> None:
         """Moves the whole files of runs that were killed here; half ones do not go on."""

@@ -102,7 +102,7 @@ def test_a_missing_image_is_reported(project: Path, capsys: pytest.CaptureFixtur
     (project / "examples/solar-system/images/io.png").unlink()
     download.main()
     assert (
-        "warning: 1 images of the index are missing (first: 'images/io.png')"
+        "warning: 1 case: images of the index are missing (first: 'images/io.png')"
         in capsys.readouterr().out
     )
 

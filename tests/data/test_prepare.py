@@ -116,7 +116,7 @@ def test_a_relation_seen_only_in_test_is_counted_and_reported(prepare: Prepare) 
     summary = prepare({"test.txt": ["e00 r9 e05", "e01 r1 e07"]}).summary
     assert summary["relations"]["without_train_fact"] == 1
     assert summary["leaks"]["test_relations_unseen_in_train"] == 1
-    assert "1 relations have no train fact" in warnings(summary)
+    assert "1 case: relations have no train fact" in warnings(summary)
 
 
 def test_facts_of_test_leave_train_where_the_split_is_to_be_leak_free(

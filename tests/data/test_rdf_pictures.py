@@ -27,9 +27,9 @@ def convert(tmp_path: Path, content: str) -> tuple[RdfImport, list[str], list[st
 @pytest.mark.parametrize(
     "picture",
     [
-        "<http://commons.wikimedia.org/wiki/Special:FilePath/Flag%20of%20X.svg>",
         "<http://commons.wikimedia.org/wiki/Special:FilePath/Map>",
-        "<https://commons.wikimedia.org/wiki/Special:Redirect/file/Coat.svg>",
+        "<https://commons.wikimedia.org/wiki/Special:FilePath/Coat.svg?width=120>",
+        "<https://wiki.e/wiki/Special:FilePath/Coat.svg>",
         "<https://commons.wikimedia.org/w/index.php?title=Special:Redirect/file/A.png&width=300>",
         "<https://wiki.e/wiki/special%3Afilepath/A>",
         "<http://img.e/e4.PNG>",
@@ -107,6 +107,22 @@ def test_a_file_of_a_wiki_is_never_an_entity(tmp_path: Path) -> None:
 def test_the_page_of_a_file_gives_the_file(tmp_path: Path) -> None:
     _, _, urls = convert(tmp_path, ":a :in <https://commons.wikimedia.org/wiki/File:A_b.jpg> .")
     assert urls == ["https://commons.wikimedia.org/wiki/Special:FilePath/A_b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("iri", "url"),
+    [
+        ("Special:FilePath/Flag%20of%20X.svg", "Special:FilePath/Flag%20of%20X.svg?width=330"),
+        ("Special:Redirect/file/Coat.SVG", "Special:Redirect/file/Coat.SVG?width=330"),
+        ("File:A_b.svg", "Special:FilePath/A_b.svg?width=330"),
+    ],
+)
+def test_a_drawing_on_wikimedia_is_asked_for_at_a_width_so_that_it_comes_as_png(
+    tmp_path: Path, iri: str, url: str
+) -> None:
+    wiki = "https://commons.wikimedia.org/wiki/"
+    _, _, urls = convert(tmp_path, f":a :flag <{wiki}{iri}> .")
+    assert urls == [f"{wiki}{url}"]
 
 
 def test_a_picture_without_a_web_address_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from transformers import (
 from imf_core.errors import ConfigError, ImfError, ModelUnavailableError, OutOfMemoryError
 from imf_core.features.images_to_vectors import write_image_features
 from imf_core.features.model_source import ModelSource, locate_model
-from imf_core.features.pretrained import computing
+from imf_core.features.pretrained import computing, loading
 from imf_core.features.pretrained_image import ImageEncoder, load_image_encoder
 from imf_core.features.pretrained_text import TextEncoder, load_text_encoder
 from imf_core.features.texts_to_vectors import write_text_features
@@ -396,6 +396,27 @@ def test_any_exception_of_a_library_becomes_the_message_of_the_stage(
     assert len(told) < 1500
 
 
+@pytest.mark.parametrize(
+    ("error", "is_answered"),
+    [
+        (IndexError("index out of range in self"), True),
+        (RuntimeError("The size of tensor a (9) must match the size of tensor b (8)"), True),
+        (TypeError("forward() got an unexpected keyword argument"), False),
+        (KeyError("last_hidden_state"), False),
+        (NotImplementedError("no such kernel"), False),
+    ],
+)
+def test_fewer_tokens_are_advised_only_where_a_length_can_be_the_cause(
+    error: Exception, is_answered: bool
+) -> None:
+    with pytest.raises(ModelUnavailableError) as caught, computing(TEXT, "2 texts"):
+        raise error
+    told = str(caught.value)
+    assert ("max_tokens" in told) == is_answered
+    assert (f"{type(error).__name__}: " in told) == (not is_answered)
+    assert str(error) in told
+
+
 def test_too_little_memory_is_told_with_the_key_to_lower() -> None:
     with (
         pytest.raises(OutOfMemoryError, match=r"lower text_features\.batch_size"),
@@ -407,3 +428,12 @@ def test_too_little_memory_is_told_with_the_key_to_lower() -> None:
 def test_a_full_disk_stays_a_full_disk() -> None:
     with pytest.raises(OSError, match="No space"), computing(TEXT, "2 texts"):
         raise OSError(28, "No space left on device", "chunk.npy")
+
+
+@pytest.mark.parametrize("words", ["No space left on device", "Disk quota exceeded"])
+def test_a_full_disk_that_a_library_puts_into_words_stays_one(words: str) -> None:
+    error = RuntimeError(f"Error while writing weights: {words} (os error 28)")
+    with pytest.raises(RuntimeError, match=words), loading(TEXT):
+        raise error
+    with pytest.raises(OSError, match="cannot write"), loading(TEXT):
+        raise OSError("cannot write") from error

@@ -36,7 +36,7 @@ def test_what_the_web_may_mend_is_told_with_the_command_that_has_it_asked_again(
     place.put_on_web(half, picture(0, (200, 200))[:-200])
     place.list_sources([(0, good), (1, text), (2, half), (3, f"{WEB}/%2e%2e/a.png")])
     images.main()
-    told = "of what is refused, not_an_image, truncated, mend files of your own; to ask the web"
+    told = "of what is not_an_image, truncated, refused, mend files of your own; to ask the web"
     assert told in capsys.readouterr().out
 
 

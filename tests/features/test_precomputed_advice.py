@@ -1,8 +1,8 @@
 """The commands that a refused file of ready features names are run, and give what is taken."""
 
+import ast
 import hashlib
 import pickle
-import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,10 @@ from feature_inputs import Workspace
 from safetensors.numpy import save_file
 
 from imf_core.config import PrecomputedParams
-from imf_core.errors import ConfigError, DataError
+from imf_core.errors import ConfigError, DataError, ModelUnavailableError
+from imf_core.features.model_files import check_model_files
+from imf_core.features.model_source import ModelSource
+from imf_core.features.pasted import literal, python_command
 from imf_core.features.precomputed import write_precomputed_features
 
 MakeWorkspace = Callable[..., Workspace]
@@ -44,11 +47,20 @@ def follow(place: Workspace, path: Path) -> list[list[float]]:
     """Has a file refused, runs the command of the message, and takes what that made."""
     with pytest.raises((ConfigError, DataError)) as caught:
         take(place, path)
-    command = re.search(r'python -c "[^"]*"', str(caught.value))
-    assert command, caught.value
-    exec(compile(shlex.split(command[0])[2], "advice", "exec"), {})
+    exec(compile(pasted_program(str(caught.value)), "advice", "exec"), {})
     made = next(place.root.glob("features.[np]*"))
     return take(place, made)
+
+
+def pasted_program(message: str) -> str:
+    """Returns the program that a shell gives to Python where the message's command is pasted."""
+    _, found, command = message.partition("python -c ")
+    assert found, message
+    parts = shlex.shlex(command, posix=True, punctuation_chars=False)
+    parts.whitespace_split, parts.commenters = True, ""
+    program = next(parts).rstrip(";,")  # a sentence may go on behind the closing quote
+    ast.parse(program)
+    return program
 
 
 def npy(place: Workspace, array: np.ndarray) -> Path:
@@ -113,6 +125,41 @@ def test_a_tensor_of_pytorch_is_converted(suffix: str, place: Workspace) -> None
     path = place.root / f"ready{suffix}"
     torch.save(torch.from_numpy(VECTORS.copy()), path)
     assert follow(place, path) == VECTORS.tolist()
+
+
+HOSTILE = [
+    "it's $(touch hit).pt",
+    'say "`touch hit`".pt',
+    "'\";touch hit;#.pt",
+    "a 'b' \\ \n$HOME !!.pt",
+    "ünï {file} \U0001f600 \x1b.pt",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_command_takes_any_file_name_and_runs_nothing_in_it(name: str, place: Workspace) -> None:
+    path = place.root / name
+    torch.save(torch.from_numpy(VECTORS.copy()), path)
+    assert follow(place, path) == VECTORS.tolist()
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "\udcff.pt"])
+def test_a_shell_gives_python_the_program_as_it_is(name: str) -> None:
+    program = f"import sys; print({literal(name)})"
+    assert shlex.split(python_command(program)) == ["python", "-c", program]
+    assert ast.literal_eval(literal(name)) == name
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_command_for_pickled_weights_takes_any_directory(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "pytorch_model.bin").touch()
+    source = ModelSource("text_features", str(folder), None, "builtin:tfidf-svd")
+    with pytest.raises(ModelUnavailableError, match="only safetensors are loaded") as caught:
+        check_model_files(source)
+    assert literal(str(folder)) in pasted_program(str(caught.value))
 
 
 @pytest.mark.parametrize("suffix", [".pkl", ".pickle", ".npy"])

@@ -1,6 +1,7 @@
 """The files of a run on the tiny graph, as the stages would have written them."""
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,6 +190,23 @@ def _write_audit(files: RunFiles, graph: Graph) -> None:
     )
 
 
+def write_sources(
+    folder: Path,
+    fates: Sequence[tuple[str, str, str, str | None]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Writes `sources.parquet`: source, status, reason and time of the outcome of each picture."""
+    source, status, reason, fetched_at = zip(*fates, strict=True)
+    table = {
+        "entity_id": pa.array([COUNTRIES[1]] * len(fates), pa.int64()),
+        "source": [HOSTILE + each for each in source],
+        "status": status,
+        "reason": reason,
+        "fetched_at": pa.array(fetched_at, pa.string()),
+    }
+    write_parquet(folder / "sources.parquet", pa.table(table), dict(metadata or {}))
+
+
 def _write_media(files: RunFiles, graph: Graph) -> None:
     metadata = {FINGERPRINT_KEY: graph.fingerprint}
     has_image = tiny_tables()["image"].is_present
@@ -200,14 +218,17 @@ def _write_media(files: RunFiles, graph: Graph) -> None:
     ids = pa.array(range(graph.num_entities), pa.int64())
     manifest = pa.table({"entity_id": ids, "num_images": counts})
     write_parquet(files.images / "manifest.parquet", manifest, metadata)
-    fates = ["ok", "surplus", "missing", "truncated", "truncated"]
-    sources = {
-        "entity_id": pa.array([COUNTRIES[1]] * 5, pa.int64()),
-        "source": [f"{HOSTILE}{place}.png" for place in range(5)],
-        "status": fates,
-        "reason": ["", "", "FileNotFoundError", "half a file", "half a file"],
-    }
-    write_parquet(files.images / "sources.parquet", pa.table(sources), metadata)
+    write_sources(
+        files.images,
+        [
+            ("0.png", "ok", "", None),
+            ("1.png", "surplus", "", None),
+            ("2.png", "missing", "FileNotFoundError", None),
+            ("3.png", "truncated", "half a file", None),
+            ("4.png", "truncated", "half a file", None),
+        ],
+        metadata,
+    )
     looked_up = pa.table(
         {
             "entity_id": pa.array([COUNTRIES[1], COUNTRIES[2]], pa.int64()),

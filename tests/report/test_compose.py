@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_run import HOSTILE, compose, named_graph
+from made_run import HOSTILE, compose, named_graph, write_sources
 from markupsafe import escape
 from tiny_world import tiny_tables
 from workspace import ROOT
@@ -27,6 +27,7 @@ from imf_core.report.compose import RunFiles
 from imf_core.report.curves import MAX_POINTS, draw_training
 from imf_core.report.gallery import DOUBTFUL_FACTS
 from imf_core.report.page import Page, render_page
+from imf_core.report.picture_sources import find_failures
 from imf_core.report.relations import read_relations
 
 
@@ -160,9 +161,19 @@ def test_issues_are_the_first_section_with_their_examples_escaped(page: Page) ->
     assert HOSTILE not in section
 
 
+def test_an_issue_with_one_case_reads_as_one(page: Page) -> None:
+    one = DataIssue("unread_files", 1, "files were not read", ("a.csv",))
+    section = render_page(replace(page, issues=[one]), "").split('<section id="first"')[1]
+    assert "<b>1</b> case: files were not read." in section
+    assert str(one) == "1 case: files were not read (first: a.csv)"
+    assert str(replace(one, count=2)) == "2 files were not read (first: a.csv)"
+    assert str(replace(one, text="of 4 lines are blank", examples=())) == "1 of 4 lines are blank"
+
+
 def test_without_issues_one_line_says_so(page: Page) -> None:
     section = render_page(replace(page, issues=[]), "").split('<section id="first"')[1]
-    assert "<p>Nothing: no file" in section.split("</section>")[0]
+    assert "<p>No issue was found in the data" in section.split("</section>")[0]
+    assert "left out" not in section.split("</section>")[0]  # repeated and blank lines were
     assert "<li>" not in section.split("</section>")[0]
 
 
@@ -174,6 +185,25 @@ def test_a_missing_file_that_download_has_reported_counts_once(
     write_json(tmp_path / "data.json", summary)
     found = compose(replace(run_files, summary=tmp_path / "data.json")).issues
     assert [issue.kind for issue in found] == ["missing_images", "picture_truncated"]
+
+
+@pytest.mark.parametrize("reported", ["missing_images", "outside_images"])
+def test_a_file_that_download_has_not_copied_counts_once_and_a_url_still_counts(
+    reported: str, tmp_path: Path
+) -> None:
+    moment = "2026-01-01T00:00:00Z"
+    fates = [
+        ("/etc/a.png", "refused", "not a path inside the data folder", None),
+        ("b.png", "missing", "FileNotFoundError", None),
+        ("https://10.0.0.1/c.png", "refused", "a private address", moment),
+        ("d.png", "truncated", "half a file", None),
+    ]
+    write_sources(tmp_path, fates)
+    names = [""] * 30
+    kinds = {issue.kind: issue.count for issue in find_failures(tmp_path, names, {reported})}
+    assert kinds == {"picture_refused": 1, "picture_truncated": 1}
+    every = {issue.kind: issue.count for issue in find_failures(tmp_path, names, set())}
+    assert every == {"picture_refused": 2, "picture_missing": 1, "picture_truncated": 1}
 
 
 def test_an_entity_that_is_only_a_tail_is_shown_in_facts_of_others(page: Page) -> None:
@@ -253,3 +283,11 @@ def test_a_long_curve_is_thinned_to_its_ends_and_what_lies_between() -> None:
     epochs = [int(row[0]) for row in drawn[0].rows]
     assert len(epochs) == MAX_POINTS
     assert (epochs[0], epochs[-1]) == (0, 1000)
+
+
+def test_the_page_calls_the_four_scorers_channels(page: Page) -> None:
+    titles = [row.title for row in page.rows if row.kind == "channel"]
+    assert titles == ["structure channel", "image channel", "text channel", "fused channel"]
+    text = " ".join(re.sub("<[^>]*>", " ", render_page(page, "").split("<main")[1]).split())
+    assert not re.search(r"(structure|image|text|fused|scoring|each|single|which) heads?\b", text)
+    assert "and one for their fusion" in text
