@@ -62,8 +62,9 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
 
     Text files are copied byte for byte but for header lines. A local image keeps its path; one in
     another of the allowed folders, or with a name that no index can hold, goes to
-    `images/external/` under the hash of its content and the index is rewritten. An image that is missing, or lies anywhere else, stays in the index and is
-    counted: a graph may come from strangers, and its index must not name this machine's own files.
+    `images/external/` under the hash of its content and the index is rewritten. An image that is
+    missing, or lies anywhere else, stays in the index and is counted: a graph may come from
+    strangers, and its index must not name this machine's own files.
 
     Args:
         source: The user's folder, which may itself be a link.
