@@ -10,7 +10,8 @@ from itertools import chain
 
 import numpy as np
 
-from imf_core.data.alike import find_alike, plain_form, show_alike
+from imf_core.characters import plain_form
+from imf_core.data.alike import find_alike, show_alike
 from imf_core.data.graph import Graph
 from imf_core.data.holdout import Facts, fact_keys
 from imf_core.data.image_sources import ImageIndexFaults
