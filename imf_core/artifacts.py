@@ -50,7 +50,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)  # noqa: PTH105 - replaces atomically on every platform
     except Exception as error:  # torch, safetensors and NumPy have words of their own
         is_unclear = getattr(error, "errno", None) is None and not isinstance(error, ImfError)
-        if find_full_disk(error) or (is_unclear and _is_full(path.parent)):
+        if find_full_disk(error) or (is_unclear and is_full(path.parent)):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
     finally:
@@ -192,7 +192,7 @@ def _read(path: Path, reader: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
     """Says whether the disk of a folder has no space left, half a file on it included."""
     return folder.exists() and shutil.disk_usage(folder).free < _FULL_BYTES
 

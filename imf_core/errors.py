@@ -1,7 +1,8 @@
-"""The errors a user can cause and mend.
+"""The errors that a user can cause and repair.
 
-Each message names the value, the bound it broke, the file it stands in and the remedy. A stage
-prints the message alone; anything that is not an `ImfError` is a bug and keeps its traceback.
+Each message names the value, the bound it broke, its file and the remedy. A stage prints the
+message alone, likewise for a full disk and a place that cannot be read or written (no permission, a
+folder instead of a file). Anything else is a bug and keeps its traceback.
 """
 
 import errno

@@ -1,5 +1,6 @@
 """How every stage runs: the user's errors as one message, bugs with their traceback."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,14 @@ INTERRUPTED = 130
 """The exit status that shells give to what the keyboard has interrupted."""
 
 
+_OF_THE_PLACE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG}
+    | {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
+)
+"""Errors of the place of a file. A missing file is not among them: files that the user names are
+checked before they are read, so a missing one is a bug."""
+
+
 def run_stage(stage: Callable[[], None]) -> None:
     """Runs a stage and ends the process with a plain message on a user's error.
 
@@ -28,7 +37,7 @@ def run_stage(stage: Callable[[], None]) -> None:
     Raises:
         SystemExit: With status 75 on a `NetworkError`, which whoever runs the stage may try
             again later; with 130 where it is interrupted from the keyboard; with 1 on any other
-            `ImfError`, a full disk or a file that cannot be read or written.
+            `ImfError`, a full disk or a place that cannot be read or written.
     """
     protect_output()
     try:
@@ -54,10 +63,10 @@ def _explain(error: Exception) -> str | None:
         )
     if isinstance(error, ImfError):
         return str(error)
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_THE_PLACE:
         return (
-            f"{error.filename} cannot be read or written ({error.strerror}); mend that or name "
-            "another file"
+            f"{error.filename} cannot be read or written ({error.strerror}); change its "
+            "permissions or its disk, or name another file"
         )
     return None
 

@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 from tiny_world import ROOT
 from tqdm import tqdm
 
+from imf_core.characters import JOINERS, is_format
 from imf_core.terminal import escaped, protect_output
 
-JOINERS = "\u200c\u200d"
-VISIBLE_FORMATS = [
-    *map(chr, range(0x600, 0x606)),
-    *"\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd",
-    *map(chr, range(0x13430, 0x13440)),
-]
-"""Marks of Arabic, Syriac, Kaithi and Egyptian that are seen."""
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
@@ -55,8 +49,8 @@ def protect(monkeypatch: pytest.MonkeyPatch) -> Protect:
 
 
 def is_unsafe(character: str) -> bool:
-    is_kept = character in JOINERS + "\t\n" or character in VISIBLE_FORMATS
-    return unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"} and not is_kept
+    is_control = unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"}
+    return (is_control or is_format(character)) and character not in JOINERS + "\t\n"
 
 
 def test_every_control_invisible_or_turning_character_is_escaped() -> None:
@@ -89,7 +83,7 @@ def test_an_escape_names_the_character(text: str, shown: str) -> None:
         "tab\tand\nline",
         "ירושלים القاهرة 東京 서울 Zalgo\u0300\u0301 क\u094dष",
         "می\u200cخواهم 👨\u200d👩\u200d👧 🇧🇷 ❤\ufe0f",
-        "".join(VISIBLE_FORMATS),
+        "\u0600\u06dd\u070f\u0890\U000110bd\U00013430",
         "a\xa0b\u3000c\\x1b",
     ],
 )

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
-from imf_core.data.alike import find_alike, plain_form, show_alike
+from imf_core.characters import plain_form
+from imf_core.data.alike import find_alike, show_alike
 from imf_core.data.graph import Graph
 from imf_core.data.holdout import Facts, fact_keys
 from imf_core.data.image_sources import ImageIndexFaults
@@ -50,6 +52,7 @@ def find_issues(
             "duplicate_facts",
             "lines repeat a fact of their split: dropped",
             _duplicate_facts(source),
+            sum(len(facts) - len(_first_lines(source, facts)) for facts in source.facts.values()),
         ),
         *_alike_issues(graph),
         *_text_issues(texts),
@@ -57,6 +60,7 @@ def find_issues(
             "images_of_unknown_entities",
             "images are of labels that no fact has: ignored",
             _with_alike(image_faults.unknown, graph.entity_labels),
+            len(image_faults.unknown),
         ),
         *_count(
             "repeated_image_lines",
@@ -72,7 +76,7 @@ def find_issues(
 
 
 def _leak_issues(summary: Summary) -> Iterator[DataIssue]:
-    """Words what a reader of the metrics should be wary of."""
+    """Reports leaks and repairs that change what the metrics mean."""
     source, leaks, facts = summary["source"], summary["leaks"], summary["facts"]
     if leaks["test_given_away"]:
         share = leaks["test_given_away"] / facts["test"]
@@ -94,7 +98,7 @@ def _leak_issues(summary: Summary) -> Iterator[DataIssue]:
     yield from _count(
         "train_facts_dropped",
         source["train_facts_dropped"],
-        "train facts stand in test word for word: dropped from train (prepare.split: leak-free)",
+        "train facts are also in test: dropped from train (prepare.split: leak-free)",
     )
     contaminated = source["valid_in_train"] + source["valid_in_test_only"]
     if contaminated:
@@ -106,7 +110,7 @@ def _leak_issues(summary: Summary) -> Iterator[DataIssue]:
         yield DataIssue(
             "valid_contaminated",
             contaminated,
-            f"of {lines} valid lines ({contaminated / lines:.1%}) stand in train "
+            f"of {lines} valid lines ({contaminated / lines:.1%}) are in train "
             f"({source['valid_in_train']}) or test ({source['valid_in_test_only']}): {remedy}",
         )
     yield from _count(
@@ -160,13 +164,17 @@ def _unseen_issues(summary: Summary) -> Iterator[DataIssue]:
 def _duplicate_facts(source: SourceGraph) -> Iterator[str]:
     """Yields the repeated lines of each split as facts."""
     for facts in source.facts.values():
-        keys = fact_keys(facts, len(source.entity_labels), len(source.relation_labels))
-        is_first = np.zeros(len(facts), dtype=bool)
-        is_first[np.unique(keys, return_index=True)[1]] = True
-        yield from (_word_fact(source, row) for row in facts[~is_first])
+        repeated = np.delete(facts, _first_lines(source, facts), axis=0)
+        yield from (_format_fact(source, row) for row in repeated)
 
 
-def _word_fact(source: SourceGraph, fact: Facts) -> str:
+def _first_lines(source: SourceGraph, facts: Facts) -> NDArray[np.int64]:
+    """Returns the index of the first line of each fact."""
+    keys = fact_keys(facts, len(source.entity_labels), len(source.relation_labels))
+    return np.unique(keys, return_index=True)[1]
+
+
+def _format_fact(source: SourceGraph, fact: Facts) -> str:
     head, relation, tail = fact.tolist()
     labels = source.entity_labels
     return f"{labels[head]!r} {source.relation_labels[relation]!r} {labels[tail]!r}"
@@ -197,11 +205,13 @@ def _text_issues(
             (f"{noun} of {shown}" for shown in _with_alike(found.unknown, labels))
             for noun, found, labels in texts
         ),
+        sum(len(found.unknown) for _, found, _ in texts),
     )
     yield from data_issue(
         "empty_texts",
         "texts are empty: ignored",
         (f"{noun} of {label!r}" for noun, found, _ in texts for label in found.empty),
+        sum(len(found.empty) for _, found, _ in texts),
     )
 
 

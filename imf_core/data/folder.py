@@ -63,6 +63,12 @@ def read_image_index(path: Path) -> tuple[list[ImageLine], int]:
     return lines, blank + len(numbered) - len(lines)
 
 
+def can_be_source(path: str) -> bool:
+    """Whether a line of an index can name a file: in UTF-8, on one line and in one field."""
+    is_utf8 = path.encode(errors="ignore").decode() == path
+    return is_utf8 and path == path.strip() and not any(each in path for each in "\t\n\r")
+
+
 def write_image_index(path: Path, lines: list[ImageLine]) -> None:
     """Writes an image index in the order given."""
     rows = [

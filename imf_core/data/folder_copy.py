@@ -19,6 +19,7 @@ from imf_core.data.folder import (
     TRAIN,
     VALID,
     ImageLine,
+    can_be_source,
     read_image_index,
     write_image_index,
 )
@@ -60,9 +61,10 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
     """Copies the files of a user's graph into `raw`.
 
     Text files are copied byte for byte but for header lines. A local image keeps its path; one in
-    another of the allowed folders goes to `images/external/` under the hash of its content and the
-    index is rewritten. An image that is missing, or lies anywhere else, stays in the index and is
-    counted: a graph may come from strangers, and its index must not name this machine's own files.
+    another of the allowed folders, or with a name that no index can hold, goes to
+    `images/external/` under the hash of its content and the index is rewritten. An image that is
+    missing, or lies anywhere else, stays in the index and is counted: a graph may come from
+    strangers, and its index must not name this machine's own files.
 
     Args:
         source: The user's folder, which may itself be a link.
@@ -167,11 +169,12 @@ def _copy_images(
 
 
 def _path_in_raw(source: Path, image: str) -> str:
-    """Returns the place of a local image below the raw folder."""
+    """Returns the place of a local image below the raw folder, which the index can name."""
     path = PurePosixPath(image)
     is_taken = str(path).casefold() in {*STEMS, ISSUES_FILE}
-    if path.is_absolute() or ".." in path.parts or is_taken:
-        return f"{EXTERNAL_IMAGES}/{file_sha256(source / image)[:32]}{path.suffix.lower()}"
+    if path.is_absolute() or ".." in path.parts or is_taken or not can_be_source(str(path)):
+        suffix = path.suffix.lower() if path.suffix[1:].isalnum() else ""
+        return f"{EXTERNAL_IMAGES}/{file_sha256(source / image)[:32]}{suffix}"
     return str(path)
 
 

@@ -128,9 +128,10 @@ def _no_train(folder: Path) -> str:
     below = sorted(
         path.parent for path in folder.glob("*/*") if _CANONICAL.get(path.name.casefold()) == TRAIN
     )
+    shown = ", ".join(name if name.isprintable() else repr(name) for name in names[:10])
     hint = f"; set dataset.path to {below[0]}, which holds one, or" if below else ";"
     return (
-        f"{folder / TRAIN} is missing (the folder holds {', '.join(names[:10]) or 'nothing'})"
+        f"{folder / TRAIN} is missing (the folder holds {shown or 'nothing'})"
         f"{hint} write your facts there, one per line: head, relation and tail labels separated "
         f"by tabs (names that are read: {READ_NAMES})"
     )

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from imf_core.data.alike import plain_form, show_alike
+from imf_core.characters import plain_form
+from imf_core.data.alike import show_alike
 from imf_core.data.folder_layout import is_picture
 from imf_core.data.issues import MAX_EXAMPLES, DataIssue, data_issue
 from imf_core.data.user_file import find_kind

@@ -33,6 +33,8 @@ def fresh_folder(path: Path) -> Iterator[Path]:
                 path.rename(earlier)
             temporary.rename(path)
         finally:
+            if earlier.exists() and not path.exists():  # interrupted, or the second rename failed
+                earlier.rename(path)
             _remove(temporary, earlier)
 
 

@@ -17,7 +17,7 @@ from imf_core.errors import DataError
 
 FileKind = Literal["file", "folder", "missing", "outside", "special"]
 
-_DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}")
+_DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?\Z")
 """Where DVC keeps a tracked file, which it may leave as a link in the user's folder. A link to it
 opens no other file than the one whose hash its maker knew already."""
 
@@ -34,17 +34,18 @@ def find_kind(path: Path, folders: Sequence[Path]) -> FileKind:
         a loop of links), `outside` of the folders, or `special`: a pipe, a socket or a device.
 
     Raises:
-        DataError: If the way to the path may not be read.
+        DataError: If the way to the path may not be read inside the folders.
     """
     try:
         real = path.resolve(strict=True)
         mode = real.stat().st_mode
     except PermissionError as error:
+        if not _is_inside(path.resolve(), folders):  # as far as it can be followed
+            return "outside"
         raise _forbidden(path) from error
     except (OSError, ValueError, RuntimeError):
         return "missing"
-    is_inside = any(real.is_relative_to(folder) for folder in folders)
-    if not is_inside and not _DVC_CACHE.search(real.as_posix()):
+    if not _is_inside(real, folders) and not _DVC_CACHE.search(real.as_posix()):
         return "outside"
     if stat.S_ISDIR(mode):
         return "folder"
@@ -76,6 +77,10 @@ def copy_user_file(source: Path, target: Path, folders: Sequence[Path]) -> None:
             shutil.copyfile(source, temporary)
     except PermissionError as error:
         raise _forbidden(source) from error
+
+
+def _is_inside(real: Path, folders: Sequence[Path]) -> bool:
+    return any(real.is_relative_to(folder) for folder in folders)
 
 
 def _forbidden(path: Path) -> DataError:

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from imf_core.config import ImagesParams
+from imf_core.data.user_file import find_kind
+from imf_core.errors import DataError
 from imf_core.features.image_list import EntitySources
 from imf_core.media.images import RejectedImage, reencode_image
 from imf_core.web.store import Stored
@@ -134,11 +136,7 @@ def _read_source(
 
 
 def _read_file(source: str, raw_folder: Path, max_bytes: int) -> bytes | SourceFate:
-    """Reads a file of the data folder.
-
-    Links are followed: stage `download` has copied every file, so a link is one that DVC put in the
-    place of its copy.
-    """
+    """Reads a file of the data folder, where DVC may keep it as a link to its cache."""
     relative = PurePosixPath(source)
     if source.lower().startswith("file:") or "://" in source:
         return SourceFate(source, "refused", "only http and https URLs are fetched")
@@ -146,9 +144,17 @@ def _read_file(source: str, raw_folder: Path, max_bytes: int) -> bytes | SourceF
         return SourceFate(source, "refused", "not a path inside the data folder")
     path = raw_folder / relative
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            return SourceFate(source, "too_many_bytes", f"{size} bytes, at most {max_bytes}")
-        return path.read_bytes()
+        match find_kind(path, [raw_folder]):
+            case "outside":
+                fate = SourceFate(source, "refused", "a link out of the data folder")
+            case "special":
+                fate = SourceFate(source, "missing", "neither a file nor a folder")
+            case _ if (size := path.stat().st_size) > max_bytes:
+                fate = SourceFate(source, "too_many_bytes", f"{size} bytes, at most {max_bytes}")
+            case _:
+                return path.read_bytes()
+    except DataError:
+        fate = SourceFate(source, "missing", PermissionError.__name__)
     except (OSError, ValueError) as error:  # a NUL in the name; a loop of links
-        return SourceFate(source, "missing", type(error).__name__)
+        fate = SourceFate(source, "missing", type(error).__name__)
+    return fate

@@ -1,17 +1,13 @@
 """Finds entities and relations by what people call them: a label, or a name if it is but one's."""
 
 import difflib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
+from imf_core.characters import plain_form
 from imf_core.errors import QuestionError
 
 SHOWN = 5
-
-INVISIBLE = frozenset("\u00ad\u200b\u200e\u200f\u2060\ufeff")
-"""Soft hyphen, zero-width space, marks of direction, word joiner and byte order mark: text copied
-from a page may have them."""
 
 MAX_COMPARED = 100_000
 """Names that an unknown one is compared with; a million take about a minute."""
@@ -30,11 +26,11 @@ class Names:
         self._kind = kind
         self._labels, self._names = labels, names
         self._by_label = {label: number for number, label in enumerate(labels)}
-        self._by_composed_label: dict[str, list[int]] = defaultdict(list)
+        self._by_plain_label: dict[str, list[int]] = defaultdict(list)
         for number, label in enumerate(labels):
-            composed = _composed(label)
-            if composed != label:
-                self._by_composed_label[composed].append(number)
+            plain = plain_form(label)
+            if plain != label:
+                self._by_plain_label[plain].append(number)
         self._by_name: dict[str, list[int]] = defaultdict(list)
         for number, name in enumerate(names):
             self._by_name[_folded(name)].append(number)
@@ -42,23 +38,23 @@ class Names:
     def find(self, text: str) -> int:
         """Returns the id of a label or, where there is no such label, of a name.
 
-        Labels are compared character by character, then in Unicode's composed form (NFC) without
-        regard to invisible characters and to the number of spaces. Names are compared likewise and
-        without regard to case; of several that differ in case alone the one of the same case is
-        taken.
+        Labels are compared character by character, then in their plain form: without regard to
+        invisible characters, the number of spaces and the form of letters. Names are compared in
+        their plain form and without regard to case; of several that differ in case alone the one
+        of the same case is taken.
 
         Raises:
             QuestionError: If no label or name matches, or several do.
         """
         if text in self._by_label:
             return self._by_label[text]
-        composed = _composed(text)
-        alike = list(self._by_composed_label.get(composed, ()))
-        if composed in self._by_label:
-            alike.append(self._by_label[composed])
+        plain = plain_form(text)
+        alike = list(self._by_plain_label.get(plain, ()))
+        if plain in self._by_label:
+            alike.append(self._by_label[plain])
         if not alike:
             found = self._by_name.get(_folded(text), [])
-            alike = [each for each in found if _composed(self._names[each]) == composed] or found
+            alike = [each for each in found if plain_form(self._names[each]) == plain] or found
         if len(alike) == 1:
             return alike[0]
         if alike:
@@ -100,13 +96,6 @@ class Names:
         return ", ".join(shown) + (", ..." if len(numbers) > SHOWN else "")
 
 
-def _composed(text: str) -> str:
-    """Returns a text in composed form (NFC), its visible words one space apart."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", "".join(each for each in text if each not in INVISIBLE))
-    return " ".join(text.split())
-
-
 def _folded(name: str) -> str:
-    """Returns a name in the form in which names are compared: composed and of one case."""
-    return unicodedata.normalize("NFC", _composed(name).casefold())
+    """Returns a name in the form in which names are compared: plain and of one case."""
+    return plain_form(plain_form(name).casefold())

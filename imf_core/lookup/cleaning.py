@@ -8,8 +8,8 @@ import re
 import unicodedata
 from html.parser import HTMLParser
 
-_JOINERS = "\u200c\u200d"
-"""Part of the spelling in some scripts; all other format characters are dropped."""
+from imf_core.characters import JOINERS, is_format
+
 _MAX_HTML = 20_000
 _MARKED_SECTION = re.compile(r"<!\[[^>]*>?")
 """Browsers hide it; Python's parser fails on it."""
@@ -36,7 +36,8 @@ def _clean(character: str) -> str:
     if category in {"Cc", "Zl", "Zp"}:
         return " "
     # Cs: half a surrogate pair, which no file in UTF-8 can hold.
-    return "" if category in {"Cf", "Cs"} and character not in _JOINERS else character
+    is_dropped = category == "Cs" or (is_format(character) and character not in JOINERS)
+    return "" if is_dropped else character
 
 
 class _VisibleText(HTMLParser):

@@ -54,6 +54,7 @@ class _Claims(Json):
 class _Entity(Json):
     id: str | None = Field(default=None, pattern="^Q[1-9][0-9]{0,9}$")
     missing: object = None
+    title: object = None
     labels: Annotated[dict[str, _Term], AsMap] = Field(default_factory=dict)
     descriptions: Annotated[dict[str, _Term], AsMap] = Field(default_factory=dict)
     claims: Annotated[_Claims, AsMap] = _Claims()
@@ -134,7 +135,7 @@ def look_up_items(
                     answer.status, answer.reason, answer.fetched_at, None, is_refused
                 )
             elif entity is None or entity.id is None:
-                is_odd = name in entities and entities[name] is None
+                is_odd = _is_odd(site, name, entities)
                 reason = (
                     f"what Wikidata says of {identifier} is not as expected"
                     if is_odd
@@ -172,6 +173,18 @@ def _by_name(site: str, entities: Mapping[str, _Entity | None]) -> dict[str, _En
         return {link.title: each for link, each in links if link}
     # A merged item stands under the number asked for, with the number of the other in `id`.
     return {entity.id: entity for entity in existing.values() if entity.id} | existing
+
+
+def _is_odd(site: str, name: str, entities: Mapping[str, _Entity | None]) -> bool:
+    """Whether a name without an item may be that of an entity that could not be read.
+
+    Articles are asked for by title, and an entity that could not be read has none: it may be any
+    title that Wikidata does not report as missing.
+    """
+    if site == WIKIDATA:
+        return name in entities and entities[name] is None
+    missing = {each.title for each in entities.values() if each and isinstance(each.title, str)}
+    return None in entities.values() and name not in missing
 
 
 def _item(wikidata_id: str, entity: _Entity, language: str) -> Item:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from imf_core.artifacts import is_full
 from imf_core.errors import DataError
 
 LOCK_SECONDS = 300.0
@@ -43,7 +44,7 @@ class Index:
         """Opens it, making it where there is none.
 
         Raises:
-            OSError: If the disk is full.
+            OSError: If the disk is full or fails.
             DataError: If it is damaged, in use or cannot be written.
         """
         self._path = path
@@ -69,7 +70,7 @@ class Index:
         """Runs one statement and returns its rows.
 
         Raises:
-            OSError: If the disk is full.
+            OSError: If the disk is full or fails.
             DataError: If the database is damaged, in use or cannot be written.
         """
         with self._lock, self._explained():
@@ -89,9 +90,11 @@ class Index:
             if code is None:
                 raise
             kind, folder = code & 0xFF, self._path.parent  # the rest of the code is a detail
-            if kind in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
-                message = f"the disk is full or fails ({error})"
-                raise OSError(errno.ENOSPC, message, str(folder)) from error
+            # A full disk is also a failed write (SQLITE_IOERR) where SQLite maps a file to memory.
+            if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and is_full(folder)):
+                raise OSError(errno.ENOSPC, f"the disk is full ({error})", str(folder)) from error
+            if kind == sqlite3.SQLITE_IOERR:
+                raise OSError(errno.EIO, f"the disk fails: {error}", str(folder)) from error
             if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
                 remedy = f"delete the folder {folder} to fetch anew"
             elif kind in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:

@@ -1,12 +1,16 @@
 """Entries of an image index that are not there as written, or name a folder."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from imf_core.data import index_images
+from imf_core.data.folder import read_image_index
 from imf_core.data.folder_copy import FolderCopy, copy_folder
+from imf_core.data.issues import read_issues, write_issues
+from imf_core.errors import DataError
 
 MakeFolder = Callable[..., Path]
 
@@ -104,3 +108,42 @@ def test_of_a_folder_of_many_pictures_the_first_are_taken(
     found, index = copied("many", *(f"many/{name}.png" for name in "dcba"))
     assert index == ["many/a.png", "many/b.png"]
     assert "surplus_images_of_folders" in {issue.kind for issue in found.issues}
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff.png", b"a\tb.png", b"a\nb.png", b"a\rb.png", b"a.p\tng", b" a.png"]
+)
+def test_a_file_name_that_no_index_can_hold_is_replaced_by_a_hash(
+    make_folder: MakeFolder, tmp_path: Path, name: bytes
+) -> None:
+    entry = "a.p ng" if name == b"a.p\tng" else "."
+    source = make_folder({"train.txt": ["a r b"], "image_index.tsv": f"a\t{entry}\n"})
+    (source / os.fsdecode(name)).write_bytes(b"picture")
+    found = copy_folder(source, tmp_path / "raw", [])
+    ((line,), empty) = read_image_index(tmp_path / "raw/image_index.tsv")
+    assert (found.images, empty, line.further) == (1, 0, "")
+    assert line.source.startswith("images/external/")
+    assert (tmp_path / "raw" / line.source).read_bytes() == b"picture"
+
+
+@pytest.mark.parametrize("name", [b"\xff.png", b"a\tb.txt", b"a\nb.png"])
+def test_an_odd_file_name_that_nothing_reads_is_reported(
+    make_folder: MakeFolder, tmp_path: Path, name: bytes
+) -> None:
+    source = make_folder({"train.txt": ["a r b"]})
+    (source / os.fsdecode(name)).touch()
+    issues = copy_folder(source, tmp_path / "raw", []).issues
+    write_issues(tmp_path, issues)
+    (issue,) = read_issues(tmp_path)
+    assert issue.examples == (repr(os.fsdecode(name)),)
+    assert str(issue).isprintable()
+
+
+@pytest.mark.parametrize("name", [b"\xff.csv", b"a\nb.csv"])
+def test_an_odd_file_name_in_a_folder_without_facts_is_shown_on_one_line(
+    tmp_path: Path, name: bytes
+) -> None:
+    (tmp_path / os.fsdecode(name)).touch()
+    with pytest.raises(DataError) as raised:
+        copy_folder(tmp_path, tmp_path / "raw", [])
+    assert str(raised.value).isprintable()

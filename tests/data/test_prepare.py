@@ -125,7 +125,7 @@ def test_facts_of_test_leave_train_where_the_split_is_to_be_leak_free(
     prepared = prepare({"test.txt": [*ring_facts[:3], "e00 r1 e05"]})
     assert len(prepared.graph.triples["test"]) == 4
     assert prepared.summary["leaks"]["test_in_train"] == 0
-    assert warnings(prepared.summary)[0].startswith("3 train facts stand in test word for word")
+    assert warnings(prepared.summary)[0].startswith("3 train facts are also in test")
 
 
 def test_a_leaking_official_test_is_left_as_given_and_reported_loudly(
@@ -231,7 +231,7 @@ def test_a_contaminated_valid_is_reported_with_what_was_done(
     summary = prepare({"valid.txt": ring_facts[:3]}).summary
     assert summary["source"]["valid_in_train"] == 3
     assert (
-        "3 of 3 valid lines (100.0%) stand in train (3) or test (0): a new valid is held"
+        "3 of 3 valid lines (100.0%) are in train (3) or test (0): a new valid is held"
         in (warnings(summary)[0])
     )
 

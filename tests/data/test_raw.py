@@ -89,3 +89,23 @@ def test_the_earlier_content_comes_back_after_a_kill_between_both_renames(tmp_pa
         raise DataError("error")
     assert (tmp_path / "raw/one").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_the_earlier_content_comes_back_where_the_second_rename_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    with fresh_folder(tmp_path / "raw") as raw:
+        (raw / "one").touch()
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.endswith(".tmp"):
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(error), fresh_folder(tmp_path / "raw"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+    assert (tmp_path / "raw/one").exists()

@@ -1,9 +1,11 @@
 """No file of a user's folder is a way to another file of the machine, and none hangs a stage."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +120,45 @@ def test_a_path_that_cannot_be_is_missing(source: Path, name: str) -> None:
     (source / "loop").symlink_to("loop")
     kind = find_kind(source / name, [source.resolve()])
     assert kind == ("missing" if name else "folder")
+
+
+@pytest.mark.parametrize("end", ["/x", "0", "\n", ".png"])
+def test_what_only_begins_as_a_file_of_dvcs_cache_is_outside(
+    source: Path, tmp_path: Path, end: str
+) -> None:
+    kept = tmp_path / ("cache/files/md5/ab/" + "0123456789" * 3 + end)
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    (source / "a.png").symlink_to(kept)
+    assert find_kind(source / "a.png", [source.resolve()]) == "outside"
+
+
+@pytest.fixture
+def forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that only its owner may enter, whoever runs the tests."""
+    folder, lstat = tmp_path / "forbidden", os.lstat
+    folder.mkdir()
+    (folder / "x.png").touch()
+
+    def refusing(path: str, *arguments: Any, **options: Any) -> os.stat_result:
+        if os.fspath(path).startswith(f"{folder}/"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return lstat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "lstat", refusing)
+    return folder
+
+
+def test_a_forbidden_place_outside_the_folder_is_outside(source: Path, forbidden: Path) -> None:
+    folders = [source.resolve()]
+    (source / "link").symlink_to(forbidden)
+    for path in (forbidden / "x.png", source / "../forbidden/x.png", source / "link/x.png"):
+        assert find_kind(path, folders) == "outside"
+
+
+def test_a_forbidden_place_inside_the_folder_is_an_error(tmp_path: Path, forbidden: Path) -> None:
+    with pytest.raises(DataError, match="give yourself permission to read it"):
+        find_kind(forbidden / "x.png", [tmp_path.resolve()])
 
 
 @pytest.mark.parametrize("name", ["issues.json", "train.txt", "Entity2Name.TXT"])

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +130,30 @@ def test_no_sources_give_a_row_for_every_entity_and_no_shard(workspace: MakeWork
     assert shard_paths(place.images, place.graph.fingerprint) == []
 
 
+@pytest.mark.parametrize("source", ["file.png", "folder/a.png"])
+def test_a_link_out_of_the_data_folder_is_not_followed(
+    workspace: MakeWorkspace, source: str
+) -> None:
+    place = workspace(1)
+    outside = place.root / "outside"
+    outside.mkdir()
+    (outside / "a.png").write_bytes(picture(0))
+    (place.root / "raw/file.png").symlink_to(outside / "a.png")
+    (place.root / "raw/folder").symlink_to(outside)
+    place.list_sources([(0, source)])
+    place.write_images()
+    (row,) = rows(place, "sources.parquet")
+    assert (row["status"], row["reason"]) == ("refused", "a link out of the data folder")
+
+
+def test_a_pipe_is_not_opened(workspace: MakeWorkspace) -> None:
+    place = workspace(1)
+    os.mkfifo(place.root / "raw/a.png")
+    place.list_sources([(0, "a.png")])
+    place.write_images()
+    assert statuses(place) == ["missing"]
+
+
 @pytest.mark.parametrize("source", ["a\0b", "", ".", "circle"])
 def test_a_path_that_is_no_file_is_missing(workspace: MakeWorkspace, source: str) -> None:
     place = workspace(1)
@@ -158,7 +183,7 @@ def test_a_path_that_leads_out_of_the_data_folder_is_refused(
     assert statuses(place) == ["refused"]
 
 
-@pytest.mark.parametrize("cache", ["cache/files/md5/ab/cdef", "elsewhere/file", "raw/file"])
+@pytest.mark.parametrize("cache", [f"cache/files/md5/ab/{'0123456789' * 3}", "raw/file"])
 def test_a_link_that_dvc_put_in_the_place_of_a_file_is_followed(
     workspace: MakeWorkspace, cache: str
 ) -> None:

@@ -4,6 +4,7 @@ import unicodedata
 
 import pytest
 
+from imf_core.data.alike import find_alike
 from imf_core.errors import QuestionError
 from imf_core.inference.names import Names
 
@@ -60,6 +61,23 @@ def test_a_text_finds_its_label_without_regard_to_invisible_characters() -> None
     names = Names("entity", ["e1", "Q42\u200b", "in\u00adner "], ["One", "Two", "Three"])
     assert names.find("Q42") == names.find("\ufeffQ42 ") == 1
     assert names.find("inner") == 2
+
+
+TWINS = [
+    "Caf\u00e9\u202e",
+    "\uff23af\u00e9",
+    "Ca\ufe0ffe\u0301",
+    "Caf\u00e9\u3164",
+    "Caf\u00e9\xa0",
+]
+
+
+@pytest.mark.parametrize("label", TWINS)
+@pytest.mark.parametrize("asked", TWINS)
+def test_a_text_finds_the_only_label_or_name_that_looks_like_it(label: str, asked: str) -> None:
+    assert find_alike([label, "Caf\u00e9"]) == [[label, "Caf\u00e9"]]
+    assert Names("entity", ["e1", label], ["One", "Two"]).find(asked) == 1
+    assert Names("entity", ["e1", "e2"], ["One", label]).find(asked.upper()) == 1
 
 
 def test_a_text_that_fits_two_labels_once_they_are_composed_is_refused() -> None:

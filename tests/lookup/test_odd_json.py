@@ -125,6 +125,16 @@ def test_one_odd_item_does_not_spoil_the_others(asked: Asked, odd: object) -> No
     assert second.item.name == "two"
 
 
+@pytest.mark.parametrize("odd", [1, None, [], {"id": 1}])
+def test_an_odd_item_of_an_article_is_not_reported_as_missing(asked: Asked, odd: object) -> None:
+    gone = {"site": "enwiki", "title": "B", "missing": ""}
+    body = json.dumps({"entities": {"Q1": odd, "-1": gone}}).encode()
+    missing = Identifier("enwiki", "B")
+    found = look_up_items([ARTICLE, missing], "en", asked(body))
+    assert found[ARTICLE].reason == "what Wikidata says of enwiki:A is not as expected"
+    assert found[missing].reason == "Wikidata has no item enwiki:B"
+
+
 def test_one_odd_page_does_not_spoil_the_others(asked: Asked) -> None:
     pages = [5, {"title": 7}, {"title": "A", "pageprops": {"wikibase_item": "Q1"}}]
     body = json.dumps({"query": {"pages": pages, "redirects": [1], "normalized": [None]}})

@@ -128,9 +128,25 @@ def test_an_interrupted_stage_says_what_is_kept(capsys: pytest.CaptureFixture[st
     assert "checkpoints are kept" in capsys.readouterr().err
 
 
-def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        run_stage(failing(ZeroDivisionError()))
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST]
+)
+def test_a_place_that_cannot_be_used_is_named(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run_stage(failing(OSError(number, os.strerror(number), "results/x")))
+    assert f"results/x cannot be read or written ({os.strerror(number)})" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError(), FileNotFoundError(errno.ENOENT, "No such file", "x"), OSError(5, "x")],
+    ids=["of arithmetic", "a missing file", "no file"],
+)
+def test_a_bug_keeps_its_traceback(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        run_stage(failing(error))
 
 
 def test_the_cluster_of_the_workers_is_the_one_that_ray_itself_would_take(

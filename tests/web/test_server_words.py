@@ -84,6 +84,14 @@ def test_a_reason_is_cut_and_keeps_its_words() -> None:
     assert long.endswith("bbb...: no connection")
 
 
+@pytest.mark.parametrize("filler", [")", ":;,.'", "?", "#", "@", "/", "http://", "a?", "x@", " "])
+def test_a_reason_of_a_megabyte_is_made_plain_in_one_pass(filler: str) -> None:
+    # More than linear time would end in the timeout of the tests.
+    long = filler * (1_000_000 // len(filler))
+    for start in ("", "redirected to http://a/?", "redirected to http://a"):
+        assert is_plain(plain_reason(f"{start}{long}x y"))
+
+
 @pytest.mark.parametrize(
     ("reason", "plain"),
     [
@@ -91,6 +99,8 @@ def test_a_reason_is_cut_and_keeps_its_words() -> None:
         ("see https://me:pw@a/b#x.", "see https://a/b."),
         ("'HTTP://me@a:80/b?c'", "'HTTP://a:80/b'"),
         ("http://a/@b/c.png", "http://a/@b/c.png"),
+        ("(http://me:p@w@a?b=c#d), gone", "(http://a), gone"),
+        (f"http://me:{'x' * 5_000}@a/b", "http://a/b"),
     ],
 )
 def test_a_url_in_a_reason_loses_what_may_be_secret(reason: str, plain: str) -> None:

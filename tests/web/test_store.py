@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from imf_core.errors import DataError
+from imf_core.web import index
 from imf_core.web.faults import Fault
 from imf_core.web.store import WebStore
 
@@ -161,21 +162,28 @@ def failing(store: WebStore, code: int, words: str) -> None:
     store._index._connection = Broken(code, words)  # type: ignore[assignment]
 
 
+IO_ERRORS = [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE]
+
+
+@pytest.mark.parametrize("code", IO_ERRORS)
 @pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        (sqlite3.SQLITE_FULL, "database or disk is full"),
-        (sqlite3.SQLITE_IOERR, "disk I/O error"),
-        (sqlite3.SQLITE_IOERR_WRITE, "disk I/O error"),
-        (sqlite3.SQLITE_IOERR_SHMSIZE, "disk I/O error"),
-    ],
+    ("is_full", "number", "words"),
+    [(True, errno.ENOSPC, "the disk is full"), (False, errno.EIO, "the disk fails: disk I/O")],
 )
-def test_a_disk_that_takes_nothing_is_a_full_one(tmp_path: Path, code: int, words: str) -> None:
+def test_an_error_of_input_or_output_is_a_full_disk_where_no_space_is_free(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    is_full: bool,
+    number: int,
+    words: str,
+) -> None:
+    monkeypatch.setattr(index, "is_full", lambda _: is_full)
     with WebStore(tmp_path) as store:
-        failing(store, code, words)
-        with pytest.raises(OSError, match="the disk is full or fails") as caught:
+        failing(store, code, "disk I/O error")
+        with pytest.raises(OSError, match=words) as caught:
             store.get(URL)
-    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
+    assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path))
 
 
 @pytest.mark.parametrize(
