@@ -99,11 +99,11 @@ def experiment(
         "evaluate": evaluate,
         "predict": predict,
     }
-    version = record_version()
+    version = record_version(logger.info)
     base = read_values_at(version.tree)
     filled_in = complete_form(sections, base)
     values = lay_recipe(recipe, filled_in, base)
-    check_reach(values)
+    check_reach(values, logger.info)
     changes = find_changes(values, base)
     if name is not None:
         check_name(name)
@@ -127,7 +127,7 @@ def experiment(
         # In a thread of its own: an end of this run is then told to the task as a stop.
         run_as_task.submit(plan, reserved.folder / "copy", {}, children).result()
         (made,) = (other for other in list_experiments() if other.name == reserved.name)
-        comparison = compare_with_baseline(made.commit)
+        comparison = compare_with_baseline(made.commit, logger.info)
         link = report_link(made.name)
         page = write_page(made.name, comparison)
         create_markdown_artifact(

@@ -42,7 +42,7 @@ def promote(experiment: str) -> State:
         before = read_metrics(logger)
         with quiet_workspace(logger.info):
             git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
-        run_stages(read_dag(Path.cwd()), children, ())
+        run_stages(read_dag(Path.cwd(), logger.info), children, ())
         told = show_results(before, logger)
         logger.info("to keep it: `git commit --all --message %s`", chosen.name)
         return Completed(message=told)

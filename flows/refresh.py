@@ -66,7 +66,7 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
             run_command(children, "stages.forget", command, (), {}, logger, lambda _: None)
         forced = ["download", *asking]
         try:
-            states = run_stages(read_dag(Path.cwd()), children, forced)
+            states = run_stages(read_dag(Path.cwd(), logger.info), children, forced)
         except StageError:
             failed = "the run failed before its end; what had changed by then is told here"
             _show(before, take_situation(logger), [failed])

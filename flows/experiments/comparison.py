@@ -14,7 +14,7 @@ from flows.faults import FlowError
 from flows.pages.markdown import escape, table
 from flows.pages.metrics_table import COLUMNS
 from flows.processes.command import DVC
-from flows.running.lock_file import resting_dvc
+from flows.running.lock_file import Tell, resting_dvc
 from imf_core.artifacts import read_json
 
 SUMMARY = Path("results/evaluation/summary.json")
@@ -46,11 +46,12 @@ class Comparison:
     changes: Mapping[str, tuple[Any, Any]]
 
 
-def compare_with_baseline(commit: str) -> Comparison:
+def compare_with_baseline(commit: str, tell: Tell) -> Comparison:
     """Compares an experiment with the last committed run, or, where none is, the workspace's.
 
     Args:
         commit: Of the experiment.
+        tell: Takes a line if another process must be waited for.
 
     Raises:
         FlowError: If DVC cannot read one of the two.
@@ -59,7 +60,7 @@ def compare_with_baseline(commit: str) -> Comparison:
     old, new = _metrics(from_head, "old"), _metrics(from_head, "new")
     if old:
         return Comparison("the last committed run", old, new, _changes(from_head, "old", "new"))
-    if old := _read_workspace():
+    if old := _read_workspace(tell):
         present, values = flatten(read_values()), flatten(read_values_at(commit))
         changes = {
             key: (present[key], values[key]) for key in values if present[key] != values[key]
@@ -106,9 +107,9 @@ def _graph_changes(comparison: Comparison) -> list[str]:
     return [key for key in changed if key.partition(".")[0] in _OF_THE_GRAPH]
 
 
-def _read_workspace() -> dict[str, float]:
+def _read_workspace(tell: Tell) -> dict[str, float]:
     """Reads the metrics of the workspace's last run; empty where there is none."""
-    with resting_dvc():
+    with resting_dvc(tell):
         return flatten(read_json(SUMMARY)) if SUMMARY.exists() else {}
 
 

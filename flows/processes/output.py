@@ -16,7 +16,7 @@ _FIRST_DRAWN = "!"
 """How DVC draws each of its bars once before it knows the bar's format."""
 
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
-_BLOCKER = re.compile(r"^\s+\(PID \d+\): |If there are no processes with such PIDs, ")
+_BLOCKER = re.compile(r"^\s+\(PID (\d+)\): |If there are no processes with such PIDs, ")
 _OWN_WARNING = "warning: "
 _OWN_ERROR = "error: "
 _DVC_ERROR = "ERROR: "
@@ -81,6 +81,12 @@ def failure_message(lines: Sequence[str]) -> str:
 def is_busy(lines: Sequence[str]) -> bool:
     """Says whether DVC has failed because another process of DVC works on the same files."""
     return any(map(_is_busy, lines))
+
+
+def read_blockers(message: str) -> set[int]:
+    """Reads the numbers of the processes that DVC names as working on the same files."""
+    found = (_BLOCKER.match(line) for line in message.splitlines())
+    return {int(match[1]) for match in found if match and match[1]}
 
 
 def _is_busy(line: str) -> bool:
