@@ -123,6 +123,17 @@ def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed
     assert "Beside the workspace's run, which is not committed" in page
     assert page.count("| +0.0 |") == 8
     assert "The parameters are the same" in page
+    # What made the metrics counts, not what params.yaml has by now.
+    copied.set_params({"fusion": {"rank": 7}, "train": {"epochs": 9}})
+    page = write_page("x", compare_with_baseline(made.commit, print))
+    assert "The parameters are the same" in page
+    git("commit", "-qam", "other values")
+    later = pretend("later")
+    page = write_page("later", compare_with_baseline(later.commit, print))
+    assert "| fusion.rank | 3 | 7 |" in page
+    copied.dvc("repro", "--single-item", "train")  # what it makes is not evaluated
+    page = write_page("x", compare_with_baseline(made.commit, print))
+    assert "Nothing to compare with" in page
     Path("dvc.lock").unlink()
     shutil.rmtree("results")
     page = write_page("x", compare_with_baseline(made.commit, print))
