@@ -59,20 +59,23 @@ def resting_dvc(tell: Tell, root: Path = Path()) -> Iterator[Repo]:
 
 
 @contextmanager
-def quiet_workspace(tell: Tell) -> Iterator[None]:
+def quiet_workspace(tell: Tell) -> Iterator[Repo]:
     """Waits until no process of DVC runs a stage in the workspace, and holds DVC's lock.
 
     Meanwhile every out of the last run is whole, and none is removed.
 
     Args:
         tell: Takes a line if another process must be waited for.
+
+    Yields:
+        The project as DVC reads it.
     """
     named = ""
     while True:
-        with resting_dvc(tell):
+        with resting_dvc(tell) as repo:
             runner = find_runner()
             if not runner:
-                yield
+                yield repo
                 return
         if runner != named:
             named = runner

@@ -18,6 +18,7 @@ from flows.running.dag import read_dag
 from flows.running.lock_file import find_runner, quiet_workspace, resting_dvc
 from flows.running.restore import restore
 from flows.running.stage import read_hashes, reproduce
+from flows.running.whole_files import whole_files
 from flows.running.workspace import locked_workspace
 from flows.sweeps.code import read_code
 
@@ -213,6 +214,18 @@ def test_dvc_lock_is_not_read_while_dvc_writes_it() -> None:
             assert other.stdout is not None
             assert other.stdout.readline() == b"cut\n"
             assert read() == before
+
+
+def test_files_of_the_last_run_are_read_whole_without_dvcs_lock() -> None:
+    Path("go").touch()
+    subprocess.run([*DVC, "repro", "-q", "follow"], check=True)
+    with whole_files([Path("made"), Path("nowhere")], pytest.fail) as folder:
+        with resting_dvc(pytest.fail):  # free
+            Path("made").unlink()  # as DVC does before a stage runs
+            Path("made").write_text("half")
+        assert (folder / "made").read_text() == "made\n"
+        assert not (folder / "nowhere").exists()
+    assert not folder.exists()
 
 
 def test_a_lock_that_is_held_for_long_is_waited_for_and_that_is_said() -> None:
