@@ -131,7 +131,7 @@ def experiment(
         link = report_link(made.name)
         page = write_page(made.name, comparison)
         create_markdown_artifact(
-            f"{page}\n\n{describe_report(link)}" if link else page,
+            f"{page}\n\n{describe_report(link, made.name)}" if link else page,
             key="experiment",
             description=report_title(link, "The experiment beside the last committed run"),
         )
