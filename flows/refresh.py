@@ -4,12 +4,11 @@ Meant for a schedule. What comes out as it was stops what follows it: where the 
 nothing is trained. Where asking brings nothing, what was had before stays (see `stages.forget`).
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
@@ -35,8 +34,6 @@ _ANSWERS = {
     "images": Path("data/images/sources.parquet"),
 }
 """Stages that ask the web -> where they say what it told them and when."""
-
-_Logger = logging.Logger | logging.LoggerAdapter[Any]
 
 
 @flow(name="refresh", flow_run_name=partial(name_run, "refresh"), persist_result=False)
@@ -68,7 +65,7 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
         try:
             states = run_stages(read_dag(Path.cwd(), logger.info), children, forced)
         except StageError:
-            failed = "the run failed before its end; what had changed by then is told here"
+            failed = "the run failed before its end; what had changed by then is shown here"
             _show(before, take_situation(logger), [failed])
             raise
         finished: list[Finished] = [state.result() for state in states]
