@@ -33,7 +33,7 @@ _ANSWERS = {
     "media": Path("data/media/manifest.parquet"),
     "images": Path("data/images/sources.parquet"),
 }
-"""Stages that ask the web -> where they say what it told them and when."""
+"""Stages that ask the web -> where they keep its answers and their times."""
 
 
 @flow(name="refresh", flow_run_name=partial(name_run, "refresh"), persist_result=False)

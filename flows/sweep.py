@@ -79,8 +79,8 @@ def sweep(
         if best is None:
             raise FlowError(f"no trial of {name} has completed; the table says why")
         winner = f"{name}-{best.number}"
-        told = f"{winner} is the best on valid: MRR {best.valid_mrr:.4f} with {describe(best)}"
-        return Completed(message=f"{told}; run the flow `promote` with {winner} to have it")
+        result = f"{winner} is the best on valid: MRR {best.valid_mrr:.4f} with {describe(best)}"
+        return Completed(message=f"{result}; run the flow `promote` with {winner} to have it")
 
 
 def _comparable(

@@ -85,21 +85,21 @@ def compare_with_baseline(commit: str, tell: Tell) -> Comparison:
 def write_page(name: str, comparison: Comparison) -> str:
     """Writes the page in Markdown."""
     if comparison.baseline is None:
-        told = "Nothing to compare with: neither HEAD nor the workspace has a whole run."
+        intro = "Nothing to compare with: neither HEAD nor the workspace has a whole run."
         titles = ["", "experiment"]
     else:
-        told = (
+        intro = (
             f"Beside {comparison.baseline}, filtered ranking in per cent. Choose by valid: test no "
             "longer measures what was chosen by it."
         )
         titles = ["", "baseline", "experiment", "change"]
     rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in COLUMNS]
     if graph := _graph_changes(comparison):
-        told += (
+        intro += (
             f"\n\n**The two runs have different facts** ({', '.join(map(escape, graph))}): "
             "do not compare their metrics."
         )
-    parts = [f"# {name}", told, table(titles, rows), _write_changes(comparison.changes)]
+    parts = [f"# {name}", intro, table(titles, rows), _write_changes(comparison.changes)]
     return "\n\n".join(parts)
 
 
@@ -107,10 +107,10 @@ def summarise(name: str, comparison: Comparison) -> str:
     """Writes the result in a few words, with the change where both runs are on the same facts."""
     if (mrr := comparison.new_metrics.get(_SHOWN)) is None:
         return name
-    told = f"{name}: test MRR {_percent(mrr)}"
+    line = f"{name}: test MRR {_percent(mrr)}"
     old = comparison.old_metrics.get(_SHOWN)
     return (
-        told if old is None or _graph_changes(comparison) else f"{told} ({100 * (mrr - old):+.1f})"
+        line if old is None or _graph_changes(comparison) else f"{line} ({100 * (mrr - old):+.1f})"
     )
 
 

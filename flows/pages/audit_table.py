@@ -85,8 +85,8 @@ def _left_out(data: Counts) -> str:
         },
         **{words: data["ignored"][key] for key, words in _LEFT_OUT.items()},
     }
-    parts = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
-    return f"Left out: {parts or 'nothing'}."
+    omitted = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
+    return f"Left out: {omitted or 'nothing'}."
 
 
 def _issues(data: Counts) -> list[str]:

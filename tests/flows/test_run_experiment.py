@@ -151,7 +151,7 @@ def test_only_experiments_of_the_present_code_can_be_promoted(copied: Workspace)
     assert find_experiment("old") == made
     Path("flows/faults.py").write_text("# other code\n")
     git("commit", "-qam", "other code")
-    with pytest.raises(FlowError, match=rf"{made.baseline[:7]};.* undo: flows/faults.py; .* anew"):
+    with pytest.raises(FlowError, match=rf"{made.baseline[:7]};.* undo: flows/faults.py; .* again"):
         find_experiment("old")
 
 
