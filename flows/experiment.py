@@ -99,11 +99,11 @@ def experiment(
         "evaluate": evaluate,
         "predict": predict,
     }
-    version = record_version()
+    version = record_version(logger.info)
     base = read_values_at(version.tree)
     filled_in = complete_form(sections, base)
     values = lay_recipe(recipe, filled_in, base)
-    check_reach(values)
+    check_reach(values, logger.info)
     changes = find_changes(values, base)
     if name is not None:
         check_name(name)
@@ -124,18 +124,18 @@ def experiment(
         if not changes:
             logger.info("no value differs from params.yaml: the workspace as it stands")
         plan = Plan(reserved.name, version, changes, target=None)
-        # In a thread of its own: an end of this run is then told to the task as a stop.
+        # In a thread of its own: a stop of this run then reaches the task as one.
         run_as_task.submit(plan, reserved.folder / "copy", {}, children).result()
         (made,) = (other for other in list_experiments() if other.name == reserved.name)
-        comparison = compare_with_baseline(made.commit)
+        comparison = compare_with_baseline(made.commit, logger.info)
         link = report_link(made.name)
         page = write_page(made.name, comparison)
         create_markdown_artifact(
-            f"{page}\n\n{describe_report(link)}" if link else page,
+            f"{page}\n\n{describe_report(link, made.name)}" if link else page,
             key="experiment",
             description=report_title(link, "The experiment beside the last committed run"),
         )
-        told = summarise(made.name, comparison)
-        logger.info("%s", f"{told}; the report: {link}" if link else told)
+        summary = summarise(made.name, comparison)
+        logger.info("%s", f"{summary}; the report: {link}" if link else summary)
         logger.info("to have it in the workspace, run the flow `promote` with %s", made.name)
-        return Completed(message=told, data=made.name)
+        return Completed(message=summary, data=made.name)

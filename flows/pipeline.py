@@ -32,5 +32,5 @@ def pipeline(force: tuple[StageName, ...] = ()) -> State:
         Children([lock]) as children,
     ):
         before = read_metrics(logger)
-        run_stages(read_dag(Path.cwd()), children, force)
+        run_stages(read_dag(Path.cwd(), logger.info), children, force)
         return Completed(message=show_results(before, logger))

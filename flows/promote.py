@@ -42,10 +42,10 @@ def promote(experiment: str) -> State:
         before = read_metrics(logger)
         with quiet_workspace(logger.info):
             git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
-        run_stages(read_dag(Path.cwd()), children, ())
-        told = show_results(before, logger)
+        run_stages(read_dag(Path.cwd(), logger.info), children, ())
+        result = show_results(before, logger)
         logger.info("to keep it: `git commit --all --message %s`", chosen.name)
-        return Completed(message=told)
+        return Completed(message=result)
 
 
 def find_experiment(name: str) -> Experiment:
@@ -67,7 +67,7 @@ def find_experiment(name: str) -> Experiment:
             return experiment
     raise FlowError(
         f"experiment {name} stems from commit {experiment.baseline[:7]}; since then other files "
-        f"were committed, which it would undo: {', '.join(undone)}; run the experiment anew"
+        f"were committed, which it would undo: {', '.join(undone)}; run the experiment again"
     )
 
 
@@ -82,7 +82,7 @@ def check_nothing_is_lost(chosen: Experiment) -> None:
 
     The experiment's files take the place of those that stand there. A state is somewhere else if it
     is committed or if an experiment has just this one (one that was promoted before, say). The file
-    dvc.lock is left out: a run makes it anew.
+    dvc.lock is left out: a run writes it again.
 
     Raises:
         FlowError: If something would be lost.

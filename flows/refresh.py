@@ -4,12 +4,11 @@ Meant for a schedule. What comes out as it was stops what follows it: where the 
 nothing is trained. Where asking brings nothing, what was had before stays (see `stages.forget`).
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
@@ -34,9 +33,7 @@ _ANSWERS = {
     "media": Path("data/media/manifest.parquet"),
     "images": Path("data/images/sources.parquet"),
 }
-"""Stages that ask the web -> where they say what it told them and when."""
-
-_Logger = logging.Logger | logging.LoggerAdapter[Any]
+"""Stages that ask the web -> where they keep its answers and their times."""
 
 
 @flow(name="refresh", flow_run_name=partial(name_run, "refresh"), persist_result=False)
@@ -66,9 +63,9 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
             run_command(children, "stages.forget", command, (), {}, logger, lambda _: None)
         forced = ["download", *asking]
         try:
-            states = run_stages(read_dag(Path.cwd()), children, forced)
+            states = run_stages(read_dag(Path.cwd(), logger.info), children, forced)
         except StageError:
-            failed = "the run failed before its end; what had changed by then is told here"
+            failed = "the run failed before its end; what had changed by then is shown here"
             _show(before, take_situation(logger), [failed])
             raise
         finished: list[Finished] = [state.result() for state in states]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed
@@ -21,6 +21,7 @@ from flows.experiments.state import state_folder
 from flows.experiments.workspace_copy import Version, record_version
 from flows.faults import FlowError, StageError
 from flows.processes.children import Children
+from flows.processes.command import Logger
 from flows.sweeps.code import read_code
 from flows.sweeps.space import Choice, Range, Space, check_space, count_grid
 from flows.sweeps.study import SamplerName, Study, Trial
@@ -60,16 +61,17 @@ def sweep(
             the results known by then as well, so that they repeat with at_once 1.
     """
     check_name(name)
-    version = record_version()
+    logger = get_run_logger()
+    version = record_version(logger.info)
     base = read_values_at(version.tree)
     check_space(space, base)
-    check_reach(base)
+    check_reach(base, logger.info)
     if sampler == "grid":
         trials = min(trials, count_grid(space))
     with reserved_name([name]) as reserved, Children([reserved.lock]) as children:
         name_this_run(name)
         study = Study(state_folder() / "sweeps" / name, space, sampler, seed)
-        study.check_plan(_comparable(space, sampler, seed, version, base))
+        study.check_plan(_comparable(space, sampler, seed, version, base, logger))
         _check_names(name, study)
         _remove_unsettled(name, study, base)
         _run_trials(study, trials, at_once, version, reserved, children)
@@ -77,12 +79,17 @@ def sweep(
         if best is None:
             raise FlowError(f"no trial of {name} has completed; the table says why")
         winner = f"{name}-{best.number}"
-        told = f"{winner} is the best on valid: MRR {best.valid_mrr:.4f} with {describe(best)}"
-        return Completed(message=f"{told}; run the flow `promote` with {winner} to have it")
+        result = f"{winner} is the best on valid: MRR {best.valid_mrr:.4f} with {describe(best)}"
+        return Completed(message=f"{result}; run the flow `promote` with {winner} to have it")
 
 
 def _comparable(
-    space: Space, sampler: str, seed: int, version: Version, base: Mapping[str, Any]
+    space: Space,
+    sampler: str,
+    seed: int,
+    version: Version,
+    base: Mapping[str, Any],
+    logger: Logger,
 ) -> dict[str, Any]:
     """Returns what must stay the same in a sweep for its trials to be comparable."""
     swept = {dimension.key for dimension in space}
@@ -97,7 +104,7 @@ def _comparable(
         "sampler": sampler,
         "seed": seed,
         "params.yaml": values,
-        "code": read_code(version.tree, TARGET),
+        "code": read_code(version.tree, TARGET, logger.info),
     }
 
 
@@ -180,7 +187,7 @@ def _find_fault(trial: Trial, base: Mapping[str, Any]) -> str:
     """Returns why the values of a trial cannot go together, "" where they can."""
     try:
         values = check_values(apply_changes(base, trial.changes), "trial")
-        check_reach(values)
+        check_reach(values, get_run_logger().info)
     except FlowError as error:
         return str(error)
     return ""

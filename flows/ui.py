@@ -51,7 +51,7 @@ class Stop(BaseException):
 
 
 def main() -> None:
-    """Runs until it is told to end, or a part of it ends by itself; then stops every part."""
+    """Runs until it is stopped, or a part of it ends by itself; then stops every part."""
     parser = argparse.ArgumentParser(prog="python -m flows.ui", description=__doc__)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     port = parser.parse_args().port
@@ -61,7 +61,7 @@ def main() -> None:
     if "MAKELEVEL" in os.environ:
         end_with_parent()
     try:
-        read_values()  # they are what the forms begin with: faults are told before anything starts
+        read_values()  # they are what the forms begin with: report errors before anything starts
         with owned_home() as lock:
             check_port(port)
             reports = choose_report_port(port)
@@ -84,7 +84,7 @@ def run_parts(lock: int, port: int, reports: int) -> None:
 
     Raises:
         FlowError: If a part has ended; all the others are stopped then.
-        Stop: If it was told to end; all parts are stopped then.
+        Stop: If it was asked to end; all parts are stopped then.
     """
     began = time.monotonic()
     with Children([lock]) as children:

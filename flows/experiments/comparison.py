@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.experiments.form import PARAMS_FILE, read_values, read_values_at
+from flows.experiments.form import PARAMS_FILE, read_values_at
 from flows.experiments.run_experiment import flatten
 from flows.faults import FlowError
+from flows.pages.headline import PLACES
 from flows.pages.markdown import escape, table
 from flows.pages.metrics_table import COLUMNS
 from flows.processes.command import DVC
-from flows.running.lock_file import resting_dvc
+from flows.running.lock_file import LOCK_FILE, Tell, read_lock_file, resting_dvc
 from imf_core.artifacts import read_json
 
 SUMMARY = Path("results/evaluation/summary.json")
@@ -24,6 +25,8 @@ _SPLITS = ("valid", "test")
 _SHOWN = "test.mrr"
 _OF_THE_GRAPH = {"dataset", "prepare"}
 _OF_MEDIA = {"dataset.image_folders"}
+_NAME = "dataset.name"
+_PATH = "dataset.path"
 _LONGEST_VALUE = 60
 
 Values = Mapping[str, Any]
@@ -38,19 +41,22 @@ class Comparison:
         old_metrics: Metrics of the baseline, by `split.metric`.
         new_metrics: Those of the experiment.
         changes: Value of the baseline and of the experiment by `section.key`, where they differ.
+        has_path: Whether one of the two graphs is read from `dataset.path`.
     """
 
     baseline: str | None
     old_metrics: Values
     new_metrics: Values
     changes: Mapping[str, tuple[Any, Any]]
+    has_path: bool = False
 
 
-def compare_with_baseline(commit: str) -> Comparison:
+def compare_with_baseline(commit: str, tell: Tell) -> Comparison:
     """Compares an experiment with the last committed run, or, where none is, the workspace's.
 
     Args:
         commit: Of the experiment.
+        tell: Takes a line if another process must be waited for.
 
     Raises:
         FlowError: If DVC cannot read one of the two.
@@ -58,34 +64,42 @@ def compare_with_baseline(commit: str) -> Comparison:
     from_head = _diff("HEAD", commit)
     old, new = _metrics(from_head, "old"), _metrics(from_head, "new")
     if old:
-        return Comparison("the last committed run", old, new, _changes(from_head, "old", "new"))
-    if old := _read_workspace():
-        present, values = flatten(read_values()), flatten(read_values_at(commit))
+        names = set(_params(from_head).get(_NAME, {}).values())
+        changes = _changes(from_head)
+        has_path = bool(names & PLACES)
+        return Comparison("the last committed run", old, new, changes, has_path)
+    old, used = _read_workspace(tell)
+    if old:
+        values = flatten(read_values_at(commit))
         changes = {
-            key: (present[key], values[key]) for key in values if present[key] != values[key]
+            key: (used[key], value)
+            for key, value in values.items()
+            if key in used and used[key] != value
         }
-        return Comparison("the workspace's run, which is not committed", old, new, changes)
-    return Comparison(None, {}, new, _changes(from_head, "old", "new"))
+        names = {used.get(_NAME), values[_NAME]}
+        baseline = "the workspace's run, which is not committed"
+        return Comparison(baseline, old, new, changes, has_path=bool(names & PLACES))
+    return Comparison(None, {}, new, _changes(from_head))
 
 
 def write_page(name: str, comparison: Comparison) -> str:
     """Writes the page in Markdown."""
     if comparison.baseline is None:
-        told = "Nothing to compare with: neither HEAD nor the workspace has metrics."
+        intro = "Nothing to compare with: neither HEAD nor the workspace has a whole run."
         titles = ["", "experiment"]
     else:
-        told = (
+        intro = (
             f"Beside {comparison.baseline}, filtered ranking in per cent. Choose by valid: test no "
             "longer measures what was chosen by it."
         )
         titles = ["", "baseline", "experiment", "change"]
     rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in COLUMNS]
     if graph := _graph_changes(comparison):
-        told += (
+        intro += (
             f"\n\n**The two runs have different facts** ({', '.join(map(escape, graph))}): "
             "do not compare their metrics."
         )
-    parts = [f"# {name}", told, table(titles, rows), _write_changes(comparison.changes)]
+    parts = [f"# {name}", intro, table(titles, rows), _write_changes(comparison.changes)]
     return "\n\n".join(parts)
 
 
@@ -93,23 +107,66 @@ def summarise(name: str, comparison: Comparison) -> str:
     """Writes the result in a few words, with the change where both runs are on the same facts."""
     if (mrr := comparison.new_metrics.get(_SHOWN)) is None:
         return name
-    told = f"{name}: test MRR {_percent(mrr)}"
+    line = f"{name}: test MRR {_percent(mrr)}"
     old = comparison.old_metrics.get(_SHOWN)
     return (
-        told if old is None or _graph_changes(comparison) else f"{told} ({100 * (mrr - old):+.1f})"
+        line if old is None or _graph_changes(comparison) else f"{line} ({100 * (mrr - old):+.1f})"
     )
 
 
 def _graph_changes(comparison: Comparison) -> list[str]:
     """Lists the keys that differ and change the graph or its splits."""
-    changed = [key for key in comparison.changes if key not in _OF_MEDIA]
+    unread = _OF_MEDIA if comparison.has_path else _OF_MEDIA | {_PATH}
+    changed = [key for key in comparison.changes if key not in unread]
     return [key for key in changed if key.partition(".")[0] in _OF_THE_GRAPH]
 
 
-def _read_workspace() -> dict[str, float]:
-    """Reads the metrics of the workspace's last run; empty where there is none."""
-    with resting_dvc():
-        return flatten(read_json(SUMMARY)) if SUMMARY.exists() else {}
+def _read_workspace(tell: Tell) -> tuple[dict[str, float], dict[str, Any]]:
+    """Reads the metrics of the workspace's last run and the parameters that made them.
+
+    The parameters are those of dvc.lock: params.yaml may have changed since the run.
+
+    Returns:
+        Both by `section.key`; empty where there is no run, or where a stage has run since with
+        another result, which no evaluation has measured.
+    """
+    with resting_dvc(tell):
+        metrics = flatten(read_json(SUMMARY)) if SUMMARY.exists() else {}
+        locked = read_lock_file(LOCK_FILE)
+    used = _read_used(locked)
+    return (metrics, used) if used else ({}, {})
+
+
+def _read_used(locked: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads the parameters of the run that made the evaluation, by `section.key`.
+
+    Args:
+        locked: What dvc.lock has of each stage.
+
+    Returns:
+        Empty where the evaluation was not made of what its stages have made last.
+    """
+    made = {
+        out["path"]: (name, out["md5"])
+        for name, stage in locked.items()
+        for out in stage.get("outs", [])
+    }
+    if SUMMARY.as_posix() not in made:
+        return {}
+    used: dict[str, Any] = {}
+    waiting, seen = [made[SUMMARY.as_posix()][0]], set[str]()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        for key, value in locked[name].get("params", {}).get(str(PARAMS_FILE), {}).items():
+            used |= {key: value} if "." in key else flatten({key: value})
+        for needed in locked[name].get("deps", []):
+            maker, md5 = made.get(needed["path"], (None, None))
+            if maker and md5 != needed["md5"]:
+                return {}
+            if maker and maker not in seen:
+                waiting.append(maker)
+    return used
 
 
 def _diff(*revisions: str) -> Any:
@@ -128,10 +185,15 @@ def _metrics(diff: Any, side: str) -> dict[str, float]:
     return {key: values[side] for key, values in metrics.items() if values.get(side) is not None}
 
 
-def _changes(diff: Any, old: str, new: str) -> dict[str, tuple[Any, Any]]:
+def _params(diff: Any) -> dict[str, Any]:
+    """Reads the parameters of both sides."""
+    return dict(diff.get("params", {}).get(str(PARAMS_FILE), {}))
+
+
+def _changes(diff: Any) -> dict[str, tuple[Any, Any]]:
     """Reads the parameters that differ."""
-    params = diff.get("params", {}).get(str(PARAMS_FILE), {})
-    pairs = {key: (values.get(old), values.get(new)) for key, values in sorted(params.items())}
+    params = sorted(_params(diff).items())
+    pairs = {key: (values.get("old"), values.get("new")) for key, values in params}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 

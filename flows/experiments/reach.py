@@ -9,24 +9,25 @@ from dvc.output import Output
 
 from flows.experiments.git import git
 from flows.faults import FlowError
-from flows.running.lock_file import resting_dvc
+from flows.running.lock_file import Tell, resting_dvc
 
 _MODELS = ("image_features", "text_features")
 
 
-def check_reach(values: Mapping[str, Any]) -> None:
+def check_reach(values: Mapping[str, Any], tell: Tell) -> None:
     """Checks that an experiment will find every file and folder that its values name.
 
     It runs in a copy of the workspace in which stands what git or DVC tracks.
 
     Args:
         values: The keys and values of each section, by the section's name.
+        tell: Takes a line if another process must be waited for.
 
     Raises:
         FlowError: If a relative path leads out of the project, or to a file that is not tracked
             or that has changed since DVC saw it.
     """
-    with resting_dvc() as repo:
+    with resting_dvc(tell) as repo:
         outs = list(repo.index.outs)
     for key, path in _relative_paths(values):
         _check_path(outs, key, path)

@@ -112,7 +112,8 @@ def run_experiment(
         params.write_text(text, encoding="utf-8")
         command = ["--cd", str(folder), "exp", "run", "--name", plan.name]
         if plan.target is not None:
-            forget_runs_except(folder, needed_by(plan.target, read_dag(folder)))
+            needed = needed_by(plan.target, read_dag(folder, logger.info))
+            forget_runs_except(folder, needed)
             command.append(plan.target)
         variables = {VARIABLE: str(state_folder()), **environment}
         remove = [*_REMOVE, str(folder)]

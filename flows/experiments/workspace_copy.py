@@ -18,7 +18,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from flows.experiments.git import git, read_head
-from flows.running.lock_file import LOCK_FILE, resting_dvc
+from flows.running.lock_file import LOCK_FILE, Tell, resting_dvc
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,17 @@ class Version:
     tree: str
 
 
-def record_version() -> Version:
+def record_version(tell: Tell) -> Version:
     """Records the workspace as it stands now. All copies of one flow run are taken of one version.
+
+    Args:
+        tell: Takes a line if another process must be waited for.
 
     Raises:
         FlowError: If the workspace has no commit, or git fails.
     """
     commit = read_head()
-    with resting_dvc(), TemporaryDirectory() as folder:
+    with resting_dvc(tell), TemporaryDirectory() as folder:
         index = Path(folder) / "index"
         shutil.copy(git("rev-parse", "--git-path", "index").strip(), index)
         own = {"GIT_INDEX_FILE": str(index)}

@@ -1,4 +1,4 @@
-"""The audit of the prepared data as Markdown: what there is, what leaks, what was left out."""
+"""The audit of the prepared data as Markdown: what there is, leaks, omissions and data issues."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +36,7 @@ def audit(data: Counts) -> str:
     Returns:
         Markdown.
     """
-    return "\n\n".join([_describe(data), _leaks(data), _left_out(data)])
+    return "\n\n".join([_describe(data), _leaks(data), _left_out(data), *_issues(data)])
 
 
 def _describe(data: Counts) -> str:
@@ -85,5 +85,15 @@ def _left_out(data: Counts) -> str:
         },
         **{words: data["ignored"][key] for key, words in _LEFT_OUT.items()},
     }
-    told = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
-    return f"Left out: {told or 'nothing'}."
+    omitted = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
+    return f"Left out: {omitted or 'nothing'}."
+
+
+def _issues(data: Counts) -> list[str]:
+    """Lists what is odd in the input; empty where nothing is."""
+    lines = []
+    for issue in data["issues"]:
+        examples = "; ".join(map(escape, issue["examples"]))
+        first = f" (first: {examples})" if examples else ""
+        lines.append(f"- {issue['count']:,} {escape(issue['text'])}{first}")
+    return ["Look at these first:\n\n" + "\n".join(lines)] if lines else []

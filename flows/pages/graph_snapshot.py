@@ -17,6 +17,7 @@ RELATIONS = Path("data/graph/relations.parquet")
 TRIPLES = Path("data/graph/triples.parquet")
 DESCRIPTIONS = Path("data/media/descriptions.parquet")
 IMAGES = Path("data/images/sources.parquet")
+FILES = (ENTITIES, RELATIONS, TRIPLES, DESCRIPTIONS, IMAGES)
 
 _FINGERPRINT = "graph_fingerprint"
 """Metadata of each file: of which graph it was made."""
@@ -38,8 +39,11 @@ class Snapshot:
     relations: pa.Table
 
 
-def take_snapshot() -> Snapshot | None:
-    """Reads the graph of the working folder.
+def take_snapshot(folder: Path = Path()) -> Snapshot | None:
+    """Reads a graph.
+
+    Args:
+        folder: Where its files are, at their paths in a project.
 
     Returns:
         None where a file is missing, or they are not all of one graph: no run has ended well.
@@ -47,30 +51,32 @@ def take_snapshot() -> Snapshot | None:
     Raises:
         DataError: If a file is damaged.
     """
-    files = (ENTITIES, RELATIONS, TRIPLES, DESCRIPTIONS, IMAGES)
+    files = [folder / path for path in FILES]
     if not all(path.exists() for path in files):
         return None
     if len({read_parquet_metadata(path).get(_FINGERPRINT) for path in files}) > 1:
         return None
-    entities = read_parquet(ENTITIES, ["entity_label", "name", "description"])
-    relations = read_parquet(RELATIONS, ["relation_label", "name"])
+    entities = read_parquet(folder / ENTITIES, ["entity_label", "name", "description"])
+    relations = read_parquet(folder / RELATIONS, ["relation_label", "name"])
     return Snapshot(
-        _facts(entities["entity_label"], relations["relation_label"]),
+        _facts(folder, entities["entity_label"], relations["relation_label"]),
         pa.table(
             {
                 "label": entities["entity_label"],
                 "name": entities["name"],
-                "description": _descriptions(entities["description"]),
-                "images": _images(len(entities)),
+                "description": _descriptions(folder, entities["description"]),
+                "images": _images(folder, len(entities)),
             }
         ),
         pa.table({"label": relations["relation_label"], "name": relations["name"]}),
     )
 
 
-def _facts(entity_labels: pa.ChunkedArray, relation_labels: pa.ChunkedArray) -> pa.Table:
+def _facts(
+    folder: Path, entity_labels: pa.ChunkedArray, relation_labels: pa.ChunkedArray
+) -> pa.Table:
     """Reads the facts by their labels."""
-    triples = read_parquet(TRIPLES, ["head", "relation", "tail"])
+    triples = read_parquet(folder / TRIPLES, ["head", "relation", "tail"])
     distinct = triples.group_by(["head", "relation", "tail"]).aggregate([])
     return pa.table(
         {
@@ -81,10 +87,10 @@ def _facts(entity_labels: pa.ChunkedArray, relation_labels: pa.ChunkedArray) -> 
     )
 
 
-def _descriptions(own: pa.ChunkedArray) -> pa.Array:
+def _descriptions(folder: Path, own: pa.ChunkedArray) -> pa.Array:
     """Reads what was looked up of entities without a description of their own."""
     texts = own.to_pylist()
-    found = read_parquet(DESCRIPTIONS, ["entity_id", "description"])
+    found = read_parquet(folder / DESCRIPTIONS, ["entity_id", "description"])
     columns = found["entity_id"].to_pylist(), found["description"].to_pylist()
     for entity_id, text in zip(*columns, strict=True):
         if not texts[entity_id].strip():
@@ -92,9 +98,9 @@ def _descriptions(own: pa.ChunkedArray) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def _images(num_entities: int) -> pa.Array:
+def _images(folder: Path, num_entities: int) -> pa.Array:
     """Reads the hashes of every entity's good images."""
-    table = read_parquet(IMAGES, ["entity_id", "status", "sha256"])
+    table = read_parquet(folder / IMAGES, ["entity_id", "status", "sha256"])
     columns = (table[name].to_pylist() for name in ("entity_id", "status", "sha256"))
     hashes: dict[int, list[str]] = defaultdict(list)
     for entity_id, status, digest in zip(*columns, strict=True):

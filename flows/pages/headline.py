@@ -7,8 +7,10 @@ from typing import Any
 
 from flows.experiments.form import read_values
 from flows.faults import FlowError
+from flows.pages.metrics_table import are_comparable
 
-_OF_A_PATH = {"folder", "rdf"}
+PLACES = {"folder", "rdf"}
+"""Values of `dataset.name` whose graph is read from `dataset.path`."""
 
 
 def name_run(flow: str) -> str:
@@ -23,8 +25,10 @@ def name_run(flow: str) -> str:
 def name_graph(values: Mapping[str, Mapping[str, Any]]) -> str:
     """Returns the name of a data set, or of the folder or file where the graph lies."""
     dataset = values["dataset"]
-    is_path = dataset["name"] in _OF_A_PATH
-    return Path(dataset["path"]).stem if is_path else str(dataset["name"])
+    if dataset["name"] not in PLACES:
+        return str(dataset["name"])
+    path = Path(dataset["path"])
+    return path.stem.strip(".") or path.resolve().stem or str(path)  # "." and ".." have no name
 
 
 def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
@@ -32,9 +36,12 @@ def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, An
 
     Args:
         name: Of the graph or the experiment.
-        before: Metrics by split before the run, None where there are none to compare with.
+        before: Metrics by split before the run, None where there are none to compare with. They
+            are left out where they are of other test facts.
         after: Those after it.
     """
     mrr = after["test"]["mrr"]
-    told = f"{name}: test MRR {100 * mrr:.1f}"
-    return told if before is None else f"{told} ({100 * (mrr - before['test']['mrr']):+.1f})"
+    line = f"{name}: test MRR {100 * mrr:.1f}"
+    if before is None or not are_comparable(before, after):
+        return line
+    return f"{line} ({100 * (mrr - before['test']['mrr']):+.1f})"

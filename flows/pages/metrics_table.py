@@ -28,6 +28,9 @@ def metrics_table(before: Metrics | None, after: Metrics) -> str:
         Markdown; what has changed has its change in brackets, in points of a per cent.
     """
     parts = ["Nothing has changed since the run before."] if before == after else []
+    if before is not None and not are_comparable(before, after):
+        parts.append("The run before had other test facts, so no change is shown.")
+        before = None
     for split, title in _SPLITS.items():
         earlier = dict(_rows((before or {}).get(split, {})))
         rows = [
@@ -38,11 +41,16 @@ def metrics_table(before: Metrics | None, after: Metrics) -> str:
     return "\n\n".join(parts)
 
 
+def are_comparable(before: Metrics, after: Metrics) -> bool:
+    """Says whether two runs are measured on the same test facts."""
+    return before.get("test_digest") == after.get("test_digest")
+
+
 def _rows(metrics: Metrics) -> Iterator[tuple[str, Metrics]]:
-    """Yields the rows of a split: the heads alone, the full model, both directions of it."""
+    """Yields the rows of a split: each channel alone, the full model, both directions of it."""
     for name, value in metrics.items():
         if isinstance(value, Mapping) and name not in SIDES:
-            yield f"{name} head alone", value
+            yield f"{name} channel alone", value
     if metrics:
         yield "**full model**", metrics
     for side in SIDES:

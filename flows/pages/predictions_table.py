@@ -19,7 +19,7 @@ def predictions_table(path: Path, n: int) -> str:
         n: Rows at most.
 
     Returns:
-        Markdown. A fact is true where valid or test holds it, which the heads have not learned
+        Markdown. A fact is true where valid or test holds it, which the channels have not learned
         from.
 
     Raises:
@@ -31,13 +31,13 @@ def predictions_table(path: Path, n: int) -> str:
     rows = [_row(fact) for fact in list(best.values())[:n]]
     if not rows:
         return "No fact is predicted."
-    return table(["Fact", "Probability", "Verdict", "Most by head"], rows)
+    return table(["Fact", "Probability", "Verdict", "Most by channel"], rows)
 
 
 def _row(fact: dict[str, Any]) -> list[str]:
     """Writes the cells of one fact."""
     names = (fact[f"{part}_name"] for part in ("head", "relation", "tail"))
-    share, head = max(
+    share, channel = max(
         (value, key.removeprefix(_SHARE)) for key, value in fact.items() if key.startswith(_SHARE)
     )
     verdict = _NEW if fact["known_in"] == _NEW else f"true ({fact['known_in']})"
@@ -45,5 +45,5 @@ def _row(fact: dict[str, Any]) -> list[str]:
         " – ".join(map(escape, names)),
         f"{fact['probability']:.2f}",
         verdict,
-        f"{head} {share:.0%}",
+        f"{channel} {share:.0%}",
     ]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.pages.graph_changes import compare, describe_changes
-from flows.pages.graph_snapshot import Snapshot, take_snapshot
+from flows.pages.graph_snapshot import FILES, Snapshot, take_snapshot
 from flows.pages.markdown import escape
 from flows.pages.metrics_table import metrics_table
 from flows.pages.results_page import read_metrics
 from flows.processes.command import Logger
-from flows.running.lock_file import quiet_workspace
+from flows.running.whole_files import whole_files
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def take_situation(logger: Logger) -> Situation:
     Raises:
         DataError: If a file is damaged.
     """
-    with quiet_workspace(logger.info):
-        graph = take_snapshot()
+    with whole_files(FILES, logger.info) as folder:
+        graph = take_snapshot(folder)
     return Situation(graph, read_metrics(logger))
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 REPORT = Path("results/report.html")
 HOST = "127.0.0.1"
@@ -11,7 +12,7 @@ VARIABLE = "IMF_REPORTS"
 
 def experiment_path(name: str) -> str:
     """Returns the address of an experiment's report, below that of the server."""
-    return f"/experiments/{name}/{REPORT.name}"
+    return f"/experiments/{quote(name, safe='')}/{REPORT.name}"
 
 
 def report_link(experiment: str | None = None) -> str:
@@ -33,14 +34,18 @@ def report_title(link: str, otherwise: str) -> str:
     return f"[Open the report]({link})" if link.startswith("http") else otherwise
 
 
-def describe_report(link: str) -> str:
-    """Writes where the report is as Markdown."""
+def describe_report(link: str, experiment: str | None = None) -> str:
+    """Writes where a report is as Markdown.
+
+    Args:
+        link: As of `report_link`.
+        experiment: Of which it is; None: the workspace, whose next run replaces it.
+    """
+    contents = "pictures, charts and mistakes to learn from, as one page"
+    last = "" if experiment else " It shows the workspace's last run: a later run replaces it."
     if link.startswith("http"):
         return (
-            f"## [Open the report]({link})\n\nAll of this with pictures, charts and mistakes to "
-            f"learn from, as one page. It works while `make ui` runs."
+            f"## [Open the report]({link})\n\nAll of this with {contents}.{last} The link works "
+            "while `make ui` runs."
         )
-    return (
-        "All of this with pictures, charts and mistakes to learn from, as one page that any "
-        f"browser opens: `{link}`."
-    )
+    return f"All of this with {contents} that any browser opens: `{link}`.{last}"

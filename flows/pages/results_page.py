@@ -14,6 +14,7 @@ from flows.pages.predictions_table import predictions_table
 from flows.pages.report_link import describe_report, report_link, report_title
 from flows.processes.command import Logger
 from flows.running.lock_file import quiet_workspace
+from flows.running.whole_files import whole_files
 from imf_core.artifacts import read_json
 
 METRICS = Path("results/evaluation/metrics.json")
@@ -49,14 +50,15 @@ def show_results(before: Mapping[str, Any] | None, logger: Logger) -> str:
     Raises:
         DataError: If a file is missing or damaged.
     """
-    with quiet_workspace(logger.info):
-        metrics, data, graph = read_json(METRICS), read_json(AUDIT), name_graph(read_values())
-        predictions = predictions_table(PREDICTIONS, NUM_PREDICTIONS)
+    graph = name_graph(read_values())
+    with whole_files([METRICS, AUDIT, PREDICTIONS], logger.info) as folder:
+        metrics, data = read_json(folder / METRICS), read_json(folder / AUDIT)
+        predictions = predictions_table(folder / PREDICTIONS, NUM_PREDICTIONS)
     link = report_link()
     create_markdown_artifact(
         describe_report(link),
         key="report",
-        description=report_title(link, "The report of the run"),
+        description=report_title(link, "The report of the workspace's last run"),
     )
     create_markdown_artifact(
         f"{metrics_table(before, metrics)}\n\nFrom `{METRICS.absolute()}`; by relation, "
@@ -74,6 +76,6 @@ def show_results(before: Mapping[str, Any] | None, logger: Logger) -> str:
         key="audit",
         description="What the graph has, what leaks, what was left out",
     )
-    told = headline(graph, before, metrics)
-    logger.info("%s; the report: %s", told, link)
-    return told
+    result = headline(graph, before, metrics)
+    logger.info("%s; the report of the workspace's last run: %s", result, link)
+    return result

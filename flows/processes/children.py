@@ -35,7 +35,7 @@ class Child:
     output and standard error in one order, and tqdm draws its bars.
 
     Attributes:
-        was_stopped: Whether it was told to end before it did of itself.
+        was_stopped: Whether it was stopped before it ended by itself.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Child:
     def lines(self) -> Iterator[str]:
         """Yields the lines of the output as they come, until the command has ended.
 
-        A bar that is drawn anew over itself is a line each time. Colours are taken out, other
+        A bar that is drawn again over itself is a line each time. Colours are taken out, other
         characters that a reader of a log does not see become escapes.
         """
         decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -15,8 +15,10 @@ from flows.processes.output import (
     is_chatter,
     is_passing,
     read_bar,
+    read_blockers,
     warning_in,
 )
+from flows.running.lock_file import find_runner
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
@@ -83,7 +85,8 @@ def run_dvc(
     """Runs DVC with some arguments; else as `run_command`.
 
     Where another process of DVC works on the same files, it waits for that: DVC itself waits for
-    its lock alone, which is free while a stage runs.
+    its lock alone, which is free while a stage runs. `after_failure` runs then too, and must leave
+    alone what the other process writes.
     """
     command = [*DVC, *arguments]
     is_waiting = False
@@ -96,7 +99,10 @@ def run_dvc(
             if not is_waiting:
                 is_waiting = True
                 logger.info("%s", f"waiting for another process of DVC: {error}")
+            blockers = read_blockers(str(error))
         children.pause(_BUSY_PAUSE_SECONDS)
+        while find_runner(blockers):
+            children.pause(_BUSY_PAUSE_SECONDS)
 
 
 def _level(line: str) -> int:

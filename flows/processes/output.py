@@ -16,7 +16,7 @@ _FIRST_DRAWN = "!"
 """How DVC draws each of its bars once before it knows the bar's format."""
 
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
-_BLOCKER = re.compile(r"^\s+\(PID \d+\): |If there are no processes with such PIDs, ")
+_BLOCKER = re.compile(r"^\s+\(PID (\d+)\): |If there are no processes with such PIDs, ")
 _OWN_WARNING = "warning: "
 _OWN_ERROR = "error: "
 _DVC_ERROR = "ERROR: "
@@ -68,11 +68,11 @@ def failure_message(lines: Sequence[str]) -> str:
     It is the message that the stage has printed for its user; where it has printed none, the last
     line of its traceback; where it never began, what DVC says.
     """
-    told = [index for index, line in enumerate(lines) if line.startswith(_OWN_ERROR)]
+    own = [index for index, line in enumerate(lines) if line.startswith(_OWN_ERROR)]
     by_dvc = [index for index, line in enumerate(lines) if line.startswith(_DVC_ERROR)]
-    end = next((index for index in by_dvc if not told or index > told[-1]), len(lines))
-    if told:
-        return "\n".join(lines[told[-1] : end]).removeprefix(_OWN_ERROR)
+    end = next((index for index in by_dvc if not own or index > own[-1]), len(lines))
+    if own:
+        return "\n".join(lines[own[-1] : end]).removeprefix(_OWN_ERROR)
     if any(line.startswith("Traceback ") for line in lines[:end]):
         return lines[end - 1]
     return "\n".join(line.removeprefix(_DVC_ERROR) for line in lines[end:]) or "no output"
@@ -83,10 +83,16 @@ def is_busy(lines: Sequence[str]) -> bool:
     return any(map(_is_busy, lines))
 
 
+def read_blockers(message: str) -> set[int]:
+    """Reads the numbers of the processes that DVC names as working on the same files."""
+    found = (_BLOCKER.match(line) for line in message.splitlines())
+    return {int(match[1]) for match in found if match and match[1]}
+
+
 def _is_busy(line: str) -> bool:
     return line.startswith(_DVC_ERROR) and bool(_BUSY.search(line))
 
 
 def is_passing(lines: Sequence[str]) -> bool:
-    """Says whether the stage has failed for a reason that passes, as it told by its status."""
+    """Says whether the stage has failed for a reason that passes, as its status says."""
     return any(_PASSING.search(line) for line in lines if line.startswith(_DVC_ERROR))

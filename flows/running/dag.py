@@ -10,7 +10,7 @@ from dvc.exceptions import DvcException
 from dvc.stage import PipelineStage
 
 from flows.faults import FlowError
-from flows.running.lock_file import resting_dvc
+from flows.running.lock_file import Tell, resting_dvc
 
 StageName = Literal[
     "download",
@@ -44,14 +44,18 @@ class Stage:
     outs: tuple[str, ...]
 
 
-def read_dag(root: Path) -> list[Stage]:
+def read_dag(root: Path, tell: Tell) -> list[Stage]:
     """Reads the stages of the DVC project at `root`, each after those that it needs.
+
+    Args:
+        root: Its folder.
+        tell: Takes a line if another process must be waited for.
 
     Raises:
         FlowError: If there is no DVC project, or DVC refuses its dvc.yaml or params.yaml.
     """
     try:
-        with resting_dvc(root=root) as repo:
+        with resting_dvc(tell, root) as repo:
             graph = repo.index.graph  # an edge leads from a stage to one that it needs
             stages = [
                 Stage(

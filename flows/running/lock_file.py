@@ -6,14 +6,15 @@ reads it then.
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
 from dvc.lock import LockError
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 
 from imf_core.config import read_yaml
 
@@ -27,12 +28,8 @@ _PAUSE_SECONDS = 1.0
 Tell = Callable[[str], None]
 
 
-def _tell_nobody(_line: str) -> None:
-    """Takes a line of who waits where nobody reads it."""
-
-
 @contextmanager
-def resting_dvc(tell: Tell = _tell_nobody, root: Path = Path()) -> Iterator[Repo]:
+def resting_dvc(tell: Tell, root: Path = Path()) -> Iterator[Repo]:
     """Holds DVC's own lock, waiting for it: meanwhile DVC writes no file of its own.
 
     A process of DVC that a person has started fails where it waits for longer than three seconds,
@@ -43,74 +40,100 @@ def resting_dvc(tell: Tell = _tell_nobody, root: Path = Path()) -> Iterator[Repo
         root: The project's root.
 
     Yields:
-        The project as DVC reads it.
+        The project as DVC reads it. Its own methods run under the lock that is held.
 
     Raises:
         DvcException: If there is no DVC project.
     """
-    with Repo(str(root)) as repo:
+    with Repo(str(root)) as repo, ExitStack() as held:
         is_waiting = False
         while True:
             try:
-                repo.lock.lock()
+                held.enter_context(lock_repo(repo))
                 break
             except LockError:
                 if not is_waiting:
                     is_waiting = True
                     tell("waiting for another process of DVC to release its lock")
-        try:
-            yield repo
-        finally:
-            repo.lock.unlock()
+        yield repo
 
 
 @contextmanager
-def quiet_workspace(tell: Tell) -> Iterator[None]:
+def quiet_workspace(tell: Tell) -> Iterator[Repo]:
     """Waits until no process of DVC runs a stage in the workspace, and holds DVC's lock.
 
     Meanwhile every out of the last run is whole, and none is removed.
 
     Args:
         tell: Takes a line if another process must be waited for.
+
+    Yields:
+        The project as DVC reads it.
     """
-    told = ""
+    named = ""
     while True:
-        with resting_dvc(tell):
-            runner = _find_runner()
+        with resting_dvc(tell) as repo:
+            runner = find_runner()
             if not runner:
-                yield
+                yield repo
                 return
-        if runner != told:
-            told = runner
+        if runner != named:
+            named = runner
             tell(f"waiting for {runner} to leave the workspace")
         time.sleep(_PAUSE_SECONDS)
 
 
-def _find_runner() -> str:
+def find_runner(among: Collection[int] | None = None) -> str:
     """Names a process of DVC that runs a stage here, "" where there is none.
 
     A process that was killed leaves its notes behind; DVC removes them when it next needs the file.
+
+    Args:
+        among: The processes to consider, by their numbers; None: all.
     """
+    notes = _read_notes()
+    writers = list(notes.get("write", {}).values())
+    readers = [reader for those in notes.get("read", {}).values() for reader in those]
+    chosen = [each for each in writers + readers if among is None or each["pid"] in among]
+    return next((_name(each) for each in chosen if _is_alive(each)), "")
+
+
+def find_writer(paths: Collection[str]) -> str:
+    """Names a process of DVC that runs a stage which writes one of these files, "" without one.
+
+    Under DVC's lock, none can begin to.
+
+    Args:
+        paths: Absolute paths of outs.
+    """
+    writers = _read_notes().get("write", {})
+    chosen = [writers[path] for path in paths if path in writers]
+    return next((_name(each) for each in chosen if _is_alive(each)), "")
+
+
+def _read_notes() -> dict[str, Any]:
+    """Reads DVC's notes, empty where there are none."""
     try:
-        noted = json.loads(_RUNNING.read_text(encoding="utf-8"))
+        notes = json.loads(_RUNNING.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):  # DVC itself says so where it is damaged
-        return ""
-    writers = list(noted.get("write", {}).values())
-    readers = [reader for those in noted.get("read", {}).values() for reader in those]
-    for process in writers + readers:
-        if _is_dvc(process["pid"]):
-            return f"`{process['cmd']}` (process {process['pid']})"
-    return ""
+        return {}
+    return dict(notes)
 
 
-def _is_dvc(process: int) -> bool:
-    """Says whether a process lives and is one of DVC's: its number may be another's by now."""
+def _name(process: Mapping[str, Any]) -> str:
+    return f"`{process['cmd']}` (process {process['pid']})"
+
+
+def _is_alive(noted: Mapping[str, Any]) -> bool:
+    """Says whether a noted process lives: its number may belong to another program by now."""
     try:
-        return any("dvc" in word for word in psutil.Process(process).cmdline())
+        words = psutil.Process(noted["pid"]).cmdline()
     except psutil.AccessDenied:
         return True
     except psutil.NoSuchProcess:
         return False
+    is_dvc = ("-m", "dvc") in pairwise(words) or "dvc" in [Path(word).name for word in words[:2]]
+    return is_dvc or bool(noted["cmd"] and noted["cmd"] in " ".join(words))
 
 
 def read_lock_file(path: Path) -> dict[str, Any]:

@@ -6,23 +6,27 @@ before.
 """
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
+from dvc.exceptions import DvcException
 
-from flows.processes.command import DVC
-from flows.running.lock_file import LOCK_FILE, read_lock_file, resting_dvc
+from flows.running.lock_file import LOCK_FILE, Tell, find_writer, read_lock_file, resting_dvc
 
 _KEPT = Path(".dvc/tmp/imf-lock-files")
 
 
-def keep_lock_file(stage: str) -> None:
-    """Keeps dvc.lock as it stands before a stage runs."""
+def keep_lock_file(stage: str, tell: Tell) -> None:
+    """Keeps dvc.lock as it is before a stage runs.
+
+    Args:
+        stage: Its name.
+        tell: Takes a line if another process must be waited for.
+    """
     kept = _KEPT / stage
     _KEPT.mkdir(parents=True, exist_ok=True)
-    with resting_dvc():
+    with resting_dvc(tell):
         if LOCK_FILE.exists():
             shutil.copyfile(LOCK_FILE, kept)
         else:
@@ -34,23 +38,46 @@ def restoring(stage: str) -> list[str]:
     return [sys.executable, "-m", "flows.running.restore", stage]
 
 
-def mend_lock_file(stage: str) -> None:
-    """Puts the kept dvc.lock in place of one that is cut."""
-    kept = _KEPT / stage
-    with resting_dvc():
-        if _is_whole(kept):
+def restore(stage: str, tell: Tell) -> None:
+    """Puts back dvc.lock, if it is cut, and the outs of a stage.
+
+    Outs that another process of DVC is writing are left alone: DVC refuses a stage whose outs
+    another process writes, and that is a failure too.
+
+    Args:
+        stage: Its name.
+        tell: Takes a line if another process must be waited for, or writes the outs.
+    """
+    # One lock for all: no other process can begin the stage between the look and the checkout.
+    with resting_dvc(tell) as repo:
+        mend_lock_file(stage)
+        outs = [out.fs_path for each in repo.stage.collect(stage) for out in each.outs]
+        if writer := find_writer(outs):
+            tell(f"{stage}: {writer} writes its outs; they are left alone")
             return
-        LOCK_FILE.unlink(missing_ok=True)
-        if kept.exists():
-            shutil.copyfile(kept, LOCK_FILE)
+        # What dvc.lock does not have was never made whole; DVC removes it.
+        repo.checkout(targets=[stage], force=True)
+
+
+def mend_lock_file(stage: str) -> None:
+    """Puts the kept dvc.lock in place of one that is cut; DVC's lock must be held.
+
+    No process that is alive has cut it: DVC writes it under that lock.
+    """
+    kept = _KEPT / stage
+    if _is_whole(kept):
+        return
+    LOCK_FILE.unlink(missing_ok=True)
+    if kept.exists():
+        shutil.copyfile(kept, LOCK_FILE)
 
 
 def main() -> None:
     """Restores the stage that the command line names."""
-    stage = sys.argv[1]
-    mend_lock_file(stage)
-    # What dvc.lock does not have was never made whole; DVC removes it.
-    subprocess.run([*DVC, "checkout", "--force", stage], check=False)
+    try:
+        restore(sys.argv[1], print)
+    except DvcException as error:
+        sys.exit(f"error: {sys.argv[1]} cannot be restored: {error}")
 
 
 def _is_whole(kept: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from flows.processes.children import Children
 from flows.processes.command import Logger, run_dvc
 from flows.processes.output import Bar, warning_in
-from flows.running.lock_file import LOCK_FILE, read_lock_file, resting_dvc
+from flows.running.lock_file import LOCK_FILE, Tell, read_lock_file, resting_dvc
 from flows.running.restore import keep_lock_file, restoring
 
 Outcome = Literal["Completed", "Cached", "Restored"]
@@ -56,16 +56,21 @@ def reproduce(
         StoppedError: If the flow run was stopped meanwhile. In both cases its outs are then those
             of the run before, so that nothing half-written stays in place.
     """
-    keep_lock_file(stage)
+    keep_lock_file(stage, logger.info)
     command = ["repro", "--single-item", *["--force"] * is_forced, stage]
     said = run_dvc(children, stage, command, restoring(stage), {}, logger, show)
-    warnings = tuple(f"{stage}: {told}" for told in map(warning_in, said) if told)
-    return Finished(_outcome(stage, said), read_hashes(stage), warnings)
+    warnings = tuple(f"{stage}: {text}" for text in map(warning_in, said) if text)
+    return Finished(_outcome(stage, said), read_hashes(stage, logger.info), warnings)
 
 
-def read_hashes(stage: str) -> dict[str, str]:
-    """Reads the MD5 of each out of a stage out of dvc.lock; empty where it has never run."""
-    with resting_dvc():
+def read_hashes(stage: str, tell: Tell) -> dict[str, str]:
+    """Reads the MD5 of each out of a stage out of dvc.lock; empty where it has never run.
+
+    Args:
+        stage: Its name.
+        tell: Takes a line if another process must be waited for.
+    """
+    with resting_dvc(tell):
         locked = read_lock_file(LOCK_FILE)
     return {out["path"]: out["md5"] for out in locked.get(stage, {}).get("outs", [])}
 

@@ -10,7 +10,10 @@ import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
+import yaml
 from dvc.repo import Repo
 
 from flows.experiments.git import Experiment, git, list_experiments
@@ -72,8 +75,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             body = find_page(self.path.partition("?")[0])
-        except FlowError as error:
-            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, str(error), "text/plain")
+        except Exception as error:  # whatever it is, the browser gets an answer
+            message = f"the report cannot be read: {type(error).__name__}: {error}"
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, message, "text/plain")
             return
         if body is None:
             self._send(HTTPStatus.NOT_FOUND, "there is no such report", "text/plain")
@@ -97,14 +101,16 @@ def find_page(path: str) -> bytes | str | None:
 
     Raises:
         FlowError: If git fails.
+        OSError: If a report cannot be read.
     """
     if path == "/":
         return _list_reports()
     if path == f"/{REPORT.name}":
         return _read(REPORT)
     for experiment in list_experiments():
-        if path == experiment_path(experiment.name):
-            return _read_of_experiment(experiment)
+        if unquote(path) == unquote(experiment_path(experiment.name)):
+            report = _find_report(experiment)
+            return _read(report) if report else None
     return None
 
 
@@ -112,7 +118,9 @@ def _list_reports() -> str:
     """Writes the page with a link to each report."""
     links = [(f"/{REPORT.name}", "the workspace's last run")] if REPORT.is_file() else []
     links += [
-        (experiment_path(each.name), f"experiment {each.name}") for each in list_experiments()
+        (experiment_path(each.name), f"experiment {each.name}")
+        for each in list_experiments()
+        if _find_report(each)
     ]
     items = "".join(
         f'<li><a href="{html.escape(link)}">{html.escape(title)}</a></li>' for link, title in links
@@ -120,15 +128,28 @@ def _list_reports() -> str:
     return _PAGE.format(items=items or "<li>none yet: run the flow pipeline</li>")
 
 
-def _read_of_experiment(experiment: Experiment) -> bytes | None:
-    """Reads the report of an experiment out of DVC's cache; None where it did not get so far."""
-    lock = read_yaml(git("show", f"{experiment.commit}:{LOCK_FILE}"))
-    outs = lock.get("stages", {}).get(_STAGE, {}).get("outs", [])
-    md5 = next((out["md5"] for out in outs if out["path"] == REPORT.as_posix()), "")
+def _find_report(experiment: Experiment) -> Path | None:
+    """Finds the report of an experiment in DVC's cache; None where it did not get so far."""
+    md5 = next((out["md5"] for out in _read_outs(experiment) if _is_report(out)), "")
     if not _MD5.fullmatch(md5):
         return None
     with Repo() as repo:
-        return _read(Path(repo.cache.local.oid_to_path(md5)))
+        path = Path(repo.cache.local.oid_to_path(md5))
+    return path if path.is_file() else None
+
+
+def _read_outs(experiment: Experiment) -> list[dict[str, Any]]:
+    """Reads the outs of the report; empty where dvc.lock is missing, empty or cut."""
+    try:
+        lock = read_yaml(git("show", f"{experiment.commit}:{LOCK_FILE}"))
+    except (FlowError, yaml.YAMLError):
+        return []
+    stages = (lock or {}).get("stages") or {}
+    return (stages.get(_STAGE) or {}).get("outs") or []
+
+
+def _is_report(out: dict[str, Any]) -> bool:
+    return out.get("path") == REPORT.as_posix() and isinstance(out.get("md5"), str)
 
 
 def _read(path: Path) -> bytes | None:

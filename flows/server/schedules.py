@@ -40,7 +40,7 @@ def wait_for_due_runs(client: SyncPrefectClient) -> None:
     """Lets the next seconds pass if a run is due in them.
 
     Registering a deployment deletes the runs that its schedules have planned, for them to be
-    planned anew a few seconds later. One that is due between would be lost; one that is late stays.
+    planned again a few seconds later. One due in between would be lost; one that is late stays.
     """
     scheduled = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
     runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=scheduled))

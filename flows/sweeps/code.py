@@ -6,12 +6,12 @@ from dvc.dependency import ParamsDependency
 
 from flows.experiments.git import git
 from flows.running.dag import needed_by, read_dag
-from flows.running.lock_file import resting_dvc
+from flows.running.lock_file import Tell, resting_dvc
 
 _SHOWN_DIGITS = 12
 
 
-def read_code(tree: str, target: str) -> dict[str, str]:
+def read_code(tree: str, target: str, tell: Tell) -> dict[str, str]:
     """Reads the hash of each file in a tree of git's that a stage or one before it depends on.
 
     Data under `dvc add` are there by their `.dvc` file.
@@ -19,6 +19,7 @@ def read_code(tree: str, target: str) -> dict[str, str]:
     Args:
         tree: The tree's hash.
         target: The stage.
+        tell: Takes a line if another process must be waited for.
 
     Returns:
         The first digits of the hashes, by path.
@@ -26,8 +27,8 @@ def read_code(tree: str, target: str) -> dict[str, str]:
     Raises:
         FlowError: If git fails, or DVC cannot read the pipeline.
     """
-    stages = needed_by(target, read_dag(Path.cwd()))
-    with resting_dvc() as repo:
+    stages = needed_by(target, read_dag(Path.cwd(), tell))
+    with resting_dvc(tell) as repo:
         paths = {
             dependency.def_path
             for stage in repo.index.stages

@@ -85,10 +85,10 @@ class Study:
         before = self._study.user_attrs.get(_PLAN, now)
         for name in before | now:
             if before.get(name) != now.get(name):
-                told = _differences(before.get(name), now.get(name))
+                differences = _differences(before.get(name), now.get(name))
                 raise FlowError(
-                    f"this sweep began with another {name}: {told}; go on with the old one, or "
-                    "give the sweep another name"
+                    f"this sweep began with another {name}: {differences}; go on with the old one, "
+                    "or give the sweep another name"
                 )
         self._study.set_user_attr(_PLAN, now)
 
@@ -139,9 +139,11 @@ def _differences(before: Any, now: Any) -> str:
     if not isinstance(before, dict) or not isinstance(now, dict):
         return f"{json.dumps(before)}, now {json.dumps(now)}"
     pairs = [(key, _say(before, key), _say(now, key)) for key in before | now]
-    told = [f"{key} {old}, now {new}" for key, old, new in pairs if old != new]
-    rest = f" and {len(told) - _LONGEST_LIST} more" if len(told) > _LONGEST_LIST else ""
-    return ", ".join(told[:_LONGEST_LIST]) + rest
+    differences = [f"{key} {old}, now {new}" for key, old, new in pairs if old != new]
+    rest = (
+        f" and {len(differences) - _LONGEST_LIST} more" if len(differences) > _LONGEST_LIST else ""
+    )
+    return ", ".join(differences[:_LONGEST_LIST]) + rest
 
 
 def _say(values: Mapping[str, Any], key: str) -> str:

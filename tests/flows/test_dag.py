@@ -40,7 +40,7 @@ def described() -> dict[str, Stage]:
 
 
 def test_it_equals_what_dvc_yaml_describes() -> None:
-    read = {stage.name: stage for stage in read_dag(ROOT)}
+    read = {stage.name: stage for stage in read_dag(ROOT, print)}
     assert read.keys() == described().keys()
     for name, stage in described().items():
         assert read[name].needs == stage.needs
@@ -49,18 +49,18 @@ def test_it_equals_what_dvc_yaml_describes() -> None:
 
 def test_a_stage_comes_after_those_that_it_needs() -> None:
     seen: set[str] = set()
-    for stage in read_dag(ROOT):
+    for stage in read_dag(ROOT, print):
         assert set(stage.needs) <= seen
         seen.add(stage.name)
 
 
 def test_a_folder_that_is_no_project_is_named(tmp_path: Path) -> None:
     with pytest.raises(FlowError, match=str(tmp_path)):
-        read_dag(tmp_path)
+        read_dag(tmp_path, print)
 
 
 @pytest.mark.slow
 def test_a_description_that_dvc_refuses_is_an_error_that_says_why(copied: Workspace) -> None:
     (copied.folder / "dvc.yaml").write_text("stages:\n  train:\n    deps: [x]\n")
     with pytest.raises(FlowError, match=r"dvc.yaml' validation failed.*`dvc status`"):
-        read_dag(copied.folder)
+        read_dag(copied.folder, print)

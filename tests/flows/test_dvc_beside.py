@@ -1,20 +1,24 @@
 """A `dvc repro` in a shell beside a flow: the flow waits, says so, and reads only whole files."""
 
+import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from workspace import ROOT
 
 from flows.faults import StageError
-from flows.processes.children import Children
+from flows.processes.children import Child, Children
 from flows.processes.command import run_dvc
 from flows.running.dag import read_dag
-from flows.running.lock_file import quiet_workspace, resting_dvc
+from flows.running.lock_file import find_runner, quiet_workspace, resting_dvc
+from flows.running.restore import restore
 from flows.running.stage import read_hashes, reproduce
+from flows.running.whole_files import whole_files
 from flows.running.workspace import locked_workspace
 from flows.sweeps.code import read_code
 
@@ -26,6 +30,11 @@ stages:
   wait:
     cmd: touch begun && while [ ! -e go ]; do sleep 0.1; done && echo made > made
     outs: [made]
+  halves:
+    cmd: >-
+      printf first > halves && touch halfway && while [ ! -e go ]; do sleep 0.1; done
+      && printf second >> halves
+    outs: [halves]
   follow:
     cmd: cp made followed
     deps: [made]
@@ -60,14 +69,14 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def at_work() -> Iterator["subprocess.Popen[bytes]"]:
     """A `dvc repro` whose first stage runs until there is a file `go`."""
-    with subprocess.Popen([*DVC, "repro", "-q"]) as shell:
+    with subprocess.Popen([*DVC, "repro", "-q", "follow"]) as shell:
         while not Path("begun").exists():
             assert shell.poll() is None
         yield shell
         Path("go").touch()
 
 
-class Told(list[str]):
+class Lines(list[str]):
     """Lines of who waits; the first lets the shell's stage end."""
 
     def __call__(self, line: str) -> None:
@@ -84,31 +93,94 @@ class Told(list[str]):
 def test_a_run_waits_for_a_dvc_repro_of_a_shell_and_names_it(
     at_work: "subprocess.Popen[bytes]",
 ) -> None:
-    told = Told()
-    with locked_workspace("pipeline", told):
+    lines = Lines()
+    with locked_workspace("pipeline", lines):
         assert Path("followed").read_text() == "made\n"
     assert at_work.wait() == 0
-    assert [f"(process {at_work.pid}) to leave the workspace" in line for line in told] == [True]
-    assert "repro -q" in told[0]
+    assert [f"(process {at_work.pid}) to leave the workspace" in line for line in lines] == [True]
+    assert "repro -q follow" in lines[0]
+
+
+def test_a_stage_that_waits_leaves_the_half_written_outs_of_the_shell_alone() -> None:
+    Path("halves").write_text("of the run before")
+    with subprocess.Popen([*DVC, "repro", "-q", "halves"]) as shell:
+        while not Path("halfway").exists():
+            assert shell.poll() is None
+        lines = Lines()
+        with Children() as children:
+            reproduce(children, "halves", False, lines, lambda _: None)  # type: ignore[arg-type]
+        assert shell.wait() == 0
+    assert Path("halves").read_text() == "firstsecond"
+    subprocess.run([*DVC, "checkout", "--force", "halves"], check=True)
+    assert Path("halves").read_text() == "firstsecond"
+
+
+def test_restoring_leaves_alone_what_another_process_writes(
+    at_work: "subprocess.Popen[bytes]",
+) -> None:
+    lines: list[str] = []
+    Path("made").write_text("half")
+    restore("wait", lines.append)
+    assert Path("made").read_text() == "half"
+    assert len(lines) == 1
+    assert f"(process {at_work.pid}) writes its outs; they are left alone" in lines[0]
+
+
+def test_a_program_whose_path_has_the_letters_dvc_is_not_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "dvc-files"
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "input()", folder], stdin=-1) as other:
+        note = {"write": {"/made": {"pid": other.pid, "cmd": "dvc repro"}}, "read": {}}
+        Path(".dvc/tmp/rwlock").write_text(json.dumps(note))
+        assert find_runner() == ""
+        note["write"]["/made"]["cmd"] = f"-c input() {folder}"  # DVC used as a library
+        Path(".dvc/tmp/rwlock").write_text(json.dumps(note))
+        assert f"(process {other.pid})" in find_runner()
+        assert find_runner({other.pid + 1}) == ""
+        other.communicate(b"\n")
+
+
+def test_dvc_is_not_started_again_while_the_process_that_blocks_it_works(
+    at_work: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[object] = []
+    start = Children.start
+
+    def counted(self: Children, command: Sequence[str], *rest: Any) -> Child:
+        starts.append(command)
+        return start(self, command, *rest)
+
+    monkeypatch.setattr(Children, "start", counted)
+    monkeypatch.setattr("flows.processes.command._BUSY_PAUSE_SECONDS", 0.1)
+
+    class Patient(Lines):
+        def __call__(self, line: str) -> None:
+            self.append(line)
+            threading.Timer(5, Path("go").touch).start()
+
+    with Children() as children:
+        reproduce(children, "wait", False, Patient(), lambda _: None)  # type: ignore[arg-type]
+    assert at_work.wait() == 0
+    assert len(starts) == 2
 
 
 @pytest.mark.parametrize("stage", ["wait", "follow"])
 def test_a_stage_waits_for_the_shell_that_runs_it_or_one_before_it(
     stage: str, at_work: "subprocess.Popen[bytes]"
 ) -> None:
-    told = Told()
+    lines = Lines()
     with Children() as children:
-        finished = reproduce(children, stage, False, told, lambda _: None)  # type: ignore[arg-type]
-    assert finished.hashes == read_hashes(stage) != {}
+        finished = reproduce(children, stage, False, lines, lambda _: None)  # type: ignore[arg-type]
+    assert finished.hashes == read_hashes(stage, print) != {}
     assert at_work.wait() == 0
-    assert len([line for line in told if line.startswith("waiting for another process")]) == 1
-    assert not any("ERROR" in line for line in told)
+    assert len([line for line in lines if line.startswith("waiting for another process")]) == 1
+    assert not any("ERROR" in line for line in lines)
 
 
 def test_a_stage_that_fails_by_itself_is_not_tried_again() -> None:
     Path("dvc.yaml").write_text("stages: {fail: {cmd: exit 3}}")
     with Children() as children, pytest.raises(StageError, match="exited with 3"):
-        run_dvc(children, "fail", ["repro"], (), {}, Told(), lambda _: None)  # type: ignore[arg-type]
+        run_dvc(children, "fail", ["repro"], (), {}, Lines(), lambda _: None)  # type: ignore[arg-type]
 
 
 def test_what_a_killed_dvc_left_behind_is_not_waited_for() -> None:
@@ -130,9 +202,9 @@ def test_dvc_lock_is_not_read_while_dvc_writes_it() -> None:
     subprocess.run(["git", "add", "-A"], check=True)
     tree = subprocess.check_output(["git", "write-tree"], text=True).strip()
     readers = [
-        lambda: read_dag(Path.cwd()),
-        lambda: read_code(tree, "follow"),
-        lambda: read_hashes("follow"),
+        lambda: read_dag(Path.cwd(), print),
+        lambda: read_code(tree, "follow", print),
+        lambda: read_hashes("follow", print),
     ]
     for read in readers:
         before = read()
@@ -142,6 +214,18 @@ def test_dvc_lock_is_not_read_while_dvc_writes_it() -> None:
             assert other.stdout is not None
             assert other.stdout.readline() == b"cut\n"
             assert read() == before
+
+
+def test_files_of_the_last_run_are_read_whole_without_dvcs_lock() -> None:
+    Path("go").touch()
+    subprocess.run([*DVC, "repro", "-q", "follow"], check=True)
+    with whole_files([Path("made"), Path("nowhere")], pytest.fail) as folder:
+        with resting_dvc(pytest.fail):  # free
+            Path("made").unlink()  # as DVC does before a stage runs
+            Path("made").write_text("half")
+        assert (folder / "made").read_text() == "made\n"
+        assert not (folder / "nowhere").exists()
+    assert not folder.exists()
 
 
 def test_a_lock_that_is_held_for_long_is_waited_for_and_that_is_said() -> None:
@@ -156,7 +240,7 @@ def test_a_lock_that_is_held_for_long_is_waited_for_and_that_is_said() -> None:
         with resting_dvc(tell):
             pass
 
-    with resting_dvc():
+    with resting_dvc(print):
         waiting = threading.Thread(target=wait)
         waiting.start()
         assert is_said.wait(60)

@@ -24,11 +24,15 @@ OLD, NEW = {"test": {"mrr": 0.534}}, {"test": {"mrr": 0.5361}}
         ("folder", "examples/solar-system", "solar-system"),
         ("folder", "/data/mine/", "mine"),
         ("rdf", "dumps/people.ttl", "people"),
+        ("folder", ".", "mine"),
+        ("folder", "..", "above"),
     ],
 )
 def test_a_graph_has_the_name_of_its_data_set_or_of_its_place(
-    name: str, path: str, shown: str
+    name: str, path: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "above/mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "above/mine")
     assert name_graph({"dataset": {"name": name, "path": path}}) == shown
 
 
@@ -50,11 +54,15 @@ def test_the_result_of_a_run_has_its_change() -> None:
     assert headline("atlas", OLD, NEW) == "atlas: test MRR 53.6 (+0.2)"
     assert headline("atlas", NEW, NEW) == "atlas: test MRR 53.6 (+0.0)"
     assert headline("atlas", None, NEW) == "atlas: test MRR 53.6"
+    other = OLD | {"test_digest": "of other facts"}
+    assert headline("atlas", other, NEW) == "atlas: test MRR 53.6"
 
 
-def comparison(**changes: tuple[object, object]) -> Comparison:
+def comparison(has_path: bool = False, **changes: tuple[object, object]) -> Comparison:
     shown = {key.replace("__", "."): pair for key, pair in changes.items()}
-    return Comparison("the last committed run", {"test.mrr": 0.5}, {"test.mrr": 0.6}, shown)
+    return Comparison(
+        "the last committed run", {"test.mrr": 0.5}, {"test.mrr": 0.6}, shown, has_path
+    )
 
 
 def test_an_experiment_on_the_same_graph_is_compared() -> None:
@@ -65,10 +73,15 @@ def test_an_experiment_on_the_same_graph_is_compared() -> None:
 
 @pytest.mark.parametrize("key", ["dataset__name", "dataset__path", "prepare__seed"])
 def test_a_comparison_of_different_graphs_says_so(key: str) -> None:
-    made = comparison(**{key: ("atlas", "db15k")})
+    made = comparison(True, **{key: ("atlas", "db15k")})
     assert summarise("db15k", made) == "db15k: test MRR 60.0"
     told = f"**The two runs have different facts** ({key.replace('__', '.')})"
     assert told in write_page("db15k", made)
+
+
+def test_a_path_that_no_graph_is_read_from_does_not_make_the_facts_differ() -> None:
+    made = comparison(dataset__path=("here", "there"))
+    assert summarise("x", made) == "x: test MRR 60.0 (+10.0)"
 
 
 def test_an_experiment_without_metrics_has_its_name_alone() -> None:

@@ -19,8 +19,10 @@ pytestmark = pytest.mark.slow
 def test_the_tables_take_what_the_stages_write(finished: Workspace) -> None:
     results = finished.folder / "results"
     told = metrics_table(None, read_json(results / "evaluation/metrics.json"))
-    heads = [f"| {name} head alone | " for name in ("structural", "visual", "textual", "fused")]
-    assert all(told.count(title) == 2 for title in [*heads, "| **full model** | "])
+    channels = [
+        f"| {name} channel alone | " for name in ("structural", "visual", "textual", "fused")
+    ]
+    assert all(told.count(title) == 2 for title in [*channels, "| **full model** | "])
     assert audit(read_json(results / "data.json")).startswith("**folder**: 137 entities, 9 rel")
     lines = predictions_table(results / "predictions.parquet", 1).splitlines()
     assert len(lines) == 3

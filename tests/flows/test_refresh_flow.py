@@ -90,7 +90,7 @@ def workspace(first_run: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def _without_learning(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out what comes after the data, to be quick."""
-    first = [stage for stage in read_dag(workspace.folder) if stage.name in GATHERED]
+    first = [stage for stage in read_dag(workspace.folder, print) if stage.name in GATHERED]
     monkeypatch.setattr("flows.refresh.read_dag", lambda _: first)
 
 
@@ -154,10 +154,10 @@ def test_a_web_that_did_not_change_is_asked_and_nothing_follows(
 
 @pytest.mark.usefixtures("_without_learning")
 def test_a_network_that_is_down_takes_nothing(workspace: Workspace) -> None:
-    before = read_hashes("images")
+    before = read_hashes("images", print)
     state = refresh(stale_after_days=30, return_state=True)
     assert state.is_completed()
-    assert read_hashes("images") == before
+    assert read_hashes("images", print) == before
     told = report(state)
     assert "images: 8 files or answers were asked for again in vain" in told
     assert "(no connection: 8)" in told

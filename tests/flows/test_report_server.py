@@ -122,3 +122,67 @@ def test_a_run_links_its_report_where_it_is_served(monkeypatch: pytest.MonkeyPat
     assert report_link() == str(Path("results/report.html").absolute())
     assert report_link("rank-64") == ""
     assert f"`{report_link()}`" in describe_report(report_link())
+
+
+@pytest.mark.parametrize("link", ["http://127.0.0.1:4201/report.html", "/project/report.html"])
+def test_the_link_of_the_workspace_says_that_a_later_run_replaces_it(link: str) -> None:
+    assert "a later run replaces it" in describe_report(link)
+    assert "replaces" not in describe_report(link, "rank-64")
+
+
+def name_experiment(name: str) -> None:
+    """Gives the commit of the experiment a second name."""
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
+    ref = f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
+    subprocess.run(["git", "update-ref", ref, commit], check=True)
+
+
+def test_a_name_with_marks_of_an_address_is_linked_and_served(port: int) -> None:
+    name_experiment("100%-größer")
+    link = "/experiments/100%25-gr%C3%B6%C3%9Fer/report.html"
+    assert f'href="{link}"'.encode() in ask(port, "/")[1]
+    assert ask(port, link)[:2] == (200, OF_THE_EXPERIMENT)
+
+
+def test_the_first_page_leaves_out_experiments_without_a_report(port: int) -> None:
+    for cached in Path(".dvc/cache/files/md5").glob("*/*"):
+        cached.unlink()
+    status, body, _ = ask(port, "/")
+    assert status == 200
+    assert b"rank-64" not in body
+    assert b'href="/report.html"' in body
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "",
+        "stages:",
+        "stages: {report:",
+        "stages: {report: {}}",
+        "stages: {report: {outs: [{}]}}",
+        "stages: {report: {outs: [{path: results/report.html}]}}",
+    ],
+)
+def test_an_experiment_whose_dvc_lock_is_cut_or_empty_has_no_report(port: int, lock: str) -> None:
+    Path("dvc.lock").write_text(lock)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run([*git, "commit", "-qam", "cut"], check=True)
+    name_experiment("cut")
+    status, body, _ = ask(port, "/")
+    assert status == 200
+    assert b"/cut/" not in body
+    assert b"/rank-64/" in body
+    assert ask(port, "/experiments/cut/report.html")[0] == 404
+
+
+def test_a_report_that_cannot_be_read_is_answered_with_an_error(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> bytes:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    status, body, _ = ask(port, "/report.html")
+    assert status == 500
+    assert body == b"the report cannot be read: PermissionError: not yours"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from workspace import Workspace
 
-from flows.running.lock_file import LOCK_FILE
+from flows.running.lock_file import LOCK_FILE, resting_dvc
 from flows.running.restore import keep_lock_file, mend_lock_file, restoring
 
 # DVC's own libraries warn of their deprecations.
@@ -18,12 +18,17 @@ def test_a_lock_file_that_was_cut_is_put_back_with_the_outs(copied: Workspace) -
     whole = LOCK_FILE.read_bytes()
     predictions = Path("results/predictions.parquet")
     good = predictions.read_bytes()
-    keep_lock_file("predict")
+    keep_lock_file("predict", print)
     LOCK_FILE.write_bytes(whole[: len(whole) // 2])
     predictions.write_bytes(b"half")
     subprocess.run(restoring("predict"), check=True)
     assert LOCK_FILE.read_bytes() == whole
     assert predictions.read_bytes() == good
+
+
+def mend(stage: str) -> None:
+    with resting_dvc(print):
+        mend_lock_file(stage)
 
 
 @pytest.mark.parametrize("rest", ["", "sche", "schema: '2.0'\n", "schema: '2.0'\nstages:\n"])
@@ -34,21 +39,21 @@ def test_a_lock_file_that_was_cut_near_its_beginning_is_put_back(
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
     LOCK_FILE.write_text(rest)
-    mend_lock_file("first")  # none was kept: there was none before
+    mend("first")  # none was kept: there was none before
     assert not LOCK_FILE.exists()
     whole = "schema: '2.0'\nstages:\n  first:\n    cmd: x\n"
     LOCK_FILE.write_text(whole)
-    keep_lock_file("first")
+    keep_lock_file("first", print)
     LOCK_FILE.write_text(rest)
-    mend_lock_file("first")
+    mend("first")
     assert LOCK_FILE.read_text() == whole
     LOCK_FILE.unlink()
-    mend_lock_file("first")
+    mend("first")
     assert LOCK_FILE.read_text() == whole
 
 
 def test_what_was_never_made_whole_is_removed(fresh: Workspace) -> None:
-    keep_lock_file("download")
+    keep_lock_file("download", print)
     half = Path("data/raw/half")
     half.parent.mkdir(parents=True)
     half.write_text("half")

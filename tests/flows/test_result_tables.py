@@ -32,7 +32,7 @@ def test_metrics_without_an_earlier_run_have_no_changes(metrics: dict[str, Any])
     told = metrics_table(None, metrics)
     assert "(" not in told
     assert rows(told)[2:6] == [
-        "| visual head alone | 10.0 | 25.0 | 50.0 | 100.0 |",
+        "| visual channel alone | 10.0 | 25.0 | 50.0 | 100.0 |",
         "| **full model** | 50.0 | 25.0 | 50.0 | 100.0 |",
         "| asked for the tail | 60.0 | 25.0 | 50.0 | 100.0 |",
         "| asked for the head | 40.0 | 25.0 | 50.0 | 100.0 |",
@@ -45,10 +45,21 @@ def test_changes_of_metrics_are_signed_points(metrics: dict[str, Any]) -> None:
     assert "| **full model** | 50.0 (+1.3) | 25.0 (-2.0) | 50.0 |" in metrics_table(before, metrics)
 
 
-def test_a_head_that_is_new_has_no_change(metrics: dict[str, Any]) -> None:
+def test_metrics_of_other_test_facts_have_no_changes(metrics: dict[str, Any]) -> None:
+    before = copy.deepcopy(metrics) | {"test_digest": "a"}
+    before["test"]["mrr"] = 0.4
+    metrics["test_digest"] = "b"
+    shown = metrics_table(before, metrics)
+    assert "The run before had other test facts, so no change is shown." in shown
+    assert "(+" not in shown
+    metrics["test_digest"] = "a"
+    assert "50.0 (+10.0)" in metrics_table(before, metrics)
+
+
+def test_a_channel_that_is_new_has_no_change(metrics: dict[str, Any]) -> None:
     before = copy.deepcopy(metrics)
     del before["test"]["visual"]
-    assert "| visual head alone | 10.0 | 25.0 | 50.0 | 100.0 |" in metrics_table(before, metrics)
+    assert "| visual channel alone | 10.0 | 25.0 | 50.0 | 100.0 |" in metrics_table(before, metrics)
 
 
 def fact(relation: str, probability: float, known_in: str = "new") -> dict[str, object]:
@@ -88,6 +99,7 @@ def data() -> dict[str, Any]:
     has = {f"with_{key}": 1 for key in ("name", "description", "image_source")}
     shares = {f"share_{key}": 0.5 for key in has}
     return {
+        "issues": [],
         "dataset": "mine",
         "valid_source": "held out of train",
         "test_source": "as given",
@@ -128,6 +140,18 @@ def test_leaks_and_what_was_left_out_are_counted(data: dict[str, Any]) -> None:
     assert "| Facts of | valid (10) | test (20) |" in told
     assert "| by a symmetric relation | 0 | 7 |\n| **given away by train in all** | 0 | 7 |" in told
     assert "Left out: 1,200 lines that repeat a fact of their split, 4 blank lines." in told
+
+
+def test_data_issues_are_listed_with_their_examples_escaped(data: dict[str, Any]) -> None:
+    assert "Look at these first" not in audit(data)
+    data["issues"] = [
+        {"kind": "x", "count": 1_200, "text": "files were <b>not</b> read", "examples": ["a|b"]},
+        {"kind": "y", "count": 1, "text": "label is empty", "examples": []},
+    ]
+    assert audit(data).endswith(
+        "Look at these first:\n\n"
+        "- 1,200 files were \\<b\\>not\\</b\\> read (first: a\\|b)\n- 1 label is empty"
+    )
 
 
 def test_a_name_is_shown_as_it_stands_on_one_line() -> None:

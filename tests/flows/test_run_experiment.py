@@ -38,7 +38,7 @@ from flows.experiments.workspace_copy import record_version
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 with Children() as children:
     changes = {"train.epochs": 100000, "train.patience": 100000}
-    plan = Plan("x", record_version(), changes, "train")
+    plan = Plan("x", record_version(print), changes, "train")
     run_experiment(plan, Path(sys.argv[1]), {}, children, logging.getLogger(), print)
 """
 
@@ -46,7 +46,7 @@ with Children() as children:
 def run(changes: dict[str, Any], target: str | None = "train") -> dict[str, Any]:
     with Children() as children:
         log = logging.getLogger("test")
-        plan = Plan("x", record_version(), changes, target)
+        plan = Plan("x", record_version(print), changes, target)
         return run_experiment(plan, FOLDER, {}, children, log, lambda bar: None)
 
 
@@ -119,13 +119,24 @@ def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed
     made = pretend("x")
     git("rm", "--quiet", "--cached", "dvc.lock")
     git("commit", "-qm", "without results")
-    page = write_page("x", compare_with_baseline(made.commit))
+    page = write_page("x", compare_with_baseline(made.commit, print))
     assert "Beside the workspace's run, which is not committed" in page
     assert page.count("| +0.0 |") == 8
     assert "The parameters are the same" in page
+    # What made the metrics counts, not what params.yaml has by now.
+    copied.set_params({"fusion": {"rank": 7}, "train": {"epochs": 9}})
+    page = write_page("x", compare_with_baseline(made.commit, print))
+    assert "The parameters are the same" in page
+    git("commit", "-qam", "other values")
+    later = pretend("later")
+    page = write_page("later", compare_with_baseline(later.commit, print))
+    assert "| fusion.rank | 3 | 7 |" in page
+    copied.dvc("repro", "--single-item", "train")  # what it makes is not evaluated
+    page = write_page("x", compare_with_baseline(made.commit, print))
+    assert "Nothing to compare with" in page
     Path("dvc.lock").unlink()
     shutil.rmtree("results")
-    page = write_page("x", compare_with_baseline(made.commit))
+    page = write_page("x", compare_with_baseline(made.commit, print))
     assert "Nothing to compare with" in page
     assert page.count("| test ") == 4
 
@@ -140,7 +151,7 @@ def test_only_experiments_of_the_present_code_can_be_promoted(copied: Workspace)
     assert find_experiment("old") == made
     Path("flows/faults.py").write_text("# other code\n")
     git("commit", "-qam", "other code")
-    with pytest.raises(FlowError, match=rf"{made.baseline[:7]};.* undo: flows/faults.py; .* anew"):
+    with pytest.raises(FlowError, match=rf"{made.baseline[:7]};.* undo: flows/faults.py; .* again"):
         find_experiment("old")
 
 

@@ -38,7 +38,7 @@ with Repo() as repo, repo.lock:
 
 @contextmanager
 def copy_of_now() -> Iterator[Path]:
-    with taken_copy(record_version(), COPY):
+    with taken_copy(record_version(print), COPY):
         yield COPY
 
 
@@ -99,7 +99,7 @@ def test_strings_that_look_like_numbers_stay_strings_in_a_copy(copied: Workspace
 
 
 def test_copies_of_one_version_are_alike_whatever_happens_in_between(copied: Workspace) -> None:
-    version = record_version()
+    version = record_version(print)
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# later\n")
     git("commit", "-qam", "later")
     with taken_copy(version, COPY):
@@ -113,7 +113,7 @@ def test_no_half_written_lock_file_is_recorded(copied: Workspace) -> None:
     )
     assert writer.stdout is not None
     assert "emptied\n" in writer.stdout
-    version = record_version()
+    version = record_version(print)
     writer.communicate()
     assert git("show", f"{version.tree}:dvc.lock") == Path("dvc.lock").read_text()
 
@@ -134,11 +134,11 @@ def test_a_project_without_a_commit_is_told_what_to_do(
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "-q"], check=True)
     with pytest.raises(FlowError, match="this project has none; commit it first"):
-        record_version()
+        record_version(print)
 
 
 def reach(changes: dict[str, object]) -> None:
-    check_reach(apply_changes(read_values(), changes))
+    check_reach(apply_changes(read_values(), changes), print)
 
 
 def test_files_that_an_experiment_would_not_find_are_named(copied: Workspace) -> None:
