@@ -429,8 +429,20 @@ class _Loader(yaml.SafeLoader):
     """Reads plain scalars by the core schema of YAML 1.2, which DVC writes: `yes` is a string.
 
     By YAML 1.1, which PyYAML follows, `1e-05`, which DVC writes for `dvc exp run -S
-    train.n3=0.00001`, would be a string, and the language `no` would be false.
+    train.n3=0.00001`, would be a string, and the language `no` would be false. A key that occurs
+    twice is an error.
     """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuses a repeated key; PyYAML would keep its last value."""
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if key.value in keys:
+                raise yaml.constructor.ConstructorError(
+                    "in a mapping", node.start_mark, f"key {key.value} occurs twice", key.start_mark
+                )
+            keys.add(str(key.value))
+        return dict(super().construct_mapping(node, deep))
 
 
 _Loader.yaml_implicit_resolvers = {}

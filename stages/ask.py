@@ -31,7 +31,7 @@ from imf_core.inference.question import ASKED, Answer, Question, parse_question
 from imf_core.inference.question_file import answer_file
 from stages.completion import UNNAMED, add_unseen_entity, load_workspace_completer
 from stages.runner import run_stage
-from stages.wording import describe_shares, describe_standing
+from stages.wording import describe_shares, describe_standing, shorten
 
 NAMES_SHOWN = 5
 
@@ -126,7 +126,8 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
         completer.known_answers(question, splits) for splits in (("train",), ("valid", "test"))
     )
     answers = completer.ask(question, count, with_known)
-    print(f"\n{question.head or ASKED} - {question.relation} - {question.tail or ASKED}\n")
+    asked = (question.head or ASKED, question.relation, question.tail or ASKED)
+    print(f"\n{' - '.join(map(shorten, asked))}\n")
     if known:
         print(f"Train gives {_list(known)}")
     if held_out:
@@ -136,14 +137,16 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
         print(f"Of such questions with at least as many answers, {more:.0%} have a further one.")
         if completer.is_used_up(question):
             entity = question.tail if question.head is None else question.head
-            print(f"The relation {question.relation} is used up for {entity}.")
+            relation, entity = shorten(question.relation), shorten(entity or ASKED)
+            print(f"The relation {relation} is used up for {entity}.")
         print("The probabilities of further answers are multiplied by this share:\n")
     standings = [describe_standing(answer.known_in) for answer in answers]
     standing_width = max(map(len, standings), default=0)
-    name_width = max((len(answer.name) for answer in answers), default=0)
-    for answer, standing in zip(answers, standings, strict=True):
+    names = [shorten(answer.name) for answer in answers]
+    name_width = max(map(len, names), default=0)
+    for answer, standing, name in zip(answers, standings, names, strict=True):
         print(
-            f"  {answer.probability:.2f}  {standing:{standing_width}}  {answer.name:{name_width}}  "
+            f"  {answer.probability:.2f}  {standing:{standing_width}}  {name:{name_width}}  "
             f"{_format_shares(answer)}{_precedents(completer, question, answer)}"
             f"{_describe_used_up(question, answer)}"
         )
@@ -166,20 +169,20 @@ def _describe_used_up(question: Question, answer: Answer) -> str:
 def _list(names: Sequence[str]) -> str:
     """Returns the number of names and the first of them."""
     rest = ", ..." if len(names) > NAMES_SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:NAMES_SHOWN])}{rest}"
+    return f"{len(names)}: {', '.join(map(shorten, names[:NAMES_SHOWN]))}{rest}"
 
 
 def _print_neighbours(completer: Completer, entity: str, count: int) -> None:
     """Prints the nearest entities in the space of each channel."""
     for channel, neighbours in completer.neighbours(entity, count).items():
-        listed = ", ".join(f"{each.name} {each.cosine:.2f}" for each in neighbours)
+        listed = ", ".join(f"{shorten(each.name)} {each.cosine:.2f}" for each in neighbours)
         print(f"{channel:10}  {listed}")
 
 
 def _precedents(completer: Completer, question: Question, answer: Answer) -> str:
     """Lists entities with the same answer in train."""
     alike = completer.precedents(question, answer)
-    return "  as " + ", ".join(each.name for each in alike) if alike else ""
+    return "  as " + ", ".join(shorten(each.name) for each in alike) if alike else ""
 
 
 def _count(text: str) -> int:

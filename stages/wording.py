@@ -1,4 +1,4 @@
-"""Formats the split and the channel shares of an answer for printing."""
+"""Formats the name, the split and the channel shares of an answer for printing."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,15 @@ from imf_core.inference.fact_table import NEW
 
 SMALLEST_SHARE = 0.005
 """Smaller shares would be printed as 0 %."""
+
+
+LONGEST_NAME = 80
+"""Characters of a name that are printed, at most."""
+
+
+def shorten(name: str) -> str:
+    """Cuts a long name."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def describe_standing(known_in: str) -> str:

@@ -277,3 +277,9 @@ def test_a_graph_is_named_after_its_data_set_or_its_place(
     dataset: str, path: str, shown: str
 ) -> None:
     assert name_graph(dataset, path) == shown
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a:\n  b: 1\n  c: 2\n  b: 3\n"])
+def test_a_key_that_occurs_twice_is_an_error(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match=r"key [ab] occurs twice"):
+        read_yaml(text)

@@ -54,6 +54,7 @@ def find_issues(
             _duplicate_facts(source),
             sum(len(facts) - len(_first_lines(source, facts)) for facts in source.facts.values()),
         ),
+        *_column_order_issues(graph),
         *_alike_issues(graph),
         *_text_issues(texts),
         *data_issue(
@@ -143,6 +144,18 @@ def _whole_split_issues(source: SourceGraph) -> Iterator[DataIssue]:
                 len(np.unique(fact_keys(facts[held], *sizes))),
                 f"facts are all that {held} has, and {cause}; bring a {held} of its own",
             )
+
+
+def _column_order_issues(graph: Graph) -> list[DataIssue]:
+    """Reports relations that are entities, as where a file has the order head, tail, relation."""
+    both = sorted(set(graph.relation_labels) & set(graph.entity_labels))
+    if 2 * len(both) <= graph.num_relations:
+        return []
+    return data_issue(
+        "relations_that_are_entities",
+        "relations have the label of an entity: the columns must be head, relation, tail",
+        (repr(label) for label in both),
+    )
 
 
 def _unseen_issues(summary: Summary) -> Iterator[DataIssue]:

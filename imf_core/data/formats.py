@@ -49,6 +49,11 @@ class Texts:
     blank_lines: int
 
 
+_ARCHIVES = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""A file that begins with one is no UTF-8 from its first byte on."""
+
+
 def read_lines(path: Path) -> tuple[list[NumberedLine], int]:
     """Reads the lines of a text file that hold anything.
 
@@ -59,12 +64,21 @@ def read_lines(path: Path) -> tuple[list[NumberedLine], int]:
         The lines with their numbers from 1, and the number of blank lines skipped.
 
     Raises:
-        DataError: If the file is missing or is not UTF-8.
+        DataError: If the file is missing, is compressed, or is not UTF-8.
     """
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); put the file there") from error
+    for magic, kind in _ARCHIVES.items():
+        if raw.startswith(magic):
+            raise DataError(f"{path} is a {kind} archive; unpack it and put the text file there")
+    if (position := raw.find(b"\0")) >= 0 and not raw.startswith(_UTF_16_MARKS):
+        line = raw.count(b"\n", 0, position) + 1
+        raise DataError(
+            f"{path}, line {line}: a text has no byte 0x00, but UTF-16 has; save the file with the "
+            "encoding UTF-8"
+        )
     try:
         content = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

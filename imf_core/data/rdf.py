@@ -166,9 +166,10 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfImport:
         facts += len(further_facts)
         if facts == 0:
             raise DataError(
-                f"{source} holds no fact: none of its statements joins two IRIs (texts {literals}, "
-                f"pictures {len(images)}, statements with a part without an IRI {blank.count}); "
-                "bring a dump with relations between entities"
+                f"{source} holds no fact: none of its statements joins the IRIs of two entities "
+                f"(texts {literals}, pictures {len(images)}, statements about picture files "
+                f"{sum(issue.count for issue in picture_issues)}, statements with a part without "
+                f"an IRI {blank.count}); bring a dump with relations between entities"
             )
     cut = IssueTally(
         "cut_texts", f"texts are longer than {MAX_DESCRIPTION_CHARACTERS} characters and were cut"

@@ -49,6 +49,8 @@ class Names:
         if text in self._by_label:
             return self._by_label[text]
         plain = plain_form(text)
+        if not plain:
+            raise QuestionError(f"the label or name of the {self._kind} is empty, got {text!r}")
         alike = list(self._by_plain_label.get(plain, ()))
         if plain in self._by_label:
             alike.append(self._by_label[plain])

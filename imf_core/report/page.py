@@ -26,6 +26,7 @@ from imf_core.report.figures import Figure, format_points
 from imf_core.report.gallery import Mistake, NewFact, PredictionCounts
 from imf_core.report.provenance import Lock
 from imf_core.report.relations import RelationRow
+from imf_core.terminal import escaped
 
 _FOLDER = Path(__file__).parent
 CHARTS_SCRIPT = "window.vegaEmbed = vegaEmbed;"
@@ -106,6 +107,7 @@ def render_page(page: Page, charts_script: str) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: escaped(value) if type(value) is str else value,
     )
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
     environment.filters["points"] = format_points
@@ -136,8 +138,21 @@ def _as_script(code: str) -> Markup:
 
 def _as_data(value: object) -> Markup:
     """Writes JSON that can stand in a script element, whatever strings it holds."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(
+        _escape_all(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
     return Markup(text.replace("<", "\\u003c"))
+
+
+def _escape_all(value: object) -> object:
+    """Escapes control and direction characters in every string of nested lists and mappings."""
+    if isinstance(value, str):
+        return escaped(value)
+    if isinstance(value, Mapping):
+        return {_escape_all(key): _escape_all(each) for key, each in value.items()}
+    if isinstance(value, Sequence):
+        return [_escape_all(each) for each in value]
+    return value
 
 
 def _policy(scripts: Sequence[str]) -> str:

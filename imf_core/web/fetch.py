@@ -57,7 +57,7 @@ def fetch_into(
     """
     client = WebClient(params, mirror, store.answered)
     try:
-        asyncio.run(_fetch_all(store, iter(urls), client, params, max_bytes, label))
+        asyncio.run(_fetch_all(store, iter(urls), client, params, max_bytes, label, mirror))
     except BaseExceptionGroup as group:  # what failed first is what there is to say
         raise group.exceptions[0] from None
     if client.left:
@@ -89,6 +89,7 @@ async def _fetch_all(
     params: FetchParams,
     max_bytes: int,
     label: str,
+    mirror: str | None,
 ) -> None:
     """Keeps up to `LOOK_AHEAD` URLs under way."""
     places = asyncio.Semaphore(LOOK_AHEAD)
@@ -124,10 +125,10 @@ async def _fetch_all(
                         continue
                     await places.acquire()
                     if len(unheard) >= LOOK_AHEAD:
-                        _require_network(store, unheard)
+                        _require_network(store, unheard, mirror)
                     under_way.add(url)
                     group.create_task(settle(url, is_new=stored is None))
-    _require_network(store, unheard)
+    _require_network(store, unheard, mirror)
 
 
 def _still_holds(earlier: Stored | None, fault: Fault) -> bool:
@@ -140,7 +141,7 @@ def _still_holds(earlier: Stored | None, fault: Fault) -> bool:
     return not fault.is_final or (earlier.status == "ok" and fault.status != "not_found")
 
 
-def _require_network(store: WebStore, unheard: list[str]) -> None:
+def _require_network(store: WebStore, unheard: list[str], mirror: str | None) -> None:
     """Raises if no host answers, and leaves the URLs as if they had never been asked for.
 
     Those that were unreachable in an earlier run too are not among them: where only dead links are
@@ -149,6 +150,11 @@ def _require_network(store: WebStore, unheard: list[str]) -> None:
     if unheard and not store.answered:
         for url in unheard:
             store.forget(url)
+        if mirror:
+            raise NetworkError(
+                f"IMF_MIRROR ({mirror}) does not answer: none of {len(unheard)} files could be "
+                "fetched; the next run asks again; start the mirror or name another one"
+            )
         raise NetworkError(
             f"no host on the web answers, not one of {len(unheard)} files could be had; "
             "the next run asks again; restore the connection before, or set IMF_MIRROR (a proxy "

@@ -1,5 +1,9 @@
 """Line-level readers: what is accepted, what is skipped and counted, what is an error."""
 
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +46,20 @@ def test_a_last_line_without_line_end_is_read(file: Path) -> None:
 def test_rare_separators_do_not_end_a_line(file: Path) -> None:
     file.write_text("a\tone\u2028two\x85three\x0bfour\n")
     assert read_texts(file).by_label == {"a": "one\u2028two\x85three\x0bfour"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_another_encoding_without_its_mark_is_an_error(file: Path, encoding: str) -> None:
+    file.write_bytes("a\tr\tb\nb\tr\tc".encode(encoding))
+    with pytest.raises(DataError, match=r"file\.txt, line 1: .* UTF-16 has; save the file"):
+        read_label_triples(file)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_an_archive_is_named_as_one(file: Path, pack: Callable[[bytes], bytes]) -> None:
+    file.write_bytes(pack(b"a\tr\tb\n"))
+    with pytest.raises(DataError, match=r"file\.txt is a \w+ archive; unpack it"):
+        read_label_triples(file)
 
 
 def test_a_byte_that_is_not_utf8_is_named_with_its_line(file: Path) -> None:

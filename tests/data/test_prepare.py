@@ -413,3 +413,11 @@ def test_ids_and_splits_do_not_depend_on_the_hash_seed(
         for seed in ("0", "1")
     }
     assert len(outputs) == 1
+
+
+def test_the_column_order_head_tail_relation_is_reported(
+    make_folder: MakeFolder, prepare_params: PrepareParams
+) -> None:
+    swapped = [f"e{i:02} e{(i + step) % 12:02} r{step}" for i in range(12) for step in range(1, 8)]
+    summary = prepare_graph(make_folder({"train.txt": swapped}), FOLDER, prepare_params).summary
+    assert any("the columns must be head, relation, tail" in each for each in warnings(summary))

@@ -86,3 +86,10 @@ def test_a_text_that_fits_two_labels_once_they_are_composed_is_refused() -> None
     assert [names.find(label) for label in labels] == [0, 1]
     with pytest.raises(QuestionError, match="2 entities are called"):
         names.find("Québec ")
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\u200b"])
+def test_an_empty_text_finds_nothing(text: str) -> None:
+    names = Names("entity", ["e1", "\u200b\u200b"], ["One", ""])
+    with pytest.raises(QuestionError, match="the label or name of the entity is empty"):
+        names.find(text)

@@ -291,3 +291,11 @@ def test_the_page_calls_the_four_scorers_channels(page: Page) -> None:
     text = " ".join(re.sub("<[^>]*>", " ", render_page(page, "").split("<main")[1]).split())
     assert not re.search(r"(structure|image|text|fused|scoring|each|single|which) heads?\b", text)
     assert "and one for their fusion" in text
+
+
+def test_no_control_or_direction_character_of_a_name_is_in_the_page(page: Page) -> None:
+    odd = "a\x1b[31m\x00b\u202ec"
+    issue = DataIssue("kind", 2, f"names like {odd}", (odd,))
+    html = render_page(replace(page, issues=[issue]), "")
+    assert not set("\x00\x1b\u202e") & set(html)
+    assert r"a\x1b[31m\x00b\u202ec" in html
