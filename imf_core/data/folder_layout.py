@@ -20,6 +20,7 @@ from imf_core.data.folder import (
 )
 from imf_core.data.issues import DataIssue, data_issue
 from imf_core.errors import DataError
+from imf_core.media.picture_endings import PICTURE_ENDINGS
 
 STEMS = {
     TRAIN: ("train",),
@@ -34,10 +35,6 @@ STEMS = {
 """Canonical name -> names that are read for it, each with the ending .txt or .tsv."""
 
 ENDINGS = (".txt", ".tsv")
-PICTURE_ENDINGS = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp", ".avif", ".tif", ".tiff"}
-    | {".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2"}
-)
 
 _CANONICAL = {
     f"{stem}{ending}": name for name, stems in STEMS.items() for stem in stems for ending in ENDINGS

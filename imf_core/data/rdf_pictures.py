@@ -10,6 +10,7 @@ from pyoxigraph import Literal, NamedNode
 
 from imf_core.data.folder import ImageLine
 from imf_core.data.issues import DataIssue, IssueTally
+from imf_core.media.picture_endings import PICTURE_ENDINGS
 from imf_core.web.urls import is_url
 
 _FOAF, _SCHEMA = "http://xmlns.com/foaf/0.1/", ("http://schema.org/", "https://schema.org/")
@@ -21,17 +22,13 @@ IMAGES = frozenset(
         *(f"{base}{name}" for base in _SCHEMA for name in ("image", "logo", "thumbnailUrl")),
     }
 )
-PICTURE_SUFFIXES = (
-    *("png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "tif", "tiff", "bmp", "ico"),
-    *("avif", "heic", "heif", "jp2", "svg", "svgz", "eps", "wmf", "emf"),
-)
-"""Of raster and vector formats, whether the stage `images` can read them or not."""
 
 _FILE_OF_MEDIAWIKI = re.compile(
     r"https?://\S*[/=]special(?::|%3A)(?:filepath|redirect/file)[/?&]\S", re.IGNORECASE
 )
+_ENDING = "|".join(map(re.escape, sorted(PICTURE_ENDINGS)))
 _PICTURE_PATH = re.compile(
-    rf"[a-z][a-z0-9+.-]*://[^/?#\s]*/[^?#\s]*\.(?:{'|'.join(PICTURE_SUFFIXES)})(?:[?#]\S*)?",
+    rf"[a-z][a-z0-9+.-]*://[^/?#\s]*/[^?#\s]*(?:{_ENDING})(?:[?#]\S*)?",
     re.IGNORECASE,
 )
 _FILE_PAGE = re.compile(r"(?<=/wiki/)(?:file|image)(?::|%3A)", re.IGNORECASE)
