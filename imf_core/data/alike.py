@@ -1,5 +1,6 @@
-"""Labels that look alike: equal but for spaces, invisible characters and the form of letters.
+"""Labels that look alike.
 
+They are equal but for spaces, quotes around them, invisible characters and the form of letters.
 In: labels. Out: groups of labels that a person would hold for one, and words that show how they
 differ. Labels are compared here and never changed.
 """
@@ -11,11 +12,21 @@ from imf_core.characters import plain_form
 
 
 def find_alike(labels: Iterable[str]) -> list[list[str]]:
-    """Groups the labels of one plain form: groups of at least two, in the order of first labels."""
+    """Groups labels of one plain form, without regard to quotes around them.
+
+    Returns:
+        Groups of at least two, in the order of first labels.
+    """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for label in labels:
-        groups[plain_form(label)].append(label)
+        groups[_without_quotes(plain_form(label))].append(label)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _without_quotes(label: str) -> str:
+    """Drops a pair of quotes around a label, as tables of other programs have them."""
+    is_quoted = len(label) > 2 and label[0] == label[-1] and label[0] in "\"'"
+    return label[1:-1].strip() if is_quoted else label
 
 
 def show_alike(labels: Sequence[str]) -> str:

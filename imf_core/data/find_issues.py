@@ -194,12 +194,12 @@ def _format_fact(source: SourceGraph, fact: Facts) -> str:
 
 
 def _alike_issues(graph: Graph) -> Iterator[DataIssue]:
-    """Shows labels that differ in spaces, invisible characters or the form of letters alone."""
+    """Shows labels that look alike."""
     for noun, labels in (("entity", graph.entity_labels), ("relation", graph.relation_labels)):
         yield from data_issue(
             f"{noun}_labels_alike",
-            f"{noun} labels look like another one: they differ in spaces, invisible characters "
-            "or the form of letters, and stay apart",
+            f"{noun} labels look like another one: they differ in spaces, quotes, invisible "
+            "characters or the form of letters, and stay apart",
             chain.from_iterable(
                 (show_alike([group[0], label]) for label in group[1:])
                 for group in find_alike(labels)

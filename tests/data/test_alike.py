@@ -31,6 +31,11 @@ def test_labels_that_look_different_are_not_alike(other: str) -> None:
     assert find_alike(["S\u00e3o Tom\u00e9", other]) == []
 
 
+@pytest.mark.parametrize("twin", ['"e5"', "'e5'", ' "e5" ', '" e5 "'])
+def test_quotes_around_a_label_do_not_tell_it_apart(twin: str) -> None:
+    assert find_alike(["e5", twin, '"', '""', "'e6\""]) == [["e5", twin]]
+
+
 def test_three_labels_that_look_the_same_are_one_group() -> None:
     assert find_alike(["a", "a ", "b", "a\u200b"]) == [["a", "a ", "a\u200b"]]
 
