@@ -78,7 +78,7 @@ def test_a_stage_is_tried_again_once_its_host_is_back(
     monkeypatch.setattr("flows.running.attempts.RETRY_DELAYS_SECONDS", [0.0])
     # What follows has nothing to do with it.
     first = [stage for stage in read_dag(fresh.folder, print) if stage.name == "download"]
-    monkeypatch.setattr("flows.pipeline.read_dag", lambda _: first)
+    monkeypatch.setattr("flows.pipeline.read_dag", lambda *_: first)
     monkeypatch.setattr("flows.pipeline.show_results", lambda *_: "shown")
     download_from(fresh, f"http://127.0.0.1:{unused}/facts")
     try:

@@ -28,7 +28,7 @@ def test_all_else_stays_as_it_stands_comments_too() -> None:
     pairs = zip(OURS.splitlines(), text.splitlines(), strict=True)
     changed = [new for old, new in pairs if old != new]
     assert [line.split("#")[0].strip() for line in changed] == ["rank: 64", "encoder_n3: 1e-05"]
-    assert "# terms; full: one of full size" in changed[0]
+    assert "# terms; full: one full-size per modality" in changed[0]
 
 
 @pytest.mark.parametrize(
