@@ -56,7 +56,7 @@ def restore(stage: str, tell: Tell) -> None:
             tell(f"{stage}: {writer} writes its outs; they are left alone")
             return
         # What dvc.lock does not have was never made whole; DVC removes it.
-        repo.checkout(targets=[stage], force=True)
+        repo.checkout(targets=[stage], force=True, allow_missing=True)
 
 
 def mend_lock_file(stage: str) -> None:

@@ -128,7 +128,7 @@ def test_pictures_are_read_through_the_links_that_dvc_makes(
     choose(project, "folder")
     download.main()
     for place, picture in enumerate(sorted((project / "data/raw/images").iterdir())):
-        kept = project / f".dvc/cache/{place}"
+        kept = project / f".dvc/cache/files/md5/{place:02x}/{place:030x}"
         kept.parent.mkdir(parents=True, exist_ok=True)
         picture.rename(kept)
         picture.symlink_to(kept)

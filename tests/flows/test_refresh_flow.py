@@ -159,8 +159,8 @@ def test_a_network_that_is_down_takes_nothing(workspace: Workspace) -> None:
     assert state.is_completed()
     assert read_hashes("images", print) == before
     told = report(state)
-    assert "images: 8 files or answers were asked for again in vain" in told
-    assert "(no connection: 8)" in told
+    assert r"images\: 8 files or answers were asked for again in vain" in told
+    assert r"(no connection\: 8)" in told
 
 
 @pytest.mark.usefixtures("_without_learning")
