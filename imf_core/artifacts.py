@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imf_core.errors import DataError, ImfError, find_full_disk
+from imf_core.errors import ConfigError, DataError, ImfError, find_full_disk
 
 ROWS_AT_ONCE = 10_000
 """Rows of a long Parquet file in memory, and in one of its groups."""
@@ -200,3 +200,31 @@ def is_full(folder: Path) -> bool:
 def _quoted(cell: str) -> str:
     """Quotes a cell that holds a separator."""
     return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n\r') else cell
+
+
+def make_state_folder(given: str, variable: str) -> Path:
+    """Makes the folder for resumable work.
+
+    Args:
+        given: Its path.
+        variable: Environment variable that names it, for errors.
+
+    Raises:
+        ConfigError: If the path is empty, or is no folder that can be written.
+    """
+    folder = Path(given)
+    remedy = f"set {variable} to a folder that can be written, or unset it to use .imf"
+    if not given.strip():
+        raise ConfigError(f"the environment variable {variable} is empty; {remedy}")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}, the folder for resumable work, is a file; {remedy}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise ConfigError(
+            f"{folder}, the folder for resumable work, cannot be made ({error.strerror}: "
+            f"{error.filename}); {remedy}"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}, the folder for resumable work, cannot be written; {remedy}")
+    return folder

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from imf_core.errors import ConfigError, ImfError, NetworkError, find_full_disk
+from imf_core.artifacts import make_state_folder
+from imf_core.errors import ImfError, NetworkError, find_full_disk
 from imf_core.terminal import protect_output
 
 STATE_VARIABLE = "IMF_STATE"
@@ -80,23 +81,7 @@ def state_folder() -> Path:
     Raises:
         ConfigError: If `IMF_STATE` is empty, or names no folder that can be written.
     """
-    given = os.environ.get(STATE_VARIABLE, ".imf")
-    folder = Path(given)
-    remedy = f"set {STATE_VARIABLE} to a folder that can be written, or unset it to use .imf"
-    if not given.strip():
-        raise ConfigError(f"the environment variable {STATE_VARIABLE} is empty; {remedy}")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}, the folder for resumable work, is a file; {remedy}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, FileExistsError, PermissionError) as error:
-        raise ConfigError(
-            f"{folder}, the folder for resumable work, cannot be made ({error.strerror}: "
-            f"{error.filename}); {remedy}"
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{folder}, the folder for resumable work, cannot be written; {remedy}")
-    return folder
+    return make_state_folder(os.environ.get(STATE_VARIABLE, ".imf"), STATE_VARIABLE)
 
 
 def mirror() -> str | None:

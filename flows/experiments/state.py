@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 from flows.faults import FlowError
+from imf_core.artifacts import make_state_folder
+from imf_core.errors import ConfigError
 
 VARIABLE = "IMF_STATE"
 
@@ -15,20 +17,7 @@ def state_folder() -> Path:
         FlowError: If the variable is empty, or names no folder that can be written; the stages
             refuse the same.
     """
-    given = os.environ.get(VARIABLE, ".imf")
-    folder = Path(given).absolute()
-    remedy = f"set {VARIABLE} to a folder that can be written, or unset it to use .imf"
-    if not given.strip():
-        raise FlowError(f"the environment variable {VARIABLE} is empty; {remedy}")
-    if folder.exists() and not folder.is_dir():
-        raise FlowError(f"{folder}, the folder for resumable work, is a file; {remedy}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, FileExistsError, PermissionError) as error:
-        raise FlowError(
-            f"{folder}, the folder for resumable work, cannot be made ({error.strerror}: "
-            f"{error.filename}); {remedy}"
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise FlowError(f"{folder}, the folder for resumable work, cannot be written; {remedy}")
-    return folder
+        return make_state_folder(os.environ.get(VARIABLE, ".imf"), VARIABLE).absolute()
+    except ConfigError as error:
+        raise FlowError(str(error)) from error

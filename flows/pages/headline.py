@@ -10,7 +10,7 @@ from flows.faults import FlowError
 from flows.pages.metrics_table import are_comparable
 
 PLACES = {"folder", "rdf"}
-"""Values of `dataset.name` whose graph is read from `dataset.path`."""
+"""Values of `dataset.name` that read the graph from `dataset.path`."""
 
 
 def name_run(flow: str) -> str:

@@ -19,7 +19,7 @@ def report_link(experiment: str | None = None) -> str:
     """Returns the address of a report, or where no server has it, its path.
 
     Args:
-        experiment: Of which it is; None: the workspace.
+        experiment: Name of the experiment; None for the workspace.
 
     Returns:
         "" for an experiment without a server: its report lies in DVC's cache.
@@ -39,7 +39,7 @@ def describe_report(link: str, experiment: str | None = None) -> str:
 
     Args:
         link: As of `report_link`.
-        experiment: Of which it is; None: the workspace, whose next run replaces it.
+        experiment: Name of the experiment; None for the workspace.
     """
     contents = "pictures, charts and mistakes to learn from, as one page"
     last = "" if experiment else " It shows the workspace's last run: a later run replaces it."

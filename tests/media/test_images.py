@@ -1,25 +1,15 @@
-import io
 import warnings
 
 import numpy as np
 import pytest
+from image_inputs import BLUE, RED, encode, good, reencode, rejected
 from PIL import Image
 
 from imf_core.media.images import (
     ReencodedImage,
-    RejectedImage,
     open_rgb,
     quiet_pillow,
-    reencode_image,
 )
-
-RED, BLUE = (255, 0, 0), (0, 0, 255)
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def photo(width: int = 300, height: int = 200) -> Image.Image:
@@ -27,23 +17,8 @@ def photo(width: int = 300, height: int = 200) -> Image.Image:
     return Image.fromarray(noise).resize((width, height))
 
 
-def reencode(content: bytes, **limits: int) -> ReencodedImage | RejectedImage:
-    settings = {"size_pixels": 64, "max_bytes": 1_000_000, "max_pixels": 1_000_000, **limits}
-    return reencode_image(content, **settings)
-
-
-def good(content: bytes, **limits: int) -> Image.Image:
-    result = reencode(content, **limits)
-    assert isinstance(result, ReencodedImage), result
-    image = Image.open(io.BytesIO(result.content))
-    image.load()
-    assert image.mode == "RGB"
-    return image
-
-
 def fault(content: bytes, **limits: int) -> str:
-    result = reencode(content, **limits)
-    assert isinstance(result, RejectedImage)
+    result = rejected(content, **limits)
     assert " at 0x" not in result.detail
     return result.fault
 
