@@ -76,8 +76,13 @@ class Workspace:
         path.write_text(yaml.safe_dump(params))
 
 
-def make_workspace(folder: Path) -> Workspace:
-    """Copies the project and makes it a fresh git and DVC repository with small parameters."""
+def make_workspace(folder: Path, small: bool = True) -> Workspace:
+    """Copies the project and makes it a fresh git and DVC repository.
+
+    Args:
+        folder: A folder that does not exist yet, or an empty one.
+        small: Whether to set small parameters instead of the project's own.
+    """
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -86,7 +91,8 @@ def make_workspace(folder: Path) -> Workspace:
         else:
             shutil.copy(source, folder / name)
     workspace = Workspace(folder)
-    workspace.set_params(SMALL)
+    if small:
+        workspace.set_params(SMALL)
     workspace.run("git", "init", "-q")
     workspace.dvc("init", "-q")
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
