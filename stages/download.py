@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from imf_core.config import DatasetParams, FetchParams, load_params
-from imf_core.data.atlas import write_atlas
 from imf_core.data.download import download_dataset
 from imf_core.data.folder_copy import copy_folder
 from imf_core.data.issues import DataIssue, write_issues
 from imf_core.data.raw import fresh_folder
 from imf_core.data.rdf import write_rdf_as_folder
 from imf_core.data.registry import (
+    EMBEDDED,
     FOLDER,
     RDF,
     DownloadedDataset,
@@ -81,7 +81,7 @@ def fill_registered(
 ) -> None:
     """Puts the source files of a registered set into `raw`."""
     if isinstance(dataset, EmbeddedDataset):
-        write_atlas(raw)
+        copy_folder(EMBEDDED / dataset.folder, raw, [])
     else:
         download_dataset(dataset, raw, state_folder() / "downloads", fetch, mirror())
 

@@ -24,7 +24,7 @@ ROOMS = {
 """Which rooms of `imf_core` a room may import from, beside itself."""
 
 BOTTOM = {"artifacts", "characters", "config", "device", "errors", "holds", "processes", "terminal"}
-OURS = {"imf_core", "stages", "flows", "recipes", "measuring", "benchmarks"}
+OURS = {"imf_core", "stages", "flows", "recipes", "measuring", "benchmarks", "tools"}
 FOR_FLOWS = {"imf_core.config", "imf_core.errors", "imf_core.artifacts", "imf_core.terminal"}
 """What flows may use of the core: parameters to make forms of, metrics to show, safe output."""
 
@@ -156,8 +156,8 @@ def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
     assert beside <= {f"imf_core.{name}" for name in ("config", "device", "errors", "processes")}
 
 
-def test_nothing_knows_of_the_benchmarks() -> None:
-    assert importing(ALL, "benchmarks") == []
+def test_nothing_imports_the_benchmarks_and_the_tools() -> None:
+    assert importing(ALL, "benchmarks", "tools") == []
 
 
 def test_recipes_know_the_core_the_stages_and_what_benchmarks_report_by() -> None:

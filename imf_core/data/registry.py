@@ -20,6 +20,9 @@ FOLDER, RDF = "folder", "rdf"
 
 REGISTRY_PATH = Path(__file__).with_name("registry.yaml")
 
+EMBEDDED = Path(__file__).parent
+"""Where the folders of embedded sets are."""
+
 DESCRIPTIONS = Path(__file__).with_name("descriptions")
 """Descriptions that this package brings for sets whose makers give none."""
 
@@ -76,9 +79,10 @@ class Counts(Section):
 
 
 class EmbeddedDataset(Section):
-    """A set whose facts are part of this package."""
+    """A set that is part of this package, as a folder in the format of users' graphs."""
 
     kind: Literal["embedded"]
+    folder: FileName
     title: str
     licence: str
     citation: str

@@ -1,0 +1,1 @@
+"""Programs that make committed files; no other package imports them."""
