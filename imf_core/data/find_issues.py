@@ -15,10 +15,9 @@ from imf_core.characters import plain_form
 from imf_core.data.alike import find_alike, show_alike
 from imf_core.data.graph import Graph
 from imf_core.data.holdout import Facts, fact_keys
-from imf_core.data.image_sources import ImageIndexFaults
 from imf_core.data.issues import DataIssue, data_issue
 from imf_core.data.leaks import HELD_OUT_SPLITS, is_among
-from imf_core.data.source import SourceGraph
+from imf_core.data.source import ImageIndexFaults, SourceGraph
 from imf_core.data.split import HELD_OUT
 from imf_core.data.summary import Summary
 from imf_core.data.texts import LabelledTexts

@@ -19,6 +19,8 @@ from imf_core.artifacts import read_parquet, write_parquet
 from imf_core.data.fingerprint import FINGERPRINT_KEY, labels_fingerprint, require_fingerprint
 
 SPLITS = ("train", "valid", "test")
+BETWEEN_LABELS = " | "
+"""Between the labels of partner relations in one cell of a table."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ A Parquet file beside the graph with one row per image in the order of the sourc
 source is a URL, or a path relative to the raw folder.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pyarrow as pa
 
 from imf_core.artifacts import write_parquet
 from imf_core.data.fingerprint import FINGERPRINT_KEY
-from imf_core.data.folder import IMAGE_INDEX, read_image_index
 
 FILE_NAME = "image_sources.parquet"
 SCHEMA = pa.schema([("entity_id", pa.int64()), ("source", pa.string())])
@@ -29,42 +27,6 @@ class ImageSources:
 
     entity_ids: list[int]
     sources: list[str]
-
-
-@dataclass(frozen=True)
-class ImageIndexFaults:
-    """Lines of an image index that were left out.
-
-    Attributes:
-        unknown: Labels of lines whose label is in no fact, in line order.
-        repeated: Lines that repeat an entity with the same source.
-        blank: Blank lines and lines without an image.
-    """
-
-    unknown: list[str]
-    repeated: int
-    blank: int
-
-
-def read_image_sources(
-    raw: Path, entity_labels: Sequence[str]
-) -> tuple[ImageSources, ImageIndexFaults]:
-    """Reads the image index of a raw folder, if it has one, against the labels of a graph.
-
-    Args:
-        raw: The folder.
-        entity_labels: The position is the entity id.
-
-    Raises:
-        DataError: If the index is malformed.
-    """
-    lines, blank = read_image_index(raw / IMAGE_INDEX)
-    ids = {label: position for position, label in enumerate(entity_labels)}
-    known = [(ids[line.entity_label], line.source) for line in lines if line.entity_label in ids]
-    distinct = list(dict.fromkeys(known))
-    unknown = [line.entity_label for line in lines if line.entity_label not in ids]
-    faults = ImageIndexFaults(unknown, len(known) - len(distinct), blank)
-    return ImageSources([row[0] for row in distinct], [row[1] for row in distinct]), faults
 
 
 def save_image_sources(images: ImageSources, graph_fingerprint: str, folder: Path) -> None:

@@ -16,7 +16,7 @@ from imf_core.data.cardinality import find_cardinality
 from imf_core.data.find_issues import find_issues
 from imf_core.data.folder import ENTITY_DESCRIPTIONS, ENTITY_NAMES, RELATION_NAMES
 from imf_core.data.graph import SPLITS, Graph
-from imf_core.data.image_sources import ImageSources, read_image_sources
+from imf_core.data.image_sources import ImageSources
 from imf_core.data.issues import read_issues
 from imf_core.data.redundancy import find_redundancy
 from imf_core.data.registry import FOLDER, RDF, Counts, DownloadedDataset, find_dataset
@@ -24,6 +24,7 @@ from imf_core.data.relation_table import relation_rows
 from imf_core.data.source import (
     SourceGraph,
     read_id_graph,
+    read_image_sources,
     read_label_graph,
     read_spaced_graph,
 )

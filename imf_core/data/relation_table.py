@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from imf_core.data.cardinality import Cardinality
-from imf_core.data.graph import SPLITS, Graph
+from imf_core.data.graph import BETWEEN_LABELS, SPLITS, Graph
 from imf_core.data.redundancy import Redundancy, RelationPairs
-
-BETWEEN_LABELS = " | "
 
 
 def relation_rows(

@@ -3,13 +3,14 @@
 In: a raw folder in one of the formats of the registry. Out: a `SourceGraph`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imf_core.data.folder import TEST, TRAIN, VALID
+from imf_core.data.folder import IMAGE_INDEX, TEST, TRAIN, VALID, read_image_index
 from imf_core.data.formats import (
     LabelTriples,
     read_id_triples,
@@ -18,6 +19,7 @@ from imf_core.data.formats import (
     read_label_triples,
     read_spaced_triples,
 )
+from imf_core.data.image_sources import ImageSources
 from imf_core.errors import DataError
 
 Facts = NDArray[np.int64]
@@ -144,3 +146,39 @@ def _to_ids(file: LabelTriples, entity_ids: dict[str, int], relation_ids: dict[s
         [entity_ids[label] for label in file.tails],
     )
     return np.stack([np.array(column, dtype=np.int64) for column in columns], axis=1)
+
+
+@dataclass(frozen=True)
+class ImageIndexFaults:
+    """Lines of an image index that were left out.
+
+    Attributes:
+        unknown: Labels of lines whose label is in no fact, in line order.
+        repeated: Lines that repeat an entity with the same source.
+        blank: Blank lines and lines without an image.
+    """
+
+    unknown: list[str]
+    repeated: int
+    blank: int
+
+
+def read_image_sources(
+    raw: Path, entity_labels: Sequence[str]
+) -> tuple[ImageSources, ImageIndexFaults]:
+    """Reads the image index of a raw folder, if it has one, against the labels of a graph.
+
+    Args:
+        raw: The folder.
+        entity_labels: The position is the entity id.
+
+    Raises:
+        DataError: If the index is malformed.
+    """
+    lines, blank = read_image_index(raw / IMAGE_INDEX)
+    ids = {label: position for position, label in enumerate(entity_labels)}
+    known = [(ids[line.entity_label], line.source) for line in lines if line.entity_label in ids]
+    distinct = list(dict.fromkeys(known))
+    unknown = [line.entity_label for line in lines if line.entity_label not in ids]
+    faults = ImageIndexFaults(unknown, len(known) - len(distinct), blank)
+    return ImageSources([row[0] for row in distinct], [row[1] for row in distinct]), faults

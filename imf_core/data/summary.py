@@ -11,10 +11,10 @@ import numpy as np
 
 from imf_core.data.cardinality import CLASSES, Cardinality
 from imf_core.data.graph import SPLITS, Graph
-from imf_core.data.image_sources import ImageIndexFaults, ImageSources
+from imf_core.data.image_sources import ImageSources
 from imf_core.data.leaks import count_leaks
 from imf_core.data.redundancy import Redundancy
-from imf_core.data.source import SourceGraph
+from imf_core.data.source import ImageIndexFaults, SourceGraph
 from imf_core.data.split import Splits
 from imf_core.data.texts import LabelledTexts
 

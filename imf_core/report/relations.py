@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imf_core.data.graph import Graph
-from imf_core.data.relation_table import BETWEEN_LABELS
+from imf_core.data.graph import BETWEEN_LABELS, Graph
 from imf_core.errors import DataError
 from imf_core.report.comparison import compare_by_relation
 from imf_core.report.csv_table import read_csv
