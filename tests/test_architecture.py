@@ -27,6 +27,7 @@ BOTTOM = {
     "artifacts",
     "characters",
     "config",
+    "config_errors",
     "device",
     "errors",
     "holds",
