@@ -501,12 +501,24 @@ def load_params(path: Path) -> Params:
         raise ConfigError(f"{path} is not a file; run from the project's root") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not valid YAML, {describe_byte_error(error)}") from error
+    return validate(Params, parse_yaml(text, str(path)), str(path))
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Reads YAML that a person has written, as `read_yaml`.
+
+    Args:
+        text: The YAML.
+        source: Where it comes from, for the message.
+
+    Raises:
+        ConfigError: If it is malformed; the message names line, cause and remedy.
+    """
     try:
-        raw = read_yaml(text)
+        return read_yaml(text)
     except yaml.YAMLError as error:
         reason = find_conflict(text) or describe_yaml_error(error)
-        raise ConfigError(f"{path} is not valid YAML, {reason}") from error
-    return validate(Params, raw, str(path))
+        raise ConfigError(f"{source} is not valid YAML, {reason}") from error
 
 
 def validate(model: type[ModelT], raw: object, source: str) -> ModelT:

@@ -147,7 +147,9 @@ def _expected_section(path: Sequence[int | str], model: type[BaseModel]) -> str:
     inner: type[BaseModel] | None = model
     for part in path:
         inner = _section(inner, str(part)) if inner else None
-    names = list(inner.model_fields) if inner else []
+    if inner is None:
+        return "be a section of keys"
+    names = list(inner.model_fields)
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     if not path:
         return f"hold sections ({shown}), each with its keys indented below it"
