@@ -82,10 +82,16 @@ def read_json(path: Path) -> Any:
     return _read(path, lambda: json.loads(path.read_text(encoding="utf-8")))
 
 
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes rows that share their keys as CSV, fractions with four digits."""
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Writes rows that share their keys as CSV, fractions with four digits.
+
+    Args:
+        path: The file.
+        rows: Column -> value, in the order of the columns.
+        columns: The header where there is no row; it must be given where there may be none.
+    """
     rows = list(rows)
-    lines = [",".join(rows[0])] if rows else []
+    lines = [",".join(rows[0] if rows else columns)]
     for row in rows:
         cells = [f"{x:.4f}" if isinstance(x, float) else _quoted(str(x)) for x in row.values()]
         lines.append(",".join(cells))

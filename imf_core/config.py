@@ -5,7 +5,6 @@ the same models. Only `params.yaml` holds values, so no field has a default here
 an error, like an unknown one.
 """
 
-import difflib
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -13,6 +12,14 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from imf_core.config_errors import (
+    LANGUAGE_PATTERN,
+    SHA256_PATTERN,
+    describe_byte_error,
+    describe_value_error,
+    describe_yaml_error,
+    find_conflict,
+)
 from imf_core.errors import ConfigError
 
 Modality = Literal["structure", "image", "text"]
@@ -164,7 +171,7 @@ class MediaParams(Section):
     source: Literal["none", "wikidata", "wikipedia"] = Field(
         description="wikidata: one-line descriptions; wikipedia: summaries of articles as well"
     )
-    language: str = Field(pattern=r"^[a-z]{2,3}(-[a-z]+)*$", description="language of the texts")
+    language: str = Field(pattern=LANGUAGE_PATTERN, description="language of the texts")
     image_width_pixels: Literal[20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840] = Field(
         description="requested from Wikimedia Commons, which may refuse other widths"
     )
@@ -186,7 +193,7 @@ class PrecomputedParams(Section):
     model_config = ConfigDict(json_schema_extra=_describe_bounds)  # half of it is of no use
 
     path: str = Field(min_length=1, description="Parquet or .npy file")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file")
+    sha256: str = Field(pattern=SHA256_PATTERN, description="SHA-256 of the file")
 
 
 class ImageFeaturesParams(Section):
@@ -435,13 +442,20 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuses a repeated key; PyYAML would keep its last value."""
-        keys: set[str] = set()
+        lines: dict[str, int] = {}
         for key, _ in node.value:
-            if key.value in keys:
+            if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(
-                    "in a mapping", node.start_mark, f"key {key.value} occurs twice", key.start_mark
+                    "in a mapping", node.start_mark, "a key must be one word", key.start_mark
                 )
-            keys.add(str(key.value))
+            if key.value in lines:
+                raise yaml.constructor.ConstructorError(
+                    "in a mapping",
+                    node.start_mark,
+                    f"key {key.value} occurs twice, first in line {lines[key.value]}; delete one",
+                    key.start_mark,
+                )
+            lines[str(key.value)] = key.start_mark.line + 1
         return dict(super().construct_mapping(node, deep))
 
 
@@ -482,12 +496,29 @@ def load_params(path: Path) -> Params:
             has the wrong type or is out of bounds. The message lists all errors.
     """
     try:
-        raw = read_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
         raise ConfigError(f"{path} is not a file; run from the project's root") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    return validate(Params, raw, str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not valid YAML, {describe_byte_error(error)}") from error
+    return validate(Params, parse_yaml(text, str(path)), str(path))
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Reads YAML that a person has written, as `read_yaml`.
+
+    Args:
+        text: The YAML.
+        source: Where it comes from, for the message.
+
+    Raises:
+        ConfigError: If it is malformed; the message names line, cause and remedy.
+    """
+    try:
+        return read_yaml(text)
+    except yaml.YAMLError as error:
+        reason = find_conflict(text) or describe_yaml_error(error)
+        raise ConfigError(f"{source} is not valid YAML, {reason}") from error
 
 
 def validate(model: type[ModelT], raw: object, source: str) -> ModelT:
@@ -516,27 +547,4 @@ def _describe(error: Any, model: type[BaseModel]) -> str:
     if path != error["loc"] and error["loc"][-1] != path[-1]:
         alternative = _describe({**error, "loc": path}, model)
         return alternative.replace(", got ", f", or {AUTO}, got ", 1)
-    key = ".".join(str(part) for part in path) or "the file"
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _keys(model), n=1)
-        return f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "")
-    if error["type"] == "missing":
-        return f"key {key} is missing"
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    if error["type"] == "too_short":
-        return f"{key} must list at least {error['ctx']['min_length']}, got {error['input']!r}"
-    bound = error["msg"].replace("Input should", "must").replace("a valid int", "an int")
-    bound = bound.replace("a valid", "a")
-    return f"{key} {bound[0].lower() + bound[1:]}, got {error['input']!r}"
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Lists the dotted keys of a model tree."""
-    keys = []
-    for name, field in model.model_fields.items():
-        keys.append(prefix + name)
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            keys.extend(_keys(inner, f"{prefix}{name}."))
-    return keys
+    return describe_value_error(error, path, model)

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from imf_core.config import Params, read_yaml, validate
+from imf_core.config import Params, parse_yaml, validate
 from imf_core.errors import ConfigError
 
 FOLDER = Path(__file__).parent
@@ -40,9 +38,10 @@ def read_recipe(name: str) -> Overrides:
 def read_overrides(path: Path) -> Overrides:
     """Reads a file with some keys of some sections; see `read_recipe`."""
     try:
-        sections = read_yaml(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    sections = parse_yaml(text, str(path)) or {}
     if not isinstance(sections, dict):
         raise ConfigError(f"{path} must be a mapping of sections, got {sections!r}")
     for section, keys in sections.items():

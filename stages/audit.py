@@ -21,6 +21,7 @@ from imf_core.data.issues import issues_of
 from imf_core.data.prepare import prepare_graph
 from imf_core.data.registry import FOLDER, RDF, find_dataset, load_registry
 from imf_core.data.summary import Summary
+from imf_core.markdown import escape
 from stages.download import fill_raw
 from stages.layout import PARAMS
 from stages.runner import run_stage
@@ -160,7 +161,8 @@ def audit_issues(summaries: Mapping[str, Summary]) -> Iterable[str]:
     """Yields the lines of all data issues, each with its first example."""
     yield "\n### Look at these first\n"
     found = [
-        f"- {name}: {replace(issue, examples=issue.examples[:1])}"
+        # Examples hold labels of the graph, the rest is our own text.
+        f"- {name}: {replace(issue, examples=tuple(map(escape, issue.examples[:1])))}"
         for name, summary in summaries.items()
         for issue in issues_of(summary["issues"])
     ]

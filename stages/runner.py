@@ -21,6 +21,10 @@ INTERRUPTED = 130
 """The exit status that shells give to what the keyboard has interrupted."""
 
 
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_WORKING_NAMES = (".tmp", ".old", ".lock")
+"""Endings of files that the code makes for itself; a message names their folder."""
+
 _OF_THE_PLACE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG}
     | {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
@@ -64,12 +68,39 @@ def _explain(error: Exception) -> str | None:
         )
     if isinstance(error, ImfError):
         return str(error)
+    if isinstance(error, OSError) and (folder := _find_unwritable_folder(error)):
+        if error.errno == errno.EROFS:
+            remedy = "it is on a read-only disk, so mount that for writing"
+        else:
+            remedy = (
+                f"give yourself permission (`chmod -R u+w {folder}`, or `sudo chown -R $USER "
+                f"{folder}` where it is another user's)"
+            )
+        return (
+            f"the folder {folder} cannot be written ({error.strerror}); {remedy}, or run in a copy "
+            "of the project in a folder of your own"
+        )
     if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_THE_PLACE:
         return (
             f"{error.filename} cannot be read or written ({error.strerror}); change its "
             "permissions or its disk, or name another file"
         )
     return None
+
+
+def _find_unwritable_folder(error: OSError) -> Path | None:
+    """Returns the folder in which nothing can be made or changed, None where a file is to blame."""
+    name = error.filename
+    if error.errno not in _NOT_WRITABLE or not isinstance(name, str | bytes | os.PathLike):
+        return None
+    path = Path(os.fsdecode(name))
+    # A path below a folder that cannot be entered does not even show whether it exists.
+    if os.path.lexists(path) and not path.name.endswith(_WORKING_NAMES):
+        return None
+    folder = path.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    return folder.resolve()
 
 
 def state_folder() -> Path:

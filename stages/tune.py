@@ -63,6 +63,10 @@ LEAST_SHARE = 0.9
 """A trial stops below this share of the best trial's MRR by the same epoch."""
 
 
+TRIAL_COLUMNS = ("channels", "trial", "setting", "epochs", "valid_mrr", "ended", "is_chosen")
+"""Header of `trials.csv`, also without trials."""
+
+
 @dataclass(frozen=True)
 class Phase:
     """Channels that are tried together, and the keys to choose by them.
@@ -127,7 +131,7 @@ def main() -> None:
             chosen |= best
             rows += trials.rows(best)
     chosen |= follow_from(graph, settle_train(params.train, chosen))
-    write_csv(TRIALS, rows)
+    write_csv(TRIALS, rows, TRIAL_COLUMNS)
     write_json(CHOSEN, {key: chosen[key] for key in wanted})
     how = f"on valid in {len(rows)} trials" if rows else "by rules of thumb"
     seconds = f"{time.process_time():.0f} s of processor time"

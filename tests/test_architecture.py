@@ -23,9 +23,26 @@ ROOMS = {
 }
 """Which rooms of `imf_core` a room may import from, beside itself."""
 
-BOTTOM = {"artifacts", "characters", "config", "device", "errors", "holds", "processes", "terminal"}
+BOTTOM = {
+    "artifacts",
+    "characters",
+    "config",
+    "config_errors",
+    "device",
+    "errors",
+    "holds",
+    "markdown",
+    "processes",
+    "terminal",
+}
 OURS = {"imf_core", "stages", "flows", "recipes", "measuring", "benchmarks", "tools"}
-FOR_FLOWS = {"imf_core.config", "imf_core.errors", "imf_core.artifacts", "imf_core.terminal"}
+FOR_FLOWS = {
+    "imf_core.config",
+    "imf_core.errors",
+    "imf_core.artifacts",
+    "imf_core.markdown",
+    "imf_core.terminal",
+}
 """What flows may use of the core: parameters to make forms of, metrics to show, safe output."""
 
 HEAVY = {

@@ -164,7 +164,7 @@ def test_a_whole_number_serves_as_a_fraction(load_changed: LoadChanged) -> None:
 
 @pytest.mark.parametrize("sha256", ["", "0" * 63, "g" * 64, "A" * 64])
 def test_ready_features_are_pinned_by_a_hash(sha256: str, load_changed: LoadChanged) -> None:
-    with pytest.raises(ConfigError, match=r"image_features\.precomputed\.sha256 .*pattern"):
+    with pytest.raises(ConfigError, match=r"image_features\.precomputed\.sha256 must be 64 digits"):
         load_changed("image_features", "precomputed", {"path": "a.npy", "sha256": sha256})
 
 
@@ -214,7 +214,7 @@ def test_a_missing_section_is_named(section: str, tmp_path: Path) -> None:
 def test_a_file_that_holds_no_sections_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"params\.yaml: the file must be"):
+    with pytest.raises(ConfigError, match=r"params\.yaml: the file must hold sections \(dataset"):
         load_params(path)
 
 
@@ -224,6 +224,89 @@ def test_a_file_that_is_no_yaml_is_named(content: bytes, tmp_path: Path) -> None
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"params\.yaml is not valid YAML"):
         load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        (
+            "image_features",
+            "precomputed",
+            "x.npy",
+            r"must be null or \{path: FILE, sha256: HASH\} \(`sha256sum FILE` .* prints the hash\)",
+        ),
+        ("dataset", "image_folders", "x", r"must be a list in square brackets, such as \[x\], got"),
+        ("dataset", "name", 12, "must be a string, such as '12' in quotation marks, got 12"),
+        ("model", "modalities", "image", r".* brackets, such as \[image\], or auto, got 'image'"),
+        ("model", "mask_missing", "yes", "must be true or false, got 'yes'"),
+        ("train", "epochs", 10.0, r"must be an integer, such as 10, or auto, got 10\.0"),
+        (
+            "media",
+            "language",
+            "EN",
+            "must be the code of a language in small letters, .*, got 'EN'",
+        ),
+    ],
+)
+def test_a_value_of_another_form_is_answered_with_the_right_one(
+    section: str, key: str, value: object, message: str, load_changed: LoadChanged
+) -> None:
+    with pytest.raises(ConfigError, match=rf"params\.yaml: {section}\.{key} {message}"):
+        load_changed(section, key, value)
+
+
+def test_a_missing_key_is_explained(load_changed: LoadChanged) -> None:
+    with pytest.raises(ConfigError, match=r"train\.seed is missing; add it \(seed of initial"):
+        load_changed("train", "seed")
+
+
+def test_an_unknown_key_of_a_file_of_features_is_answered_with_the_nearest(
+    load_changed: LoadChanged,
+) -> None:
+    message = r"unknown key .*precomputed\.sha; did you mean image_features\.precomputed\.sha256\?"
+    with pytest.raises(ConfigError, match=message):
+        load_changed("image_features", "precomputed", {"path": "x.npy", "sha": "0" * 64})
+
+
+def test_a_key_outside_its_section_is_answered_with_its_sections(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump({**VALUES, "seed": 1}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"unknown key seed; did you mean prepare\.seed or "):
+        load_params(path)
+
+
+@pytest.mark.parametrize("value", [None, [1], "x"])
+def test_a_section_without_keys_is_named(value: object, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump({**VALUES, "tune": value}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="tune must be a section with the keys trials, seed, "):
+        load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a:\n  b: 1\n\tc: 2\n", "line 3: a tab where the indentation is; indent by spaces"),
+        ("a:\n  b: c: d\n", "line 2: a colon too many, a wrong indentation or"),
+        ("a:\n  b: 'c\n  d: 1\n", "line 2: a quotation mark without its partner"),
+        ("a:\n  b: 1\n   c: 2\n", "line 3: "),
+        ("a:\n  b: 1\n  c 2\nd: 3\n", "line 3: no colon with a space behind it; write key: value"),
+        ("a: [b\nc: 2\n", "line 1: a bracket without its partner; close it"),
+        ("a: !b 1\n", "line 1: a value that starts with !, & or \\*; quote it"),
+        ("a: @b\n", "line 1: a value that starts with a special character; quote it"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: key a occurs twice, first in line 1; delete one"),
+        ("a: 1\n<<<<<<< HEAD\nb: 2\n", "line 2: a conflict marker of Git .*; settle"),
+        ("{a: 1}: 2\n", "line 1: a key must be one word"),
+    ],
+)
+def test_a_mistake_in_yaml_is_a_sentence_with_its_line(
+    content: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"params\.yaml is not valid YAML, {message}") as error:
+        load_params(path)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("is_folder", [False, True])

@@ -12,11 +12,11 @@ from flows.experiments.form import PARAMS_FILE, read_values_at
 from flows.experiments.run_experiment import flatten
 from flows.faults import FlowError
 from flows.pages.headline import PLACES
-from flows.pages.markdown import escape, table
 from flows.pages.metrics_table import COLUMNS
 from flows.processes.command import DVC
 from flows.running.lock_file import LOCK_FILE, Tell, read_lock_file, resting_dvc
 from imf_core.artifacts import read_json
+from imf_core.markdown import escape, table
 
 SUMMARY = Path("results/evaluation/summary.json")
 """What DVC knows as metrics of an evaluation."""

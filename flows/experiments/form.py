@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from flows.experiments.git import git
 from flows.faults import FlowError
-from imf_core.config import Params, load_params, read_yaml, validate
+from imf_core.config import Params, load_params, parse_yaml, validate
 from imf_core.errors import ConfigError
 
 PARAMS_FILE = Path("params.yaml")
@@ -41,9 +40,9 @@ def read_values_at(revision: str) -> dict[str, Any]:
             bounds.
     """
     try:
-        values = read_yaml(git("show", f"{revision}:{PARAMS_FILE}"))
-    except yaml.YAMLError as error:
-        raise FlowError(f"{PARAMS_FILE} is not valid YAML: {error}") from error
+        values = parse_yaml(git("show", f"{revision}:{PARAMS_FILE}"), str(PARAMS_FILE))
+    except ConfigError as error:
+        raise FlowError(str(error)) from error
     return check_values(values, str(PARAMS_FILE))
 
 

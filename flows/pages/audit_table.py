@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flows.pages.markdown import escape, table
+from imf_core.markdown import escape, table
 
 _GIVEN_AWAY = {
     "in_train": "word for word",

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.pages.graph_snapshot import Snapshot
-from flows.pages.markdown import escape, table
+from imf_core.markdown import escape, table
 
 NUM_EXAMPLES = 5
 

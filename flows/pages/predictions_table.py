@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from flows.pages.markdown import escape, table
 from imf_core.artifacts import read_parquet
+from imf_core.markdown import escape, table
 
 _SHARE = "share_"
 _NEW = "new"

@@ -6,11 +6,11 @@ from typing import Any
 
 from flows.pages.graph_changes import compare, describe_changes
 from flows.pages.graph_snapshot import FILES, Snapshot, take_snapshot
-from flows.pages.markdown import escape
 from flows.pages.metrics_table import metrics_table
 from flows.pages.results_page import read_metrics
 from flows.processes.command import Logger
 from flows.running.whole_files import whole_files
+from imf_core.markdown import escape
 
 
 @dataclass(frozen=True)

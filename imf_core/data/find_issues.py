@@ -22,6 +22,11 @@ from imf_core.data.split import HELD_OUT
 from imf_core.data.summary import Summary
 from imf_core.data.texts import LabelledTexts
 
+MIN_RATIO = 3
+MAX_FACTS = 5
+"""Facts whose columns seem to be head, tail, relation have at least so many times as many relations
+as tails, and on average less than so many facts of a relation."""
+
 
 def find_issues(
     downloaded: Sequence[DataIssue],
@@ -143,6 +148,16 @@ def _whole_split_issues(source: SourceGraph) -> Iterator[DataIssue]:
                 len(np.unique(fact_keys(facts[held], *sizes))),
                 f"facts are all that {held} has, and {cause}; bring a {held} of its own",
             )
+
+
+def has_relation_last(facts: Facts) -> bool:
+    """Whether the columns of facts rather are head, tail, relation: many relations and few tails.
+
+    Args:
+        facts: With duplicates, shape: (N, 3), dtype: int64.
+    """
+    num_relations, num_tails = (len(np.unique(facts[:, column])) for column in (1, 2))
+    return bool(num_relations >= MIN_RATIO * num_tails and num_relations > len(facts) / MAX_FACTS)
 
 
 def _column_order_issues(graph: Graph) -> list[DataIssue]:

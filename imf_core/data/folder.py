@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imf_core.artifacts import write_text
 from imf_core.data.formats import read_lines
+from imf_core.data.line_causes import explain_line
 from imf_core.errors import DataError
 from imf_core.web.urls import is_url
 
@@ -56,7 +57,7 @@ def read_image_index(path: Path) -> tuple[list[ImageLine], int]:
         if not label.strip() or not tab:
             raise DataError(
                 f"{path}, line {number}: expected an entity label and an image file or URL "
-                f"separated by a tab, got {line[:80]!r}; mend the line"
+                f"separated by a tab, {explain_line(line, ('entity label', 'image'))}"
             )
         if image.strip():
             lines.append(ImageLine(label, image.strip(), further))

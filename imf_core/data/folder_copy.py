@@ -5,7 +5,7 @@ canonical names, without header lines, and exactly the images that the index ref
 was odd as data issues. Every file passes `user_file`.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -83,11 +83,11 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
     layout = find_layout(source)
     for path in layout.values():
         require_file(path, [own])
-    headers = _copy_texts(layout, raw)
+    index, empty = read_image_index(layout.get(IMAGE_INDEX, source / IMAGE_INDEX))
+    headers = _copy_texts(layout, [line.entity_label for line in index], raw)
     files, subfolders = list_files(source)
     roots = [own, *(folder.resolve() for folder in image_folders)]
     images = IndexImages(source, roots, files, subfolders)
-    index, empty = read_image_index(layout.get(IMAGE_INDEX, source / IMAGE_INDEX))
     lines, copied = _copy_images(images, index[IMAGE_INDEX in headers :], raw)
     if IMAGE_INDEX in layout:
         write_image_index(raw / IMAGE_INDEX, lines)
@@ -108,15 +108,24 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
     )
 
 
-def _copy_texts(layout: Mapping[str, Path], raw: Path) -> dict[str, HeaderLine]:
-    """Checks and copies the text files, and returns the header lines by canonical name."""
+def _copy_texts(
+    layout: Mapping[str, Path], index_labels: Sequence[str], raw: Path
+) -> dict[str, HeaderLine]:
+    """Checks and copies the text files, and returns the header lines by canonical name.
+
+    Args:
+        layout: Canonical name -> the user's file.
+        index_labels: Labels of the image index, in line order.
+        raw: Folder to fill.
+    """
     # Read here for the errors, which then name the user's own file and not its copy.
     facts = {name: read_label_triples(layout[name]) for name in SPLITS if name in layout}
     headers = find_fact_headers(facts)
     entities, relations = _labels_of(facts)
     for name in sorted(layout.keys() - facts.keys()):
         known = relations if name == RELATION_NAMES else entities
-        if header := find_text_header(_text_labels(name, layout[name]), known):
+        labels = index_labels if name == IMAGE_INDEX else read_texts(layout[name]).by_label
+        if header := find_text_header(labels, known):
             headers[name] = header
     for name in sorted(layout.keys() - {IMAGE_INDEX}):
         path, header = layout[name], headers.get(name)
@@ -131,13 +140,6 @@ def _copy_texts(layout: Mapping[str, Path], raw: Path) -> dict[str, HeaderLine]:
             )
         write_bytes(raw / name, content)
     return headers
-
-
-def _text_labels(name: str, path: Path) -> Iterable[str]:
-    """Returns the labels of a text file or of the image index, in line order."""
-    if name == IMAGE_INDEX:
-        return [line.entity_label for line in read_image_index(path)[0]]
-    return read_texts(path).by_label
 
 
 def _labels_of(facts: Mapping[str, LabelTriples]) -> tuple[set[str], set[str]]:

@@ -1,10 +1,11 @@
 """Line-level readers of the text formats in which graphs come.
 
 In: one UTF-8 text file. Out: its fields, with what was skipped counted. Every fault names the
-file, the line, the value found there and the remedy. A byte order mark and CRLF line ends are
-accepted; blank lines are skipped and counted.
+file, the line, the value found there and the remedy. A byte order mark and the line ends of Windows
+(CRLF) and of old Macs (CR) are accepted; blank lines are skipped and counted.
 """
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from imf_core.data.line_causes import explain_line, shorten
 from imf_core.errors import DataError
 
 NumberedLine = tuple[int, str]
@@ -51,14 +53,15 @@ class Texts:
 
 _ARCHIVES = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-"""A file that begins with one is no UTF-8 from its first byte on."""
+TRIPLE_COLUMNS = ("head", "relation", "tail")
 
 
 def read_lines(path: Path) -> tuple[list[NumberedLine], int]:
     """Reads the lines of a text file that hold anything.
 
     Args:
-        path: A UTF-8 file, with or without byte order mark, with LF or CRLF line ends.
+        path: A UTF-8 file, with or without byte order mark, with LF or CRLF line ends; those of a
+            file without any LF are CR.
 
     Returns:
         The lines with their numbers from 1, and the number of blank lines skipped.
@@ -73,7 +76,12 @@ def read_lines(path: Path) -> tuple[list[NumberedLine], int]:
     for magic, kind in _ARCHIVES.items():
         if raw.startswith(magic):
             raise DataError(f"{path} is a {kind} archive; unpack it and put the text file there")
-    if (position := raw.find(b"\0")) >= 0 and not raw.startswith(_UTF_16_MARKS):
+    if raw.startswith(_UTF_16_MARKS):
+        raise DataError(
+            f"{path}, line 1: the file is UTF-16 by its first two bytes; save it with the encoding "
+            "UTF-8"
+        )
+    if (position := raw.find(b"\0")) >= 0:
         line = raw.count(b"\n", 0, position) + 1
         raise DataError(
             f"{path}, line {line}: a text has no byte 0x00, but UTF-16 has; save the file with the "
@@ -84,9 +92,11 @@ def read_lines(path: Path) -> tuple[list[NumberedLine], int]:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is not valid UTF-8; "
-            "save the file with the encoding UTF-8"
+            f"{path}, line {line}: {_explain_byte(error.object[error.start])}; save the file with "
+            "the encoding UTF-8"
         ) from error
+    if "\n" not in content:
+        content = content.replace("\r", "\n")
     # Not splitlines(): that would also cut at the rarer separators that occur inside texts.
     lines = [line.removesuffix("\r") for line in content.split("\n")]
     if lines[-1] == "":
@@ -107,11 +117,9 @@ def read_label_triples(path: Path) -> LabelTriples:
     rows = [line.split("\t") for _, line in lines]
     for (number, line), row in zip(lines, rows, strict=True):
         if len(row) != 3 or not all(field.strip() for field in row):
-            filled = sum(bool(field.strip()) for field in row)
             raise DataError(
                 f"{path}, line {number}: expected head, relation and tail separated by two tabs, "
-                f"got {len(row)} fields of which {filled} hold something: {_shorten(line)}; "
-                "mend the line"
+                f"{explain_line(line, TRIPLE_COLUMNS)}"
             )
     heads, relations, tails = (list(column) for column in zip(*rows, strict=True))
     return LabelTriples(heads, relations, tails, blank)
@@ -136,7 +144,8 @@ def read_spaced_triples(path: Path) -> LabelTriples:
         if len(row) != 3:
             raise DataError(
                 f"{path}, line {number}: expected head, relation and tail separated by white "
-                f"space, got {len(row)} fields: {_shorten(line)}; mend the line"
+                f"space, got {len(row)} fields: {shorten(line)}; labels with white space in them "
+                "need tabs around them, so bring the file as dataset.name: folder with tabs"
             )
         rows.append(row)
     heads, relations, tails = (list(column) for column in zip(*rows, strict=True))
@@ -174,7 +183,7 @@ def read_id_triples(
                 f"{name} below {n}" for name, n in zip(columns, bounds, strict=True)
             )
             raise DataError(
-                f"{path}, line {number}: expected three ids, {wanted}, got {_shorten(line)}; the "
+                f"{path}, line {number}: expected three ids, {wanted}, got {shorten(line)}; the "
                 "file does not fit its id files"
             )
         rows.append(row)
@@ -216,7 +225,7 @@ def read_label_ids(path: Path) -> list[str]:
         if not label or not position.isdecimal() or int(position) in by_id:
             raise DataError(
                 f"{path}, line {number}: expected a label and an id not seen before, got "
-                f"{_shorten(row)}; mend the line"
+                f"{shorten(row)}; the file is damaged or of another format, so fetch it again"
             )
         by_id[int(position)] = (label.removeprefix(f"{position} ") if has_both else label).strip()
     count = len(by_id)
@@ -258,15 +267,15 @@ def read_texts(path: Path) -> Texts:
         label, tab, text = line.partition("\t")
         if not tab or not label.strip():
             raise DataError(
-                f"{path}, line {number}: expected a label and a text separated by a tab, got "
-                f"{_shorten(line)}; mend the line"
+                f"{path}, line {number}: expected a label and a text separated by a tab, "
+                f"{explain_line(line, ('label', 'text'))}"
             )
         text = text.strip()
         earlier = seen.get(label)
         if earlier is not None and earlier[0] != text:
             raise DataError(
-                f"{path}, line {number}: {label!r} is given the text {_shorten(text)}, but line "
-                f"{earlier[1]} gives it {_shorten(earlier[0])}; keep one of the two lines"
+                f"{path}, line {number}: {label!r} is given the text {shorten(text)}, but line "
+                f"{earlier[1]} gives it {shorten(earlier[0])}; keep one of the two lines"
             )
         repeated += earlier is not None
         seen.setdefault(label, (text, number))
@@ -308,6 +317,13 @@ def _require_content(path: Path, lines: list[NumberedLine]) -> None:
         )
 
 
-def _shorten(value: str) -> str:
-    """Quotes a value for a message, cut to a readable length."""
-    return repr(value if len(value) <= 80 else value[:77] + "...")
+def _explain_byte(byte: int) -> str:
+    """Says of a byte that is not UTF-8 what it is in the encoding of Western Windows."""
+    character = bytes([byte]).decode("cp1252", "replace")
+    name = (
+        f" ({unicodedata.name(character).lower()})"
+        if character in "\u2018\u2019\u201c\u201d"
+        else ""
+    )
+    known = "" if character == "\ufffd" else f", but {character}{name} in Windows-1252"
+    return f"byte 0x{byte:02x} is not valid UTF-8{known}"

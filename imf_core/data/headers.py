@@ -79,8 +79,9 @@ def without_header(content: bytes, header: HeaderLine) -> bytes:
         header: The first fields of the line.
     """
     fields = [label.encode() for label in header.labels]
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    return b"\n".join(
+    end = b"\n" if b"\n" in content else b"\r"
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(end)
+    return end.join(
         line for line in lines if line.removesuffix(b"\r").split(b"\t")[: len(fields)] != fields
     )
 

@@ -13,7 +13,7 @@ import torch
 
 from imf_core.config import PrepareParams
 from imf_core.data.cardinality import find_cardinality
-from imf_core.data.find_issues import find_issues
+from imf_core.data.find_issues import find_issues, has_relation_last
 from imf_core.data.folder import ENTITY_DESCRIPTIONS, ENTITY_NAMES, RELATION_NAMES
 from imf_core.data.graph import SPLITS, Graph
 from imf_core.data.image_sources import ImageSources
@@ -73,7 +73,10 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
     redundancy = find_redundancy(
         np.concatenate(list(source.facts.values())), num_entities, num_relations
     )
-    splits = make_splits(source.facts, redundancy, num_entities, num_relations, params)
+    try:
+        splits = make_splits(source.facts, redundancy, num_entities, num_relations, params)
+    except DataError as error:
+        raise _blame_column_order(error, source, raw) from error
     cardinality = find_cardinality(splits.facts["train"], num_entities, num_relations)
     names, descriptions = _read_entity_texts(raw, download, source.entity_labels)
     relation_names = _read_relation_names(raw, download, source.relation_labels)
@@ -144,6 +147,23 @@ def _require_counts(source: SourceGraph, counts: Counts, raw: Path) -> None:
             f"{raw} does not hold the registered data set ({'; '.join(faults)}); delete it and run "
             "`dvc repro` again, or bring the changed files as your own folder"
         )
+
+
+def _blame_column_order(error: DataError, source: SourceGraph, raw: Path) -> DataError:
+    """Returns the error, or one that says that the columns are head, tail, relation if they are.
+
+    Relations in the place of tails make every fact the only one of its relation, so that none can
+    be held out.
+    """
+    if not has_relation_last(np.concatenate(list(source.facts.values()))):
+        return error
+    return DataError(
+        f"the columns of the files in {raw} seem to be head, tail, relation, as in OpenKE's files: "
+        "the second has many different labels and the third few. They must be head, relation, "
+        "tail; exchange the second and the third in the source, such as by "
+        "`awk -F'\\t' -v OFS='\\t' '{print $1, $3, $2}' OLD > NEW`. If they are right: "
+        f"{error}"
+    )
 
 
 def _read_entity_texts(

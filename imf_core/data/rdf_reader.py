@@ -30,6 +30,13 @@ from imf_core.errors import DataError
 MAX_LINE_BYTES = 16 << 20
 """The bound of one statement of N-Triples; the parser has the same."""
 
+MAX_NESTING = 1000
+"""The bound of triple terms in one another, `<<( a b <<( ... )>> )>>`: where the parser frees tens
+of thousands of them, the process overflows its stack and dies."""
+
+_TERM_START = "<<("
+_TOO_DEEP = f"triple terms nested more than {MAX_NESTING} deep"
+
 _BLOCK_BYTES = 1 << 20
 _HEAD_BYTES = 4096
 _MAX_BAD_STATEMENTS = 1000
@@ -191,6 +198,7 @@ def _by_line(_: Path, file: BinaryIO, form: _Format) -> Iterator[Quad | _BadStat
     number = 0
     for lines in _blocks(file):
         try:
+            _require_shallow(lines)
             yield from list(pyoxigraph.parse(b"".join(lines), form.parser))
         except (SyntaxError, MemoryError):
             for position, line in enumerate(lines, start=number + 1):
@@ -219,6 +227,7 @@ def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
 def _parse_line(line: bytes, number: int, form: _Format) -> list[Quad | _BadStatement]:
     """Parses one line, which holds at most one statement."""
     try:
+        _require_shallow([line])
         return list(pyoxigraph.parse(line, form.parser))
     except SyntaxError as error:
         reason = _reason(error)
@@ -228,12 +237,23 @@ def _parse_line(line: bytes, number: int, form: _Format) -> list[Quad | _BadStat
     return [_BadStatement(f"line {number}", reason, text)]
 
 
+def _require_shallow(lines: list[bytes]) -> None:
+    """Raises a `SyntaxError` if a line may have more triple terms nested than the parser survives.
+
+    Those in strings count as well: in a malformed line it is unclear where a string ends.
+    """
+    start = _TERM_START.encode()
+    if any(line.count(start) > MAX_NESTING for line in lines):
+        raise SyntaxError(_TOO_DEEP)
+
+
 def _by_token(source: Path, file: BinaryIO, form: _Format) -> Iterator[Quad | _BadStatement]:
     """Parses a file as a whole; the parser goes on after the full stop of a bad statement."""
-    lines = _Lines(file)
+    lines = _Lines(source, file)
     quads = pyoxigraph.parse(cast(BinaryIO, lines), form.parser)
     begin, end = 0, 0  # lines of the last error, 0 where a good statement followed it
     while True:
+        lines.num_open = 0
         try:
             quad = next(quads)
         except StopIteration:
@@ -268,21 +288,39 @@ def _reason(error: SyntaxError) -> str:
 
 
 class _Lines:
-    """A text file that the parser reads line by line, with a memory of its last lines."""
+    """A text file that the parser reads line by line, with a memory of its last lines.
 
-    def __init__(self, file: BinaryIO) -> None:
+    Attributes:
+        number: The next line's.
+        num_open: Starts of triple terms read since the last statement, strings included: at least
+            as many as are nested.
+    """
+
+    def __init__(self, source: Path, file: BinaryIO) -> None:
+        self._source = source
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("backslashreplace")
         self._recent: deque[tuple[int, str]] = deque(maxlen=1000)
         self.number = 1
+        self.num_open = 0
 
     def read(self, size: int) -> str:
-        """Returns the next line, or as much of it as is wanted; "" at the end."""
+        """Returns the next line, or as much of it as is wanted; "" at the end.
+
+        Raises:
+            DataError: If the statement is nested too deep for the parser.
+        """
         part = ""
         data = b"more"
         while data and not part:
             data = self._file.readline(size)
             part = self._decoder.decode(data, final=not data)
+        self.num_open += part.count(_TERM_START)
+        if self.num_open > MAX_NESTING:
+            raise DataError(
+                f"{self._source}, line {self.number}: {_TOO_DEEP}; delete this statement, which "
+                "would be left out in any case"
+            )
         self._recent.append((self.number, part))
         self.number += part.endswith("\n")
         return part

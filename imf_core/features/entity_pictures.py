@@ -153,8 +153,14 @@ def _read_file(source: str, raw_folder: Path, max_bytes: int) -> bytes | SourceF
                 fate = SourceFate(source, "too_many_bytes", f"{size} bytes, at most {max_bytes}")
             case _:
                 return path.read_bytes()
-    except DataError:
-        fate = SourceFate(source, "missing", PermissionError.__name__)
-    except (OSError, ValueError) as error:  # a NUL in the name; a loop of links
-        fate = SourceFate(source, "missing", type(error).__name__)
+    except (FileNotFoundError, NotADirectoryError):
+        fate = SourceFate(source, "missing", "there is no such file")
+    except (DataError, PermissionError):
+        fate = SourceFate(source, "missing", "no permission to read the file")
+    except IsADirectoryError:
+        fate = SourceFate(source, "missing", "a folder and not a file")
+    except OSError as error:  # a loop of links, a name that is too long
+        fate = SourceFate(source, "missing", f"cannot be read ({error.strerror})")
+    except ValueError:  # a NUL in the name
+        fate = SourceFate(source, "missing", "no file can have this name")
     return fate

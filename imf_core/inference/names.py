@@ -12,6 +12,8 @@ SHOWN = 5
 MAX_COMPARED = 100_000
 """Names that an unknown one is compared with; a million take about a minute."""
 
+_QUOTES = "\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+
 
 class Names:
     """The labels and names of one kind of thing.
@@ -65,12 +67,19 @@ class Names:
                 f"{self._list(alike)}"
             )
         raise QuestionError(
-            f"no {self._kind} has the label or name {text!r}; {self._nearest(text)}"
+            f"no {self._kind} has the label or name {text!r}; {self._without_quotes(text)}"
+            f"{self._nearest(text)}"
         )
 
     @property
     def _plural(self) -> str:
         return {"entity": "entities"}.get(self._kind, f"{self._kind}s")
+
+    @staticmethod
+    def _without_quotes(text: str) -> str:
+        """Advises against quotes around a name, which word processors and tables add."""
+        bare = text.strip(_QUOTES)
+        return f"leave the quotes out ({bare}); " if bare and bare != text else ""
 
     def _nearest(self, text: str) -> str:
         """Names what looks most like a text."""

@@ -13,7 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imf_core.artifacts import atomic_path
-from imf_core.errors import QuestionError
+from imf_core.data.formats import read_lines
+from imf_core.data.headers import is_title
+from imf_core.data.line_causes import explain_line
+from imf_core.errors import DataError, QuestionError
 from imf_core.inference.completer import Completer
 from imf_core.inference.question import ASKED, Question, parse_question
 
@@ -103,17 +106,22 @@ def _check(completer: Completer, path: Path, batch: list[PlacedQuestion]) -> Non
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            parts = line.rstrip("\r\n").split("\t")
-            if parts == [""]:
-                continue
-            if len(parts) != len(ROLES):
-                raise QuestionError(
-                    f"{path}, line {number}: head, relation and tail must be separated by tabs, "
-                    f"got {len(parts)} parts"
-                )
-            yield f"line {number}", parts
+    try:
+        lines, _ = read_lines(path)
+    except DataError as error:
+        raise QuestionError(str(error)) from error
+    for number, line in lines:
+        parts = line.split("\t")
+        if len(parts) != len(ROLES) or not all(part.strip() for part in parts):
+            raise QuestionError(
+                f"{path}, line {number}: head, relation and tail must be separated by tabs, "
+                f"{explain_line(line, ROLES)}"
+            )
+        if number == 1 and ASKED not in parts and all(map(is_title, parts)):
+            raise QuestionError(
+                f"{path}, line 1: these are the titles of columns and no question; delete the line"
+            )
+        yield f"line {number}", parts
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, tuple[str | None, ...]]]:

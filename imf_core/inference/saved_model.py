@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -26,6 +26,10 @@ from imf_core.model.imf import IMF, Features
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CALIBRATION = "calibration.json"
+
+ENTITY_TABLE = "encoders.structural.table.weight"
+RELATION_TABLES = "relation_tables."
+"""Names of weights with a row for each entity, and for each relation and its inverse."""
 
 
 class SavedModel(Section):
@@ -148,9 +152,10 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
     config = load_config(folder)
     if config.graph_fingerprint != graph.fingerprint:
         raise DataError(
-            f"the model in {folder} was trained on another graph (fingerprint "
-            f"{config.graph_fingerprint[:12]}, this one is {graph.fingerprint[:12]}); run "
-            "`dvc repro` to train on this one"
+            f"the model in {folder} was trained on another graph "
+            f"({_format_sizes(_saved_sizes(folder)) or 'sizes unknown'}, fingerprint "
+            f"{config.graph_fingerprint[:12]}; this one: {_format_sizes(_graph_sizes(graph))}, "
+            f"fingerprint {graph.fingerprint[:12]}); run `dvc repro` to train on this one"
         )
     if config.facts_digest != graph.facts_digest:
         raise DataError(
@@ -165,6 +170,13 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
         )
     model = build_model(graph, tables, config.model, config.fusion)
     path = folder / WEIGHTS
+    saved, sizes = _saved_sizes(folder), _graph_sizes(graph)
+    if {**sizes, **saved} != sizes:
+        raise DataError(
+            f"{path} holds weights for {_format_sizes(saved)}, but the graph of {CONFIG} beside it "
+            f"has {_format_sizes(sizes)}: the files are of two trainings; delete the folder and "
+            "run `dvc repro` to train on this graph"
+        )
     try:
         weights = load_file(path)
         model.load_state_dict(weights)
@@ -180,6 +192,33 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
                 "training saves; delete the folder and run `dvc repro`"
             )
     return model
+
+
+def _graph_sizes(graph: Graph) -> dict[str, int]:
+    """Returns the sizes of a graph by their nouns."""
+    return {"entities": graph.num_entities, "relations": graph.num_relations}
+
+
+def _saved_sizes(folder: Path) -> dict[str, int]:
+    """Returns the sizes of the graph that weights are for, as far as they show.
+
+    Weights without structure do not show the number of entities, unreadable ones nothing.
+    """
+    sizes = {}
+    try:
+        with safe_open(folder / WEIGHTS, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - it is no mapping
+                if name == ENTITY_TABLE:
+                    sizes["entities"] = weights.get_slice(name).get_shape()[0]
+                elif name.startswith(RELATION_TABLES):
+                    sizes["relations"] = weights.get_slice(name).get_shape()[0] // 2
+    except (OSError, SafetensorError):
+        return {}
+    return sizes
+
+
+def _format_sizes(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {noun}" for noun, number in sizes.items())
 
 
 def load_config(folder: Path) -> SavedModel:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from imf_core.data.formats import read_lines
+from imf_core.data.line_causes import explain_line
 from imf_core.errors import DataError
 
 WIKIDATA = "wikidata"
@@ -98,7 +99,7 @@ def read_identifier_map(path: Path) -> tuple[dict[str, Identifier], int]:
         if not tab or not label.strip():
             raise DataError(
                 f"{path}, line {number}: expected a label and an item or URI separated by a tab, "
-                f"got {line[:80]!r}; mend the line"
+                f"{explain_line(line, ('label', 'item'))}"
             )
         identifier = parse_identifier(rest.partition("\t")[0])
         if identifier is None:

@@ -153,7 +153,7 @@ def _read(content: bytes, size_pixels: int, max_pixels: int) -> ReencodedImage |
     except UnreadFormatError as error:
         return RejectedImage("unread_format", str(error))
     except Exception as error:  # a decoder may raise anything on damaged bytes
-        return RejectedImage("truncated", _without_addresses(error))
+        return RejectedImage("truncated", _explain(error))
 
 
 def _reencode(image: Image.Image, size_pixels: int) -> ReencodedImage | RejectedImage:
@@ -209,7 +209,7 @@ def _orientation(image: Image.Image) -> tuple[int, str]:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1)), ""
     except Exception as error:  # parsing damaged EXIF may raise anything
-        return 1, f"orientation not read: {_without_addresses(error)}"
+        return 1, f"orientation not read: {_explain(error)}"
 
 
 def _to_rgb_or_rgba(image: Image.Image) -> tuple[Image.Image, bool]:
@@ -259,6 +259,15 @@ def _joined(*details: str) -> str:
     return "; ".join(filter(None, details))
 
 
-def _without_addresses(error: Exception) -> str:
-    """Words an error without memory addresses, which would differ from run to run."""
-    return re.sub(r"<[^<>]* at 0x[0-9a-fA-F]+>", "the file", f"{type(error).__name__}: {error}")
+def _explain(error: Exception) -> str:
+    """Says in plain words what a decoder has met.
+
+    Words of the decoder are given where they are meant for people, without memory addresses, which
+    would differ from run to run.
+    """
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    words = " ".join(re.sub(r"<[^<>]* at 0x[0-9a-fA-F]+>", "the file", str(error)).split())
+    if not words or not isinstance(error, OSError | SyntaxError | EOFError | RuntimeError):
+        return "its parts contradict one another; save it again with an image program"
+    return f"it is damaged or cut off ({words}); save or fetch it again"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from imf_core.data.issues import DataIssue
 from imf_core.errors import ConfigError
 from stages import audit
 
@@ -43,8 +44,16 @@ def test_the_first_example_of_each_issue_is_shown(printed: Print) -> None:
     issues = "\n".join(printed("atlas")).split("### Look at these first\n")[1]
     assert issues.strip() == (
         "- atlas: 5 names are those of several entities, which people cannot tell apart "
-        "(first: 'Monaco': 'city/Monaco', 'country/MCO')"
+        r"(first: 'Monaco'\: 'city/Monaco', 'country/MCO')"
     )
+
+
+def test_labels_are_shown_as_they_stand() -> None:
+    label = "a|b `c` [d](javascript:e) <b>"
+    issue = DataIssue("shared_names", 2, "names are shared", (label, "other"))
+    (line,) = list(audit.audit_issues({"folder": {"issues": [issue.as_row()]}}))[1:]
+    shown = line.removeprefix("- folder: 2 names are shared (first: ").removesuffix(")")
+    assert shown == r"a\|b \`c\` \[d\](javascript\:e) \<b\>"
 
 
 def test_the_graph_of_the_user_is_audited_by_the_word_folder(printed: Print) -> None:

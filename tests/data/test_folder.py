@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from imf_core.artifacts import file_sha256
+from imf_core.data import folder_copy
 from imf_core.data.folder import ImageLine, read_image_index
 from imf_core.data.folder_copy import FolderCopy, copy_folder
 from imf_core.errors import DataError
@@ -115,6 +116,22 @@ def test_a_file_outside_of_all_allowed_folders_is_not_read(
     assert (kinds(copied)["outside_images"], copied.images) == (1, 0)
     assert b"secret" not in contents(tmp_path / "raw").values()
     assert (tmp_path / "raw/image_index.tsv").read_text() == f"a\t{name}\n"
+
+
+def test_an_index_is_read_once(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def count(path: Path) -> tuple[list[ImageLine], int]:
+        read.append(path)
+        return read_image_index(path)
+
+    monkeypatch.setattr(folder_copy, "read_image_index", count)
+    source = make_folder({"train.txt": ["a r b"], "image_index.tsv": "entity\timage\na\ta.png\n"})
+    copied = copy_folder(source, tmp_path / "raw", [])
+    assert read == [source / "image_index.tsv"]
+    assert kinds(copied)["header_lines"] == 1
 
 
 @pytest.mark.parametrize("name", ["train.txt", "entity2desc.txt", "image_index.tsv"])

@@ -87,11 +87,47 @@ def test_a_triple_file_without_a_fact_is_refused(file: Path, content: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("line", "fields"), [("a\tr", 2), ("a r b", 1), ("a\tr\tb\tc", 4), ("a\tr\t", 3), ("\tr\tb", 3)]
+    ("line", "cause"),
+    [
+        ("a\tr", r"2 columns, .*: tail is missing; add it after a tab or delete the line"),
+        ("a r b", "1 column, .*: the columns seem to be separated by spaces; put a tab"),
+        ("a,r,b", "the columns seem to be separated by commas; save the table as tab-separated"),
+        ("a;r;b", "the columns seem to be separated by semicolons; save the table"),
+        ("a\tr\tb\t1999", "4 columns, .*: only head, relation and tail are read; delete further"),
+        ("a\tr\t", "there is nothing in the column tail; fill it or delete the line"),
+        ("\tr\tb", "there is nothing in the column head; fill it or delete the line"),
+        ("a\tr\tb\ra\tr\tc", "an old Mac's line end; save the file with the line ends of Unix"),
+        ('{"head": "a", "relation": "r"}', r"this is JSON; .* `jq -r '\[.head, .relation, .tail\]"),
+        ("<http://a> <http://r> <http://b> .", "this is RDF; set dataset.name: rdf"),
+        ("14541", "count of the lines to come, as in OpenKE's train2id.txt, .*; delete the line"),
+        ("a", "there is no tab; write head, relation and tail with a tab between them"),
+    ],
 )
-def test_a_ragged_triple_is_named_with_line_and_value(file: Path, line: str, fields: int) -> None:
-    file.write_text(f"a\tr\tb\n\n{line}\n")
-    with pytest.raises(DataError, match=rf"line 3: .* got {fields} fields .*; mend the line"):
+def test_a_line_without_its_columns_is_named_with_cause_and_remedy(
+    file: Path, line: str, cause: str
+) -> None:
+    file.write_text(f"a\tr\tb\n\n{line}\n", newline="")
+    with pytest.raises(DataError, match=rf"file\.txt, line 3: expected head, .*{cause}"):
+        read_label_triples(file)
+
+
+def test_old_mac_line_ends_are_accepted(file: Path) -> None:
+    file.write_bytes(b"a\tr\tb\rb\tr\tc\r")
+    assert read_label_triples(file).tails == ["b", "c"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_by_its_mark(file: Path, encoding: str) -> None:
+    file.write_bytes("\ufeffa\tr\tb\n".encode(encoding))
+    with pytest.raises(DataError, match=r"line 1: the file is UTF-16 .*; save it with .* UTF-8"):
+        read_label_triples(file)
+
+
+def test_a_curly_quote_of_windows_is_named(file: Path) -> None:
+    file.write_bytes("a\tr\tb\na\tr\t\u201cb\u201d\n".encode("cp1252"))
+    with pytest.raises(
+        DataError, match=r"line 2: byte 0x93 .*, but \u201c \(left double quotation"
+    ):
         read_label_triples(file)
 
 

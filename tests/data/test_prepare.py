@@ -45,6 +45,24 @@ def test_ids_follow_the_sorted_labels(prepare: Prepare) -> None:
     assert graph.relation_labels == ["r1", "r2", "r3"]
 
 
+def test_columns_of_openke_are_named_where_nothing_can_be_held_out(
+    make_folder: MakeFolder, prepare_params: PrepareParams
+) -> None:
+    facts = [f"h{i % 9} t{i} r{i % 3}" for i in range(90)]
+    folder = make_folder({"train.txt": facts})
+    message = r"seem to be head, tail, relation, .*awk .*\$1, \$3, \$2.* none of the 90 train facts"
+    with pytest.raises(DataError, match=message):
+        prepare_graph(folder, FOLDER, prepare_params)
+
+
+def test_a_small_graph_is_not_blamed_for_its_columns(
+    make_folder: MakeFolder, prepare_params: PrepareParams
+) -> None:
+    folder = make_folder({"train.txt": ["a r b", "c r d", "e s f"]})
+    with pytest.raises(DataError, match=r"^none of the 3 train facts can be held out"):
+        prepare_graph(folder, FOLDER, prepare_params)
+
+
 def test_every_fact_keeps_its_labels(prepare: Prepare, ring_facts: list[str]) -> None:
     graph = prepare().graph
     facts = torch.cat(list(graph.triples.values())).tolist()

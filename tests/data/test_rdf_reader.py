@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imf_core.data.issues import IssueTally
-from imf_core.data.rdf_reader import MAX_LINE_BYTES, read_statements
+from imf_core.data.rdf_reader import MAX_LINE_BYTES, MAX_NESTING, read_statements
 from imf_core.errors import DataError
 
 PREFIX = "@prefix : <http://e/> .\n"
@@ -210,6 +210,37 @@ def test_another_content_is_named_with_a_remedy(
 ) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, content, name)
+
+
+def nested(depth: int) -> str:
+    term = "<<( <http://e/a> <http://e/p>\n" * depth + "<http://e/b>" + " )>>" * depth
+    return f"<http://e/x> <http://e/p> {term} .\n"
+
+
+@pytest.mark.parametrize("name", ["graph.nt", "graph.nq.gz"])
+def test_terms_nested_too_deep_cost_their_line(tmp_path: Path, name: str) -> None:
+    statements = [nested(depth).replace("\n", " ") + "\n" for depth in (MAX_NESTING, 100_000)]
+    content = (line("a") + "".join(statements) + line("b")).encode()
+    heads, bad = read(tmp_path, gzip.compress(content) if name.endswith(".gz") else content, name)
+    assert heads == ["a", "x", "b"]
+    assert bad.examples[0].startswith("line 3, triple terms nested more than 1000 deep: <http")
+
+
+@pytest.mark.parametrize("name", ["graph.ttl", "graph.trig.gz"])
+@pytest.mark.parametrize("breaks", ["\n", " "])
+def test_terms_nested_too_deep_are_an_error_in_turtle(
+    tmp_path: Path, name: str, breaks: str
+) -> None:
+    content = (line("a") + nested(100_000).replace("\n", breaks)).encode()
+    message = r"line \d+: triple terms nested more than 1000 deep; delete this statement"
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, gzip.compress(content) if name.endswith(".gz") else content, name)
+
+
+def test_many_triple_terms_beside_one_another_are_read(tmp_path: Path) -> None:
+    for name, end in (("graph.ttl", " "), ("graph.nt", "\n")):
+        heads, bad = read(tmp_path, (nested(1).replace("\n", " ") + end) * 3000, name)
+        assert (len(heads), bad.count) == (3000, 0)
 
 
 def test_reading_ends_early_where_nearly_all_is_bad(tmp_path: Path) -> None:

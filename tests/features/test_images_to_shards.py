@@ -73,7 +73,7 @@ def test_every_entity_has_one_row_in_the_manifest(workspace: MakeWorkspace) -> N
         }
         for entity_id, status, reason, num_images, source in [
             (0, "no_source", "", 0, None),
-            (1, "missing", "FileNotFoundError", 0, "gone.png"),
+            (1, "missing", "there is no such file", 0, "gone.png"),
             (2, "no_source", "", 0, None),
             (3, "ok", "", 1, "good.png"),
         ]
@@ -154,13 +154,26 @@ def test_a_pipe_is_not_opened(workspace: MakeWorkspace) -> None:
     assert statuses(place) == ["missing"]
 
 
-@pytest.mark.parametrize("source", ["a\0b", "", ".", "circle"])
-def test_a_path_that_is_no_file_is_missing(workspace: MakeWorkspace, source: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("a\0b", "no file can have this name"),
+        ("", "a folder and not a file"),
+        (".", "a folder and not a file"),
+        ("circle", "cannot be read (Too many levels of symbolic links)"),
+        ("a" * 300, "cannot be read (File name too long)"),
+        ("gone.png", "there is no such file"),
+    ],
+)
+def test_a_path_that_is_no_file_is_missing(
+    workspace: MakeWorkspace, source: str, reason: str
+) -> None:
     place = workspace(1)
     (place.root / "raw/circle").symlink_to("circle")
     place.list_sources([(0, source)])
     place.write_images()
-    assert statuses(place) == ["missing"]
+    (row,) = rows(place, "sources.parquet")
+    assert (row["status"], row["reason"]) == ("missing", reason)
 
 
 @pytest.mark.parametrize(

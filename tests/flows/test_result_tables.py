@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from flows.pages.audit_table import audit
-from flows.pages.markdown import escape, table
 from flows.pages.metrics_table import metrics_table
 from flows.pages.predictions_table import predictions_table
 from imf_core.artifacts import write_parquet
+from imf_core.markdown import escape, table
 
 
 def figures(mrr: float) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def test_what_params_allow_may_be_tried(space: Space) -> None:
         ([Range(key="fusion.rank", low=1, high=3, step=0.5)], "step of fusion.rank must be an int"),
         ([Range(key="train.n3", low=0.0, high=1.0, log=True)], "above 0 where log is true"),
         ([Range(key="train.n3", low=0.1, high=1.0, log=True, step=0.1)], "step or log, not both"),
-        ([Range(key="fusion.detach", low=0, high=1)], "fusion.detach must be a boolean"),
+        ([Range(key="fusion.detach", low=0, high=1)], "fusion.detach must be true or false"),
         ([Choice(key="model.dim", values=[15])], "model.dim must be even"),
         ([Choice(key="prepare.seed", values=[1])], "prepare.seed cannot be swept: .* selected by"),
         ([Choice(key="predict.top_k", values=[1])], "predict.top_k cannot be swept: .* training"),
@@ -86,7 +86,7 @@ def test_what_params_allow_may_be_tried(space: Space) -> None:
             "must be an integer, got 'auto'",
         ),
         ([Choice(key="fusion.rank", values=[None])], "fusion.rank must be an integer, got None"),
-        ([Choice(key="fusion.detach", values=[1])], "fusion.detach must be a boolean, got 1"),
+        ([Choice(key="fusion.detach", values=[1])], "fusion.detach must be true or false, got 1"),
         ([Choice(key="fusion.rank", values=[1])] * 2, "fusion.rank more than once"),
     ],
 )

@@ -114,10 +114,15 @@ def test_a_batch_without_answers_leaves_the_others_as_they_are(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("E05\tspeaks\t?\ne05 speaks ?\n", "line 2: head, relation and tail .* got 1 parts"),
+        (
+            "E05\tspeaks\t?\ne05 speaks ?\n",
+            "line 2: head, relation and tail .* seem to be separated by spaces",
+        ),
         ("E05\tspeaks\t?\nNobody\tspeaks\t?\n", "line 2: no entity .* 'Nobody'"),
         ("E05\t?\te06\n", "line 1: a relation is needed"),
         ("E05\tspeaks\te06\n", r"line 1: .* exactly one of them must be '\?'"),
+        ("head\trelation\ttail\nE05\tspeaks\t?\n", "line 1: these are the titles of columns"),
+        ("E05\tspeaks\t?\n\u201ce05\u201d\tspeaks\t?\n", r"line 2: .* the quotes out \(e05\)"),
         ("", "holds no question"),
     ],
 )

@@ -16,6 +16,7 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import (
     CALIBRATION,
     CONFIG,
+    ENTITY_TABLE,
     WEIGHTS,
     build_model,
     load_calibration,
@@ -89,6 +90,37 @@ def test_a_model_of_another_graph_is_refused(folder: Path, graph: Graph, tables:
     other = replace(graph, entity_labels=graph.entity_labels[::-1])
     with pytest.raises(DataError, match=r"trained on another graph .*run `dvc repro`"):
         load_model(folder, other, tables)
+
+
+def test_a_model_of_a_larger_graph_is_refused_with_both_sizes(
+    folder: Path, graph: Graph, tables: Tables
+) -> None:
+    other = replace(graph, entity_labels=[*graph.entity_labels, "one more"])
+    message = (
+        rf"\(22 entities, 3 relations, fingerprint {graph.fingerprint[:12]}; "
+        r"this one: 23 entities, 3 relations, .*run `dvc repro`"
+    )
+    with pytest.raises(DataError, match=message):
+        load_model(folder, other, tables)
+
+
+@pytest.mark.parametrize(("change", "number"), [(1, 23), (-2, 20)])
+def test_weights_for_another_number_of_entities_are_refused_with_both_sizes(
+    change: int, number: int, folder: Path, graph: Graph, tables: Tables
+) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights[ENTITY_TABLE] = torch.zeros(graph.num_entities + change, 8)
+    save_file(weights, folder / WEIGHTS)
+    message = rf"for {number} entities, 3 relations, but .* has 22 entities, 3 relations: .*repro`"
+    with pytest.raises(DataError, match=message):
+        load_model(folder, graph, tables)
+
+
+def test_a_model_without_structure_is_loaded(save: Save, graph: Graph, tables: Tables) -> None:
+    overrides = {"model.modalities": ["image", "text"]}
+    params = small_params(overrides)
+    folder = save(build_model(graph, tables, params.model, params.fusion), overrides)
+    assert load_model(folder, graph, tables).channel_names == ("visual", "textual", "fused")
 
 
 @pytest.mark.parametrize(

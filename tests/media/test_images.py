@@ -1,3 +1,5 @@
+import re
+import struct
 import warnings
 
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 from image_inputs import BLUE, RED, encode, good, reencode, rejected
 from PIL import Image
 
+from imf_core.media import images
 from imf_core.media.images import (
     ReencodedImage,
     open_rgb,
@@ -20,6 +23,7 @@ def photo(width: int = 300, height: int = 200) -> Image.Image:
 def fault(content: bytes, **limits: int) -> str:
     result = rejected(content, **limits)
     assert " at 0x" not in result.detail
+    assert not re.search(r"[A-Z]\w+(Error|Exception)\b", result.detail)
     return result.fault
 
 
@@ -49,6 +53,25 @@ def test_half_a_file_is_truncated_or_no_image(kind: str) -> None:
 def test_half_a_jpeg_is_truncated() -> None:
     content = encode(photo(), "JPEG")
     assert fault(content[: len(content) // 2]) == "truncated"
+    found = rejected(content[: len(content) // 2])
+    assert re.fullmatch(r"it is damaged or cut off \(.* truncated .*\); save or .*", found.detail)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError(259), IndexError("x"), struct.error("unpack"), OSError()]
+)
+def test_an_error_of_a_decoder_without_words_for_people_is_put_into_words(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(images, "_reencode", fail)
+    found = rejected(encode(photo()))
+    assert (found.fault, found.detail) == (
+        "truncated",
+        "its parts contradict one another; save it again with an image program",
+    )
 
 
 def test_a_file_over_the_byte_limit_is_rejected() -> None:

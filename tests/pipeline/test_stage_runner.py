@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +122,15 @@ def test_a_file_that_cannot_be_written_is_named(
     )
 
 
+def test_a_file_without_permission_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(SystemExit):
+        run_stage(failing(PermissionError(errno.EACCES, "denied", str(tmp_path / "mine.txt"))))
+    assert f"error: {tmp_path / 'mine.txt'} cannot be read or written" in capsys.readouterr().err
+
+
 def test_an_interrupted_stage_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_stage(failing(KeyboardInterrupt()))
@@ -128,9 +138,37 @@ def test_an_interrupted_stage_says_what_is_kept(capsys: pytest.CaptureFixture[st
     assert "checkpoints are kept" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["x/.raw.tmp", ".raw.lock", "raw.lock", "results/y/.a.txt.7.tmp"])
+@pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize(
-    "number", [errno.EACCES, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST]
+    ("number", "remedy"),
+    [
+        (errno.EACCES, r"chmod -R u\+w .*chown"),
+        (errno.EPERM, r"chmod -R u\+w .*chown"),
+        (errno.EROFS, "read-only disk"),
+    ],
 )
+def test_a_folder_that_cannot_be_written_is_named_and_not_the_file_in_it(
+    number: int,
+    remedy: str,
+    exists: bool,
+    name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / name
+    if exists:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.raises(SystemExit):
+        run_stage(failing(OSError(number, os.strerror(number), str(path))))
+    folder = path.parent if exists else tmp_path
+    error = capsys.readouterr().err
+    assert re.match(rf"error: the folder {folder} cannot be written \(.*{remedy}.* copy of", error)
+    assert path.name not in error
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOTDIR, errno.EEXIST])
 def test_a_place_that_cannot_be_used_is_named(
     number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

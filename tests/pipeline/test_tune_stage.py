@@ -14,10 +14,12 @@ from imf_core.config import AUTO, ModelParams, TrainParams
 from imf_core.data.graph import Graph, save_graph
 from imf_core.errors import DivergenceError
 from imf_core.features.table import FeatureTable, save_features
+from imf_core.report.curves import read_trials
 from stages import tune
 from stages.layout import CHOSEN, FEATURES, GRAPH, TRIALS
 
 STAGE = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]["tune"]
+HEADER = "channels,trial,setting,epochs,valid_mrr,ended,is_chosen\n"
 STRUCTURAL = ("train.n3", "model.head_dropout")
 OF_ENCODERS = ("train.encoder_n3", "model.dropout")
 
@@ -110,7 +112,8 @@ def test_values_are_chosen_for_keys_that_are_auto_and_those_that_dvc_does_not_wa
 def test_where_every_value_is_given_nothing_is_tried(training: FakeTraining) -> None:
     assert run().keys() == set(tune.UNWATCHED)
     assert training.trained == []
-    assert TRIALS.read_text("utf-8") == "\n"
+    assert TRIALS.read_text("utf-8") == HEADER
+    assert read_trials(TRIALS) == []
 
 
 def test_what_dvc_does_not_watch_has_no_say(training: FakeTraining) -> None:
@@ -169,7 +172,7 @@ def test_without_trials_values_are_those_of_the_rules(
     chosen = run(*STRUCTURAL, *OF_ENCODERS, tune__trials=0)
     assert training.trained == []
     assert (chosen["train.n3"], chosen["model.head_dropout"]) == (0.1, 0.1)
-    assert TRIALS.read_text("utf-8") == "\n"
+    assert TRIALS.read_text("utf-8") == HEADER
     assert "chosen by rules of thumb, " in capsys.readouterr().out
 
 

@@ -223,7 +223,7 @@ def _write_media(files: RunFiles, graph: Graph) -> None:
         [
             ("0.png", "ok", "", None),
             ("1.png", "surplus", "", None),
-            ("2.png", "missing", "FileNotFoundError", None),
+            ("2.png", "missing", "there is no such file", None),
             ("3.png", "truncated", "half a file", None),
             ("4.png", "truncated", "half a file", None),
         ],

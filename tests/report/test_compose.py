@@ -194,7 +194,7 @@ def test_a_file_that_download_has_not_copied_counts_once_and_a_url_still_counts(
     moment = "2026-01-01T00:00:00Z"
     fates = [
         ("/etc/a.png", "refused", "not a path inside the data folder", None),
-        ("b.png", "missing", "FileNotFoundError", None),
+        ("b.png", "missing", "there is no such file", None),
         ("https://10.0.0.1/c.png", "refused", "a private address", moment),
         ("d.png", "truncated", "half a file", None),
     ]
