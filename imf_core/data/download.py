@@ -30,7 +30,7 @@ from imf_core.data.registry import (
     SourceFile,
 )
 from imf_core.errors import DataError, NetworkError
-from imf_core.holds import held_alone
+from imf_core.holds import exclusive_lock
 from imf_core.web.client import WebClient
 
 MAX_BYTES = 1 << 30
@@ -73,7 +73,7 @@ def download_dataset(
     missing = [source for source in sources if not _is_kept(source, downloads)]
     with ExitStack() as held:
         for digest in sorted({source.digest for source in missing}):
-            held.enter_context(held_alone(downloads / digest))
+            held.enter_context(exclusive_lock(downloads / digest))
         missing = [source for source in missing if not _is_kept(source, downloads)]
         if missing:
             asyncio.run(_fetch_all(missing, downloads, params, mirror))
@@ -126,10 +126,10 @@ async def _fetch_all(
 async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path) -> _Missing | None:
     """Fetches and verifies a pinned file; returns what is wrong, None where it is now kept."""
     arrived = downloads / f"{source.digest}.unverified"
-    fault = await client.fetch(source.url, arrived, max_bytes=MAX_BYTES, resume=True)
-    if fault is not None:
-        told = f"{source.url} could not be fetched ({fault.reason})"
-        return _Missing(told, fault.status == "unreachable")
+    failure = await client.fetch(source.url, arrived, max_bytes=MAX_BYTES, resume=True)
+    if failure is not None:
+        told = f"{source.url} could not be fetched ({failure.reason})"
+        return _Missing(told, failure.status == "unreachable")
     found = _digest(arrived, source)
     if found == source.digest:
         arrived.replace(downloads / source.digest)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imf_core.holds import held_alone
+from imf_core.holds import exclusive_lock
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         The folder to fill.
     """
     temporary, earlier = (path.with_name(f".{path.name}.{name}") for name in ("tmp", "old"))
-    with held_alone(path):
+    with exclusive_lock(path):
         if earlier.exists() and not path.exists():  # killed between the two renames below
             earlier.rename(path)
         _remove(temporary, earlier)

@@ -15,7 +15,7 @@ import numpy as np
 
 from imf_core.artifacts import write_bytes
 from imf_core.errors import DataError
-from imf_core.holds import Hold
+from imf_core.holds import SharedLock
 
 
 class ChunkStore:
@@ -30,7 +30,7 @@ class ChunkStore:
         """
         text = json.dumps(dict(key), sort_keys=True)
         self.folder = root / hashlib.sha256(text.encode("utf-8")).hexdigest()
-        self._hold = Hold(self.folder)
+        self._shared_lock = SharedLock(self.folder)
 
     def get(self, number: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """Returns a chunk, from the folder or else computed and kept there.
@@ -63,7 +63,7 @@ class ChunkStore:
 
     def clear(self) -> None:
         """Removes the chunks, unless another run uses them; to be called once the file stands."""
-        self._hold.remove()
+        self._shared_lock.remove()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"chunk-{number:06d}.npy"

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from imf_core.config import FetchParams
-from imf_core.web.faults import plain_reason
+from imf_core.web.failures import plain_reason
 from imf_core.web.fetch import fetch_into
 from imf_core.web.store import WebStore
 

@@ -86,7 +86,10 @@ def test_a_page_does_not_take_the_place_of_a_picture(
         make_old(place)
         forget_with("--older-than-days", "30")
         assert run_images_with(place, PAGE) == first
-        assert "warning: 1 files or answers were asked for again in vain" in capsys.readouterr().out
+        assert (
+            "warning: 1 files or answers were requested again without success"
+            in capsys.readouterr().out
+        )
 
 
 def test_an_unchanged_picture_leaves_the_same_bytes(place: Workspace, forget_with: Forget) -> None:

@@ -212,4 +212,4 @@ def test_an_earlier_answer_holds_where_wikidata_refuses_to_the_end(
     answer = look_up_items([Q42], "en", web)[Q42]
     assert answer.item is not None
     assert len(world.asked) == 4
-    assert "in vain" in web.store.warning
+    assert "without success" in web.store.warning

@@ -9,8 +9,8 @@ from imf_core.data.known_tails import build_known_tails, known_tails_in
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training import calibration_fit
+from imf_core.training.calibration_data import SHOWN, CalibrationData, collect_calibration_data
 from imf_core.training.calibration_fit import calibrate, fit_calibration
-from imf_core.training.judged_answers import SHOWN, CalibrationData, collect_calibration_data
 
 
 def make_data(slope: float, offset: float) -> CalibrationData:
