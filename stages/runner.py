@@ -51,8 +51,8 @@ def run_stage(stage: Callable[[], None]) -> None:
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
-        is_passing = isinstance(error, NetworkError) and not find_full_disk(error)
-        sys.exit(EX_TEMPFAIL if is_passing else 1)
+        is_temporary = isinstance(error, NetworkError) and not find_full_disk(error)
+        sys.exit(EX_TEMPFAIL if is_temporary else 1)
 
 
 def _explain(error: Exception) -> str | None:

@@ -47,7 +47,7 @@ SMALL = {
     "train.device": "cpu",
     "evaluate.device": "cpu",
 }
-"""What the tests set beside the values of `params.yaml`: sizes that train in a moment."""
+"""Values that tests set over `params.yaml`: small sizes for fast training."""
 
 NUM_CONTINENTS, NUM_COUNTRIES, NUM_LANGUAGES = 3, 15, 4
 COUNTRIES = range(NUM_CONTINENTS, NUM_CONTINENTS + NUM_COUNTRIES)
@@ -98,7 +98,7 @@ LOOPED = 1
 
 
 def looped_graph() -> Graph:
-    """The tiny graph, in whose train the first country is next to itself as well."""
+    """The tiny graph with a loop in train: the first country is next to itself."""
     graph = tiny_graph()
     loop = torch.tensor([[COUNTRIES[0], LOOPED, COUNTRIES[0]]])
     train = torch.cat([graph.triples["train"], loop])
@@ -147,7 +147,7 @@ def every_query() -> Tensor:
 
 
 class TableScorer:
-    """Scores by looking up a table, shape: (E, 2R, E); its one head says the same."""
+    """Looks scores up in a table, shape: (E, 2R, E); its one channel has the same scores."""
 
     channel_names = ("only",)
     device = torch.device("cpu")

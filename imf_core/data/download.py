@@ -43,11 +43,11 @@ class _Missing:
 
     Attributes:
         told: For people.
-        is_passing: Whether the network was at fault, so that trying again later may help.
+        is_temporary: Whether the network was at fault, so that trying again later may help.
     """
 
     told: str
-    is_passing: bool
+    is_temporary: bool
 
 
 def download_dataset(
@@ -114,7 +114,7 @@ async def _fetch_all(
             found = await asyncio.gather(*map(fetch, sources))
     if missing := [each for each in found if each]:
         where = f"the mirror {mirror}" if mirror else "their places"
-        kind = NetworkError if all(each.is_passing for each in missing) else DataError
+        kind = NetworkError if all(each.is_temporary for each in missing) else DataError
         raise kind(
             f"source files could not be had from {where}: "
             + "; ".join(each.told for each in missing)
@@ -142,7 +142,7 @@ async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path) -> _Miss
         f"{source.url} is not the pinned file (expected {size}{kind} {source.digest}, found "
         f"{aside.stat().st_size} bytes with {kind} {found}, kept aside as {aside} and not used)"
     )
-    return _Missing(told, is_passing=False)
+    return _Missing(told, is_temporary=False)
 
 
 def _digest(path: Path, source: PinnedUrl) -> str:
