@@ -5,7 +5,7 @@ Reaches the network only where `media.source` says so.
 
 from imf_core.config import load_params
 from imf_core.data.folder import ENTITY_IDENTIFIERS
-from imf_core.lookup.asking import Web
+from imf_core.lookup.asking import Client
 from imf_core.lookup.files import MediaSummary
 from imf_core.lookup.identifiers import read_identifier_map
 from imf_core.lookup.media import look_up_media, write_unasked
@@ -31,7 +31,7 @@ def main() -> None:
             GRAPH / "image_sources.parquet",
             known,
             params.media,
-            Web(store, params.fetch, mirror()),
+            Client(store, params.fetch, mirror()),
             MEDIA,
         )
     _print(summary)
