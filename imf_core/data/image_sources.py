@@ -1,7 +1,7 @@
-"""Which images an entity has, and where they are: written by `prepare`, read by `images`.
+"""The image sources of entities, written by `prepare` and read by `images`.
 
-A Parquet file beside the graph with one row per image in the order of the source's index. A
-source is a URL, or a path relative to the raw folder.
+A Parquet file beside the graph has one row per image in the order of the index. A source is a URL,
+or a path relative to the raw folder.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class ImageSources:
     """The images of a graph's entities, in index order.
 
     Attributes:
-        entity_ids: One per image.
-        sources: URL, or path relative to the raw folder; one per image.
+        entity_ids: Entity id of each image.
+        sources: URL of each image, or path relative to the raw folder.
     """
 
     entity_ids: list[int]
@@ -32,12 +32,12 @@ class ImageSources:
 
 
 @dataclass(frozen=True)
-class ImageIndexFaults:
+class SkippedImageLines:
     """Lines of an image index that were left out.
 
     Attributes:
-        unknown: Labels of lines whose label is in no fact, in line order.
-        repeated: Lines that repeat an entity with the same source.
+        unknown: Labels that are in no fact, in line order.
+        repeated: Lines that repeat an entity and its source.
         blank: Blank lines and lines without an image.
     """
 
@@ -48,8 +48,8 @@ class ImageIndexFaults:
 
 def read_image_sources(
     raw: Path, entity_labels: Sequence[str]
-) -> tuple[ImageSources, ImageIndexFaults]:
-    """Reads the image index of a raw folder, if it has one, against the labels of a graph.
+) -> tuple[ImageSources, SkippedImageLines]:
+    """Reads the image index of a raw folder, if there is one, for the labels of a graph.
 
     Args:
         raw: The folder.
@@ -63,8 +63,8 @@ def read_image_sources(
     known = [(ids[line.entity_label], line.source) for line in lines if line.entity_label in ids]
     distinct = list(dict.fromkeys(known))
     unknown = [line.entity_label for line in lines if line.entity_label not in ids]
-    faults = ImageIndexFaults(unknown, len(known) - len(distinct), blank)
-    return ImageSources([row[0] for row in distinct], [row[1] for row in distinct]), faults
+    skipped = SkippedImageLines(unknown, len(known) - len(distinct), blank)
+    return ImageSources([row[0] for row in distinct], [row[1] for row in distinct]), skipped
 
 
 def save_image_sources(images: ImageSources, graph_fingerprint: str, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The raw folder is whole, whoever fills it and however that ends."""
+"""The raw folder is complete with several writers, errors and kills."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The command `stages.forget`, and what the stage `images` makes of it."""
+"""The command `stages.forget`, and the next run of the stage `images`."""
 
 import shutil
 import sqlite3
@@ -45,7 +45,7 @@ Forget = Callable[..., None]
 
 
 def run_images_with(place: Workspace, content: bytes) -> dict[str, object]:
-    """Runs the stage while the web has `content`, and returns what it says of the source."""
+    """Runs the stage while the web has `content`, and returns the outcome of the source."""
     place.put_on_web(URL, content)
     images.main()
     (row,) = read_parquet(place.images / "sources.parquet").to_pylist()
@@ -105,7 +105,7 @@ def test_where_nothing_was_asked_there_is_nothing_to_forget(
     place: Workspace, forget_with: Forget, capsys: pytest.CaptureFixture[str]
 ) -> None:
     forget_with("--failed")
-    assert "nothing was ever asked of the web" in capsys.readouterr().out
+    assert "there were no web requests" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [(), ("--older-than-days", "0")])

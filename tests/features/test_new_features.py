@@ -1,4 +1,4 @@
-"""A new entity's features stand where the encoder would have put them among the graph's."""
+"""The features of an unseen entity are in the space of the graph's features."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -192,13 +192,13 @@ def _write_audit(files: RunFiles, graph: Graph) -> None:
 
 def write_sources(
     folder: Path,
-    fates: Sequence[tuple[str, str, str, str | None]],
+    source_outcomes: Sequence[tuple[str, str, str, str | None]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes `sources.parquet`: source, status, reason and time of the outcome of each picture."""
-    source, status, reason, fetched_at = zip(*fates, strict=True)
+    source, status, reason, fetched_at = zip(*source_outcomes, strict=True)
     table = {
-        "entity_id": pa.array([COUNTRIES[1]] * len(fates), pa.int64()),
+        "entity_id": pa.array([COUNTRIES[1]] * len(source_outcomes), pa.int64()),
         "source": [HOSTILE + each for each in source],
         "status": status,
         "reason": reason,

@@ -192,13 +192,13 @@ def test_a_file_that_download_has_not_copied_counts_once_and_a_url_still_counts(
     reported: str, tmp_path: Path
 ) -> None:
     moment = "2026-01-01T00:00:00Z"
-    fates = [
+    source_outcomes = [
         ("/etc/a.png", "refused", "not a path inside the data folder", None),
         ("b.png", "missing", "FileNotFoundError", None),
         ("https://10.0.0.1/c.png", "refused", "a private address", moment),
         ("d.png", "truncated", "half a file", None),
     ]
-    write_sources(tmp_path, fates)
+    write_sources(tmp_path, source_outcomes)
     names = [""] * 30
     kinds = {issue.kind: issue.count for issue in find_failures(tmp_path, names, {reported})}
     assert kinds == {"picture_refused": 1, "picture_truncated": 1}
