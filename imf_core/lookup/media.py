@@ -36,7 +36,7 @@ class _Entity:
     wanted: Wanted
 
 
-def write_unasked(entities_path: Path, folder: Path) -> MediaSummary:
+def write_without_look_up(entities_path: Path, folder: Path) -> MediaSummary:
     """Writes the files without any look-up or request.
 
     Raises:

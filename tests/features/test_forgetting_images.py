@@ -74,7 +74,7 @@ def test_a_good_picture_is_asked_for_again_once_it_is_old(
     make_old(place)
     capsys.readouterr()
     forget_with("--older-than-days", "30")
-    assert capsys.readouterr().out.startswith("1 files and answers last asked for 30 or more days")
+    assert capsys.readouterr().out.startswith("1 files and answers last requested 30 or more days")
     assert run_images_with(place, picture(1))["sha256"] != first["sha256"]
 
 

@@ -17,7 +17,7 @@ from imf_core.lookup import media
 from imf_core.lookup.asking import Client
 from imf_core.lookup.files import STATUSES, MediaSummary
 from imf_core.lookup.identifiers import Identifier
-from imf_core.lookup.media import look_up_media, write_unasked
+from imf_core.lookup.media import look_up_media, write_without_look_up
 
 FILES = ("descriptions.parquet", "image_sources.parquet", "manifest.parquet")
 
@@ -304,7 +304,7 @@ def test_nobody_to_write_to_is_an_error_that_says_what_to_put(
 
 def test_where_nothing_is_asked_every_entity_still_has_a_row(make_project: MakeProject) -> None:
     project = make_project([(Q1, "1", ""), ("Oslo", "Oslo", "")])
-    summary = write_unasked(project.graph / "entities.parquet", project.folder)
+    summary = write_without_look_up(project.graph / "entities.parquet", project.folder)
     assert [row["status"] for row in project.rows("manifest")] == ["not_asked", "not_asked"]
     assert (summary.descriptions, summary.images, summary.counts["not_asked"]) == (0, 0, 2)
     assert project.rows("descriptions") == []
@@ -313,7 +313,7 @@ def test_where_nothing_is_asked_every_entity_still_has_a_row(make_project: MakeP
 
 def test_the_files_carry_the_fingerprint_of_the_graph(make_project: MakeProject) -> None:
     project = make_project([(Q1, "1", "")])
-    write_unasked(project.graph / "entities.parquet", project.folder)
+    write_without_look_up(project.graph / "entities.parquet", project.folder)
     for name in FILES:
         metadata = read_parquet_metadata(project.folder / name)
         assert metadata[FINGERPRINT_KEY] == project.fingerprint
@@ -321,7 +321,7 @@ def test_the_files_carry_the_fingerprint_of_the_graph(make_project: MakeProject)
 
 def test_the_list_of_images_has_the_form_of_the_graphs_own(make_project: MakeProject) -> None:
     project = make_project([(Q1, "1", "")], images=[0])
-    write_unasked(project.graph / "entities.parquet", project.folder)
+    write_without_look_up(project.graph / "entities.parquet", project.folder)
     for folder in (project.graph, project.folder):
         assert read_parquet(folder / "image_sources.parquet").schema == SCHEMA
 
@@ -333,5 +333,5 @@ def test_there_is_no_manifest_where_another_file_could_not_be_finished(
     project = make_project([(Q1, "1", "")])
     (project.folder / blocked).mkdir(parents=True)
     with pytest.raises(OSError, match=blocked):
-        write_unasked(project.graph / "entities.parquet", project.folder)
+        write_without_look_up(project.graph / "entities.parquet", project.folder)
     assert not (project.folder / "manifest.parquet").exists()
