@@ -55,7 +55,7 @@ LONELY = NUM_CONTINENTS
 """A country with neither image nor text."""
 
 UNSEEN_RELATIONS = (0, 2)
-"""Their answers, continents and languages, have no image; those of all others mostly have one."""
+"""Relations with answers without images (continents, languages); other answers mostly have one."""
 
 
 def small_params(overrides: Mapping[str, object] | None = None) -> SettledParams:
@@ -94,7 +94,7 @@ def tiny_graph() -> Graph:
 
 
 LOOPED = 1
-"""The relation `next_to`, of which `looped_graph` has a loop in train."""
+"""The relation `next_to`; `looped_graph` has a loop of it in train."""
 
 
 def looped_graph() -> Graph:
@@ -106,7 +106,7 @@ def looped_graph() -> Graph:
 
 
 def tiny_tables() -> dict[str, FeatureTable]:
-    """Images of most countries, texts of most entities; vectors are zeros where missing."""
+    """Images of most countries, texts of most entities; missing vectors are zeros."""
     num_entities = NUM_CONTINENTS + NUM_COUNTRIES + NUM_LANGUAGES
     generator = torch.Generator().manual_seed(5)
     has_image = torch.zeros(num_entities, dtype=torch.bool)
@@ -130,7 +130,7 @@ def tiny_model(
     tables: dict[str, FeatureTable] | None = None,
     graph: Graph | None = None,
 ) -> IMF:
-    """Makes the model of the tiny graph with random weights of a fair size everywhere."""
+    """Makes the model of the tiny graph with large enough random weights everywhere."""
     params = small_params(overrides)
     model = build_model(graph or tiny_graph(), tables or tiny_tables(), params.model, params.fusion)
     generator = torch.Generator().manual_seed(1)

@@ -46,7 +46,7 @@ def are_comparable(before: Metrics, after: Metrics) -> bool:
 
 
 def _rows(metrics: Metrics) -> Iterator[tuple[str, Metrics]]:
-    """Yields the rows of a split: each channel alone, the full model and its two directions."""
+    """Yields the rows of a split: every single channel, the full model and its two directions."""
     for name, value in metrics.items():
         if isinstance(value, Mapping) and name not in SIDES:
             yield f"{name} channel alone", value

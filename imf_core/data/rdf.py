@@ -58,7 +58,7 @@ class RdfImport:
 
     Attributes:
         facts: Statements between two IRIs, duplicates included.
-        literals: Statements whose object is a text.
+        literals: Statements with a text as object.
         images: Pictures at web addresses.
         issues: Omissions, with examples.
     """

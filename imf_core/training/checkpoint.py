@@ -67,7 +67,7 @@ class Checkpoints:
         self.key = key
 
     def exists(self) -> bool:
-        """Says whether there is a state to go on from."""
+        """Returns whether there is a state to continue from."""
         return (self.folder / FILE_NAME).exists()
 
     def save(self, state: Mapping[str, Any]) -> None:

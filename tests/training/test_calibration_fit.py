@@ -14,7 +14,7 @@ from imf_core.training.calibration_fit import calibrate, fit_calibration
 
 
 def make_data(slope: float, offset: float) -> CalibrationData:
-    """Makes answers that are right as often as a calibration says."""
+    """Makes answers that are right with the frequency of a calibration."""
     generator = torch.Generator().manual_seed(3)
     log_odds = 3 * torch.randn(40_000, generator=generator, dtype=torch.float64)
     chance = torch.rand(40_000, generator=generator, dtype=torch.float64)
