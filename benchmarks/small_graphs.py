@@ -37,7 +37,7 @@ from imf_core.tuning.trial import NO_FUSION
 from measuring.environment import describe_environment
 from measuring.markdown import write_between_markers
 from stages import tune
-from stages.baseline import keep_its_penalty, keep_structure
+from stages.baseline import keep_structural_penalty, keep_structure
 from stages.chosen import read_chosen
 from stages.fitting import make_trainer
 from stages.held_out import rank_held_out
@@ -97,7 +97,7 @@ def measure_ours(method: str, trials: int | None, graph: Graph, seeds: Sequence[
         params = load_params(PARAMS)
         chosen = read_chosen(params.model, params.train)
         model = keep_structure(settle_model(params.model, chosen))
-        train = keep_its_penalty(settle_train(params.train, chosen))
+        train = keep_structural_penalty(settle_train(params.train, chosen))
         for seed in seeds:
             start = time.process_time()
             trainer = make_trainer(

@@ -1,1 +1,1 @@
-"""Prefect flows over the DVC pipeline; they know nothing of torch. None is defined yet."""
+"""Prefect flows over the DVC pipeline; they do not import torch."""

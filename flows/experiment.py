@@ -1,4 +1,4 @@
-"""Flow `experiment`: tries other values of the parameters beside the workspace, and compares."""
+"""Flow `experiment`: runs the pipeline with other parameters and compares the results."""
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
@@ -10,9 +10,9 @@ from flows.experiments.experiment_tasks import name_this_run, read_form, run_as_
 from flows.experiments.form import complete_form, find_empty, read_values_at
 from flows.experiments.git import list_experiments
 from flows.experiments.names import check_name, derive_name, reserved_name, with_counter
-from flows.experiments.reach import check_reach
-from flows.experiments.recipe import lay_recipe
-from flows.experiments.run_experiment import Plan, find_changes, find_undone
+from flows.experiments.reach import check_tracked_paths
+from flows.experiments.recipe import apply_recipe
+from flows.experiments.run_experiment import Plan, find_changes, find_outdated
 from flows.experiments.workspace_copy import record_version
 from flows.pages.report_link import describe_report, report_link, report_title
 from flows.processes.children import Children
@@ -34,7 +34,7 @@ from imf_core.config import (
 )
 
 
-# Prefect does not validate: a section is checked once the keys that the form left out are in it.
+# Prefect does not validate: a section is checked after its missing keys are filled in.
 @flow(name="experiment", persist_result=False, validate_parameters=False)
 def experiment(
     name: str | None,
@@ -56,31 +56,30 @@ def experiment(
 ) -> State:
     """Runs the whole pipeline with these values and compares it with the last committed run.
 
-    The workspace stays as it is and may be at work meanwhile; code that is not committed takes
-    part. Where no value differs from params.yaml, this is a run of the workspace as it stands: its
-    code may have changed, and then that is the experiment. A key that the form leaves out has its
-    value of params.yaml.
+    The run uses a copy, so the workspace stays unchanged and may run other flows meanwhile. The
+    copy includes uncommitted code. If no value differs from params.yaml, the run tests the code
+    alone. A key that the form leaves out has its value of params.yaml.
 
     Args:
-        name: Of the experiment; made of what changes where it is None.
-        recipe: One of `recipes/`, laid over params.yaml; what the form changes comes on top.
-        dataset: Which graph.
-        model: The heads.
+        name: Name of the experiment; None: derived from the changed values.
+        recipe: One of `recipes/`, applied to params.yaml before the changes of the form.
+        dataset: The graph.
+        model: The channels.
         fusion: Stage one of the fusion.
         decision: Stage two of the fusion.
         tune: The choice of the values that are `auto`.
         train: Optimisation and selection.
         image_features: The image encoder.
         text_features: The text encoder.
-        images: Which images are kept.
-        media: What is looked up.
-        prepare: How facts become train, valid and test.
-        fetch: Manners of requests to the web.
+        images: Selection of images.
+        media: Look-up of missing texts and images.
+        prepare: Split of facts into train, valid and test.
+        fetch: Limits and pauses of web requests.
         evaluate: Ranking.
         predict: New facts.
 
     Returns:
-        Completed, with the experiment's name as result, and its metrics in a few words as message.
+        Completed, with the experiment's name as result and a summary of its metrics as message.
     """
     logger = get_run_logger()
     sections = {
@@ -102,8 +101,8 @@ def experiment(
     version = record_version(logger.info)
     base = read_values_at(version.tree)
     filled_in = complete_form(sections, base)
-    values = lay_recipe(recipe, filled_in, base)
-    check_reach(values, logger.info)
+    values = apply_recipe(recipe, filled_in, base)
+    check_tracked_paths(values, logger.info)
     changes = find_changes(values, base)
     if name is not None:
         check_name(name)
@@ -114,17 +113,19 @@ def experiment(
         for key, value in changes.items():
             logger.info("%s: %s", key, value)
         if empty := find_empty(sections, base):
-            logger.info("empty in the form, so as in params.yaml: %s", ", ".join(empty))
-        if undone := find_undone(filled_in, base, read_form()):
+            logger.info("empty in the form, value of params.yaml used: %s", ", ".join(empty))
+        if undone := find_outdated(filled_in, base, read_form()):
             logger.warning(
                 "params.yaml has other values of %s than when the form was registered; this run "
                 "has the form's. To begin with those of now, run `python -m flows.register`",
                 ", ".join(undone),
             )
         if not changes:
-            logger.info("no value differs from params.yaml: the workspace as it stands")
+            logger.info(
+                "no value differs from params.yaml: this run tests the code of the workspace"
+            )
         plan = Plan(reserved.name, version, changes, target=None)
-        # In a thread of its own: a stop of this run then reaches the task as one.
+        # In a separate thread, so that stopping this run stops the task.
         run_as_task.submit(plan, reserved.folder / "copy", {}, children).result()
         (made,) = (other for other in list_experiments() if other.name == reserved.name)
         comparison = compare_with_baseline(made.commit, logger.info)
@@ -137,5 +138,5 @@ def experiment(
         )
         summary = summarise(made.name, comparison)
         logger.info("%s", f"{summary}; the report: {link}" if link else summary)
-        logger.info("to have it in the workspace, run the flow `promote` with %s", made.name)
+        logger.info("to copy it to the workspace, run the flow `promote` with %s", made.name)
         return Completed(message=summary, data=made.name)

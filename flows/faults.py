@@ -1,22 +1,21 @@
-"""What a flow run fails with for reasons outside this code; the message is for the run's page."""
+"""Errors of flow runs with causes outside this code; the run's page shows the message."""
 
 
 class FlowError(Exception):
-    """A flow cannot do what it was asked for; the message names the remedy."""
+    """A flow cannot run as requested; the message names the remedy."""
 
 
 class StageError(FlowError):
     """A stage has failed, with the stage's own message.
 
     Attributes:
-        is_passing: Whether trying again later may help: the network was at fault.
-        is_busy: Whether it did not begin: another process of DVC works on its files.
+        is_temporary: Whether the network failed, so that a later try may succeed.
+        is_busy: Whether the stage did not start because another DVC process uses its files.
     """
 
-    def __init__(self, message: str, is_passing: bool, is_busy: bool = False) -> None:
-        """Makes the error."""
+    def __init__(self, message: str, is_temporary: bool, is_busy: bool = False) -> None:
         super().__init__(message)
-        self.is_passing = is_passing
+        self.is_temporary = is_temporary
         self.is_busy = is_busy
 
 

@@ -18,13 +18,13 @@ from flows.running.workspace import locked_workspace
 
 @flow(name="pipeline", flow_run_name=partial(name_run, "pipeline"), persist_result=False)
 def pipeline(force: tuple[StageName, ...] = ()) -> State:
-    """Brings every stage up to date. What has not changed does not run.
+    """Brings every stage up to date. Unchanged stages do not run.
 
     Args:
-        force: Stages that run although nothing has changed.
+        force: Stages that run even if nothing has changed.
 
     Returns:
-        Completed, with the result in a few words as message.
+        Completed, with a summary of the result as message.
     """
     logger = get_run_logger()
     with (

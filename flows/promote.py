@@ -1,4 +1,4 @@
-"""Flow `promote`: takes an experiment over into the workspace."""
+"""Flow `promote`: copies an experiment into the workspace."""
 
 import os
 from pathlib import Path
@@ -14,22 +14,22 @@ from flows.faults import FlowError
 from flows.pages.results_page import read_metrics, show_results
 from flows.processes.children import Children
 from flows.running.dag import read_dag
-from flows.running.lock_file import LOCK_FILE, quiet_workspace
+from flows.running.lock_file import LOCK_FILE, idle_workspace
 from flows.running.stage_tasks import run_stages
 from flows.running.workspace import locked_workspace
 
 
 @flow(name="promote", flow_run_name="promote {experiment}", persist_result=False)
 def promote(experiment: str) -> State:
-    """Brings an experiment's code, values and results into the workspace, to be committed there.
+    """Copies an experiment's code, values and results into the workspace, ready to commit.
 
-    Stages that the experiment did not get to are run; all else comes out of DVC's cache.
+    Stages that the experiment did not reach run now; all other outs come from DVC's cache.
 
     Args:
-        experiment: Its name.
+        experiment: Name of the experiment.
 
     Returns:
-        Completed, with the result in a few words as message.
+        Completed, with a summary of the result as message.
     """
     logger = get_run_logger()
     with (
@@ -38,9 +38,9 @@ def promote(experiment: str) -> State:
     ):
         chosen = find_experiment(experiment)
         check_nothing_is_lost(chosen)
-        # `dvc exp apply` would detach HEAD on the way, and fails where not all stages have run.
+        # `dvc exp apply` would detach HEAD, and fails if not all stages have run.
         before = read_metrics(logger)
-        with quiet_workspace(logger.info):
+        with idle_workspace(logger.info):
             git("restore", f"--source={chosen.commit}", "--worktree", "--", ".")
         run_stages(read_dag(Path.cwd(), logger.info), children, ())
         result = show_results(before, logger)
@@ -49,11 +49,11 @@ def promote(experiment: str) -> State:
 
 
 def find_experiment(name: str) -> Experiment:
-    """Finds an experiment that stems from what is checked out, or from a commit with its code.
+    """Finds an experiment that stems from HEAD or from a commit with the same code.
 
     Raises:
-        FlowError: If there is none of this name, or it stems from a commit with other files, which
-            would take the place of the present ones.
+        FlowError: If no experiment has this name, or it stems from a commit with other files, which
+            would replace the present ones.
     """
     head = read_head()
     experiments = list_experiments()
@@ -72,20 +72,19 @@ def find_experiment(name: str) -> Experiment:
 
 
 def _files_that_differ(one: str, other: str) -> list[str]:
-    """Lists what two commits have different, but for values and results."""
+    """Lists the files that differ between two commits, without values and results."""
     of_runs = {"", LOCK_FILE.as_posix(), PARAMS_FILE.as_posix()}
     return sorted(set(git("diff", "--name-only", "-z", one, other).split("\0")) - of_runs)
 
 
 def check_nothing_is_lost(chosen: Experiment) -> None:
-    """Checks that no file would be overwritten whose content is nowhere else.
+    """Checks that the experiment overwrites no uncommitted content.
 
-    The experiment's files take the place of those that stand there. A state is somewhere else if it
-    is committed or if an experiment has just this one (one that was promoted before, say). The file
-    dvc.lock is left out: a run writes it again.
+    Content is safe if it is committed or if some experiment has all of it (one promoted before, for
+    example). dvc.lock is not checked: a run writes it again.
 
     Raises:
-        FlowError: If something would be lost.
+        FlowError: If content would be lost.
     """
     changed = set(_changed_files("HEAD")) & set(_changed_files(chosen.commit))
     if any(not _changed_files(experiment.commit) for experiment in list_experiments()):
@@ -98,31 +97,31 @@ def check_nothing_is_lost(chosen: Experiment) -> None:
 
 
 def _changed_files(commit: str) -> list[str]:
-    """Lists the tracked files, but for dvc.lock, that differ from those of a commit."""
+    """Lists the tracked files that differ from those of a commit, without dvc.lock."""
     changed = git("diff", "--name-only", "-z", commit).split("\0")
     return [path for path in changed if path not in ("", LOCK_FILE.as_posix())]
 
 
 def _untracked_files_of(experiment: Experiment) -> list[str]:
-    """Lists what git does not track, ignored or not, and the experiment's files would displace.
+    """Lists untracked files, ignored or not, that the experiment's files would replace.
 
-    Files that have the experiment's content are left out, and dvc.lock.
+    Files with the experiment's content and dvc.lock are left out.
     """
     tracked = {LOCK_FILE.as_posix(), *git("ls-files", "-z").split("\0")}
     listed = git("ls-tree", "-r", "-z", experiment.commit).split("\0")
     entries = (entry.split("\t", 1) for entry in listed if entry)
     theirs = {path: entry.split()[2] for entry, path in entries if path not in tracked}
-    found = {path: _standing_at(path) for path in theirs}
+    found = {path: _displaced_by(path) for path in theirs}
     files = [path for path, standing in found.items() if standing == path and _is_file(path)]
     hashes = git("hash-object", "--", *files).split() if files else []
     same = {path for path, ours in zip(files, hashes, strict=True) if ours == theirs[path]}
     return [standing for path, standing in found.items() if standing and path not in same]
 
 
-def _standing_at(path: str) -> str | None:
-    """Returns what would go if a file came to be at a path: what is there, or in a folder's place.
+def _displaced_by(path: str) -> str | None:
+    """Returns the path that a file written to `path` would replace: `path` or one of its parents.
 
-    None where there is nothing.
+    None if it would replace nothing.
     """
     for folder in reversed(Path(path).parents[:-1]):
         if folder.is_symlink() or folder.is_file():
@@ -131,5 +130,5 @@ def _standing_at(path: str) -> str | None:
 
 
 def _is_file(path: str) -> bool:
-    """Says whether git would find a file's content there."""
+    """Returns whether a path is a regular file."""
     return Path(path).is_file() and not Path(path).is_symlink()

@@ -1,7 +1,8 @@
-"""Flow `refresh`: looks at the sources and the web again, and has the graph and the model follow.
+"""Flow `refresh`: reads the sources and the web again, and updates the graph and the model.
 
-Meant for a schedule. What comes out as it was stops what follows it: where the web did not change,
-nothing is trained. Where asking brings nothing, what was had before stays (see `stages.forget`).
+Meant for a schedule. A stage with unchanged outs does not rerun the stages after it: if the web did
+not change, nothing is trained. If a request fails, the earlier content stays (see
+`stages.forget`).
 """
 
 import sys
@@ -33,23 +34,23 @@ _ANSWERS = {
     "media": Path("data/media/manifest.parquet"),
     "images": Path("data/images/sources.parquet"),
 }
-"""Stages that ask the web -> where they keep its answers and their times."""
+"""Stages that send requests -> their file of answers and times."""
 
 
 @flow(name="refresh", flow_run_name=partial(name_run, "refresh"), persist_result=False)
 def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None) -> State:
-    """Verifies the sources, asks the web again and brings every stage up to date.
+    """Verifies the sources, repeats web requests and brings every stage up to date.
 
-    Of a registered data set, the files kept are checked against their pinned hashes, and fetched
-    again where they are damaged or gone. A folder or an RDF dump is read again. On the web, what
-    failed is tried again. The run's page tells what changed in the graph and in the metrics.
+    The files of a registered data set are checked against their pinned hashes and fetched again if
+    damaged or missing. A folder or an RDF dump is read again. Failed web requests are repeated. The
+    run's page shows the changes of the graph and of the metrics.
 
     Args:
-        stale_after_days: What the web was last asked for so many days ago or more is asked for
-            again. None: only what failed is.
+        stale_after_days: Age in days from which web content is requested again. None: only failed
+            requests are repeated.
 
     Returns:
-        Completed, with the result in a few words as message.
+        Completed, with a summary of the result as message.
     """
     logger = get_run_logger()
     with (
@@ -65,7 +66,7 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
         try:
             states = run_stages(read_dag(Path.cwd(), logger.info), children, forced)
         except StageError:
-            failed = "the run failed before its end; what had changed by then is shown here"
+            failed = "the run failed before its end; this page shows the changes up to the failure"
             _show(before, take_situation(logger), [failed])
             raise
         finished: list[Finished] = [state.result() for state in states]
@@ -77,9 +78,9 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
 
 
 def _has_asked(answers: Path) -> bool:
-    """Says whether the last run of a stage got anything from the web, be it a fault.
+    """Returns whether the last run of a stage sent requests.
 
-    A stage that asks for the first time need not be forced: something that it reads has changed.
+    The first run with requests need not be forced: an input of the stage has changed.
     """
     if not answers.exists():
         return False
@@ -88,13 +89,11 @@ def _has_asked(answers: Path) -> bool:
 
 
 def _forget_command(stale_after_days: int | None) -> list[str]:
-    """Writes the command that has the web asked again."""
     older = [] if stale_after_days is None else ["--older-than-days", str(stale_after_days)]
     return [sys.executable, "-m", "stages.forget", "--failed", *older]
 
 
 def _show(before: Situation, after: Situation, warnings: Sequence[str]) -> None:
-    """Puts what changed on the run's page."""
     create_markdown_artifact(
         report(before, after, warnings),
         key="refresh",

@@ -1,7 +1,6 @@
 """Registers the deployments of prefect.yaml: `python -m flows.register`, from the project's root.
 
-What it does beyond `prefect deploy --all`: it makes the work pools where there are none, and keeps
-the schedules as they stand in the UI.
+Beyond `prefect deploy --all`, it makes missing work pools and keeps the schedules of the UI.
 """
 
 import os
@@ -23,11 +22,11 @@ from imf_core.terminal import protect_output
 
 DESCRIPTION = Path("prefect.yaml")
 REGISTERED = HOME / "prefect.yaml"
-"""What is given to Prefect: the description with the schedules that the server has."""
+"""The file passed to Prefect: the description with the schedules of the server."""
 
 
 def main() -> None:
-    """Registers all deployments with the server that Prefect's settings name, else `make ui`'s."""
+    """Registers all deployments with the server of Prefect's settings, else of `make ui`."""
     url = PREFECT_API_URL.value() or read_address()
     if url is None:
         sys.exit(
@@ -55,7 +54,7 @@ def register() -> int:
 
 
 def make_pools(client: SyncPrefectClient, names: set[str]) -> None:
-    """Makes the work pools that do not exist, for runs as processes of the worker's machine."""
+    """Makes missing work pools; their runs are processes on the worker's machine."""
     template = ProcessWorker.get_default_base_job_template()
     for name in sorted(names):
         pool = WorkPoolCreate(name=name, type="process", base_job_template=template)
@@ -66,10 +65,10 @@ def make_pools(client: SyncPrefectClient, names: set[str]) -> None:
 
 
 def keep_schedules(client: SyncPrefectClient, deployments: list[dict[str, Any]]) -> None:
-    """Puts the schedules that a server has in place of those in a description.
+    """Replaces the schedules of a description by those of a server.
 
     Args:
-        client: Of the server.
+        client: Client of the server.
         deployments: As in prefect.yaml; changed in place.
     """
     for deployment in deployments:

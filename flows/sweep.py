@@ -1,4 +1,4 @@
-"""Flow `sweep`: tries many values, keeps a book of them, and names the best on valid."""
+"""Flow `sweep`: trains with many values, records them, and names the best on valid."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from flows.experiments.experiment_tasks import name_this_run, run_as_task
 from flows.experiments.form import check_values, read_values_at
 from flows.experiments.git import git, list_experiments
 from flows.experiments.names import Reservation, check_name, reserved_name
-from flows.experiments.reach import check_reach
+from flows.experiments.reach import check_tracked_paths
 from flows.experiments.run_experiment import Plan, apply_changes, flatten
 from flows.experiments.state import state_folder
 from flows.experiments.workspace_copy import Version, record_version
@@ -29,8 +29,8 @@ from flows.sweeps.sweep_table import describe, find_best, show_table
 
 TARGET = "train"
 SELECTED_BY = "valid_mrr"
-_OF_NO_MATTER = ("fetch", "evaluate", "predict")
-"""Sections that do not change what a trial is selected by."""
+_IRRELEVANT = ("fetch", "evaluate", "predict")
+"""Sections that do not change the valid MRR of a trial."""
 
 _THREADS = "OMP_NUM_THREADS"
 
@@ -44,28 +44,28 @@ def sweep(
     at_once: Annotated[int, Field(ge=1, le=64)] = 1,
     seed: Annotated[int, Field(ge=0)] = 0,
 ) -> State:
-    """Trains with many values of some parameters and names those that are best on valid.
+    """Trains with many values of some parameters and names the best on valid.
 
-    A trial is an experiment that ends with training: test is never scored in a sweep, so that
-    nothing can be selected by it. All that comes before training and does not depend on the values
-    is computed once and comes out of DVC's cache. Run again with the same name, a sweep goes on:
-    trials that have ended are kept, one that was interrupted runs again with its values.
+    A trial is an experiment that ends with training: a sweep never scores test, so test selects
+    nothing. Stages before training that do not depend on the values run once and then come from
+    DVC's cache. A sweep that runs again under the same name continues: finished trials are kept,
+    interrupted ones run again with their values.
 
     Args:
-        name: Of the sweep; its trials are the experiments `name-0`, `name-1` and so on.
-        space: What is tried: keys with a list of values, or with a range of numbers.
-        sampler: grid: all combinations; random; tpe: drawn towards what was good before.
-        trials: How many there are to be in all, those of earlier runs counted.
-        at_once: How many run side by side; the processor's cores are shared out among them.
-        seed: Of the sampler. The values drawn depend on it alone for grid and random; for tpe on
-            the results known by then as well, so that they repeat with at_once 1.
+        name: Name of the sweep; its trials are the experiments `name-0`, `name-1` and so on.
+        space: Keys with a list of values, or with a range of numbers.
+        sampler: grid: all combinations; random; tpe: values near the best so far.
+        trials: Total number of trials, with those of earlier runs.
+        at_once: Number of trials at the same time; they share the processor's cores.
+        seed: Seed of the sampler. It determines the values of grid and random; tpe also uses
+            earlier results, so its values repeat only with at_once 1.
     """
     check_name(name)
     logger = get_run_logger()
     version = record_version(logger.info)
     base = read_values_at(version.tree)
     check_space(space, base)
-    check_reach(base, logger.info)
+    check_tracked_paths(base, logger.info)
     if sampler == "grid":
         trials = min(trials, count_grid(space))
     with reserved_name([name]) as reserved, Children([reserved.lock]) as children:
@@ -73,14 +73,14 @@ def sweep(
         study = Study(state_folder() / "sweeps" / name, space, sampler, seed)
         study.check_plan(_comparable(space, sampler, seed, version, base, logger))
         _check_names(name, study)
-        _remove_unsettled(name, study, base)
+        _remove_unrecorded(name, study, base)
         _run_trials(study, trials, at_once, version, reserved, children)
         best = find_best(study.list_trials())
         if best is None:
-            raise FlowError(f"no trial of {name} has completed; the table says why")
+            raise FlowError(f"no trial of {name} has completed; the table shows the reasons")
         winner = f"{name}-{best.number}"
         result = f"{winner} is the best on valid: MRR {best.valid_mrr:.4f} with {describe(best)}"
-        return Completed(message=f"{result}; run the flow `promote` with {winner} to have it")
+        return Completed(message=f"{result}; to keep it, run the flow `promote` with {winner}")
 
 
 def _comparable(
@@ -91,12 +91,12 @@ def _comparable(
     base: Mapping[str, Any],
     logger: Logger,
 ) -> dict[str, Any]:
-    """Returns what must stay the same in a sweep for its trials to be comparable."""
+    """Returns the settings that all trials of a sweep must share to be comparable."""
     swept = {dimension.key for dimension in space}
     values = {
         key: value
         for key, value in flatten(base).items()
-        if key not in swept and key.partition(".")[0] not in _OF_NO_MATTER
+        if key not in swept and key.partition(".")[0] not in _IRRELEVANT
     }
     dimensions = [dimension.model_dump() for dimension in space]
     return {
@@ -109,10 +109,10 @@ def _comparable(
 
 
 def _check_names(name: str, study: Study) -> None:
-    """Checks that no trial to come would replace an experiment that is none of the sweep's.
+    """Checks that no trial would replace an experiment from outside the sweep.
 
     Raises:
-        FlowError: If there is one of such a name.
+        FlowError: If such an experiment has the name of a trial.
     """
     known = {f"{name}-{trial.number}" for trial in study.list_trials()}
     for experiment in list_experiments():
@@ -124,11 +124,11 @@ def _check_names(name: str, study: Study) -> None:
             )
 
 
-def _remove_unsettled(name: str, study: Study, base: Mapping[str, Any]) -> None:
-    """Removes the experiments of trials that came to their end but not into the book.
+def _remove_unrecorded(name: str, study: Study, base: Mapping[str, Any]) -> None:
+    """Removes the experiments of trials that ended without a recorded result.
 
-    They run again, out of DVC's run-cache. One with other values is none of the sweep's: its name
-    is taken then.
+    They run again, from DVC's run-cache. An experiment with other values is not part of the sweep
+    and stays.
     """
     expected = {
         f"{name}-{trial.number}": apply_changes(base, trial.changes)
@@ -148,7 +148,7 @@ def _run_trials(
     reserved: Reservation,
     children: Children,
 ) -> None:
-    """Runs trials until there are as many as are wanted, `at_once` at any time."""
+    """Runs `trials` trials, `at_once` at the same time."""
     to_come = _next_trials(study, trials)
     base = read_values_at(version.tree)
     environment = _share_cores(at_once)
@@ -156,8 +156,8 @@ def _run_trials(
     with ExitStack() as reservations:
         while True:
             while len(under_way) < at_once and (trial := next(to_come, None)):
-                if fault := _find_fault(trial, base):
-                    study.fail(trial.number, fault)
+                if reason := _find_error(trial, base):
+                    study.fail(trial.number, reason)
                     continue
                 name = f"{reserved.name}-{trial.number}"
                 reservation = reservations.enter_context(ExitStack())
@@ -171,32 +171,32 @@ def _run_trials(
             future = next(as_completed(list(under_way)))
             future.wait()  # until its final state is known here
             trial, reservation = under_way.pop(future)
-            _settle(study, trial, future.state)
+            _record(study, trial, future.state)
             reservation.close()
 
 
 def _next_trials(study: Study, trials: int) -> Iterator[Trial]:
-    """Yields the trials that were interrupted, then new ones up to the number wanted."""
+    """Yields interrupted trials, then new ones, `trials` in all."""
     before = study.list_trials()
     yield from (trial for trial in before if trial.status == "running")
     for _ in range(trials - len(before)):
         yield study.ask()
 
 
-def _find_fault(trial: Trial, base: Mapping[str, Any]) -> str:
-    """Returns why the values of a trial cannot go together, "" where they can."""
+def _find_error(trial: Trial, base: Mapping[str, Any]) -> str:
+    """Returns the error of a trial's values, "" if they are valid together."""
     try:
         values = check_values(apply_changes(base, trial.changes), "trial")
-        check_reach(values, get_run_logger().info)
+        check_tracked_paths(values, get_run_logger().info)
     except FlowError as error:
         return str(error)
     return ""
 
 
-def _settle(study: Study, trial: Trial, state: State) -> None:
-    """Writes down how a trial ended; a fault that says nothing about its values is raised."""
+def _record(study: Study, trial: Trial, state: State) -> None:
+    """Records the result of a trial; raises an error that does not depend on its values."""
     result = state.result(raise_on_failure=False)
-    if isinstance(result, StageError) and not result.is_passing:
+    if isinstance(result, StageError) and not result.is_temporary:
         study.fail(trial.number, str(result))
     elif isinstance(result, BaseException):
         raise result
@@ -205,7 +205,7 @@ def _settle(study: Study, trial: Trial, state: State) -> None:
 
 
 def _share_cores(at_once: int) -> dict[str, str]:
-    """Returns the variables that keep processes side by side out of each other's way."""
+    """Returns variables that share the cores among parallel trials."""
     if at_once == 1 or _THREADS in os.environ:
         return {}
     return {_THREADS: str(max(1, (os.cpu_count() or 1) // at_once))}

@@ -1,7 +1,7 @@
 """`make ui`: Prefect's server, the deployments and a worker on this machine, until Ctrl-C.
 
-Everything it keeps lies in `.imf/prefect`, Prefect's home for this project: a server or profile
-that somebody uses elsewhere is left alone. It imports nothing of Prefect, to answer at once.
+All its files are in `.imf/prefect`, Prefect's home for this project; other servers and profiles
+stay unchanged. It does not import Prefect, to answer at once.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from imf_core.terminal import protect_output
 
 HOME = Path(".imf/prefect")
 ADDRESS = HOME / "address"
-"""Where this process writes the address of its API, for `python -m flows.register`."""
+"""File with the address of the API, for `python -m flows.register`."""
 DEFAULT_PORT = 4200
 POOL = "imf"
 
@@ -43,15 +43,15 @@ Prefect is at {url}, the reports are at {reports}
 Ctrl-C stops it. Logs: {home}/*.log
 """
 _PATIENCE_SECONDS = 60
-"""How long the server waits for its database where others write to it."""
+"""How long the server waits for other writers of its database."""
 
 
 class Stop(BaseException):
-    """Somebody wants `make ui` to end."""
+    """A signal asks `make ui` to end."""
 
 
 def main() -> None:
-    """Runs until it is stopped, or a part of it ends by itself; then stops every part."""
+    """Runs until a signal or the end of any part; then stops every part."""
     parser = argparse.ArgumentParser(prog="python -m flows.ui", description=__doc__)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     port = parser.parse_args().port
@@ -61,7 +61,7 @@ def main() -> None:
     if "MAKELEVEL" in os.environ:
         end_with_parent()
     try:
-        read_values()  # they are what the forms begin with: report errors before anything starts
+        read_values()  # the defaults of the forms: errors are reported before anything starts
         with owned_home() as lock:
             check_port(port)
             reports = choose_report_port(port)
@@ -78,13 +78,13 @@ def run_parts(lock: int, port: int, reports: int) -> None:
     """Starts the parts and watches over them.
 
     Args:
-        lock: The descriptor of a locked file, held by each part.
-        port: Of Prefect's server.
-        reports: The port of the server of reports.
+        lock: Descriptor of a locked file, which each part keeps open.
+        port: Port of Prefect's server.
+        reports: Port of the server of reports.
 
     Raises:
-        FlowError: If a part has ended; all the others are stopped then.
-        Stop: If it was asked to end; all parts are stopped then.
+        FlowError: If a part has ended; all others are stopped.
+        Stop: If a signal arrives; all parts are stopped.
     """
     began = time.monotonic()
     with Children([lock]) as children:
@@ -116,14 +116,13 @@ def run_parts(lock: int, port: int, reports: int) -> None:
 
 @contextmanager
 def owned_home() -> Iterator[int]:
-    """Makes the folder for Prefect, and holds it for this process and its children.
+    """Makes the folder for Prefect, and locks it for this process and its children.
 
     Yields:
-        The descriptor of a locked file. Where its owner was killed, its children end a little
-        later; that is waited for.
+        Descriptor of the locked file. If the last owner was killed, this waits for its children.
 
     Raises:
-        FlowError: If another `make ui` owns it.
+        FlowError: If another `make ui` owns the folder.
     """
     HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / "lock").open("a+", encoding="utf-8") as file:
@@ -136,7 +135,7 @@ def owned_home() -> Iterator[int]:
                 raise FlowError(
                     f"`make ui` runs in this folder already, as process {owner}"
                 ) from None
-            print(f"waiting for what the killed process {owner} has left behind to end", flush=True)
+            print(f"waiting for the children of the killed process {owner} to end", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -145,10 +144,10 @@ def owned_home() -> Iterator[int]:
 
 
 def check_port(port: int) -> None:
-    """Checks that a server can be started there.
+    """Checks that a server can listen on a port.
 
     Raises:
-        FlowError: If not.
+        FlowError: If it cannot.
     """
     if not 1 <= port <= 65_535:
         raise FlowError(
@@ -161,35 +160,37 @@ def check_port(port: int) -> None:
             probe.bind((HOST, port))
     except OSError as error:
         raise FlowError(
-            f"port {port} of {HOST} cannot be had ({error}); take another: make ui PORT={port + 1}"
+            f"port {port} of {HOST} is not available ({error}); take another: "
+            f"make ui PORT={port + 1}"
         ) from error
 
 
 def choose_report_port(port: int) -> int:
-    """Returns a port for the server of reports: the next one, so that links stay, or a free one."""
+    """Returns a port for the server of reports: `port` + 1, to keep links valid, or a free one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port + 1))
-        except (OSError, OverflowError):  # it is taken, or there is none
+        except (OSError, OverflowError):  # in use, or above the largest port
             probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def set_environment(port: int, reports: int) -> None:
-    """Points this process's children to the server on `port`, and to no other.
+    """Sets the environment of the children to the server on `port`.
 
-    Prefect's variables of the user's environment are for another server; none is handed on.
+    Prefect's variables in the user's environment are for another server; they are removed.
 
     Args:
-        port: Of Prefect's server.
-        reports: The port of the server of reports.
+        port: Port of Prefect's server.
+        reports: Port of the server of reports.
     """
     url = f"http://{HOST}:{port}/api"
     theirs = sorted(name for name in os.environ if name.startswith("PREFECT_"))
     if os.environ.get("PREFECT_API_URL", url) != url:
         print(
-            f"PREFECT_API_URL={os.environ['PREFECT_API_URL']} is not used: this server is another"
+            f"PREFECT_API_URL={os.environ['PREFECT_API_URL']} is not used: "
+            "`make ui` has its own server"
         )
     for name in theirs:
         del os.environ[name]
@@ -203,13 +204,13 @@ def set_environment(port: int, reports: int) -> None:
         "PREFECT_SERVER_DATABASE_TIMEOUT": str(_PATIENCE_SECONDS),
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": str(_PATIENCE_SECONDS),
         VARIABLE: f"http://{HOST}:{reports}",
-        "COLUMNS": "200",  # or lines of the logs would be broken
+        "COLUMNS": "200",  # shorter lines would break the logs
         "no_proxy": ",".join(filter(None, [no_proxy, HOST])),
     }
 
 
 def is_up(port: int) -> bool:
-    """Says whether the server answers."""
+    """Returns whether the server answers."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"http://{HOST}:{port}/api/health", timeout=5):
@@ -219,7 +220,7 @@ def is_up(port: int) -> bool:
 
 
 def read_address() -> str | None:
-    """Returns the address of the API of the `make ui` that runs in this folder, if one does."""
+    """Returns the address of the API of this folder's `make ui`, None if it does not run."""
     try:
         return ADDRESS.read_text(encoding="utf-8") if _is_owned() else None
     except FileNotFoundError:
@@ -227,7 +228,7 @@ def read_address() -> str | None:
 
 
 def _is_owned() -> bool:
-    """Says whether a `make ui` holds Prefect's home here: a killed one leaves its address."""
+    """Returns whether a running `make ui` owns Prefect's home; a killed one leaves its address."""
     with (HOME / "lock").open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -245,13 +246,13 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it is somebody else's
+    except PermissionError:  # a process of another user
         return True
     return process > 0
 
 
 def _raise_stop(_number: int, _frame: FrameType | None) -> None:
-    """Asks once; to end takes seconds, and is not to be disturbed."""
+    """Stops on the first signal and ignores further ones, since stopping takes seconds."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     raise Stop

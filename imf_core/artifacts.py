@@ -1,9 +1,8 @@
-"""Files the stages hand to one another: written whole or not at all, the same bytes each time.
+"""Reads and writes the files of stages, atomically and with the same bytes each time.
 
-Every writer goes to a temporary name beside the target and renames it, so that a killed process
-or a full disk never leaves half a file in place. Parquet files carry their provenance as file
-metadata; no time stamp, host name or absolute path goes into them, which keeps unchanged results
-byte-identical and downstream stages at rest.
+Every writer writes a temporary file beside the target and renames it, so a killed process or a full
+disk never leaves half a file. Parquet files have their provenance as metadata, but no time stamp,
+host name or absolute path, so unchanged results are byte-identical and do not rerun later stages.
 """
 
 import errno
@@ -25,7 +24,7 @@ ROWS_AT_ONCE = 10_000
 """Rows of a long Parquet file in memory, and in one of its groups."""
 
 _FULL_BYTES = 1 << 16
-"""Free space under which a failed write is put down to a full disk."""
+"""Free space below which a failed write means a full disk."""
 
 
 @contextmanager
@@ -33,15 +32,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it to `path` on success.
 
     Args:
-        path: Where the finished file is to stand; parent folders are made.
+        path: Path of the finished file; parent folders are made.
 
     Yields:
         The path to write to.
 
     Raises:
-        OSError: As raised by the writer; where the disk is full, with `ENOSPC` and the name of
-            `path`, whatever the writer makes of it. The temporary file is removed and `path` is
-            left as it was.
+        OSError: Error of the writer; for a full disk always with `ENOSPC` and the name of `path`.
+            The temporary file is removed and `path` stays unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -107,7 +105,7 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
 
 
 class RowWriter:
-    """Takes rows one at a time and holds at most `ROWS_AT_ONCE`; made by `parquet_rows`."""
+    """Writes rows with at most `ROWS_AT_ONCE` in memory; made by `parquet_rows`."""
 
     def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._writer = writer
@@ -121,19 +119,19 @@ class RowWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what is held."""
+        """Writes the rows in memory."""
         self._writer.write_table(rows_to_table(self._rows, self._schema))
         self._rows.clear()
 
 
 @contextmanager
 def parquet_rows(path: Path, schema: pa.Schema, metadata: Mapping[str, str]) -> Iterator[RowWriter]:
-    """Yields what writes a Parquet file too long to hold; it stands at `path` when all went well.
+    """Yields a writer of a Parquet file by rows; on success the file appears at `path`.
 
     Args:
-        path: Where the finished file is to stand.
+        path: Path of the finished file.
         schema: Names and types of the columns.
-        metadata: Goes into the file's schema, as with `write_parquet`.
+        metadata: Metadata of the file, as in `write_parquet`.
 
     Yields:
         The writer of rows.
@@ -176,7 +174,7 @@ def read_parquet_metadata(path: Path) -> dict[str, str]:
 
 
 def count_parquet_rows(path: Path) -> int:
-    """Reads how many rows a Parquet file has, and nothing else of it."""
+    """Reads only the number of rows of a Parquet file."""
     return int(_read(path, lambda: pq.read_metadata(path)).num_rows)
 
 
@@ -199,12 +197,12 @@ def _read(path: Path, reader: Callable[[], Any]) -> Any:
 
 
 def is_full(folder: Path) -> bool:
-    """Says whether the disk of a folder has no space left, half a file on it included."""
+    """Returns whether the disk of a folder has no space left."""
     return folder.exists() and shutil.disk_usage(folder).free < _FULL_BYTES
 
 
 def _quoted(cell: str) -> str:
-    """Quotes a cell that holds a separator."""
+    """Quotes a cell with a separator."""
     return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n\r') else cell
 
 
@@ -212,11 +210,11 @@ def make_state_folder(given: str, variable: str) -> Path:
     """Makes the folder for resumable work.
 
     Args:
-        given: Its path.
-        variable: Environment variable that names it, for errors.
+        given: Path of the folder.
+        variable: Environment variable with the path, for errors.
 
     Raises:
-        ConfigError: If the path is empty, or is no folder that can be written.
+        ConfigError: If the path is empty or is no writable folder.
     """
     folder = Path(given)
     remedy = f"set {variable} to a folder that can be written, or unset it to use .imf"

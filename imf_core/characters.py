@@ -1,8 +1,8 @@
-"""Characters that are not seen, and the form in which texts that look the same are equal.
+"""Invisible characters, and a plain form that is equal for texts that look the same.
 
-In: any text. Out: whether a character is seen, or the text without what is not. `terminal` escapes
-the format characters, `data.alike` and `inference.names` compare plain forms, `lookup.cleaning`
-drops the format characters of web pages.
+In: any text. Out: whether a character is visible, or the text without invisible ones. `terminal`
+escapes the format characters, `data.alike` and `inference.names` compare plain forms,
+`lookup.cleaning` drops the format characters of web pages.
 """
 
 import unicodedata
@@ -31,13 +31,13 @@ _INVISIBLE_MARKS = frozenset(
 
 
 def is_format(character: str) -> bool:
-    """Whether a character formats or controls a text, and is neither seen nor white space."""
+    """Returns whether a character formats or controls a text and is not white space."""
     is_any = unicodedata.category(character) in {"Cf", "Cc"} and not character.isspace()
     return is_any and character not in _VISIBLE_FORMATS
 
 
 def is_invisible(character: str) -> bool:
-    """Whether a character is not seen: a format character, an empty letter or mark."""
+    """Returns whether a character is invisible: a format character, an empty letter or mark."""
     is_empty = character in _INVISIBLE_LETTERS or character in _INVISIBLE_MARKS
     return is_empty or is_format(character)
 

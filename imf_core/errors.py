@@ -1,18 +1,18 @@
-"""The errors that a user can cause and repair.
+"""Errors that users can cause and repair.
 
-Each message names the value, the bound it broke, its file and the remedy. A stage prints the
-message alone, likewise for a full disk and a place that cannot be read or written (no permission, a
-folder instead of a file). Anything else is a bug and keeps its traceback.
+Each message names the value, its bound, its file and the remedy. A stage prints only the message,
+also for a full disk and a path that cannot be read or written (no permission, a folder instead of a
+file). Any other exception is a bug and keeps its traceback.
 """
 
 import errno
 
 _FULL_DISK = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
-"""Number of the error -> its words, by which libraries that are not of Python report it."""
+"""Error number -> message, as in errors of libraries in other languages."""
 
 
 class ImfError(Exception):
-    """Base of every error whose cause lies in the user's input or environment."""
+    """Base class of errors caused by the user's input or environment."""
 
 
 class ConfigError(ImfError):
@@ -24,31 +24,31 @@ class DataError(ImfError):
 
 
 class QuestionError(ImfError):
-    """A question names what the graph does not have, or asks for what cannot be answered."""
+    """A question names unknown labels or cannot be answered."""
 
 
 class NetworkError(ImfError):
-    """Nobody on the web answers, or a host that did has stopped."""
+    """No host answers, or a host has stopped answering."""
 
 
 class ModelUnavailableError(ImfError):
-    """An encoder named in `params.yaml` cannot be loaded from where it was asked for."""
+    """An encoder named in `params.yaml` cannot be loaded."""
 
 
 class ClusterError(ImfError):
-    """The Ray cluster cannot be reached, has no room for what is asked of it, or fails."""
+    """The Ray cluster cannot be reached, has too little capacity, or fails."""
 
 
 class OutOfMemoryError(ImfError):
-    """A device has no room for what the parameters ask for."""
+    """A device has too little memory for the parameters."""
 
 
 class LostProcessError(ImfError):
-    """Another process at the same work has ended, and this one cannot go on without it."""
+    """Another process of the same computation has ended."""
 
 
 class TrainingError(ImfError):
-    """Training cannot go on, or a checkpoint does not fit what it is asked to continue."""
+    """Training cannot continue, or a checkpoint does not fit the run."""
 
 
 class DivergenceError(TrainingError):
@@ -56,7 +56,7 @@ class DivergenceError(TrainingError):
 
 
 def find_full_disk(error: BaseException) -> OSError | None:
-    """Returns the error of a full disk that an error is, or that led to it; None without one."""
+    """Returns the error of a full disk in the chain of an error's causes; None without one."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:

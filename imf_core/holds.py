@@ -1,8 +1,8 @@
-"""Keeps runs that share a folder for resumable work out of each other's way.
+"""Shared and exclusive locks on paths, for runs that share a folder of resumable work.
 
-Who works on a path holds it, together with others or alone. A hold is a lock on `<path>.lock`: it
-ends with its process, however that ends. Whoever holds a path alone takes the lock's file away in
-the end, so a lock counts only if its file is still the one that stands there.
+A lock is an flock on `<path>.lock`: it ends with its process, even if that is killed. The owner of
+an exclusive lock deletes the file at the end, so a lock is valid only if its file is still at the
+path.
 """
 
 import fcntl
@@ -14,30 +14,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class Hold:
-    """A path in use: nobody holds it alone meanwhile, but others may use it too."""
+class SharedLock:
+    """A shared lock on a path: it excludes exclusive locks, but not other shared ones."""
 
     def __init__(self, path: Path) -> None:
-        """Holds `path`, which need not exist; waits while somebody holds it alone."""
+        """Locks `path`, which need not exist; waits for an exclusive lock to end."""
         self._path = path
         descriptor = _lock(path, fcntl.LOCK_SH)
         self._close = weakref.finalize(self, os.close, descriptor)
 
     def release(self) -> None:
-        """Lets the path go; may be repeated."""
+        """Releases the lock; may be called again."""
         self._close()
 
     def remove(self) -> None:
-        """Lets the path go and removes the folder there, which the last one who holds it does."""
+        """Releases the lock; the last owner removes the folder at the path."""
         self.release()
-        with held_if_free(self._path) as is_free:
+        with try_exclusive_lock(self._path) as is_free:
             if is_free:
                 shutil.rmtree(self._path, ignore_errors=True)
 
 
 @contextmanager
-def held_alone(path: Path) -> Iterator[None]:
-    """Holds `path` while nobody else does; waits for that."""
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Locks `path` exclusively; waits for all other locks to end."""
     descriptor = _lock(path, fcntl.LOCK_EX)
     try:
         yield
@@ -46,11 +46,11 @@ def held_alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held_if_free(path: Path) -> Iterator[bool]:
-    """Holds `path` if nobody else does.
+def try_exclusive_lock(path: Path) -> Iterator[bool]:
+    """Locks `path` exclusively unless it is locked.
 
     Yields:
-        Whether it is held.
+        Whether it is locked now.
     """
     try:
         descriptor = _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,7 +67,7 @@ def _lock(path: Path, operation: int) -> int:
     """Locks the file of a path and returns its descriptor.
 
     Raises:
-        BlockingIOError: If that would take waiting and `operation` says not to wait.
+        BlockingIOError: If the path is locked and `operation` has LOCK_NB.
     """
     file = _lock_file(path)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def _lock(path: Path, operation: int) -> int:
             fcntl.flock(descriptor, operation)
             if os.path.samestat(os.fstat(descriptor), file.stat()):
                 return descriptor
-        except FileNotFoundError:  # taken away since it was opened
+        except FileNotFoundError:  # deleted since it was opened
             pass
         except BaseException:
             os.close(descriptor)
@@ -86,7 +86,7 @@ def _lock(path: Path, operation: int) -> int:
 
 
 def _remove_lock(path: Path, descriptor: int) -> None:
-    """Takes the file away before it lets go: who waits for it finds that it counts no more."""
+    """Deletes the file before the unlock, so that a waiting process sees an invalid lock."""
     _lock_file(path).unlink(missing_ok=True)
     os.close(descriptor)
 

@@ -12,20 +12,20 @@ _NUMBER = re.compile(r"^(\d{1,9})([.)])")
 
 
 def escape(text: str) -> str:
-    """Returns text that is shown as it stands, on one line: a name may hold anything."""
+    """Escapes text so that it appears unchanged on one line; a name may contain anything."""
     plain = _SPECIAL.sub(r"\\\1", escaped(" ".join(text.split())))
     return _NUMBER.sub(r"\1\\\2", plain)
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lays out a table, its first column to the left and the others to the right.
+    """Formats a table; the first column is left-aligned, the others right-aligned.
 
     Args:
-        titles: Of the columns.
-        rows: Cells that are Markdown already.
+        titles: Titles of the columns.
+        rows: Cells in Markdown.
 
     Returns:
-        Lines without an end.
+        Lines without a final line break.
     """
     marks = ["---", *["---:"] * (len(titles) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [titles, marks, *rows])

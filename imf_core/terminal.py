@@ -1,8 +1,8 @@
-r"""Output to a terminal or a log, in which no text of the graph moves the cursor or hides anything.
+r"""Makes output to a terminal or a log safe: text of the graph cannot move the cursor or hide text.
 
-A name may hold escape sequences, marks that turn the direction of the line, or characters that are
-not seen. In: any text. Out: the same text with such characters as escapes (`\x1b`, `\u202e`).
-Letters, accents, emoji and joiners of all scripts stay as they are.
+A name may have escape sequences, marks of text direction, or invisible characters. In: any text.
+Out: the same text with such characters as escapes (`\x1b`, `\u202e`). Letters, accents, emoji and
+joiners of all scripts stay unchanged.
 """
 
 import inspect
@@ -21,19 +21,19 @@ _UNSAFE = re.compile(
     "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"  # tags
     "]"
 )
-"""All of `characters.is_format` but the joiners, and more: a pattern is fast on long output."""
+"""`characters.is_format` without joiners, and more; a pattern is fast on long output."""
 
 _CURSOR = re.compile("\r|\n*(?:\x1b\\[A)+")
-"""The start of what a progress bar writes: to the start of its line, or up to it."""
+"""Start of a progress bar's output: moves to the start of its line, or up to it."""
 
 
 def escaped(text: str) -> str:
-    """Returns text with characters that a terminal would act upon or hide as escapes."""
+    """Escapes characters that a terminal would interpret or hide."""
     return _UNSAFE.sub(lambda found: _escape(ord(found[0])), text)
 
 
 def protect_output() -> None:
-    """Makes everything printed from here on harmless, and printable in any encoding.
+    """Makes all later output safe, and printable in any encoding.
 
     Standard output and standard error are wrapped once; log handlers that already write to them
     follow. Characters that the encoding lacks become escapes too.
@@ -53,7 +53,7 @@ def protect_output() -> None:
 
 
 class _EscapingStream:
-    """A text stream that escapes all it is given; progress bars of tqdm may move the cursor."""
+    """A text stream that escapes its input; progress bars of tqdm may move the cursor."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -75,7 +75,7 @@ class _EscapingStream:
 
 
 def _is_called_by_tqdm() -> bool:
-    """Says whether the write comes from a progress bar and not from a print."""
+    """Returns whether the write comes from a progress bar."""
     frame = inspect.currentframe()
     writer = frame and frame.f_back and frame.f_back.f_back
     return writer is not None and str(writer.f_globals.get("__name__")).startswith("tqdm.")

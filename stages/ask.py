@@ -31,7 +31,7 @@ from imf_core.inference.question import ASKED, Answer, Question, parse_question
 from imf_core.inference.question_file import answer_file
 from stages.completion import UNNAMED, add_unseen_entity, load_workspace_completer
 from stages.runner import run_stage
-from stages.wording import describe_shares, describe_standing, shorten
+from stages.wording import format_channel_shares, format_split, shorten
 
 NAMES_SHOWN = 5
 
@@ -140,7 +140,7 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
             relation, entity = shorten(question.relation), shorten(entity or ASKED)
             print(f"The relation {relation} is used up for {entity}.")
         print("The probabilities of further answers are multiplied by this share:\n")
-    standings = [describe_standing(answer.known_in) for answer in answers]
+    standings = [format_split(answer.known_in) for answer in answers]
     standing_width = max(map(len, standings), default=0)
     names = [shorten(answer.name) for answer in answers]
     name_width = max(map(len, names), default=0)
@@ -156,7 +156,7 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
 
 def _format_shares(answer: Answer) -> str:
     """Lists the shares in brackets; empty if no channel supports the answer."""
-    shares = describe_shares(answer.shares)
+    shares = format_channel_shares(answer.shares)
     return f"[{shares}]" if shares else ""
 
 

@@ -1,8 +1,8 @@
 """Prints what `prepare` finds in data sets, as Markdown. Not a stage.
 
-Gets the source files of each set named on the command line (of every registered one, if none is;
+Fetches the source files of each set named on the command line (by default of every registered set;
 `folder` and `rdf` are the graph at `dataset.path`) and prepares them in a temporary folder with the
-`prepare` section of `params.yaml`. Keeps nothing but the fetched files.
+`prepare` section of `params.yaml`. Only fetched files are kept.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def numbers(section: str, *keys: str) -> Cell:
 
 
 def per_split(*keys: str) -> Cell:
-    """Makes a cell of a number for each split that there is."""
+    """Makes a cell of a number for each existing split."""
     return lambda summary: " / ".join(
         f"{_value(summary, *keys)[split]:,}" for split in SPLITS if split in _value(summary, *keys)
     )
@@ -52,7 +52,7 @@ def of_held_out(section: str, key: str) -> Cell:
 
 
 def coverage(noun: str) -> Cell:
-    """Makes a cell of how many entities have something, with their share."""
+    """Makes a cell of the number of entities with a property, and their share."""
     return lambda summary: (
         f"{_value(summary, 'entities', f'with_{noun}'):,} "
         f"({_value(summary, 'entities', f'share_with_{noun}'):.1%})"
@@ -60,7 +60,7 @@ def coverage(noun: str) -> Cell:
 
 
 def copies(section: str) -> dict[str, Cell]:
-    """Makes the cells on what train gives away of valid and test."""
+    """Makes the cells of the facts of valid and test that train gives away."""
     return {
         "symmetric": of_held_out(section, "symmetric_copies"),
         "inverse": of_held_out(section, "inverse_copies"),
@@ -116,7 +116,7 @@ TABLES: dict[str, dict[str, Cell]] = {
         "no train fact": number("entities", "without_train_fact"),
     },
 }
-"""Title -> column -> what stands there."""
+"""Title -> column -> cell."""
 
 
 def main() -> None:
@@ -133,16 +133,16 @@ def main() -> None:
     params = load_params(PARAMS)
     for name in names:
         if name not in {FOLDER, RDF}:
-            find_dataset(name)  # a wrong name is an error before the first is prepared
+            find_dataset(name)  # a wrong name is an error before any work
     summaries = {name: summary_of(name, params) for name in names}
     print("\n".join([*audit_tables(summaries), *audit_issues(summaries)]))
 
 
 def summary_of(name: str, params: Params) -> Summary:
-    """Gets and prepares a set and returns its summary."""
+    """Fetches and prepares a set and returns its summary."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder)
-        with redirect_stdout(sys.stderr):  # the tables alone go to standard output
+        with redirect_stdout(sys.stderr):  # only the tables go to standard output
             fill_raw(name, raw, params.dataset, params.fetch)
         return prepare_graph(raw, name, params.prepare).summary
 
@@ -170,7 +170,7 @@ def audit_issues(summaries: Mapping[str, Summary]) -> Iterable[str]:
 
 
 def _value(summary: Summary, *keys: str) -> Any:
-    """Looks up what stands under a path of keys in the nested summary."""
+    """Returns the value at a path of keys in the nested summary."""
     value: Any = summary
     for key in keys:
         value = value[key]

@@ -48,7 +48,7 @@ def main() -> None:
         return
     device = resolve_device(params.train.device, "train.device")
     model = keep_structure(settled)
-    train = keep_its_penalty(settle_train(params.train, chosen))
+    train = keep_structural_penalty(settle_train(params.train, chosen))
     work = partial(_train_and_rank, model, train, params.evaluate.batch_size)
     run_in_processes("baseline", "train", train.processes, device, work)
 
@@ -69,7 +69,7 @@ def keep_structure(model: ModelParams) -> ModelParams:
     return model.model_copy(update=of_no_encoder)
 
 
-def keep_its_penalty(train: TrainParams) -> TrainParams:
+def keep_structural_penalty(train: TrainParams) -> TrainParams:
     """Returns the section `train` of the baseline, without penalties of other channels.
 
     Args:

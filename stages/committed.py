@@ -1,7 +1,7 @@
-"""The metrics of the last committed run: the one question that a stage asks of DVC.
+"""Reads the metrics of the last committed run through DVC.
 
-What stands in git's HEAD is no input that `dvc.yaml` could name: a commit that changes nothing else
-would have every page made anew. So a page says what it was compared with when it was made.
+`dvc.yaml` cannot have git's HEAD as an input: each commit would remake every page. So a page names
+the run it was compared with.
 """
 
 import json
@@ -19,21 +19,21 @@ from stages.layout import EVALUATION, LOCK, METRICS, MODEL
 
 
 def read_committed_metrics(graph: Graph) -> dict[str, Any] | NotCompared:
-    """Reads the metrics that git's HEAD has.
+    """Reads the metrics of git's HEAD.
 
     Args:
-        graph: That of this run.
+        graph: Graph of this run.
 
     Returns:
-        Why there is nothing to compare with: there is no repository or commit, HEAD has no run or
-        one of other facts (as is one that does not say of which test facts it is), or its files are
-        neither in DVC's cache nor can be fetched.
+        The metrics, or the reason why there are none: no repository or commit, no run in HEAD, a
+        run with other or unknown test facts, or files that are neither in DVC's cache nor on a
+        remote.
     """
     try:
         model, metrics = _read(MODEL / CONFIG), _read(EVALUATION / METRICS)
     except (DvcException, SCMError, OSError, json.JSONDecodeError):
         return NotCompared.NOT_CACHED if _is_run_committed() else NotCompared.NO_RUN
-    except Exception as error:  # what a remote's client raises is its own
+    except Exception as error:  # clients of remotes have their own exceptions
         print(f"the last committed run is left aside, its files cannot be read: {error}")
         return NotCompared.NOT_CACHED
     # An early run may lack any of them.
@@ -44,13 +44,13 @@ def read_committed_metrics(graph: Graph) -> dict[str, Any] | NotCompared:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Reads a JSON file as it stands in HEAD."""
+    """Reads a JSON file of HEAD."""
     content: dict[str, Any] = json.loads(dvc.api.read(path.as_posix(), rev="HEAD"))
     return content
 
 
 def _is_run_committed() -> bool:
-    """Whether HEAD's `dvc.lock` names metrics; DVC has one error for no file and one not cached."""
+    """Returns whether HEAD's `dvc.lock` has metrics; DVC's error is the same for uncached ones."""
     try:
         lock: str = dvc.api.read(LOCK.as_posix(), rev="HEAD")
     except (DvcException, SCMError, OSError):

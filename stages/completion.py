@@ -4,8 +4,8 @@ from pathlib import Path
 
 from imf_core.config import load_params
 from imf_core.device import resolve_device
-from imf_core.features.newcomer import encode_new_image, encode_new_text
 from imf_core.features.table import load_features
+from imf_core.features.unseen import encode_new_image, encode_new_text
 from imf_core.inference.completer import Completer, load_completer
 from stages.layout import (
     FEATURES,

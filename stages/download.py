@@ -1,4 +1,4 @@
-"""Stage `download`: the source files of the data set, as they came, in `data/raw`."""
+"""Stage `download`: puts the unchanged source files of the data set into `data/raw`."""
 
 from pathlib import Path
 
@@ -36,8 +36,8 @@ def fill_raw(name: str, raw: Path, own: DatasetParams, fetch: FetchParams) -> No
     Args:
         name: A registered set, `folder` or `rdf`.
         raw: The folder.
-        own: Where the user's own graph is.
-        fetch: How files are fetched.
+        own: Section `dataset`, with the path of the user's graph.
+        fetch: Section `fetch`.
     """
     if name == FOLDER:
         image_folders = [Path(each) for each in own.image_folders]
@@ -69,7 +69,7 @@ def fill_from_rdf(path: Path, raw: Path) -> list[DataIssue]:
 
 
 def report_issues(issues: list[DataIssue], raw: Path) -> None:
-    """Prints the issues and writes them into `raw`, where there are any."""
+    """Prints the issues and writes them into `raw`, if there are any."""
     for issue in issues:
         print(f"warning: {issue}")
     if issues:
@@ -79,7 +79,7 @@ def report_issues(issues: list[DataIssue], raw: Path) -> None:
 def fill_registered(
     dataset: EmbeddedDataset | DownloadedDataset, raw: Path, fetch: FetchParams
 ) -> None:
-    """Puts the source files of a registered set into `raw`."""
+    """Fetches the source files of a registered set into `raw`."""
     if isinstance(dataset, EmbeddedDataset):
         copy_folder(EMBEDDED / dataset.folder, raw, [])
     else:

@@ -1,4 +1,4 @@
-"""What `dvc.lock` says of the stages."""
+"""Reads `dvc.lock`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,15 @@ from imf_core.errors import DataError
 
 
 def read_locked_stages(path: Path) -> dict[str, Any] | None:
-    """Returns what was locked of each stage, by its name.
+    """Returns the entries of `dvc.lock` by stage.
 
-    DVC writes the file in place; while it does, the file may be empty or cut.
+    DVC writes the file in place; meanwhile it may be empty or incomplete.
 
     Returns:
-        None where there is no such file, or where it is cut before its first stage: no stage was
-        run by DVC.
+        The entries; None without the file, or if it ends before its first stage: DVC ran no stage.
 
     Raises:
-        DataError: If the file is cut in the midst of a value, or is something else.
+        DataError: If the file ends within a value, or is malformed.
     """
     if not path.exists():
         return None

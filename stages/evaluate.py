@@ -28,7 +28,7 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from imf_core.processes import Processes
-from imf_core.training.judged_answers import CalibrationData, collect_calibration_data
+from imf_core.training.calibration_data import CalibrationData, collect_calibration_data
 from stages.held_out import measure_held_out, rank_held_out, write_ranks
 from stages.inputs import load_inputs
 from stages.layout import EVALUATION, METRICS, MODEL, PARAMS

@@ -1,4 +1,4 @@
-"""What the stages that train have in common: a seeded model, and states to go on from."""
+"""Makes the trainer of the stages that train: a seeded model and its checkpoints."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ ADVICE = (
     "lower train.batch_size, model.dim, model.relation_dim or fusion.rank, or set "
     "train.sampled_candidates (2000, say)"
 )
-"""What to do where memory does not suffice."""
+"""Advice if memory does not suffice."""
 
 
 def make_trainer(
@@ -32,7 +32,7 @@ def make_trainer(
     tables: Mapping[str, FeatureTable],
     processes: Processes,
 ) -> Trainer:
-    """Makes a trainer of an untrained model, with the states of a killed run of the same.
+    """Makes a trainer of an untrained model, with the checkpoints of a killed run.
 
     Args:
         model: Section `model` of the parameters.
@@ -40,8 +40,8 @@ def make_trainer(
         decision: Section `decision` of the parameters.
         train: Section `train` of the parameters.
         graph: The prepared graph.
-        tables: Feature tables of the modalities that the model has.
-        processes: Those that train together.
+        tables: Feature tables of the model's modalities.
+        processes: The processes that train together.
     """
     torch.manual_seed(train.seed)
     untrained = build_model(graph, tables, model, fusion)
@@ -62,13 +62,13 @@ def make_trainer(
 
 
 def input_files(modalities: Iterable[Modality]) -> list[Path]:
-    """Returns the files that a training with some modalities reads, this code among them."""
+    """Returns the files that a training with these modalities reads, and this module."""
     features = [path for name, path in FEATURES.items() if name in set(modalities)]
     return [GRAPH / "triples.parquet", *features, Path(__file__)]
 
 
 def describe_training(train: TrainParams, progress: Progress) -> dict[str, Any]:
-    """Says how a model was trained and selected."""
+    """Returns the parameters and the selection of a training."""
     return {
         **train.model_dump(),
         "selected_epoch": progress.best_epoch,
@@ -79,11 +79,11 @@ def describe_training(train: TrainParams, progress: Progress) -> dict[str, Any]:
 
 
 def print_estimate(epochs: int, first_epoch_seconds: float) -> None:
-    """Prints how long training may take, by its first epoch.
+    """Prints an estimate of the training time from the first epoch.
 
     Args:
-        epochs: At most.
-        first_epoch_seconds: By the clock, without validation.
+        epochs: Largest number of epochs.
+        first_epoch_seconds: Wall-clock time without validation.
     """
     minutes = epochs * first_epoch_seconds / 60
     time = f"{minutes:.0f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
@@ -95,10 +95,10 @@ def print_estimate(epochs: int, first_epoch_seconds: float) -> None:
 
 
 def finish_states(trainer: Trainer) -> None:
-    """Keeps the state of a run with a saved result for more epochs; all processes call it."""
+    """Keeps the final state of a saved run for more epochs; all processes call it."""
     assert trainer.checkpoints is not None
     if not trainer.processes.is_first:
         trainer.checkpoints.release()
-    trainer.processes.barrier()  # by now all others have let the checkpoints go
+    trainer.processes.barrier()  # all other processes have released the checkpoints
     if trainer.processes.is_first:
         trainer.checkpoints.finish()

@@ -1,21 +1,21 @@
-"""Has the web asked again for what failed there, or for what is old. Not a stage.
+"""Marks failed or old web content for refetching. Not a stage.
 
     python -m stages.forget --failed
     python -m stages.forget --older-than-days 30
     python -m stages.forget --failed --older-than-days 30
 
-`--failed` means what was not found, refused or too long, and what came but was no picture; what was
-unreachable is asked for again without it. `--older-than-days` means everything that the web was
-last asked for before that time. Nothing is asked here: the stages do so when they run next, with
-the manners of section `fetch` in params.yaml:
+`--failed` marks content that was not found, refused, too long or no picture; unreachable content is
+requested again in any case. `--older-than-days` marks everything last requested before that time.
+This command sends no requests: the stages do in their next run, within the limits of section
+`fetch` in params.yaml:
 
     dvc repro --force --single-item media
     dvc repro --force --single-item images
     dvc repro
 
-Nothing is lost by it. What is known is set aside and holds again where asking brings nothing: the
-network is down, a host has a bad day, a page comes in the place of a picture. Only a host's word
-that a file is gone (404, 410) takes it away.
+No content is lost. Marked content is set aside and restored if the refetch fails: the network or a
+host is down, or a page comes instead of a picture. Only a host's answer that a file is gone (404,
+410) removes it.
 """
 
 import argparse
@@ -34,7 +34,7 @@ LONGEST_DAYS = 3_650
 
 
 def main() -> None:
-    """Sets outcomes aside and prints how many."""
+    """Sets outcomes aside and prints their number."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -42,26 +42,26 @@ def main() -> None:
     parser.add_argument("--older-than-days", type=_days, metavar="DAYS")
     chosen = parser.parse_args()
     if not chosen.failed and chosen.older_than_days is None:
-        parser.error("say what is to be asked for again: --failed, --older-than-days DAYS or both")
+        parser.error("choose what to request again: --failed, --older-than-days DAYS or both")
     folder = state_folder() / "web"
     if not folder.is_dir():
-        print(f"nothing was ever asked of the web: there is no {folder}")
+        print(f"there were no web requests: {folder} does not exist")
         return
     with WebStore(folder) as store:
         if chosen.failed:
             count = store.set_aside_failed() + store.set_aside(_no_pictures(IMAGES / SOURCES))
-            print(f"{count} files and answers that failed are to be asked for again")
+            print(f"{count} failed files and answers will be requested again")
         if chosen.older_than_days is not None:
             moment = datetime.now(UTC) - timedelta(days=chosen.older_than_days)
             count = store.set_aside_older_than(moment)
             print(
-                f"{count} files and answers last asked for {chosen.older_than_days} or more days "
-                "ago are to be asked for again"
+                f"{count} files and answers last requested {chosen.older_than_days} or more days "
+                "ago will be requested again"
             )
 
 
 def _no_pictures(path: Path) -> list[str]:
-    """Lists the URLs at which the last run of `images` found no picture, but something else."""
+    """Lists the URLs with content that was no picture in the last run of `images`."""
     if not path.exists():
         return []
     table = read_parquet(path, ["source", "status"])
@@ -70,7 +70,7 @@ def _no_pictures(path: Path) -> list[str]:
 
 
 def _days(text: str) -> int:
-    """Reads a number of days."""
+    """Parses a number of days."""
     if not (text.isdecimal() and 1 <= int(text) <= LONGEST_DAYS):
         raise argparse.ArgumentTypeError(f"must be from 1 to {LONGEST_DAYS}, got {text}")
     return int(text)

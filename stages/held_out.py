@@ -1,4 +1,4 @@
-"""What the stages that rank have in common: valid and test ranked, summed up, written."""
+"""Ranks valid and test, and writes ranks and metrics, for the stages that rank."""
 
 from pathlib import Path
 from typing import Any

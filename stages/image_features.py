@@ -1,6 +1,6 @@
 """Stage `image_features`: reads data/graph and data/images, writes data/features/image.parquet.
 
-Where `image_features.precomputed` names a file of ready features, it is read instead of images.
+If `image_features.precomputed` names a file of ready features, it is read instead of images.
 """
 
 from imf_core.config import load_params
@@ -12,7 +12,7 @@ from stages.runner import ray_address, run_stage, state_folder
 
 
 def main() -> None:
-    """Encodes the pictures, or takes ready features, and prints how many entities have any."""
+    """Encodes the pictures, or reads ready features, and prints the number of entities with any."""
     params = load_params(PARAMS).image_features
     if params.precomputed is not None:
         found = write_precomputed_features(

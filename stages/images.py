@@ -1,6 +1,6 @@
 """Stage `images`: reads data/raw, data/graph and data/media, writes data/images.
 
-An entity's own images come before those that were looked up.
+An entity's own images come before looked-up ones.
 """
 
 from imf_core.config import load_params
@@ -11,12 +11,12 @@ from imf_core.web.store import WebStore
 from stages.layout import GRAPH, IMAGES, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
-SETTLED = frozenset({"not_found", "refused"}) | NO_PICTURE
+FINAL = frozenset({"not_found", "refused"}) | NO_PICTURE
 """Statuses that a refetch may change; kept until `stages.forget` clears them."""
 
 
 def main() -> None:
-    """Fetches, checks and re-encodes pictures and prints what became of them."""
+    """Fetches, checks and re-encodes pictures and prints counts by status."""
     params = load_params(PARAMS)
     with WebStore(state_folder() / "web") as store:
         fetcher = ImageFetcher(store, RAW, params.images, params.fetch, mirror())
@@ -36,10 +36,10 @@ def main() -> None:
             print(f"  {status}: {count}" + (f" (first: {example})" if example else ""))
     if summary.num_one_colour:
         print(f"  {summary.num_one_colour} of the pictures are {ONE_COLOUR}, so they show nothing")
-    settled = [status for status, count in summary.sources.items() if count and status in SETTLED]
-    if settled:
+    final = [status for status, count in summary.sources.items() if count and status in FINAL]
+    if final:
         print(
-            f"  of what is {', '.join(settled)}, mend files of your own; to ask the web again: "
+            f"  status {', '.join(final)}: replace files of your own; to fetch from the web again: "
             "python -m stages.forget --failed, then dvc repro --force --single-item images"
         )
     if summary.sources["unreachable"]:

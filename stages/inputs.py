@@ -1,4 +1,4 @@
-"""What training, evaluation and prediction read alike: the graph and the feature tables."""
+"""Loads the graph and the feature tables for training, evaluation and prediction."""
 
 from imf_core.data.graph import Graph, load_graph
 from imf_core.features.table import FeatureTable, load_features
@@ -6,7 +6,7 @@ from stages.layout import FEATURES, GRAPH
 
 
 def load_inputs() -> tuple[Graph, dict[str, FeatureTable]]:
-    """Loads the prepared graph and both feature tables, refusing those of another graph."""
+    """Loads the prepared graph and both feature tables; tables of another graph are an error."""
     graph = load_graph(GRAPH)
     tables = {name: load_features(path, graph.fingerprint) for name, path in FEATURES.items()}
     return graph, tables

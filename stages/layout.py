@@ -1,4 +1,4 @@
-"""Where the stages' files stand, relative to the project's root; `dvc.yaml` names the same."""
+"""Paths of the stages' files, relative to the project's root, as in `dvc.yaml`."""
 
 from pathlib import Path
 

@@ -1,25 +1,25 @@
 """Stage `media`: reads data/graph, writes texts and image addresses of the web to data/media.
 
-Reaches the network only where `media.source` says so.
+It sends requests only if `media.source` is set.
 """
 
 from imf_core.config import load_params
 from imf_core.data.folder import ENTITY_IDENTIFIERS
-from imf_core.lookup.asking import Web
+from imf_core.lookup.asking import Client
 from imf_core.lookup.files import MediaSummary
 from imf_core.lookup.identifiers import read_identifier_map
-from imf_core.lookup.media import look_up_media, write_unasked
+from imf_core.lookup.media import look_up_media, write_without_look_up
 from imf_core.web.store import WebStore
 from stages.layout import GRAPH, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
 
 def main() -> None:
-    """Looks up what the entities lack and prints what became of them."""
+    """Looks up missing media and prints counts by status."""
     params = load_params(PARAMS)
     entities = GRAPH / "entities.parquet"
     if params.media.source == "none":
-        write_unasked(entities, MEDIA)
+        write_without_look_up(entities, MEDIA)
         print("media: nothing is looked up (media.source: none)")
         return
     known, unknown = read_identifier_map(RAW / ENTITY_IDENTIFIERS)
@@ -31,7 +31,7 @@ def main() -> None:
             GRAPH / "image_sources.parquet",
             known,
             params.media,
-            Web(store, params.fetch, mirror()),
+            Client(store, params.fetch, mirror()),
             MEDIA,
         )
     _print(summary)
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _print(summary: MediaSummary) -> None:
-    """Says what was found and what was not."""
+    """Prints the counts."""
     total = sum(summary.counts.values())
     print(f"media: texts of {summary.descriptions} and images of {summary.images} entities")
     for status, count in summary.counts.items():

@@ -1,6 +1,6 @@
-"""Writes the page around DVC's plots with all of Vega in it, to be opened offline. Not a stage.
+"""Writes the page around DVC's plots with Vega included, for offline use. Not a stage.
 
-DVC's own page loads Vega from the web. `make install` runs this and tells DVC of the page:
+DVC's own page loads Vega from the web. `make install` runs this and registers the page:
 `dvc config --local plots.html_template plots.html`.
 """
 
@@ -15,7 +15,7 @@ from stages.runner import run_stage
 PAGE = Path(".dvc/plots.html")
 
 VEGA_LITE = "5.21"
-"""DVC's charts are of version 5."""
+"""DVC's charts have version 5."""
 
 _TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
@@ -47,7 +47,7 @@ _TEMPLATE = """<!DOCTYPE html>
 </body>
 </html>
 """
-"""DVC fills in `plot_divs` and `refresh_tag`; without `scripts`, it links none of the web."""
+"""DVC fills in `plot_divs` and `refresh_tag`; without `scripts` it adds no links to the web."""
 
 
 def make_page() -> str:

@@ -1,4 +1,4 @@
-"""Stage `predict`: the most probable facts that train lacks."""
+"""Stage `predict`: predicts the most probable facts that are not in train."""
 
 import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Stage `prepare`: the graph with its splits, the image sources and an audit of both."""
+"""Stage `prepare`: makes the graph with its splits, the image sources and an audit of both."""
 
 from imf_core.artifacts import write_csv, write_json
 from imf_core.config import load_params
@@ -23,7 +23,7 @@ def main() -> None:
         print(line)
     reported = read_issues(RAW)
     for issue in issues_of(prepared.summary["issues"]):
-        if issue not in reported:  # stage `download` has printed its own
+        if issue not in reported:  # stage `download` has printed its issues
             print(f"warning: {issue}")
 
 

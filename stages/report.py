@@ -1,4 +1,4 @@
-"""Stage `report`: one HTML page that shows the run to people, and needs nothing else to be read."""
+"""Stage `report`: writes one self-contained HTML page about the run."""
 
 import vl_convert
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _lock() -> Lock | None:
-    """Returns what `dvc.lock` says, but for this stage, of which it can say nothing new."""
+    """Returns `dvc.lock` without this stage, whose entry is from an earlier run."""
     stages = read_locked_stages(layout.LOCK)
     if stages is None:
         return None

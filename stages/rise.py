@@ -1,11 +1,11 @@
 """The note on a training with its best epoch at the end.
 
-It is a file of its own: `train` depends on it, and an edit of `wording` must not train again.
+It is a separate file: `train` depends on it, and an edit of `wording` must not rerun training.
 """
 
 
 def describe_rise(epochs: int) -> str:
-    """Says that the last epoch is the best one, and which value to set.
+    """Formats the advice for a best epoch that is the last one.
 
     Args:
         epochs: Epochs trained.

@@ -1,4 +1,4 @@
-"""How every stage runs: the user's errors as one message, bugs with their traceback."""
+"""Runs stages: user errors become one message, bugs keep their traceback."""
 
 import errno
 import os
@@ -15,21 +15,21 @@ MIRROR_VARIABLE = "IMF_MIRROR"
 RAY_VARIABLE = "RAY_ADDRESS"
 
 EX_TEMPFAIL = 75
-"""The exit status of sysexits.h for what may go well later; `os` has it on Unix alone."""
+"""Exit status of sysexits.h for temporary failures; `os` has it only on Unix."""
 
 INTERRUPTED = 130
-"""The exit status that shells give to what the keyboard has interrupted."""
+"""Exit status of shells after an interrupt from the keyboard."""
 
 
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _WORKING_NAMES = (".tmp", ".old", ".lock")
 """Endings of files that the code makes for itself; a message names their folder."""
 
-_OF_THE_PLACE = frozenset(
+_FILE_ERRORS = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG}
     | {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 )
-"""Errors of the place of a file. A missing file is not among them: files that the user names are
+"""Errors of folders and disks. A missing file is not among them: files named by the user are
 checked before they are read, so a missing one is a bug."""
 
 
@@ -40,9 +40,9 @@ def run_stage(stage: Callable[[], None]) -> None:
         stage: The stage's `main`.
 
     Raises:
-        SystemExit: With status 75 on a `NetworkError`, which whoever runs the stage may try
-            again later; with 130 where it is interrupted from the keyboard; with 1 on any other
-            `ImfError`, a full disk or a place that cannot be read or written.
+        SystemExit: With status 75 on a `NetworkError`, for a later retry; with 130 after an
+            interrupt from the keyboard; with 1 on any other `ImfError`, a full disk or a path that
+            cannot be read or written.
     """
     protect_output()
     try:
@@ -55,12 +55,12 @@ def run_stage(stage: Callable[[], None]) -> None:
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
-        is_passing = isinstance(error, NetworkError) and not find_full_disk(error)
-        sys.exit(EX_TEMPFAIL if is_passing else 1)
+        is_temporary = isinstance(error, NetworkError) and not find_full_disk(error)
+        sys.exit(EX_TEMPFAIL if is_temporary else 1)
 
 
 def _explain(error: Exception) -> str | None:
-    """Returns the message for the user; None where the error is a bug."""
+    """Returns the message for the user; None for a bug."""
     if full := find_full_disk(error):
         return (
             f"the disk is full (writing {full.filename or 'the working folder'}); free some space "
@@ -80,7 +80,7 @@ def _explain(error: Exception) -> str | None:
             f"the folder {folder} cannot be written ({error.strerror}); {remedy}, or run in a copy "
             "of the project in a folder of your own"
         )
-    if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_THE_PLACE:
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _FILE_ERRORS:
         return (
             f"{error.filename} cannot be read or written ({error.strerror}); change its "
             "permissions or its disk, or name another file"
@@ -107,26 +107,25 @@ def state_folder() -> Path:
     """Returns the folder for resumable work outside DVC: checkpoints and fetched media.
 
     Its root is the environment variable `IMF_STATE`, by default `.imf` in the working folder. It
-    may be deleted at any time; unfinished work then starts anew.
+    may be deleted at any time; unfinished work then starts over.
 
     Raises:
-        ConfigError: If `IMF_STATE` is empty, or names no folder that can be written.
+        ConfigError: If `IMF_STATE` is empty or names no writable folder.
     """
     return make_state_folder(os.environ.get(STATE_VARIABLE, ".imf"), STATE_VARIABLE)
 
 
 def mirror() -> str | None:
-    """Returns where to ask for files instead of at their URLs, None for the URLs themselves.
+    """Returns the environment variable `IMF_MIRROR`, None if not set.
 
-    It is the environment variable `IMF_MIRROR`: a directory or base URL that holds every file at
-    its URL without the scheme.
+    It is a directory or base URL that holds every file at its URL without the scheme.
     """
     return os.environ.get(MIRROR_VARIABLE) or None
 
 
 def ray_address() -> str | None:
-    """Returns the Ray cluster for workers, None for a Ray of their own on this machine.
+    """Returns the address of the Ray cluster, None for a local Ray.
 
-    It is Ray's own environment variable `RAY_ADDRESS`: `auto` or `host:port`.
+    It is Ray's environment variable `RAY_ADDRESS`: `auto` or `host:port`.
     """
     return os.environ.get(RAY_VARIABLE) or None

@@ -10,7 +10,7 @@ from imf_core.inference.fact_table import read_shares
 from stages.layout import DATA_SUMMARY, EVALUATION, MODEL, PREDICTIONS, REPORT
 from stages.rise import describe_rise
 from stages.runner import run_stage
-from stages.wording import describe_shares, describe_standing
+from stages.wording import format_channel_shares, format_split
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 """Printed columns: key in `metrics.json` and title."""
@@ -46,9 +46,9 @@ def main() -> None:
     print("test, which the channels have not learned from, confirm it:\n")
     best = _best_of_each_relation(read_parquet(PREDICTIONS).to_pylist())
     for fact in best:
-        shares = describe_shares(read_shares(fact))
+        shares = format_channel_shares(read_shares(fact))
         print(
-            f"  {fact['probability']:.2f}  {describe_standing(fact['known_in']):13} "
+            f"  {fact['probability']:.2f}  {format_split(fact['known_in']):13} "
             f"{fact['head_name']} - {fact['relation_name']} - {fact['tail_name']}"
             + (f"  [{shares}]" if shares else "")
         )

@@ -1,6 +1,6 @@
 """Stage `text_features`: reads data/graph and data/media, writes data/features/text.parquet.
 
-Where `text_features.precomputed` names a file of ready features, it is read instead of texts.
+If `text_features.precomputed` names a file of ready features, it is read instead of texts.
 """
 
 from imf_core.config import load_params
@@ -12,7 +12,7 @@ from stages.runner import ray_address, run_stage, state_folder
 
 
 def main() -> None:
-    """Encodes the texts, or takes ready features, and prints how many entities have any."""
+    """Encodes the texts, or reads ready features, and prints the number of entities with any."""
     params = load_params(PARAMS).text_features
     if params.precomputed is not None:
         found = write_precomputed_features(

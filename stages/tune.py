@@ -51,7 +51,7 @@ CHANCE = 0.2
 """Least gain in MRR on valid of a better value: `LEAST_GAIN`, or on a small valid `CHANCE` over the
 root of its number of queries, near the standard error of a difference."""
 
-DEAR_GAIN = 0.01
+COSTLY_GAIN = 0.01
 """Least gain of batches of a quarter of the size, which cost more time."""
 
 LEAST_BATCH = 16
@@ -149,7 +149,7 @@ def _phases(
         Axis(
             "train.batch_size",
             factors=(1 / 4,),
-            least_gain=max(DEAR_GAIN, least_gain),
+            least_gain=max(COSTLY_GAIN, least_gain),
             least=LEAST_BATCH,
         ),
         Axis("train.n3", factors=(1 / 3, 3.0), least_gain=least_gain),

@@ -17,12 +17,12 @@ def shorten(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
-def describe_standing(known_in: str) -> str:
+def format_split(known_in: str) -> str:
     """Formats the split of a fact: `new`, or `true (valid)`."""
     return known_in if known_in == NEW else f"true ({known_in})"
 
 
-def describe_shares(shares: Mapping[str, float]) -> str:
+def format_channel_shares(shares: Mapping[str, float]) -> str:
     """Formats channel shares: `structural 41% textual 59%`.
 
     Args:

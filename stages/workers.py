@@ -1,9 +1,8 @@
-"""Does a stage's work in several processes of this machine, by torchrun.
+"""Runs a stage's work in several processes of this machine, with torchrun.
 
-The stage launches its own module again, once for each process, and waits; there the module finds
-that torchrun has started it, joins the others and does its share. To whoever runs the stage it is
-one process: it tells of a failure once, ends with the status of the process that failed, and leaves
-none behind, whichever way it is ended.
+The stage launches its module once per process and waits. In each process the module detects
+torchrun, joins the others and does its share. From outside, the stage is one process: it reports a
+failure once, ends with the status of the failed process, and leaves no processes behind.
 """
 
 import logging
@@ -25,16 +24,16 @@ from imf_core.errors import ConfigError, LostProcessError
 from imf_core.processes import ALONE, Processes
 
 LAUNCHER_VARIABLE = "IMF_LAUNCHER"
-"""The launcher's process id, which it sets for those that it starts."""
+"""Variable with the launcher's process id, set for its processes."""
 
 PAUSE_SECONDS = 0.5
-"""Between two looks at whether the launcher is still there."""
+"""Pause between two checks whether the launcher runs."""
 
 GRACE_SECONDS = 30.0
-"""A process that fails after another one waits so long to be ended before it tells as well."""
+"""A process that fails after another one waits this long before it reports its error."""
 
 LONGEST_WAIT = timedelta(days=7)
-"""For another process, which may validate meanwhile; one that has ended is noticed at once."""
+"""Longest wait for another process, which may validate; the end of a process is noticed at once."""
 
 
 def run_in_processes(
@@ -44,21 +43,21 @@ def run_in_processes(
     device: torch.device,
     work: Callable[[Processes], None],
 ) -> None:
-    """Runs a stage's work in as many processes as its parameters say.
+    """Runs a stage's work in a number of processes.
 
     Args:
-        stage: The stage, which is a module beside this one.
-        section: The section of the parameters that says how many.
-        count: `processes` in that section.
-        device: Where they compute: on a CPU, whose threads they share, or each on its own GPU.
-        work: Called in every process, once they are joined.
+        stage: Name of the stage's module, beside this one.
+        section: The section of the parameters with `processes`.
+        count: Number of processes.
+        device: The CPU, whose threads the processes share, or cuda: one GPU for each.
+        work: Called in every process after they are joined.
 
     Raises:
-        ConfigError: If so many cannot be run here.
+        ConfigError: If this machine cannot run so many.
         SystemExit: If a process has failed, with its status.
     """
     if dist.is_available() and dist.is_torchelastic_launched():
-        with _joined(section, count, device) as processes:
+        with _process_group(section, count, device) as processes:
             work(processes)
     elif count == 1:
         work(ALONE)
@@ -68,7 +67,7 @@ def run_in_processes(
 
 
 def _check(section: str, count: int, device: torch.device) -> None:
-    """Refuses more processes than can be run."""
+    """Refuses more processes than this machine can run."""
     if not dist.is_available():
         raise ConfigError(
             f"params.yaml: {section}.processes is {count}, but this build of torch has no "
@@ -83,7 +82,7 @@ def _check(section: str, count: int, device: torch.device) -> None:
 
 def _launch(module: str, count: int) -> None:
     """Runs a module in `count` processes and waits for them."""
-    # Not at the top: torch may be built without them.
+    # Not at the top: some builds of torch lack these modules.
     from torch.distributed.elastic.multiprocessing import (  # noqa: PLC0415
         DefaultLogsSpecs,
         SignalException,
@@ -93,7 +92,7 @@ def _launch(module: str, count: int) -> None:
 
     reports = logging.getLogger("torch.distributed.elastic")
     reports.addHandler(logging.NullHandler())
-    reports.propagate = False  # the process that failed has told what there is to tell
+    reports.propagate = False  # the failed process has reported its error
     os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
     with tempfile.TemporaryDirectory(prefix="imf-") as folder:
         config = LaunchConfig(
@@ -117,7 +116,7 @@ def _launch(module: str, count: int) -> None:
             ended_by = error.sigval
         except KeyboardInterrupt:
             ended_by = signal.SIGINT
-    if ended_by is not None:  # as one process would
+    if ended_by is not None:  # like a single process
         signal.signal(ended_by, signal.SIG_DFL)
         os.kill(os.getpid(), ended_by)
 
@@ -125,7 +124,7 @@ def _launch(module: str, count: int) -> None:
 def _end_as(statuses: list[int]) -> None:
     """Ends the launcher with the status of the process that failed.
 
-    The others are among `statuses`, too: torchrun has ended them by SIGTERM.
+    `statuses` also has the others, which torchrun ended by SIGTERM.
     """
     failed = max(statuses)
     if failed > 0:
@@ -140,23 +139,23 @@ def _end_as(statuses: list[int]) -> None:
 
 
 @contextmanager
-def _joined(section: str, count: int, device: torch.device) -> Iterator[Processes]:
-    """Joins the other processes for as long as the work takes."""
+def _process_group(section: str, count: int, device: torch.device) -> Iterator[Processes]:
+    """Joins the other processes during the work."""
     from torch.distributed.rendezvous import rendezvous  # noqa: PLC0415 (as in `_launch`)
 
     _end_with_launcher()
     store, rank, found = next(rendezvous("env://"))
     try:
         _expect(count, found, section)
-        _take_place(device)
+        _assign_device(device)
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(
             backend, timeout=LONGEST_WAIT, store=store, rank=rank, world_size=found
         )
-        sys.excepthook = sys.__excepthook__  # torch's puts the rank before every line
+        sys.excepthook = sys.__excepthook__  # torch's hook puts the rank before every line
         yield Processes(rank, found)
     except Exception as error:
-        # One error in one process soon is one in all. The first tells; the launcher ends the rest.
+        # An error in one process soon causes errors in all: the first one reports.
         if isinstance(error, LostProcessError) or store.add("failures", 1) > 1:
             time.sleep(GRACE_SECONDS)
         raise
@@ -164,7 +163,7 @@ def _joined(section: str, count: int, device: torch.device) -> Iterator[Processe
 
 
 def _expect(count: int, found: int, section: str) -> None:
-    """Refuses another number of processes than the parameters say, which torchrun may start."""
+    """Refuses a number of processes that differs from the parameters (a manual torchrun)."""
     if found != count:
         raise ConfigError(
             f"params.yaml: {section}.processes is {count}, but torchrun has started {found}; set "
@@ -172,8 +171,8 @@ def _expect(count: int, found: int, section: str) -> None:
         )
 
 
-def _take_place(device: torch.device) -> None:
-    """Takes this process's GPU or its part of the CPU's threads."""
+def _assign_device(device: torch.device) -> None:
+    """Selects this process's GPU or its share of the CPU's threads."""
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     else:
@@ -182,7 +181,7 @@ def _take_place(device: torch.device) -> None:
 
 
 def _end_with_launcher() -> None:
-    """Starts to watch for the launcher's end, which may be its kill, to end at once then."""
+    """Watches the launcher in a thread and ends this process when the launcher ends."""
     launcher = int(os.environ.get(LAUNCHER_VARIABLE, os.getppid()))
 
     def watch() -> None:

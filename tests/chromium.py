@@ -1,4 +1,4 @@
-"""The browser of this machine, for tests of pages as a person sees them."""
+"""The browser of this machine, for tests of pages."""
 
 import shutil
 

@@ -30,7 +30,7 @@ def tables() -> dict[str, FeatureTable]:
 
 @pytest.fixture
 def make_trainer(graph: Graph, tables: dict[str, FeatureTable]) -> MakeTrainer:
-    """Returns a function that makes a trainer as the stage does, seeded by `train.seed`."""
+    """Returns a function that makes a trainer like the stage, seeded by `train.seed`."""
 
     def make(
         overrides: Mapping[str, object] | None = None,
@@ -59,7 +59,7 @@ def trained() -> IMF:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace in which `dvc repro` has run once; tests leave it as it was."""
+    """A workspace after one `dvc repro`; tests must not change it."""
     workspace = make_workspace(tmp_path_factory.mktemp("project"))
     workspace.dvc("repro")
     workspace.run("git", "add", "-A")

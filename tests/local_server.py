@@ -14,7 +14,7 @@ Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class LocalServer:
-    """Serves `answers`; counts what is asked."""
+    """Serves `answers` and counts the requests."""
 
     def __init__(self, answers: dict[str, list[Answer] | Answering], port: int = 0) -> None:
         self.answers = answers

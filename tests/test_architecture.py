@@ -1,4 +1,4 @@
-"""The import rule: flows -> (subprocess) -> stages -> imf_core, and the rooms inside the core."""
+"""The import rule: flows -> (subprocess) -> stages -> imf_core, and the packages of the core."""
 
 import ast
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_world import ROOT
 
-ROOMS = {
+PACKAGES = {
     "bottom": set(),
     "media": {"bottom"},
     "web": {"bottom"},
@@ -21,7 +21,7 @@ ROOMS = {
     "tuning": {"bottom", "data", "features", "training", "inference"},
     "report": {"bottom", "media", "data", "features", "model", "evaluation", "inference"},
 }
-"""Which rooms of `imf_core` a room may import from, beside itself."""
+"""Packages of `imf_core` that a package may import, in addition to itself."""
 
 BOTTOM = {
     "artifacts",
@@ -43,7 +43,7 @@ FOR_FLOWS = {
     "imf_core.markdown",
     "imf_core.terminal",
 }
-"""What flows may use of the core: parameters to make forms of, metrics to show, safe output."""
+"""Modules of the core that flows may import: parameters for forms, metrics, safe output."""
 
 HEAVY = {
     "torch",
@@ -68,7 +68,7 @@ def tree_of(file: str) -> ast.Module:
 
 
 def imports_of(file: str) -> set[str]:
-    """Returns the dotted modules a file imports, wherever in the file it does."""
+    """Returns the dotted modules that a file imports, at any place."""
     found = set()
     for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
@@ -86,7 +86,7 @@ def top_level(file: str) -> set[str]:
     return {module.split(".")[0] for module in imports_of(file)}
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     name = module.removeprefix("imf_core.").split(".")[0]
     return "bottom" if name in BOTTOM else name
 
@@ -101,7 +101,7 @@ ALL = CORE + STAGES + FLOWS + RECIPES + MEASURING
 
 
 def importing(files: list[str], *forbidden: str) -> list[str]:
-    """Returns those of the files that import one of the packages."""
+    """Returns the files that import one of the packages."""
     return [file for file in files if top_level(file) & set(forbidden)]
 
 
@@ -111,18 +111,18 @@ def outside(files: list[str], *folders: str) -> list[str]:
 
 def test_every_folder_of_the_core_is_a_room() -> None:
     folders = {file.split("/")[1] for file in CORE if file.count("/") > 1}
-    assert folders == ROOMS.keys() - {"bottom"}
+    assert folders == PACKAGES.keys() - {"bottom"}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_of_the_core_imports_only_rooms_below_it(room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_of_the_core_imports_only_packages_below_it(package: str) -> None:
     used = {
-        room_of(module)
+        package_of(module)
         for file in CORE
-        if room_of(file.removesuffix(".py").replace("/", ".")) == room
+        if package_of(file.removesuffix(".py").replace("/", ".")) == package
         for module in core_imports(file)
     }
-    assert used <= ROOMS[room] | {room}
+    assert used <= PACKAGES[package] | {package}
 
 
 def test_the_core_knows_nothing_of_stages_flows_dvc_and_prefect() -> None:
@@ -169,7 +169,7 @@ def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
     packages = set().union(*map(top_level, model))
     assert packages <= {"torch", "imf_core", *sys.stdlib_module_names}
     modules = set().union(*map(core_imports, model))
-    beside = {module for module in modules if room_of(module) != "model"}
+    beside = {module for module in modules if package_of(module) != "model"}
     assert beside <= {f"imf_core.{name}" for name in ("config", "device", "errors", "processes")}
 
 

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, the same bytes each time."""
+"""Files are written atomically, with the same bytes each time."""
 
 import csv
 import errno

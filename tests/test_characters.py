@@ -1,4 +1,4 @@
-"""One definition of what is not seen."""
+"""The definition of invisible characters."""
 
 import pytest
 

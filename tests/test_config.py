@@ -1,4 +1,4 @@
-"""The typed parameters: every fault is named with key, value, bound and file."""
+"""The typed parameters: every error names key, value, bound and file."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Devices by name, and a device that is full."""
+"""Devices by name, and a full device."""
 
 import pytest
 import torch

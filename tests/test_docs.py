@@ -1,9 +1,9 @@
-"""README and docs name what exists, and every command in them is held by something.
+"""README and docs name existing files, and tests check every command in them.
 
-A command is a line `$ ...` of a `console` block. One that needs what a test cannot have says so in
-a comment before its block, `<!-- needs: network -->`. Of the others, each is run below, or by the
-test that `RUN_ELSEWHERE` names, or is an experiment, whose arguments are checked. The arguments of
-DVC are checked in all.
+A command is a line `$ ...` of a `console` block. A comment before the block, such as `<!-- needs:
+network -->`, marks commands with requirements that a test cannot meet. Every other command is run
+below or by the test that `RUN_ELSEWHERE` names, or is an experiment with checked arguments. The
+arguments of DVC are checked in all commands.
 """
 
 import re
@@ -86,14 +86,14 @@ RUN_ELSEWHERE = {
         "test_the_texts_show_what_the_stored_measurements_give",
     ),
 }
-"""The test of this folder that runs a command, or what it is made of."""
+"""The test of this folder that runs a command or its parts."""
 
 RESULTS = {
     "dvc exp run $(python -m recipes db15k) image_features text_features": "network",
     "python -m recipes.measure db15k": "network",
     "python -m recipes.curves": "network",
 }
-"""What the commands of `docs/results.md` need, which is generated and says it in words."""
+"""Requirements of the commands in the generated `docs/results.md`."""
 
 NAMES_OF_THE_READER = {"HASH": "0" * 64, "COMMIT": "0" * 40}
 
@@ -107,7 +107,7 @@ class Command(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """Its words, without variables before it and without what a shell would put in."""
+        """Its words, without variables before it and without substitutions of a shell."""
         words = shlex.split(re.sub(r"\$\(.*?\)", "", self.line))
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words.pop(0)
@@ -133,7 +133,7 @@ def of_program(*start: str) -> list[Command]:
 
 
 def is_checked(command: Command) -> bool:
-    """Says whether its arguments are all that is to be held: what it runs is run by others."""
+    """Returns whether a check of its arguments suffices, since other tests run it."""
     return command.words[:3] in (["dvc", "exp", "run"], ["dvc", "repro", "--force"]) or (
         command.words[:3] == ["python", "-m", "pytest"]
     )
@@ -161,7 +161,7 @@ def test_every_link_within_the_project_leads_somewhere() -> None:
 
 
 def anchors_of(page: Path) -> set[str]:
-    """Anchors that GitHub makes of the headings."""
+    """Returns GitHub's anchors of the headings."""
     headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {"#" + heading.replace(" ", "-") for heading in plain}

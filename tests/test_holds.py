@@ -1,38 +1,38 @@
-"""Who holds a path keeps others from holding it alone."""
+"""A lock on a path excludes exclusive locks of others."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from imf_core.holds import Hold, held_alone, held_if_free
+from imf_core.holds import SharedLock, exclusive_lock, try_exclusive_lock
 
 HOLDING = """
 import sys, time
 from pathlib import Path
-from imf_core.holds import Hold
-hold = Hold(Path(sys.argv[1]))
+from imf_core.holds import SharedLock
+hold = SharedLock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)
 """
 COUNTING = """
 import sys
 from pathlib import Path
-from imf_core.holds import held_alone
+from imf_core.holds import exclusive_lock
 for _ in range(200):
-    with held_alone(Path(sys.argv[1])):
+    with exclusive_lock(Path(sys.argv[1])):
         count = Path(sys.argv[2])
         count.write_text(str(int(count.read_text()) + 1))
 """
 
 
 def is_free(path: Path) -> bool:
-    with held_if_free(path) as is_held:
+    with try_exclusive_lock(path) as is_held:
         return is_held
 
 
 def test_a_path_that_is_held_is_not_free_until_the_last_lets_go(tmp_path: Path) -> None:
     path = tmp_path / "work"
-    first, second = Hold(path), Hold(path)
+    first, second = SharedLock(path), SharedLock(path)
     assert not is_free(path)
     first.release()
     first.release()
@@ -42,14 +42,14 @@ def test_a_path_that_is_held_is_not_free_until_the_last_lets_go(tmp_path: Path) 
 
 
 def test_a_path_is_held_alone_by_one(tmp_path: Path) -> None:
-    with held_alone(tmp_path / "work"):
+    with exclusive_lock(tmp_path / "work"):
         assert not is_free(tmp_path / "work")
         assert is_free(tmp_path / "other")
 
 
 def test_the_last_who_holds_a_folder_removes_it_and_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "work"
-    first, second = Hold(path), Hold(path)
+    first, second = SharedLock(path), SharedLock(path)
     (path / "inside").mkdir(parents=True)
     first.remove()
     assert path.exists()

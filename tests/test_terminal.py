@@ -20,7 +20,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
 class Terminal(io.TextIOWrapper):
-    """A stream with an encoding, whose bytes can be read."""
+    """A stream with an encoding and readable bytes."""
 
     def __init__(self, encoding: str = "utf-8") -> None:
         self.bytes = io.BytesIO()

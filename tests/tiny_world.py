@@ -47,7 +47,7 @@ SMALL = {
     "train.device": "cpu",
     "evaluate.device": "cpu",
 }
-"""What the tests set beside the values of `params.yaml`: sizes that train in a moment."""
+"""Values that tests set over `params.yaml`: small sizes for fast training."""
 
 NUM_CONTINENTS, NUM_COUNTRIES, NUM_LANGUAGES = 3, 15, 4
 COUNTRIES = range(NUM_CONTINENTS, NUM_CONTINENTS + NUM_COUNTRIES)
@@ -55,7 +55,7 @@ LONELY = NUM_CONTINENTS
 """A country with neither image nor text."""
 
 UNSEEN_RELATIONS = (0, 2)
-"""Their answers, continents and languages, have no image; those of all others mostly have one."""
+"""Relations with answers without images (continents, languages); other answers mostly have one."""
 
 
 def small_params(overrides: Mapping[str, object] | None = None) -> SettledParams:
@@ -94,11 +94,11 @@ def tiny_graph() -> Graph:
 
 
 LOOPED = 1
-"""The relation `next_to`, of which `looped_graph` has a loop in train."""
+"""The relation `next_to`; `looped_graph` has a loop of it in train."""
 
 
 def looped_graph() -> Graph:
-    """The tiny graph, in whose train the first country is next to itself as well."""
+    """The tiny graph with a loop in train: the first country is next to itself."""
     graph = tiny_graph()
     loop = torch.tensor([[COUNTRIES[0], LOOPED, COUNTRIES[0]]])
     train = torch.cat([graph.triples["train"], loop])
@@ -106,7 +106,7 @@ def looped_graph() -> Graph:
 
 
 def tiny_tables() -> dict[str, FeatureTable]:
-    """Images of most countries, texts of most entities; vectors are zeros where missing."""
+    """Images of most countries, texts of most entities; missing vectors are zeros."""
     num_entities = NUM_CONTINENTS + NUM_COUNTRIES + NUM_LANGUAGES
     generator = torch.Generator().manual_seed(5)
     has_image = torch.zeros(num_entities, dtype=torch.bool)
@@ -130,7 +130,7 @@ def tiny_model(
     tables: dict[str, FeatureTable] | None = None,
     graph: Graph | None = None,
 ) -> IMF:
-    """Makes the model of the tiny graph with random weights of a fair size everywhere."""
+    """Makes the model of the tiny graph with large enough random weights everywhere."""
     params = small_params(overrides)
     model = build_model(graph or tiny_graph(), tables or tiny_tables(), params.model, params.fusion)
     generator = torch.Generator().manual_seed(1)
@@ -147,7 +147,7 @@ def every_query() -> Tensor:
 
 
 class TableScorer:
-    """Scores by looking up a table, shape: (E, 2R, E); its one head says the same."""
+    """Looks scores up in a table, shape: (E, 2R, E); its one channel has the same scores."""
 
     channel_names = ("only",)
     device = torch.device("cpu")

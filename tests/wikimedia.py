@@ -1,4 +1,4 @@
-"""A loopback server that answers as Wikidata, Commons and Wikipedia do, from tables in memory.
+"""A loopback server that imitates Wikidata, Commons and Wikipedia, from tables in memory.
 
 Requests come to `/<host>/<path>`, as to a mirror. What is asked is noted.
 """
@@ -91,12 +91,12 @@ class Wikimedia:
         self.items.update({str(each["id"]): each for each in entities})
 
     def questions(self, host: str) -> list[dict[str, str]]:
-        """Returns the queries that a host was asked."""
+        """Returns the queries to a host."""
         queries = [parse_qs(urlsplit(each).query) for each in self.asked if f"/{host}/" in each]
         return [{key: value[0] for key, value in query.items()} for query in queries]
 
     def repeated(self) -> list[str]:
-        """Returns what was asked more than once."""
+        """Returns repeated queries."""
         return [path for path, times in Counter(self.asked).items() if times > 1]
 
     def answer(self, path: str) -> Reply:

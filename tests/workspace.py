@@ -1,4 +1,4 @@
-"""A copy of the project in a folder of its own, with small parameters."""
+"""A copy of the project in a separate folder, with small parameters."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ SMALL = {
 
 
 class Workspace:
-    """A DVC project in a folder of its own."""
+    """A DVC project in a separate folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

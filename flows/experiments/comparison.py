@@ -1,4 +1,4 @@
-"""An experiment beside the run it stems from, as a short page."""
+"""Compares an experiment with the run it stems from, as a short page."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from flows.faults import FlowError
 from flows.pages.headline import PLACES
 from flows.pages.metrics_table import COLUMNS
 from flows.processes.command import DVC
-from flows.running.lock_file import LOCK_FILE, Tell, read_lock_file, resting_dvc
+from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, read_lock_file
 from imf_core.artifacts import read_json
 from imf_core.markdown import escape, table
 
 SUMMARY = Path("results/evaluation/summary.json")
-"""What DVC knows as metrics of an evaluation."""
+"""The metrics of an evaluation in dvc.yaml."""
 
 _SPLITS = ("valid", "test")
 _SHOWN = "test.mrr"
@@ -34,13 +34,13 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Metrics and parameters of an experiment and of what it is measured against.
+    """Metrics and parameters of an experiment and its baseline.
 
     Attributes:
-        baseline: What the baseline is, in words; None where none has metrics.
+        baseline: Name of the baseline; None if there is no run with metrics.
         old_metrics: Metrics of the baseline, by `split.metric`.
-        new_metrics: Those of the experiment.
-        changes: Value of the baseline and of the experiment by `section.key`, where they differ.
+        new_metrics: Metrics of the experiment, by `split.metric`.
+        changes: Differing values of baseline and experiment, by `section.key`.
         has_path: Whether one of the two graphs is read from `dataset.path`.
     """
 
@@ -51,12 +51,12 @@ class Comparison:
     has_path: bool = False
 
 
-def compare_with_baseline(commit: str, tell: Tell) -> Comparison:
-    """Compares an experiment with the last committed run, or, where none is, the workspace's.
+def compare_with_baseline(commit: str, notify: Notify) -> Comparison:
+    """Compares an experiment with the last committed run, or without one, with the workspace's run.
 
     Args:
-        commit: Of the experiment.
-        tell: Takes a line if another process must be waited for.
+        commit: Commit of the experiment.
+        notify: Receives a line if the call waits for another process.
 
     Raises:
         FlowError: If DVC cannot read one of the two.
@@ -68,7 +68,7 @@ def compare_with_baseline(commit: str, tell: Tell) -> Comparison:
         changes = _changes(from_head)
         has_path = bool(names & PLACES)
         return Comparison("the last committed run", old, new, changes, has_path)
-    old, used = _read_workspace(tell)
+    old, used = _read_workspace(notify)
     if old:
         values = flatten(read_values_at(commit))
         changes = {
@@ -83,9 +83,9 @@ def compare_with_baseline(commit: str, tell: Tell) -> Comparison:
 
 
 def write_page(name: str, comparison: Comparison) -> str:
-    """Writes the page in Markdown."""
+    """Formats the page in Markdown."""
     if comparison.baseline is None:
-        intro = "Nothing to compare with: neither HEAD nor the workspace has a whole run."
+        intro = "Nothing to compare with: neither HEAD nor the workspace has a complete run."
         titles = ["", "experiment"]
     else:
         intro = (
@@ -104,7 +104,7 @@ def write_page(name: str, comparison: Comparison) -> str:
 
 
 def summarise(name: str, comparison: Comparison) -> str:
-    """Writes the result in a few words, with the change where both runs are on the same facts."""
+    """Formats the test MRR, with the change if both runs have the same facts."""
     if (mrr := comparison.new_metrics.get(_SHOWN)) is None:
         return name
     line = f"{name}: test MRR {_percent(mrr)}"
@@ -115,22 +115,22 @@ def summarise(name: str, comparison: Comparison) -> str:
 
 
 def _graph_changes(comparison: Comparison) -> list[str]:
-    """Lists the keys that differ and change the graph or its splits."""
+    """Lists the differing keys that affect the graph or its splits."""
     unread = _OF_MEDIA if comparison.has_path else _OF_MEDIA | {_PATH}
     changed = [key for key in comparison.changes if key not in unread]
     return [key for key in changed if key.partition(".")[0] in _OF_THE_GRAPH]
 
 
-def _read_workspace(tell: Tell) -> tuple[dict[str, float], dict[str, Any]]:
-    """Reads the metrics of the workspace's last run and the parameters that made them.
+def _read_workspace(notify: Notify) -> tuple[dict[str, float], dict[str, Any]]:
+    """Reads the metrics and parameters of the workspace's last run.
 
-    The parameters are those of dvc.lock: params.yaml may have changed since the run.
+    The parameters come from dvc.lock: params.yaml may have changed since the run.
 
     Returns:
-        Both by `section.key`; empty where there is no run, or where a stage has run since with
-        another result, which no evaluation has measured.
+        Both by `section.key`; empty if there is no run, or if the outs of a stage have changed
+        since the evaluation.
     """
-    with resting_dvc(tell):
+    with dvc_locked(notify):
         metrics = flatten(read_json(SUMMARY)) if SUMMARY.exists() else {}
         locked = read_lock_file(LOCK_FILE)
     used = _read_used(locked)
@@ -141,10 +141,10 @@ def _read_used(locked: Mapping[str, Any]) -> dict[str, Any]:
     """Reads the parameters of the run that made the evaluation, by `section.key`.
 
     Args:
-        locked: What dvc.lock has of each stage.
+        locked: Entries of dvc.lock by stage.
 
     Returns:
-        Empty where the evaluation was not made of what its stages have made last.
+        The values; empty if the evaluation is older than the outs that it reads.
     """
     made = {
         out["path"]: (name, out["md5"])
@@ -170,7 +170,7 @@ def _read_used(locked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _diff(*revisions: str) -> Any:
-    """Asks DVC for metrics and parameters of two revisions."""
+    """Returns DVC's metrics and parameters of two revisions."""
     command = [*DVC, "exp", "diff", "--json", "--all", *revisions]
     quiet = {**os.environ, "DVC_NO_ANALYTICS": "1"}
     result = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
@@ -180,18 +180,16 @@ def _diff(*revisions: str) -> Any:
 
 
 def _metrics(diff: Any, side: str) -> dict[str, float]:
-    """Reads the metrics of one side; empty where it has none."""
+    """Reads the metrics of one side; empty if it has none."""
     metrics = diff.get("metrics", {}).get(SUMMARY.as_posix(), {})
     return {key: values[side] for key, values in metrics.items() if values.get(side) is not None}
 
 
 def _params(diff: Any) -> dict[str, Any]:
-    """Reads the parameters of both sides."""
     return dict(diff.get("params", {}).get(str(PARAMS_FILE), {}))
 
 
 def _changes(diff: Any) -> dict[str, tuple[Any, Any]]:
-    """Reads the parameters that differ."""
     params = sorted(_params(diff).items())
     pairs = {key: (values.get("old"), values.get("new")) for key, values in params}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
@@ -214,7 +212,6 @@ def _percent(value: float | None) -> str:
 
 
 def _write_changes(changes: Mapping[str, tuple[Any, Any]]) -> str:
-    """Writes the parameters that differ as a table."""
     if not changes:
         return "The parameters are the same."
     rows = [[escape(key), _cell(old), _cell(new)] for key, (old, new) in changes.items()]
@@ -222,6 +219,5 @@ def _write_changes(changes: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Writes a value into a cell of a table."""
     text = json.dumps(value, ensure_ascii=False)
     return escape(text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…")

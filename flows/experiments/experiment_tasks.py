@@ -1,4 +1,4 @@
-"""Experiments as Prefect tasks: what a person sees of them in the UI."""
+"""Experiments as Prefect tasks, as the UI shows them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from prefect.states import Completed
 
 from flows.experiments.run_experiment import Plan, run_experiment
 from flows.processes.children import Children
-from flows.running.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
+from flows.running.attempts import RETRY_DELAYS_SECONDS, attempt, has_temporary_failure
 from flows.running.progress import ProgressShown
 
 
@@ -23,16 +23,15 @@ from flows.running.progress import ProgressShown
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_SECONDS),
-    retry_condition_fn=has_passing_fault,
+    retry_condition_fn=has_temporary_failure,
 )
 def run_as_task(
     plan: Plan, folder: Path, environment: Mapping[str, str], children: Children
 ) -> State:
-    """Runs one experiment, whose name must be reserved; see `run_experiment`.
+    """Runs one experiment with a reserved name; see `run_experiment`.
 
     Returns:
-        Completed, with the metrics of training as result; or Cancelled where the flow run was
-        stopped meanwhile.
+        Completed, with the metrics of training as result; Cancelled if the flow run was stopped.
     """
 
     def run() -> State:
@@ -44,16 +43,16 @@ def run_as_task(
 
 
 def name_this_run(name: str) -> None:
-    """Gives the flow run in which this is called the name of what it makes."""
+    """Renames the current flow run."""
     with get_client(sync_client=True) as client:
         client.update_flow_run(UUID(str(flow_run.id)), name=name)
 
 
 def read_form() -> dict[str, dict[str, Any]]:
-    """Reads the sections of parameters with which the form of this flow run began.
+    """Reads the default values of this flow run's form, by section.
 
     Returns:
-        Those that were registered with the deployment; empty where there is none.
+        The values registered with the deployment; empty without a deployment.
     """
     if (deployment_id := deployment.id) is None:
         return {}

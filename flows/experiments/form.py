@@ -1,4 +1,4 @@
-"""The values of params.yaml as a form of the sections of `Params`: what it is filled in with."""
+"""Reads and checks the values of params.yaml and of the forms in the UI."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,10 +30,10 @@ def read_values(path: Path = PARAMS_FILE) -> dict[str, Any]:
 
 
 def read_values_at(revision: str) -> dict[str, Any]:
-    """Reads the values of all parameters in a commit or tree of git's, checked.
+    """Reads the values of all parameters in a commit or tree of git, checked.
 
     Args:
-        revision: Its hash.
+        revision: Hash of the commit or tree.
 
     Raises:
         FlowError: If there is no params.yaml, a key is unknown or missing, or a value out of its
@@ -49,7 +49,7 @@ def read_values_at(revision: str) -> dict[str, Any]:
 def complete_form(
     sections: Mapping[str, Mapping[str, Any] | BaseModel], base: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns all values of a form, which need not give every key, checked.
+    """Returns all values of a form, checked; missing keys have their values of params.yaml.
 
     Args:
         sections: The keys and values of each section, by the section's name.
@@ -75,7 +75,7 @@ def find_empty(
 
 
 def _given(section: Mapping[str, Any] | BaseModel) -> Mapping[str, Any]:
-    """Returns the keys and values of a section, which Python code may give as its model."""
+    """Returns the keys and values of a section, also if it is a model."""
     return section.model_dump() if isinstance(section, BaseModel) else section
 
 
@@ -84,7 +84,7 @@ def check_values(values: dict[str, Any], source: str) -> dict[str, Any]:
 
     Args:
         values: The keys and values of each section, by the section's name.
-        source: Where they come from, for the message.
+        source: Origin of the values, for the message.
 
     Returns:
         The values as the stages would read them.

@@ -1,4 +1,4 @@
-"""Questions to git about the project in the working folder."""
+"""Runs git in the project of the working folder."""
 
 import os
 import re
@@ -14,12 +14,12 @@ _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(\S+) ([0-9a-f
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of DVC's.
+    """An experiment of DVC.
 
     Attributes:
         name: Its name.
         baseline: The commit from which it stems.
-        commit: The commit that holds it; on no branch.
+        commit: The commit with its files; on no branch.
     """
 
     name: str
@@ -28,22 +28,22 @@ class Experiment:
 
     @property
     def ref(self) -> str:
-        """Where DVC keeps it."""
+        """The git reference in which DVC keeps it."""
         return f"refs/exps/{self.baseline[:2]}/{self.baseline[2:]}/{self.name}"
 
 
 def git(
     *arguments: str, folder: Path = Path(), environment: Mapping[str, str] | None = None
 ) -> str:
-    """Runs git and returns what it prints.
+    """Runs git and returns its standard output.
 
     Args:
         arguments: The subcommand and its arguments.
-        folder: Where it runs.
-        environment: Variables set for it beside those of this process.
+        folder: Working folder of git.
+        environment: Variables set in addition to those of this process.
 
     Raises:
-        FlowError: If it fails, with its message.
+        FlowError: If git fails, with its message.
     """
     result = subprocess.run(
         ["git", *arguments],
@@ -51,7 +51,7 @@ def git(
         env={**os.environ, **(environment or {})},
         capture_output=True,
         encoding="utf-8",
-        errors="surrogateescape",  # names of files may be any bytes
+        errors="surrogateescape",  # file names may be any bytes
         check=False,
     )
     if result.returncode:
@@ -75,7 +75,7 @@ def read_head() -> str:
 
 
 def list_experiments(folder: Path = Path()) -> list[Experiment]:
-    """Lists the experiments of a project, whichever commit they stem from, by name.
+    """Lists the experiments of a project from all commits, sorted by name.
 
     Args:
         folder: The project's root.

@@ -1,4 +1,4 @@
-"""Names of experiments: readable, valid in git and taken once."""
+"""Names of experiments: readable, valid in git and unique."""
 
 import fcntl
 import os
@@ -27,8 +27,8 @@ class Reservation:
 
     Attributes:
         name: The name.
-        folder: For what the run needs meanwhile, removed at its end; need not exist.
-        lock: The descriptor of a locked file; hand it on to the processes that write there.
+        folder: Folder for temporary files, removed at the end of the run; need not exist.
+        lock: Descriptor of a locked file, for the processes that write to the folder.
     """
 
     name: str
@@ -37,23 +37,23 @@ class Reservation:
 
 
 def derive_name(changes: Mapping[str, Any], recipe: str | None = None) -> str:
-    """Makes a name of what an experiment changes: `fusion-rank-64`, `db15k-fusion-rank-64`.
+    """Makes a name from the changed values: `fusion-rank-64`, `db15k-fusion-rank-64`.
 
     Args:
         changes: New values by `section.key`.
-        recipe: The recipe that they come on top of, if any.
+        recipe: The recipe under the changes, if any.
     """
     if not changes:
         return recipe or "unchanged"
     parts = [f"{key}-{_word(value)}" for key, value in changes.items()]
     words = "-".join([recipe, *parts] if recipe else parts)
     name = re.sub(r"[^A-Za-z0-9.]+", "-", words.replace("_", "-"))
-    name = re.sub(r"(?<!\d)\.|\.(?!\d)", "-", name)  # a point stands in numbers alone
+    name = re.sub(r"(?<!\d)\.|\.(?!\d)", "-", name)  # points only in numbers
     return re.sub(r"-+", "-", name)[:LONGEST].strip("-.")
 
 
 def _word(value: object) -> str:
-    """Says a value in a few letters."""
+    """Formats a value in a few letters."""
     if isinstance(value, Mapping):
         return "-".join(map(_word, value.values()))
     if isinstance(value, list):
@@ -62,10 +62,10 @@ def _word(value: object) -> str:
 
 
 def check_name(name: str) -> None:
-    """Checks a name that a person gave.
+    """Checks a name given by the user.
 
     Raises:
-        FlowError: If it cannot be an experiment's.
+        FlowError: If it is not valid for an experiment.
     """
     is_short = len(name) <= LONGEST
     if not is_short or ".." in name or name.endswith(".lock") or not _NAME.fullmatch(name):
@@ -82,10 +82,10 @@ def with_counter(name: str) -> Iterator[str]:
 
 @contextmanager
 def reserved_name(names: Iterable[str]) -> Iterator[Reservation]:
-    """Reserves the first of the names that no experiment has and no other run uses.
+    """Reserves the first name that no experiment and no other run has.
 
     Raises:
-        FlowError: If none is free.
+        FlowError: If no name is free.
     """
     RUNNING.mkdir(parents=True, exist_ok=True)
     _remove_abandoned()
@@ -106,7 +106,7 @@ def reserved_name(names: Iterable[str]) -> Iterator[Reservation]:
 
 
 def _remove_abandoned() -> None:
-    """Removes the folders of runs that were killed: those whose name nobody holds."""
+    """Removes the folders of killed runs, which have no lock."""
     for folder in RUNNING.glob("*/"):
         with _locked(folder.name) as lock:
             if lock is not None:
@@ -115,7 +115,7 @@ def _remove_abandoned() -> None:
 
 @contextmanager
 def _locked(name: str) -> Iterator[int | None]:
-    """Locks the file of a name; None where another holds it."""
+    """Locks the file of a name; yields None if another process has the lock."""
     file = os.open(RUNNING / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:

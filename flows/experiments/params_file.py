@@ -1,4 +1,4 @@
-"""Writes values into the text of a params.yaml and leaves all else as it stands, comments too."""
+"""Writes values into the text of a params.yaml and keeps all other text, with comments."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import BaseRepresenter
 
 _LONGEST_LINE = 10_000
-"""Beyond it a line would be broken; values are to stay on one."""
+"""Longer lines would be broken; a value stays on one line."""
 
 
 def write_values(text: str, changes: Mapping[str, Any]) -> str:
@@ -18,7 +18,7 @@ def write_values(text: str, changes: Mapping[str, Any]) -> str:
 
     Args:
         text: A params.yaml: sections of keys.
-        changes: New values by `section.key`; the keys must be there.
+        changes: New values by `section.key`; the keys must exist.
     """
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -34,5 +34,5 @@ def write_values(text: str, changes: Mapping[str, Any]) -> str:
 
 
 def _represent_null(representer: BaseRepresenter, _value: None) -> ScalarNode:
-    """Writes null in full, as it stands there; by itself it would be left out."""
+    """Writes `null`; ruamel.yaml would leave it out."""
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")

@@ -1,4 +1,4 @@
-"""Files among the parameters that a copy of the workspace would lack."""
+"""Checks that a copy of the workspace has all files that the parameters name."""
 
 import os.path
 from collections.abc import Iterator, Mapping
@@ -9,25 +9,25 @@ from dvc.output import Output
 
 from flows.experiments.git import git
 from flows.faults import FlowError
-from flows.running.lock_file import Tell, resting_dvc
+from flows.running.lock_file import Notify, dvc_locked
 
 _MODELS = ("image_features", "text_features")
 
 
-def check_reach(values: Mapping[str, Any], tell: Tell) -> None:
-    """Checks that an experiment will find every file and folder that its values name.
+def check_tracked_paths(values: Mapping[str, Any], notify: Notify) -> None:
+    """Checks that git or DVC tracks every file and folder that the values name.
 
-    It runs in a copy of the workspace in which stands what git or DVC tracks.
+    An experiment runs in a copy of the workspace with tracked files only.
 
     Args:
         values: The keys and values of each section, by the section's name.
-        tell: Takes a line if another process must be waited for.
+        notify: Receives a line if the call waits for another process.
 
     Raises:
         FlowError: If a relative path leads out of the project, or to a file that is not tracked
-            or that has changed since DVC saw it.
+            or has changed since DVC hashed it.
     """
-    with resting_dvc(tell) as repo:
+    with dvc_locked(notify) as repo:
         outs = list(repo.index.outs)
     for key, path in _relative_paths(values):
         _check_path(outs, key, path)
@@ -35,20 +35,19 @@ def check_reach(values: Mapping[str, Any], tell: Tell) -> None:
 
 def _relative_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields the paths that are relative, each with its key."""
-    # Whatever dataset.name is, DVC wants to find the path: the stage download depends on it.
+    # The stage download depends on the path for every dataset.name.
     found = [("dataset.path", values["dataset"]["path"])]
     if values["dataset"]["name"] == "folder":
         found += [("dataset.image_folders", path) for path in values["dataset"]["image_folders"]]
     for section in _MODELS:
         if ready := values[section]["precomputed"]:
             found.append((f"{section}.precomputed.path", ready["path"]))
-        elif Path(values[section]["model"]).exists():  # else a built-in one or one of the hub
+        elif Path(values[section]["model"]).exists():  # else a built-in model or one of the hub
             found.append((f"{section}.model", values[section]["model"]))
     return ((key, path) for key, path in found if not Path(path).is_absolute())
 
 
 def _check_path(tracked: list[Output], key: str, path: str) -> None:
-    """Checks one relative path."""
     if Path(os.path.normpath(path)).parts[:1] == ("..",):
         raise FlowError(
             f"{key} leads out of the project: {path}; an experiment runs in a copy elsewhere, so "

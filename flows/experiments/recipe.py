@@ -1,4 +1,4 @@
-"""A recipe under an experiment's form: its values, and on top what the form changes."""
+"""Applies a recipe and then the changes of the form to the values of an experiment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,18 +10,18 @@ from imf_core.errors import ConfigError
 from recipes.recipe import read_recipe
 
 
-def lay_recipe(
+def apply_recipe(
     recipe: str | None, filled_in: Mapping[str, Any], base: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns the values of an experiment.
 
     Args:
         recipe: A recipe's name, or None.
-        filled_in: The values in the form; those that `base` has too stand behind the recipe's.
+        filled_in: The values in the form; those equal to `base` give way to the recipe.
         base: The values of params.yaml.
 
     Raises:
-        FlowError: If there is no such recipe, or it does not go together with the values.
+        FlowError: If the recipe does not exist or its values are not valid with the others.
     """
     if recipe is None:
         return dict(filled_in)

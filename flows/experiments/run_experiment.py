@@ -1,4 +1,4 @@
-"""One experiment: a copy of the workspace with other values, run by DVC and brought home."""
+"""Runs one experiment with DVC in a copy of the workspace and fetches the result."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from flows.experiments.form import PARAMS_FILE
 from flows.experiments.git import Experiment, git, list_experiments
 from flows.experiments.params_file import write_values
 from flows.experiments.state import VARIABLE, state_folder
-from flows.experiments.workspace_copy import Version, forget_runs_except, taken_copy
+from flows.experiments.workspace_copy import Version, forget_runs_except, temporary_copy
 from flows.faults import FlowError
 from flows.processes.children import Children
 from flows.processes.command import Logger, run_dvc
@@ -25,12 +25,12 @@ _REMOVE = [sys.executable, "-c", "import shutil, sys; shutil.rmtree(sys.argv[1],
 
 @dataclass(frozen=True)
 class Plan:
-    """What an experiment is.
+    """The definition of an experiment.
 
     Attributes:
         name: Its name.
-        version: The workspace from which it stems.
-        changes: Values that differ from those of the version's params.yaml, by `section.key`.
+        version: The workspace that it copies.
+        changes: Values that differ from the version's params.yaml, by `section.key`.
         target: The last stage that runs; None for all.
     """
 
@@ -53,15 +53,15 @@ def find_changes(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str
     return {key: value for key, value in flatten(values).items() if value != before[key]}
 
 
-def find_undone(
+def find_outdated(
     values: Mapping[str, Any], base: Mapping[str, Any], form: Mapping[str, Any]
 ) -> list[str]:
-    """Lists the keys, as `section.key`, that a form which is older than params.yaml sets back.
+    """Lists keys, as `section.key`, that an outdated form resets to older values than params.yaml.
 
     Args:
-        values: What was filled in.
+        values: The submitted values.
         base: The values of params.yaml.
-        form: What the form held before it was filled in.
+        form: The default values of the form.
     """
     shown = flatten(form)
     changes = find_changes(values, base)
@@ -69,7 +69,7 @@ def find_undone(
 
 
 def apply_changes(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `base` with other values, given by `section.key`, which need not be known."""
+    """Returns `base` with new values by `section.key`; unknown keys are allowed."""
     values = {section: dict(keys) for section, keys in base.items()}
     for key, value in changes.items():
         section, _, name = key.partition(".")
@@ -85,28 +85,26 @@ def run_experiment(
     logger: Logger,
     show: Callable[[Bar], None],
 ) -> dict[str, Any]:
-    """Runs the pipeline with other values, beside whatever runs in the workspace.
-
-    The workspace stays as it is.
+    """Runs the pipeline with other values in a copy; the workspace stays unchanged.
 
     Args:
-        plan: What it is.
-        folder: Where the copy of the workspace stands meanwhile; must not exist.
-        environment: Variables set for the stages beside those of this process.
+        plan: The experiment.
+        folder: Folder for the copy of the workspace; must not exist.
+        environment: Variables for the stages, in addition to those of this process.
         children: The flow run's processes.
-        logger: Takes the stages' lines as they come.
-        show: Takes the state of their progress bars.
+        logger: Receives the lines of the stages.
+        show: Receives the states of their progress bars.
 
     Returns:
         The metrics of training.
 
     Raises:
         StageError: If a stage has failed.
-        StoppedError: If the flow run was stopped meanwhile.
-        FlowError: If the workspace cannot be copied, or an experiment of this name was made
-            meanwhile.
+        StoppedError: If the flow run was stopped.
+        FlowError: If the workspace cannot be copied, or another run has made an experiment of this
+            name.
     """
-    with taken_copy(plan.version, folder):
+    with temporary_copy(plan.version, folder):
         params = folder / PARAMS_FILE
         text = write_values(params.read_text(encoding="utf-8"), plan.changes)
         params.write_text(text, encoding="utf-8")
@@ -119,13 +117,13 @@ def run_experiment(
         remove = [*_REMOVE, str(folder)]
         run_dvc(children, plan.name, command, remove, variables, logger, show)
         for experiment in list_experiments(folder):
-            _bring_home(experiment, folder)
+            _fetch_experiment(experiment, folder)
         metrics = (folder / METRICS_FILE).read_text(encoding="utf-8")
     return cast(dict[str, Any], json.loads(metrics))
 
 
-def _bring_home(experiment: Experiment, folder: Path) -> None:
-    """Fetches an experiment out of a copy. One of its name that there is stays."""
+def _fetch_experiment(experiment: Experiment, folder: Path) -> None:
+    """Fetches an experiment from a copy; an existing one of the same name is kept."""
     quietly = ("--quiet", "--no-auto-maintenance", "--no-tags", "--no-write-fetch-head")
     git("fetch", *quietly, str(folder), experiment.ref)
     if any(experiment.ref == other.ref for other in list_experiments()):

@@ -1,4 +1,4 @@
-"""Where unfinished work lies that outlives a run and a copy of the workspace."""
+"""The folder of unfinished work, which outlives a run and a copy of the workspace."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,10 @@ VARIABLE = "IMF_STATE"
 
 
 def state_folder() -> Path:
-    """Returns the folder as the stages of the workspace know it, as an absolute path.
+    """Returns the absolute path of the folder that the stages of the workspace use.
 
     Raises:
-        FlowError: If the variable is empty, or names no folder that can be written; the stages
-            refuse the same.
+        FlowError: If the variable is empty or names no writable folder; stages refuse it too.
     """
     try:
         return make_state_folder(os.environ.get(VARIABLE, ".imf"), VARIABLE).absolute()

@@ -1,1 +1,1 @@
-"""What a run found and changed, as Markdown for its page in the UI."""
+"""Results and changes of a run, as Markdown for its page in the UI."""

@@ -1,4 +1,4 @@
-"""The audit of the prepared data as Markdown: what there is, leaks, omissions and data issues."""
+"""The audit of the prepared data as Markdown: contents, leaks, omissions and data issues."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,10 +28,10 @@ Counts = Mapping[str, Any]
 
 
 def audit(data: Counts) -> str:
-    """Words the audit.
+    """Formats the audit.
 
     Args:
-        data: What `results/data.json` holds.
+        data: Content of `results/data.json`.
 
     Returns:
         Markdown.
@@ -40,7 +40,6 @@ def audit(data: Counts) -> str:
 
 
 def _describe(data: Counts) -> str:
-    """Says what the graph has."""
     entities, relations, facts = data["entities"], data["relations"], data["facts"]
     have = ", ".join(
         f"{words} {entities[f'with_{key}']:,} ({entities[f'share_with_{key}']:.1%})"
@@ -61,7 +60,7 @@ def _describe(data: Counts) -> str:
 
 
 def _leaks(data: Counts) -> str:
-    """Says what train gives away of valid and test, as a table where there is anything."""
+    """Formats the leaks from train into valid and test, as a table if there are any."""
     leaks, facts = data["leaks"], data["facts"]
     rows = [
         [words, *(f"{leaks[f'{split}_{key}']:,}" for split in ("valid", "test"))]
@@ -75,7 +74,7 @@ def _leaks(data: Counts) -> str:
 
 
 def _left_out(data: Counts) -> str:
-    """Says what of the source was left out, and how often."""
+    """Formats the counts of omitted lines and facts."""
     source = data["source"]
     counts = {
         "lines that repeat a fact of their split": sum(source["duplicate_lines"].values()),
@@ -90,7 +89,7 @@ def _left_out(data: Counts) -> str:
 
 
 def _issues(data: Counts) -> list[str]:
-    """Lists what is odd in the input; empty where nothing is."""
+    """Lists the data issues of the input; empty if there are none."""
     lines = []
     for issue in data["issues"]:
         examples = "; ".join(map(escape, issue["examples"]))

@@ -1,4 +1,4 @@
-"""What is different between two snapshots of the graph, counted and by examples."""
+"""The differences between two snapshots of the graph: counts and examples."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ _FACT = ("head", "relation", "tail")
 
 
 @dataclass(frozen=True)
-class Some:
-    """How many there are, and the names of the first few."""
+class Examples:
+    """A count, and the names of the first few."""
 
     count: int
     examples: tuple[str, ...]
@@ -24,28 +24,28 @@ class Some:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one kind of thing.
+    """The changes of one kind.
 
     Attributes:
-        kind: In the plural.
-        came: Those that were not there before.
-        went: Those that are not there any more.
-        changed: Those that are others now; None for a kind that comes and goes only.
+        kind: Name in the plural: "facts", for example.
+        came: Only in the later snapshot.
+        went: Only in the earlier snapshot.
+        changed: In both, with another value; None for a kind without values.
     """
 
     kind: str
-    came: Some
-    went: Some
-    changed: Some | None = None
+    came: Examples
+    went: Examples
+    changed: Examples | None = None
 
     @property
     def is_any(self) -> bool:
-        """Whether there is any."""
+        """Whether anything changed."""
         return any(some and some.count for some in (self.came, self.went, self.changed))
 
 
 def compare(before: Snapshot, after: Snapshot) -> list[Change]:
-    """Counts what came, went and changed; descriptions and images, of the entities of both."""
+    """Counts additions, removals and changes; for descriptions and images, of entities in both."""
     return [
         Change("facts", _facts_of(after, before), _facts_of(before, after)),
         Change(
@@ -64,7 +64,7 @@ def compare(before: Snapshot, after: Snapshot) -> list[Change]:
 
 
 def describe_changes(changes: Sequence[Change]) -> str:
-    """Writes changes as Markdown, a table and examples; a sentence where there are none."""
+    """Formats changes as Markdown: a table and examples, or a sentence if there are none."""
     if not any(change.is_any for change in changes):
         return "Nothing changed in the graph, nor in the texts and images of its entities."
     rows = [
@@ -82,27 +82,27 @@ def describe_changes(changes: Sequence[Change]) -> str:
     return "\n\n".join(parts)
 
 
-def _columns(change: Change) -> tuple[Some, Some, Some | None]:
+def _columns(change: Change) -> tuple[Examples, Examples, Examples | None]:
     return change.came, change.went, change.changed
 
 
 def _rows_of(one: pa.Table, other: pa.Table, keys: list[str]) -> pa.Table:
-    """Returns the rows of `one` whose keys `other` does not have."""
+    """Returns the rows of `one` with keys that are not in `other`."""
     return one.join(other.select(keys), keys, join_type="left anti", use_threads=False)
 
 
 def _first(rows: pa.Table, keys: Iterable[str]) -> pa.Table:
-    """Returns the first few rows by their labels, the same ones each time."""
+    """Returns the first few rows in the order of the labels."""
     return rows.sort_by([(key, "ascending") for key in keys]).slice(0, NUM_EXAMPLES)
 
 
-def _names(rows: pa.Table) -> Some:
+def _names(rows: pa.Table) -> Examples:
     """Counts entities or relations and names some."""
-    return Some(len(rows), tuple(_first(rows, ["label"])["name"].to_pylist()))
+    return Examples(len(rows), tuple(_first(rows, ["label"])["name"].to_pylist()))
 
 
-def _facts_of(one: Snapshot, other: Snapshot) -> Some:
-    """Counts the facts of `one` that `other` does not have, and names some."""
+def _facts_of(one: Snapshot, other: Snapshot) -> Examples:
+    """Counts the facts of `one` that are not in `other`, and names some."""
     rows = _rows_of(one.facts, other.facts, list(_FACT))
     few = _first(rows, _FACT)
     tables = (one.entities, one.relations, one.entities)
@@ -110,16 +110,16 @@ def _facts_of(one: Snapshot, other: Snapshot) -> Some:
         [_name(table, label) for label in few[column].to_pylist()]
         for column, table in zip(_FACT, tables, strict=True)
     ]
-    return Some(len(rows), tuple(" – ".join(names) for names in zip(*columns, strict=True)))
+    return Examples(len(rows), tuple(" – ".join(names) for names in zip(*columns, strict=True)))
 
 
 def _name(table: pa.Table, label: str) -> str:
-    """Looks up the name that goes with a label."""
+    """Looks up the name of a label."""
     return str(table["name"][pc.index(table["label"], label).as_py()].as_py())
 
 
 def _media(kind: str, column: str, before: Snapshot, after: Snapshot) -> Change:
-    """Compares one column of the entities that both have."""
+    """Compares one column of the entities in both snapshots."""
     old = before.entities.select(["label", column]).rename_columns(["label", "old"])
     both = after.entities.join(old, "label", join_type="inner", use_threads=False)
     had, has = pc.not_equal(both["old"], ""), pc.not_equal(both[column], "")

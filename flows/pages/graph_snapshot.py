@@ -1,7 +1,7 @@
-"""The graph and its media as they stand in `data`: facts by their labels, whatever ids they have.
+"""Reads the graph and its media from `data`: facts by their labels, independent of ids.
 
-In: what `prepare`, `media` and `images` wrote. Out: Arrow tables, a few times as large as the
-files; nothing is left of the files themselves, which DVC removes before a run.
+In: files of `prepare`, `media` and `images`. Out: Arrow tables in memory, a few times as large as
+the files, because DVC removes the files before a run.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ IMAGES = Path("data/images/sources.parquet")
 FILES = (ENTITIES, RELATIONS, TRIPLES, DESCRIPTIONS, IMAGES)
 
 _FINGERPRINT = "graph_fingerprint"
-"""Metadata of each file: of which graph it was made."""
+"""Metadata of each file: the fingerprint of its graph."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Snapshot:
     """A graph and its media.
 
     Attributes:
-        facts: Columns head, relation, tail: labels. Of all splits, each fact once.
-        entities: Columns label, name, description, images: the description is their own or one
-            looked up, images the hashes of the good ones; "" where there is none.
+        facts: Columns head, relation, tail: labels. Each fact of all splits once.
+        entities: Columns label, name, description (own or looked up), images (hashes of the good
+            ones); "" if there is none.
         relations: Columns label, name.
     """
 
@@ -43,10 +43,10 @@ def take_snapshot(folder: Path = Path()) -> Snapshot | None:
     """Reads a graph.
 
     Args:
-        folder: Where its files are, at their paths in a project.
+        folder: Folder with the files, at their paths in a project.
 
     Returns:
-        None where a file is missing, or they are not all of one graph: no run has ended well.
+        None if a file is missing or the files are of different graphs: no run was complete.
 
     Raises:
         DataError: If a file is damaged.
@@ -75,7 +75,6 @@ def take_snapshot(folder: Path = Path()) -> Snapshot | None:
 def _facts(
     folder: Path, entity_labels: pa.ChunkedArray, relation_labels: pa.ChunkedArray
 ) -> pa.Table:
-    """Reads the facts by their labels."""
     triples = read_parquet(folder / TRIPLES, ["head", "relation", "tail"])
     distinct = triples.group_by(["head", "relation", "tail"]).aggregate([])
     return pa.table(
@@ -88,7 +87,7 @@ def _facts(
 
 
 def _descriptions(folder: Path, own: pa.ChunkedArray) -> pa.Array:
-    """Reads what was looked up of entities without a description of their own."""
+    """Returns the own descriptions, or the looked-up ones of entities without their own."""
     texts = own.to_pylist()
     found = read_parquet(folder / DESCRIPTIONS, ["entity_id", "description"])
     columns = found["entity_id"].to_pylist(), found["description"].to_pylist()

@@ -1,4 +1,4 @@
-"""A run in one line: its name, and what came of it."""
+"""The name and the result of a run, in one line each."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,16 +14,16 @@ PLACES = {"folder", "rdf"}
 
 
 def name_run(flow: str) -> str:
-    """Names a run by its flow, its graph and the time: `pipeline atlas 29 Nov 14:02`."""
+    """Returns the name of a run, with flow, graph and time: `pipeline atlas 29 Nov 14:02`."""
     moment = datetime.now().astimezone().strftime("%d %b %H:%M")
     try:
         return f"{flow} {name_graph(read_values())} {moment}"
-    except FlowError:  # the run itself says what is wrong with params.yaml
+    except FlowError:  # the run itself reports the error in params.yaml
         return f"{flow} {moment}"
 
 
 def name_graph(values: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns the name of a data set, or of the folder or file where the graph lies."""
+    """Returns the name of a data set, or of the folder or file with the graph."""
     dataset = values["dataset"]
     if dataset["name"] not in PLACES:
         return str(dataset["name"])
@@ -32,13 +32,13 @@ def name_graph(values: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
-    """Writes the result of a run: `atlas: test MRR 59.5 (+0.2)`.
+    """Formats the result of a run: `atlas: test MRR 59.5 (+0.2)`.
 
     Args:
-        name: Of the graph or the experiment.
-        before: Metrics by split before the run, None where there are none to compare with. They
-            are left out where they are of other test facts.
-        after: Those after it.
+        name: Name of the graph or the experiment.
+        before: Metrics by split before the run, None without an earlier run. They are ignored if
+            they are of other test facts.
+        after: Metrics by split after the run.
     """
     mrr = after["test"]["mrr"]
     line = f"{name}: test MRR {100 * mrr:.1f}"

@@ -1,4 +1,4 @@
-"""The metrics of a run as Markdown, with what changed since the run before."""
+"""The metrics of a run as Markdown, with the changes since the previous run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,15 +17,14 @@ Metrics = Mapping[str, Any]
 
 
 def metrics_table(before: Metrics | None, after: Metrics) -> str:
-    """Writes a table for test and one for valid.
+    """Formats a table for test and one for valid.
 
     Args:
-        before: What `results/evaluation/metrics.json` held before the run, None where there was
-            none.
-        after: What it holds now.
+        before: Content of `results/evaluation/metrics.json` before the run, None without it.
+        after: Its present content.
 
     Returns:
-        Markdown; what has changed has its change in brackets, in points of a per cent.
+        Markdown; changes are in brackets, in percentage points.
     """
     parts = ["Nothing has changed since the run before."] if before == after else []
     if before is not None and not are_comparable(before, after):
@@ -42,12 +41,12 @@ def metrics_table(before: Metrics | None, after: Metrics) -> str:
 
 
 def are_comparable(before: Metrics, after: Metrics) -> bool:
-    """Says whether two runs are measured on the same test facts."""
+    """Returns whether two runs have the same test facts."""
     return before.get("test_digest") == after.get("test_digest")
 
 
 def _rows(metrics: Metrics) -> Iterator[tuple[str, Metrics]]:
-    """Yields the rows of a split: each channel alone, the full model, both directions of it."""
+    """Yields the rows of a split: every single channel, the full model and its two directions."""
     for name, value in metrics.items():
         if isinstance(value, Mapping) and name not in SIDES:
             yield f"{name} channel alone", value
@@ -59,7 +58,7 @@ def _rows(metrics: Metrics) -> Iterator[tuple[str, Metrics]]:
 
 
 def _cell(metrics: Metrics, before: Metrics | None, key: str) -> str:
-    """Writes a fraction in per cent and how far it is from the one before, if it is."""
+    """Formats a fraction in per cent, with its change if there is any."""
     now = f"{100 * metrics[key]:.1f}"
     change = f"{100 * (metrics[key] - (before or metrics)[key]):+.1f}"
     return now if float(change) == 0 else f"{now} ({change})"

@@ -1,4 +1,4 @@
-"""The facts that a run predicts as Markdown: the most probable one of each relation."""
+"""The predicted facts of a run as Markdown: the most probable one of each relation."""
 
 from pathlib import Path
 from typing import Any
@@ -8,19 +8,18 @@ from imf_core.markdown import escape, table
 
 _SHARE = "share_"
 _NEW = "new"
-"""What `known_in` says of a fact that neither valid nor test holds."""
+"""Value of `known_in` for a fact that is neither in valid nor in test."""
 
 
 def predictions_table(path: Path, n: int) -> str:
-    """Writes the most probable fact of each relation, most probable first.
+    """Formats the most probable fact of each relation, most probable first.
 
     Args:
         path: `results/predictions.parquet`.
-        n: Rows at most.
+        n: Largest number of rows.
 
     Returns:
-        Markdown. A fact is true where valid or test holds it, which the channels have not learned
-        from.
+        Markdown. A fact is true if it is in valid or test, which the channels were not trained on.
 
     Raises:
         DataError: If the file is missing or damaged.
@@ -35,7 +34,6 @@ def predictions_table(path: Path, n: int) -> str:
 
 
 def _row(fact: dict[str, Any]) -> list[str]:
-    """Writes the cells of one fact."""
     names = (fact[f"{part}_name"] for part in ("head", "relation", "tail"))
     share, channel = max(
         (value, key.removeprefix(_SHARE)) for key, value in fact.items() if key.startswith(_SHARE)

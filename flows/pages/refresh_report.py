@@ -1,4 +1,4 @@
-"""What a refresh changed, as Markdown: warnings, the graph, the metrics."""
+"""The changes of a refresh as Markdown: warnings, graph, metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from imf_core.markdown import escape
 
 @dataclass(frozen=True)
 class Situation:
-    """What a refresh may change, at one moment; None for what is not there.
+    """The graph and the metrics at one moment.
 
     Attributes:
-        graph: The graph and its media.
-        metrics: Of the last evaluation.
+        graph: The graph and its media, None if incomplete.
+        metrics: Metrics of the last evaluation, None without one.
     """
 
     graph: Snapshot | None
@@ -27,10 +27,10 @@ class Situation:
 
 
 def take_situation(logger: Logger) -> Situation:
-    """Reads the situation of the working folder.
+    """Reads the graph and the metrics of the working folder.
 
     Args:
-        logger: Says so where a `dvc repro` must be waited for.
+        logger: Receives a line if the call waits for a `dvc repro`.
 
     Raises:
         DataError: If a file is damaged.
@@ -41,12 +41,12 @@ def take_situation(logger: Logger) -> Situation:
 
 
 def report(before: Situation, after: Situation, warnings: Sequence[str]) -> str:
-    """Words what changed.
+    """Formats the changes.
 
     Args:
-        before: Before the first stage ran.
-        after: After the last one that did.
-        warnings: What the stages warned of.
+        before: State before the first stage.
+        after: State after the last stage.
+        warnings: Warnings of the stages.
     """
     parts = []
     if warnings:
@@ -57,20 +57,18 @@ def report(before: Situation, after: Situation, warnings: Sequence[str]) -> str:
 
 
 def _graph(before: Snapshot | None, after: Snapshot | None) -> str:
-    """Words what changed in the graph."""
     if after is None:
-        return "The graph is not whole: a stage before training failed."
+        return "The graph is incomplete: a stage before training failed."
     now = (
         f"There are {len(after.facts):,} facts, {len(after.entities):,} entities and "
         f"{len(after.relations):,} relations."
     )
     if before is None:
-        return f"There was no whole graph before to compare with. {now}"
+        return f"There was no complete graph before to compare with. {now}"
     return f"{describe_changes(compare(before, after))}\n\n{now}"
 
 
 def _metrics(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
-    """Words what changed in the metrics."""
     if after is None:
         return "There are none: a stage failed."
     if before == after:

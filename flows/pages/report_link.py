@@ -1,4 +1,4 @@
-"""Where a report is seen: in a browser under `make ui`, else as a file."""
+"""The address of a report: a URL under `make ui`, else a path."""
 
 import os
 from pathlib import Path
@@ -7,22 +7,22 @@ from urllib.parse import quote
 REPORT = Path("results/report.html")
 HOST = "127.0.0.1"
 VARIABLE = "IMF_REPORTS"
-"""Names the address of the server of reports, set by `make ui`."""
+"""Variable with the address of the server of reports, set by `make ui`."""
 
 
 def experiment_path(name: str) -> str:
-    """Returns the address of an experiment's report, below that of the server."""
+    """Returns the URL path of an experiment's report."""
     return f"/experiments/{quote(name, safe='')}/{REPORT.name}"
 
 
 def report_link(experiment: str | None = None) -> str:
-    """Returns the address of a report, or where no server has it, its path.
+    """Returns the URL of a report, or its path without a server.
 
     Args:
         experiment: Name of the experiment; None for the workspace.
 
     Returns:
-        "" for an experiment without a server: its report lies in DVC's cache.
+        "" for an experiment without a server: its report is in DVC's cache.
     """
     if server := os.environ.get(VARIABLE):
         return server + (experiment_path(experiment) if experiment else f"/{REPORT.name}")
@@ -30,15 +30,15 @@ def report_link(experiment: str | None = None) -> str:
 
 
 def report_title(link: str, otherwise: str) -> str:
-    """Writes what is shown of a report before its artifact is opened: the link, where it is one."""
+    """Returns the description of a report's artifact: a link if there is a URL."""
     return f"[Open the report]({link})" if link.startswith("http") else otherwise
 
 
 def describe_report(link: str, experiment: str | None = None) -> str:
-    """Writes where a report is as Markdown.
+    """Formats the address of a report as Markdown.
 
     Args:
-        link: As of `report_link`.
+        link: Value of `report_link`.
         experiment: Name of the experiment; None for the workspace.
     """
     contents = "pictures, charts and mistakes to learn from, as one page"

@@ -1,4 +1,4 @@
-"""What a run of the pipeline found, on its page in the UI: metrics, audit, predictions."""
+"""Results of a pipeline run on its page in the UI: metrics, audit, predictions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from flows.pages.metrics_table import metrics_table
 from flows.pages.predictions_table import predictions_table
 from flows.pages.report_link import describe_report, report_link, report_title
 from flows.processes.command import Logger
-from flows.running.lock_file import quiet_workspace
+from flows.running.lock_file import idle_workspace
 from flows.running.whole_files import whole_files
 from imf_core.artifacts import read_json
 
@@ -25,15 +25,15 @@ NUM_PREDICTIONS = 15
 
 
 def read_metrics(logger: Logger) -> dict[str, Any] | None:
-    """Reads the metrics of the last evaluation, None where there was none.
+    """Reads the metrics of the last evaluation, None without one.
 
     Args:
-        logger: Says so where a `dvc repro` must be waited for.
+        logger: Receives a line if the call waits for a `dvc repro`.
 
     Raises:
         DataError: If the file is damaged.
     """
-    with quiet_workspace(logger.info):
+    with idle_workspace(logger.info):
         return read_json(METRICS) if METRICS.exists() else None
 
 
@@ -41,11 +41,11 @@ def show_results(before: Mapping[str, Any] | None, logger: Logger) -> str:
     """Shows the results of the working folder.
 
     Args:
-        before: The metrics before the run.
-        logger: Gets the link to the report.
+        before: Metrics before the run.
+        logger: Receives the link to the report.
 
     Returns:
-        The result in a few words.
+        A summary of the result.
 
     Raises:
         DataError: If a file is missing or damaged.

@@ -1,8 +1,8 @@
-"""The processes that a flow starts, each on a leash, and how all of them are stopped at once.
+"""Starts the processes of a flow, each under a supervisor, and stops all of them.
 
 Cancelling a flow run raises in its main thread, while its tasks wait for their processes in other
-threads. So the flow's body runs in `Children`, which lets go of every leash before Prefect waits
-for the tasks.
+threads. So the flow's body runs in `Children`, which stops all supervisors before Prefect waits for
+the tasks.
 """
 
 import codecs
@@ -21,7 +21,7 @@ from flows.faults import StoppedError
 from flows.processes.parent import end_with_worker
 from imf_core.terminal import escaped
 
-_LEASH = [sys.executable, "-m", "flows.processes.leash"]
+_SUPERVISOR = [sys.executable, "-m", "flows.processes.leash"]
 _TERMINAL_SIZE = (24, 100)
 """Lines and columns."""
 
@@ -31,11 +31,11 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Child:
     """A running command and its output. A context manager, made by `Children`.
 
-    It writes to a terminal, not to a pipe: its lines come as they are written, those of standard
-    output and standard error in one order, and tqdm draws its bars.
+    The command writes to a terminal, not to a pipe: lines arrive at once, standard output and
+    standard error keep their order, and tqdm draws its bars.
 
     Attributes:
-        was_stopped: Whether it was stopped before it ended by itself.
+        was_stopped: Whether `stop` was called.
     """
 
     def __init__(
@@ -48,11 +48,13 @@ class Child:
         """Starts `command`; see `Children.start`."""
         self.was_stopped = False
         self._reader, writer = os.openpty()
-        termios.tcsetwinsize(writer, _TERMINAL_SIZE)  # tqdm draws nothing on one without a size
+        termios.tcsetwinsize(
+            writer, _TERMINAL_SIZE
+        )  # tqdm draws nothing on a terminal without a size
         commands = [json.dumps(list(each)) for each in (command, after_failure)]
         try:
             self._process = subprocess.Popen(
-                [*_LEASH, *commands, *map(str, held_files)],
+                [*_SUPERVISOR, *commands, *map(str, held_files)],
                 stdin=subprocess.PIPE,
                 stdout=writer,
                 stderr=writer,
@@ -76,18 +78,18 @@ class Child:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stops the command if an error came up, and waits for its end."""
+        """Stops the command after an error, and waits for its end."""
         if error is not None:
             self.stop()
-        os.close(self._reader)  # first: nobody is to wait for being read
+        os.close(self._reader)  # first, so that the command does not wait for a reader
         self.wait()
-        self._let_go()
+        self._close_pipe()
 
     def lines(self) -> Iterator[str]:
-        """Yields the lines of the output as they come, until the command has ended.
+        """Yields the lines of the output until the command ends.
 
-        A bar that is drawn again over itself is a line each time. Colours are taken out, other
-        characters that a reader of a log does not see become escapes.
+        Each update of a progress bar is a line. Colours are removed; other invisible characters
+        become escapes.
         """
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         rest = ""
@@ -97,38 +99,38 @@ class Child:
         yield from filter(str.strip, [escaped(_ESCAPE.sub("", rest))])
 
     def stop(self) -> None:
-        """Asks the command and everything it has started to end; does not wait for it."""
+        """Asks the command and its descendants to end, without waiting."""
         self.was_stopped = True
-        self._let_go()
+        self._close_pipe()
 
     def wait(self) -> int:
         """Waits for the command to end and returns its exit status."""
         return self._process.wait()
 
-    def _let_go(self) -> None:
-        """Closes the pipe to the leash."""
+    def _close_pipe(self) -> None:
+        """Closes the pipe to the supervisor, which then stops the command."""
         if self._process.stdin is not None:
             self._process.stdin.close()
 
     def _read(self) -> bytes:
         try:
             return os.read(self._reader, 65_536)
-        except OSError:  # EIO: nobody holds the other side of the terminal any more
+        except OSError:  # EIO: the other side of the terminal is closed
             return b""
 
 
 class Children:
     """All processes of one flow run. A context manager: an error in its body stops them.
 
-    Where a worker has launched the flow run, the worker's end is such an error.
+    The end of the worker that launched the flow run counts as an error.
     """
 
     def __init__(self, held_files: Sequence[int] = ()) -> None:
         """Makes an empty set.
 
         Args:
-            held_files: Descriptors of files kept open until the last process has ended, even
-                where this process is killed: a lock, for example.
+            held_files: Descriptors that stay open until the last process has ended, even if this
+                process is killed: a lock, for example.
         """
         self._held_files = held_files
         self._running: list[Child] = []
@@ -146,7 +148,7 @@ class Children:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """After an error, of whatever kind, stops what runs and waits for its end."""
+        """After any error, stops all processes and waits for their end."""
         if error is None:
             return
         with self._lock:
@@ -163,12 +165,12 @@ class Children:
         after_failure: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> Child:
-        """Starts a command in the working folder; it ends when this process does.
+        """Starts a command in the working folder; it ends with this process.
 
         Args:
             command: Program and arguments.
-            after_failure: What is run if the command fails or is stopped, to clean up behind it.
-            environment: Variables set for it beside those of this process.
+            after_failure: Command that cleans up if this one fails or is stopped.
+            environment: Variables in addition to those of this process.
 
         Raises:
             StoppedError: If the flow run is being stopped.
@@ -180,7 +182,7 @@ class Children:
         return child
 
     def pause(self, seconds: float) -> None:
-        """Waits, but not longer than the flow run goes on.
+        """Waits, at most until the flow run is stopped.
 
         Raises:
             StoppedError: If the flow run is being stopped.

@@ -1,4 +1,4 @@
-"""One command on a leash: its lines in the log, its bars shown, its failure in words."""
+"""Runs one supervised command: logs its lines, shows its bars and reports its failure."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ from flows.processes.output import (
     is_bar,
     is_busy,
     is_chatter,
-    is_passing,
+    is_temporary,
     read_bar,
     read_blockers,
     warning_in,
@@ -40,21 +40,21 @@ def run_command(
 
     Args:
         children: The flow run's processes.
-        name: What is run, for messages.
+        name: Name of the command in messages.
         command: Program and arguments.
-        after_failure: A command that cleans up if this one fails or is stopped.
-        environment: Variables set for it beside those of this process.
-        logger: Takes the lines as they come.
-        show: Takes the state of the progress bars.
+        after_failure: Command that cleans up if this one fails or is stopped.
+        environment: Variables in addition to those of this process.
+        logger: Receives the lines.
+        show: Receives the states of the progress bars.
 
     Returns:
-        The lines that it wrote, bars left out.
+        The lines of the output without bars.
 
     Raises:
-        StageError: If it failed, with its own message, or that of the stage which it ran.
-        StoppedError: If the flow run was stopped meanwhile.
+        StageError: If the command failed, with its own message or that of its stage.
+        StoppedError: If the flow run was stopped.
     """
-    said: list[str] = []
+    output: list[str] = []
     variables = {"DVC_NO_ANALYTICS": "1", **environment}
     with children.start(command, after_failure, variables) as child:
         for line in child.lines():
@@ -62,15 +62,17 @@ def run_command(
                 if bar := read_bar(line):
                     show(bar)
                 continue
-            said.append(line)
+            output.append(line)
             if not is_chatter(line):
                 logger.log(_level(line), "%s", line)
         status = child.wait()
     if child.was_stopped:
         raise StoppedError(f"{name} was stopped")
     if status:
-        raise StageError(f"{name}: {failure_message(said)}", is_passing(said), is_busy(said))
-    return said
+        raise StageError(
+            f"{name}: {failure_message(output)}", is_temporary(output), is_busy(output)
+        )
+    return output
 
 
 def run_dvc(
@@ -82,11 +84,11 @@ def run_dvc(
     logger: Logger,
     show: Callable[[Bar], None],
 ) -> list[str]:
-    """Runs DVC with some arguments; else as `run_command`.
+    """Runs DVC, otherwise like `run_command`.
 
-    Where another process of DVC works on the same files, it waits for that: DVC itself waits for
-    its lock alone, which is free while a stage runs. `after_failure` runs then too, and must leave
-    alone what the other process writes.
+    If another DVC process uses the same files, it waits for that process: DVC itself waits only for
+    its lock, which is free while a stage runs. `after_failure` runs then too, and must not touch
+    files that the other process writes.
     """
     command = [*DVC, *arguments]
     is_waiting = False
@@ -106,7 +108,7 @@ def run_dvc(
 
 
 def _level(line: str) -> int:
-    """Returns the level at which a line of a stage's output is logged."""
+    """Returns the log level of a line of a stage's output."""
     if line.lower().startswith("error: "):
         return logging.ERROR
     return logging.WARNING if warning_in(line) else logging.INFO

@@ -1,11 +1,11 @@
-"""Runs a command that does not outlive the process that wants it.
+"""Supervises a command so that it does not outlive the process that started it.
 
-This small process stands between the two. Its standard input is a pipe whose other end the wanting
-process holds alone: once that closes, because its holder lets go, ends or is killed in whatever
-way, the command is stopped with everything it started. A signal to the parent's death would do the
-same on Linux alone, and for the command itself but not for what that has started.
+The supervisor is a small process between the two. Its standard input is a pipe from the starting
+process only. When the pipe closes, because that process closes it, ends or is killed, the
+supervisor stops the command with all its descendants. A parent-death signal would work on Linux
+only, and not for descendants.
 
-It imports nothing but the standard library, to be there at once.
+It imports only the standard library, to start fast.
 """
 
 import json
@@ -19,14 +19,14 @@ from contextlib import suppress
 from types import FrameType
 
 GRACE_SECONDS = 3.0
-"""From the request to end to the kill."""
+"""Time between SIGTERM and SIGKILL."""
 
 
 def main() -> None:
-    """Runs `sys.argv[1]`, a JSON list, and if it failed or was stopped, `sys.argv[2]`, another.
+    """Runs `sys.argv[1]`, a JSON list, and after a failure or a stop, `sys.argv[2]`, another.
 
-    Further arguments are descriptors that the command holds open as well. SIGTERM does as the
-    closing of the pipe. Ends with the command's exit status, 128 + n where it died of signal n.
+    Further arguments are descriptors that the command keeps open. SIGTERM acts like the closing of
+    the pipe. The exit status is that of the command, 128 + n if signal n killed it.
     """
     command, after_failure = (json.loads(argument) for argument in sys.argv[1:3])
     stop_reader, stop_writer = os.pipe()
@@ -50,7 +50,7 @@ def main() -> None:
     if was_stopped.is_set():
         _end_group(process)
     if (was_stopped.is_set() or status) and after_failure:
-        # Nobody may be left to read what it says, and it is not to wait for that.
+        # It must not wait for a reader of its output.
         quiet = subprocess.DEVNULL
         subprocess.run(after_failure, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
     sys.exit(status if status >= 0 else 128 - status)
@@ -59,7 +59,7 @@ def main() -> None:
 def _stop_when_closed(
     pipe: int, process: "subprocess.Popen[bytes]", was_stopped: threading.Event
 ) -> None:
-    """Waits for the other end of the pipe to close, then stops the group of `process`."""
+    """Waits until the other end of the pipe closes, then stops the group of `process`."""
     while os.read(pipe, 4096):
         pass
     was_stopped.set()
@@ -67,7 +67,7 @@ def _stop_when_closed(
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    """Asks the group of `process` to end, and kills what is left of it after a while."""
+    """Sends SIGTERM to the group of `process`, and SIGKILL after `GRACE_SECONDS`."""
     _signal_group(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
     while _is_alive(process) and time.monotonic() < deadline:
@@ -76,8 +76,8 @@ def _end_group(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _is_alive(process: "subprocess.Popen[bytes]") -> bool:
-    """Says whether any process of the group is left."""
-    process.poll()  # a child that has ended is of the group until it is waited for
+    """Returns whether any process of the group is left."""
+    process.poll()  # an ended child stays in the group until it is waited for
     try:
         os.killpg(process.pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What the lines that a stage and DVC print mean."""
+"""Parses the output of stages and of DVC."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _CHATTER = re.compile(
     r"To apply the results of an experiment|dvc exp apply|in RWLock-file .* had been killed"
 )
 _FIRST_DRAWN = "!"
-"""How DVC draws each of its bars once before it knows the bar's format."""
+"""First drawing of each of DVC's bars, before its format is known."""
 
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 _BLOCKER = re.compile(r"^\s+\(PID (\d+)\): |If there are no processes with such PIDs, ")
@@ -21,15 +21,15 @@ _OWN_WARNING = "warning: "
 _OWN_ERROR = "error: "
 _DVC_ERROR = "ERROR: "
 _PASSING = re.compile(r"exited with 75\b")
-"""EX_TEMPFAIL, with which `stages.runner` ends on a fault of the network."""
+"""EX_TEMPFAIL, the status of `stages.runner` after a network error."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A progress bar as tqdm has drawn it.
+    """A progress bar of tqdm.
 
     Attributes:
-        label: What is counted.
+        label: Its label.
         percent: From 0 to 100.
     """
 
@@ -38,35 +38,35 @@ class Bar:
 
 
 def is_bar(line: str) -> bool:
-    """Says whether a line is a bar's, drawn over and over."""
+    """Returns whether a line is a progress bar."""
     return line.strip() == _FIRST_DRAWN or bool(_BAR.search(line))
 
 
 def read_bar(line: str) -> Bar | None:
-    """Reads a stage's bar; None where the line is none, or one whose end is not known.
+    """Reads a stage's bar; None if the line is no bar or the bar has no total.
 
-    DVC draws bars as well, over its own bookkeeping; they have no label before the number.
+    DVC also draws bars; they have no label before the number.
     """
     found = _PERCENT.match(line.strip()) if is_bar(line) else None
     return Bar(found["label"].strip(), min(int(found["percent"]), 100)) if found else None
 
 
 def is_chatter(line: str) -> bool:
-    """Says whether a line of DVC's is of no use to who reads a stage's log."""
+    """Returns whether a line of DVC is of no use in a stage's log."""
     return bool(_CHATTER.search(line) or _BLOCKER.search(line) or _is_busy(line))
 
 
 def warning_in(line: str) -> str:
-    """Returns what a line warns of, "" where it is no warning."""
+    """Returns the text of a warning, "" if the line is no warning."""
     is_warning = line.lower().startswith(_OWN_WARNING)
     return line[len(_OWN_WARNING) :] if is_warning else ""
 
 
 def failure_message(lines: Sequence[str]) -> str:
-    """Finds in the output of a failed stage what went wrong.
+    """Finds the cause in the output of a failed stage.
 
-    It is the message that the stage has printed for its user; where it has printed none, the last
-    line of its traceback; where it never began, what DVC says.
+    This is the stage's error message, else the last line of its traceback, else, for a stage that
+    did not start, DVC's message.
     """
     own = [index for index, line in enumerate(lines) if line.startswith(_OWN_ERROR)]
     by_dvc = [index for index, line in enumerate(lines) if line.startswith(_DVC_ERROR)]
@@ -79,12 +79,12 @@ def failure_message(lines: Sequence[str]) -> str:
 
 
 def is_busy(lines: Sequence[str]) -> bool:
-    """Says whether DVC has failed because another process of DVC works on the same files."""
+    """Returns whether DVC failed because another DVC process uses the same files."""
     return any(map(_is_busy, lines))
 
 
 def read_blockers(message: str) -> set[int]:
-    """Reads the numbers of the processes that DVC names as working on the same files."""
+    """Reads the ids of the processes that DVC reports as using the same files."""
     found = (_BLOCKER.match(line) for line in message.splitlines())
     return {int(match[1]) for match in found if match and match[1]}
 
@@ -93,6 +93,6 @@ def _is_busy(line: str) -> bool:
     return line.startswith(_DVC_ERROR) and bool(_BUSY.search(line))
 
 
-def is_passing(lines: Sequence[str]) -> bool:
-    """Says whether the stage has failed for a reason that passes, as its status says."""
+def is_temporary(lines: Sequence[str]) -> bool:
+    """Returns whether the stage's exit status marks a temporary failure."""
     return any(_PASSING.search(line) for line in lines if line.startswith(_DVC_ERROR))

@@ -1,7 +1,7 @@
-"""A process that ends when the one that started it has ended, in whatever way.
+"""Ends this process when its parent ends.
 
-Prefect's worker takes its flow runs with it when it stops, but not when it is killed: they would go
-on as orphans that nobody can cancel.
+Prefect's worker stops its flow runs when it stops, but not when it is killed: they would continue
+as orphans that cannot be cancelled.
 """
 
 import os
@@ -19,16 +19,16 @@ _GRACE_SECONDS = 10.0
 
 @cache
 def end_with_worker() -> None:
-    """Does `end_with_parent` where a worker has launched this process; once."""
+    """Calls `end_with_parent`, once, if a worker launched this process."""
     if _LAUNCHED in os.environ:
         end_with_parent()
 
 
 def end_with_parent() -> None:
-    """Starts to watch for the parent's end, to tell this process to end then, and to kill it soon.
+    """Watches the parent in a thread; at its end, sends SIGTERM and later SIGKILL to this process.
 
-    Told by SIGTERM, it cleans up and says what became of it, where there is still somebody to say
-    it to. It does not know of a parent that has ended before the call.
+    After SIGTERM the process cleans up and reports its state. A parent that ended before the call
+    goes unnoticed.
     """
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 

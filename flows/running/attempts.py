@@ -1,7 +1,6 @@
-"""How a task tries again after a fault that passes, and how it ends when its flow run is stopped.
+"""Retries a task after a temporary failure, and ends it when its flow run is stopped.
 
-Prefect counts the tries; the pause before each is taken here, since Prefect's own cannot be
-interrupted.
+Prefect counts the tries; the pause is here, because Prefect's pause cannot be interrupted.
 """
 
 from collections.abc import Callable
@@ -15,24 +14,24 @@ from flows.faults import StageError, StoppedError
 from flows.processes.children import Children
 
 RETRY_DELAYS_SECONDS = [30.0, 120.0, 600.0]
-"""Before each further try of what the network failed."""
+"""Pauses before each retry after a network error."""
 
 
-def has_passing_fault(_task: object, _run: object, state: State) -> bool:
-    """Says whether a task has failed for a reason that passes."""
+def has_temporary_failure(_task: object, _run: object, state: State) -> bool:
+    """Returns whether a task has failed for a temporary reason."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, StageError) and error.is_passing
+    return isinstance(error, StageError) and error.is_temporary
 
 
 def attempt(work: Callable[[], State], children: Children) -> State:
-    """Does the work of a task, after a pause if it is not the first try.
+    """Does the work of a task, after a pause before a retry.
 
     Args:
         work: Returns the task's state.
         children: The flow run's processes.
 
     Returns:
-        The state that the work returns; Cancelled where the flow run was stopped meanwhile.
+        The state that `work` returns; Cancelled if the flow run was stopped.
     """
     try:
         if (earlier_tries := task_run.run_count - 1) > 0:

@@ -1,4 +1,4 @@
-"""The pipeline's DAG as DVC reads it: `dvc.yaml` is its only description."""
+"""Reads the pipeline's DAG with DVC; only `dvc.yaml` describes it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dvc.exceptions import DvcException
 from dvc.stage import PipelineStage
 
 from flows.faults import FlowError
-from flows.running.lock_file import Tell, resting_dvc
+from flows.running.lock_file import Notify, dvc_locked
 
 StageName = Literal[
     "download",
@@ -26,7 +26,7 @@ StageName = Literal[
     "predict",
     "report",
 ]
-"""The stages of dvc.yaml, for a form to offer."""
+"""The stages of dvc.yaml, as options of a form."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Stage:
 
     Attributes:
         name: Its name.
-        needs: Names of the stages whose outs it reads, sorted.
-        outs: Paths of its outs relative to the project's root, metrics and plots among them.
+        needs: Sorted names of the stages that make its inputs.
+        outs: Paths of its outs, metrics and plots, relative to the project's root.
     """
 
     name: str
@@ -44,19 +44,19 @@ class Stage:
     outs: tuple[str, ...]
 
 
-def read_dag(root: Path, tell: Tell) -> list[Stage]:
-    """Reads the stages of the DVC project at `root`, each after those that it needs.
+def read_dag(root: Path, notify: Notify) -> list[Stage]:
+    """Reads the stages of a DVC project in topological order.
 
     Args:
-        root: Its folder.
-        tell: Takes a line if another process must be waited for.
+        root: Root of the project.
+        notify: Receives a line if the call waits for another process.
 
     Raises:
         FlowError: If there is no DVC project, or DVC refuses its dvc.yaml or params.yaml.
     """
     try:
-        with resting_dvc(tell, root) as repo:
-            graph = repo.index.graph  # an edge leads from a stage to one that it needs
+        with dvc_locked(notify, root) as repo:
+            graph = repo.index.graph  # edges lead from a stage to the stages that it needs
             stages = [
                 Stage(
                     str(stage.name),
@@ -77,16 +77,16 @@ def read_dag(root: Path, tell: Tell) -> list[Stage]:
 
 
 def _is_run(stage: object) -> bool:
-    """Says whether a node of DVC's graph is a stage, not data under `dvc add`."""
+    """Returns whether a node of DVC's graph is a stage rather than data under `dvc add`."""
     return isinstance(stage, PipelineStage)
 
 
 def needed_by(name: str, stages: Sequence[Stage]) -> set[str]:
-    """Returns the names of a stage and of all that must have run before it.
+    """Returns the names of a stage and of all stages that must run before it.
 
     Args:
-        name: Of the stage.
-        stages: Each after those that it needs.
+        name: Name of the stage.
+        stages: All stages in topological order.
     """
     names = {name}
     for stage in reversed(stages):

@@ -1,7 +1,7 @@
-"""The file dvc.lock, and the locks by which DVC says that it works in the workspace.
+"""Reads dvc.lock, and DVC's locks on the workspace.
 
-DVC writes dvc.lock in place, which takes a while in which the file is empty or cut; nothing here
-reads it then.
+DVC writes dvc.lock in place: for a while the file is empty or incomplete. This module does not read
+it in that time.
 """
 
 import json
@@ -21,26 +21,26 @@ from imf_core.config import read_yaml
 LOCK_FILE = Path("dvc.lock")
 
 _RUNNING = Path(".dvc/tmp/rwlock")
-"""Where DVC notes the files that its processes read and write, while their stages run."""
+"""DVC's list of the files that its processes read and write while stages run."""
 
 _PAUSE_SECONDS = 1.0
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @contextmanager
-def resting_dvc(tell: Tell, root: Path = Path()) -> Iterator[Repo]:
-    """Holds DVC's own lock, waiting for it: meanwhile DVC writes no file of its own.
+def dvc_locked(notify: Notify, root: Path = Path()) -> Iterator[Repo]:
+    """Waits for DVC's lock and holds it; DVC writes none of its files meanwhile.
 
-    A process of DVC that a person has started fails where it waits for longer than three seconds,
-    so what is done under the lock must be quick.
+    A `dvc` command of the user fails after waiting for three seconds, so work under the lock must
+    be short.
 
     Args:
-        tell: Takes a line if another process must be waited for.
+        notify: Receives a line if the call waits for another process.
         root: The project's root.
 
     Yields:
-        The project as DVC reads it. Its own methods run under the lock that is held.
+        The project in DVC's API; its methods may be called under the lock.
 
     Raises:
         DvcException: If there is no DVC project.
@@ -54,42 +54,42 @@ def resting_dvc(tell: Tell, root: Path = Path()) -> Iterator[Repo]:
             except LockError:
                 if not is_waiting:
                     is_waiting = True
-                    tell("waiting for another process of DVC to release its lock")
+                    notify("waiting for another process of DVC to release its lock")
         yield repo
 
 
 @contextmanager
-def quiet_workspace(tell: Tell) -> Iterator[Repo]:
-    """Waits until no process of DVC runs a stage in the workspace, and holds DVC's lock.
+def idle_workspace(notify: Notify) -> Iterator[Repo]:
+    """Waits until no DVC process runs a stage in the workspace, and holds DVC's lock.
 
-    Meanwhile every out of the last run is whole, and none is removed.
+    Meanwhile every out of the last run is complete, and none is removed.
 
     Args:
-        tell: Takes a line if another process must be waited for.
+        notify: Receives a line if the call waits for another process.
 
     Yields:
-        The project as DVC reads it.
+        The project in DVC's API.
     """
     named = ""
     while True:
-        with resting_dvc(tell) as repo:
+        with dvc_locked(notify) as repo:
             runner = find_runner()
             if not runner:
                 yield repo
                 return
         if runner != named:
             named = runner
-            tell(f"waiting for {runner} to leave the workspace")
+            notify(f"waiting for {runner} to leave the workspace")
         time.sleep(_PAUSE_SECONDS)
 
 
 def find_runner(among: Collection[int] | None = None) -> str:
-    """Names a process of DVC that runs a stage here, "" where there is none.
+    """Names a DVC process that runs a stage here, "" if there is none.
 
-    A process that was killed leaves its notes behind; DVC removes them when it next needs the file.
+    Entries of killed processes are ignored; DVC removes them later.
 
     Args:
-        among: The processes to consider, by their numbers; None: all.
+        among: Ids of the processes to consider; None: all.
     """
     notes = _read_notes()
     writers = list(notes.get("write", {}).values())
@@ -99,9 +99,9 @@ def find_runner(among: Collection[int] | None = None) -> str:
 
 
 def find_writer(paths: Collection[str]) -> str:
-    """Names a process of DVC that runs a stage which writes one of these files, "" without one.
+    """Names a DVC process whose stage writes one of these files, "" if there is none.
 
-    Under DVC's lock, none can begin to.
+    No other process can start such a stage under DVC's lock.
 
     Args:
         paths: Absolute paths of outs.
@@ -112,10 +112,10 @@ def find_writer(paths: Collection[str]) -> str:
 
 
 def _read_notes() -> dict[str, Any]:
-    """Reads DVC's notes, empty where there are none."""
+    """Reads DVC's list of running processes, empty if there is none."""
     try:
         notes = json.loads(_RUNNING.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):  # DVC itself says so where it is damaged
+    except (FileNotFoundError, json.JSONDecodeError):  # DVC itself reports a damaged file
         return {}
     return dict(notes)
 
@@ -125,7 +125,7 @@ def _name(process: Mapping[str, Any]) -> str:
 
 
 def _is_alive(noted: Mapping[str, Any]) -> bool:
-    """Says whether a noted process lives: its number may belong to another program by now."""
+    """Returns whether a listed process lives; another program may have got its id."""
     try:
         words = psutil.Process(noted["pid"]).cmdline()
     except psutil.AccessDenied:
@@ -137,12 +137,12 @@ def _is_alive(noted: Mapping[str, Any]) -> bool:
 
 
 def read_lock_file(path: Path) -> dict[str, Any]:
-    """Reads what was locked of each stage, by its name.
+    """Reads the entries of dvc.lock by stage.
 
-    It is empty where there is no file, and where the file is cut before its first stage.
+    The result is empty without a file, or if the file ends before its first stage.
 
     Raises:
-        yaml.YAMLError: If it is cut in the midst of a value.
+        yaml.YAMLError: If the file ends within a value.
     """
     content = read_yaml(path.read_text(encoding="utf-8")) if path.exists() else None
     stages = content.get("stages") if isinstance(content, dict) else None

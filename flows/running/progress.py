@@ -15,32 +15,31 @@ _SECONDS_BETWEEN_UPDATES = 1.0
 
 
 class ProgressShown:
-    """The progress bar of a task on its page, made when there is something to show."""
+    """The progress bar of a task on its page, made at the first update."""
 
     def __init__(self, name: str) -> None:
         """Shows nothing yet.
 
         Args:
-            name: Of what the bar is.
+            name: Name of the task.
         """
         self._key = f"progress-{re.sub('[^a-z0-9]+', '-', name.lower())}"
         self._artifact: UUID | None = None
         self._last = 0.0
 
     def show(self, bar: Bar) -> None:
-        """Draws the bar, at most once in a while; one that is full always."""
+        """Draws the bar, at most once per second; a full bar is always drawn."""
         now = time.monotonic()
         if now - self._last < _SECONDS_BETWEEN_UPDATES and bar.percent < 100:
             return
         self._last = now
-        # A server that is away for a while is no fault of the stage.
+        # An unreachable server must not fail the stage.
         with suppress(httpx.HTTPError):
             self._draw(bar)
 
     def _draw(self, bar: Bar) -> None:
-        """Tells the server."""
         if self._artifact is None:
             made = create_progress_artifact(bar.percent, key=self._key, description=bar.label)
-            self._artifact = cast(UUID, made)  # a coroutine in asynchronous code alone
+            self._artifact = cast(UUID, made)  # a coroutine only in asynchronous code
         else:
             update_progress_artifact(self._artifact, bar.percent, description=bar.label)

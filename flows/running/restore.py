@@ -1,8 +1,7 @@
-"""Puts back what the last good run of a stage made: `python -m flows.running.restore STAGE`.
+"""Restores the outs of a stage's last good run: `python -m flows.running.restore STAGE`.
 
-It is run where the stage failed, was stopped, or its flow run was killed. What the stage had begun
-to write is then gone, and where DVC was killed while it wrote dvc.lock, that file is as it was
-before.
+It runs after the stage failed or was stopped, or its flow run was killed. It removes partial outs,
+and restores dvc.lock if DVC was killed while writing it.
 """
 
 import shutil
@@ -12,57 +11,58 @@ from pathlib import Path
 import yaml
 from dvc.exceptions import DvcException
 
-from flows.running.lock_file import LOCK_FILE, Tell, find_writer, read_lock_file, resting_dvc
+from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, find_writer, read_lock_file
 
 _KEPT = Path(".dvc/tmp/imf-lock-files")
 
 
-def keep_lock_file(stage: str, tell: Tell) -> None:
-    """Keeps dvc.lock as it is before a stage runs.
+def keep_lock_file(stage: str, notify: Notify) -> None:
+    """Copies dvc.lock before a stage runs.
 
     Args:
-        stage: Its name.
-        tell: Takes a line if another process must be waited for.
+        stage: Name of the stage.
+        notify: Receives a line if the call waits for another process.
     """
     kept = _KEPT / stage
     _KEPT.mkdir(parents=True, exist_ok=True)
-    with resting_dvc(tell):
+    with dvc_locked(notify):
         if LOCK_FILE.exists():
             shutil.copyfile(LOCK_FILE, kept)
         else:
             kept.unlink(missing_ok=True)
 
 
-def restoring(stage: str) -> list[str]:
+def restore_command(stage: str) -> list[str]:
     """Returns the command that restores a stage."""
     return [sys.executable, "-m", "flows.running.restore", stage]
 
 
-def restore(stage: str, tell: Tell) -> None:
-    """Puts back dvc.lock, if it is cut, and the outs of a stage.
+def restore(stage: str, notify: Notify) -> None:
+    """Restores the outs of a stage, and dvc.lock if it is incomplete.
 
-    Outs that another process of DVC is writing are left alone: DVC refuses a stage whose outs
-    another process writes, and that is a failure too.
+    Outs that another DVC process is writing stay unchanged: DVC refuses to run the stage then,
+    which also counts as a failure.
 
     Args:
-        stage: Its name.
-        tell: Takes a line if another process must be waited for, or writes the outs.
+        stage: Name of the stage.
+        notify: Receives a line if the call waits for another process, or another process writes the
+            outs.
     """
-    # One lock for all: no other process can begin the stage between the look and the checkout.
-    with resting_dvc(tell) as repo:
-        mend_lock_file(stage)
+    # One lock for both steps: no other process can start the stage in between.
+    with dvc_locked(notify) as repo:
+        repair_lock_file(stage)
         outs = [out.fs_path for each in repo.stage.collect(stage) for out in each.outs]
         if writer := find_writer(outs):
-            tell(f"{stage}: {writer} writes its outs; they are left alone")
+            notify(f"{stage}: {writer} writes its outs; they stay unchanged")
             return
-        # What dvc.lock does not have was never made whole; DVC removes it.
+        # Outs that are not in dvc.lock are incomplete; DVC removes them.
         repo.checkout(targets=[stage], force=True, allow_missing=True)
 
 
-def mend_lock_file(stage: str) -> None:
-    """Puts the kept dvc.lock in place of one that is cut; DVC's lock must be held.
+def repair_lock_file(stage: str) -> None:
+    """Replaces an incomplete dvc.lock by its copy. Call it under DVC's lock.
 
-    No process that is alive has cut it: DVC writes it under that lock.
+    DVC writes the file under that lock, so no living process is writing it.
     """
     kept = _KEPT / stage
     if _is_whole(kept):
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _is_whole(kept: Path) -> bool:
-    """Says whether dvc.lock can be read, and has a stage and every one that it had before."""
+    """Returns whether dvc.lock is readable, not empty and has every stage of its copy."""
     try:
         stages = read_lock_file(LOCK_FILE)
     except yaml.YAMLError:

@@ -1,4 +1,4 @@
-"""One stage, run by DVC: what became of it, with the hashes of its outs."""
+"""Runs one stage with DVC and returns its outcome, with the hashes of its outs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from typing import Literal
 from flows.processes.children import Children
 from flows.processes.command import Logger, run_dvc
 from flows.processes.output import Bar, warning_in
-from flows.running.lock_file import LOCK_FILE, Tell, read_lock_file, resting_dvc
-from flows.running.restore import keep_lock_file, restoring
+from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, read_lock_file
+from flows.running.restore import keep_lock_file, restore_command
 
 Outcome = Literal["Completed", "Cached", "Restored"]
-"""It ran; nothing had changed; or its outs came out of DVC's run-cache without a run."""
+"""The stage ran; nothing had changed; or its outs came from DVC's run-cache."""
 
 SHOWN_DIGITS = 8
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of a stage.
+    """The result of a stage.
 
     Attributes:
-        outcome: How its outs came about.
+        outcome: The origin of its outs.
         hashes: MD5 of each out by its path, as in dvc.lock.
-        warnings: What it warned of in this run.
+        warnings: Its warnings in this run.
     """
 
     outcome: Outcome
@@ -42,43 +42,44 @@ def reproduce(
     logger: Logger,
     show: Callable[[Bar], None],
 ) -> Finished:
-    """Has DVC bring one stage up to date; the stages before it must be.
+    """Brings one stage up to date with DVC; the stages before it must be up to date.
+
+    After an error the outs are those of the previous run, so no partial out stays.
 
     Args:
         children: The flow run's processes.
-        stage: Its name in dvc.yaml.
-        is_forced: Whether it runs although nothing has changed.
-        logger: Takes the stage's lines as they come.
-        show: Takes the state of the stage's progress bars.
+        stage: Name of the stage in dvc.yaml.
+        is_forced: Whether it runs even if nothing has changed.
+        logger: Receives the lines of the stage.
+        show: Receives the states of the stage's progress bars.
 
     Raises:
-        StageError: If it failed.
-        StoppedError: If the flow run was stopped meanwhile. In both cases its outs are then those
-            of the run before, so that nothing half-written stays in place.
+        StageError: If the stage failed.
+        StoppedError: If the flow run was stopped.
     """
     keep_lock_file(stage, logger.info)
     command = ["repro", "--single-item", *["--force"] * is_forced, stage]
-    said = run_dvc(children, stage, command, restoring(stage), {}, logger, show)
-    warnings = tuple(f"{stage}: {text}" for text in map(warning_in, said) if text)
-    return Finished(_outcome(stage, said), read_hashes(stage, logger.info), warnings)
+    output = run_dvc(children, stage, command, restore_command(stage), {}, logger, show)
+    warnings = tuple(f"{stage}: {text}" for text in map(warning_in, output) if text)
+    return Finished(_outcome(stage, output), read_hashes(stage, logger.info), warnings)
 
 
-def read_hashes(stage: str, tell: Tell) -> dict[str, str]:
-    """Reads the MD5 of each out of a stage out of dvc.lock; empty where it has never run.
+def read_hashes(stage: str, notify: Notify) -> dict[str, str]:
+    """Reads the MD5 of each out of a stage from dvc.lock; empty if it has never run.
 
     Args:
-        stage: Its name.
-        tell: Takes a line if another process must be waited for.
+        stage: Name of the stage.
+        notify: Receives a line if the call waits for another process.
     """
-    with resting_dvc(tell):
+    with dvc_locked(notify):
         locked = read_lock_file(LOCK_FILE)
     return {out["path"]: out["md5"] for out in locked.get(stage, {}).get("outs", [])}
 
 
-def _outcome(stage: str, said: list[str]) -> Outcome:
-    """Reads what DVC says that it did."""
-    if any(line.startswith(f"Stage '{stage}' is cached") for line in said):
+def _outcome(stage: str, output: list[str]) -> Outcome:
+    """Reads the outcome from DVC's output."""
+    if any(line.startswith(f"Stage '{stage}' is cached") for line in output):
         return "Restored"
-    if any(line.startswith(f"Stage '{stage}' didn't change") for line in said):
+    if any(line.startswith(f"Stage '{stage}' didn't change") for line in output):
         return "Cached"
     return "Completed"

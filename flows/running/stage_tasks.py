@@ -1,4 +1,4 @@
-"""Stages of the DAG as Prefect tasks: what a person sees of them in the UI."""
+"""Stages of the DAG as Prefect tasks, as the UI shows them."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from prefect.states import Completed
 
 from flows.faults import FlowError
 from flows.processes.children import Children
-from flows.running.attempts import RETRY_DELAYS_SECONDS, attempt, has_passing_fault
+from flows.running.attempts import RETRY_DELAYS_SECONDS, attempt, has_temporary_failure
 from flows.running.dag import Stage
 from flows.running.progress import ProgressShown
 from flows.running.stage import reproduce
@@ -22,14 +22,14 @@ from flows.running.stage import reproduce
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_SECONDS),
-    retry_condition_fn=has_passing_fault,
+    retry_condition_fn=has_temporary_failure,
 )
 def run_stage(stage: str, children: Children, is_forced: bool) -> State:
     """Brings one stage up to date.
 
     Returns:
         A state named Completed, Cached or Restored, with the hashes of the outs as message and the
-        `Finished` as result; or Cancelled where the flow run was stopped meanwhile.
+        `Finished` as result; Cancelled if the flow run was stopped.
     """
 
     def bring_up_to_date() -> State:
@@ -41,19 +41,19 @@ def run_stage(stage: str, children: Children, is_forced: bool) -> State:
 
 
 def run_stages(stages: Sequence[Stage], children: Children, forced: Sequence[str]) -> list[State]:
-    """Runs stages of the DAG as tasks, each after those that it needs, independent ones together.
+    """Runs stages of the DAG as tasks, independent ones in parallel.
 
     Args:
-        stages: In an order in which each comes after those that it needs.
+        stages: The stages in topological order.
         children: The flow run's processes.
-        forced: Names of stages that run although nothing has changed.
+        forced: Names of stages that run even if nothing has changed.
 
     Returns:
         The state of each stage.
 
     Raises:
-        FlowError: If `forced` names what is no stage; or the first fault of a stage, after all
-            that did not need it have ended.
+        FlowError: If `forced` has an unknown name; or the first error of a stage, after all
+            independent stages have ended.
     """
     names = [stage.name for stage in stages]
     if unknown := sorted(set(forced) - set(names)):
@@ -61,7 +61,7 @@ def run_stages(stages: Sequence[Stage], children: Children, forced: Sequence[str
     futures: dict[str, PrefectFuture[State]] = {}
     for stage in stages:
         upstream = [futures[name] for name in stage.needs]
-        named = run_stage.with_options(name=stage.name)  # as it is shown before it begins
+        named = run_stage.with_options(name=stage.name)  # the name shown before the start
         futures[stage.name] = named.submit(
             stage.name, children, stage.name in forced, return_state=False, wait_for=upstream
         )

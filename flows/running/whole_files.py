@@ -1,4 +1,4 @@
-"""Files of the last run, read while DVC may work: DVC's lock is held for links alone."""
+"""Links files of the last run, for reading while DVC may run; the lock is held only for linking."""
 
 import os
 import shutil
@@ -7,30 +7,31 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.running.lock_file import Tell, quiet_workspace
+from flows.running.lock_file import Notify, idle_workspace
 
 
 @contextmanager
-def whole_files(paths: Iterable[Path], tell: Tell) -> Iterator[Path]:
-    """Links outs of the last run into a folder, which is removed in the end.
+def whole_files(paths: Iterable[Path], notify: Notify) -> Iterator[Path]:
+    """Links outs of the last run into a folder, which is removed at the end.
 
-    DVC removes an out before its stage runs, and does not write into it; a link keeps the content.
+    DVC deletes an out before its stage runs and does not write into it, so a link keeps the
+    content.
 
     Args:
-        paths: Of the files, relative to the working folder; those that do not exist are left out.
-        tell: Takes a line if another process must be waited for.
+        paths: Paths relative to the working folder; missing files are left out.
+        notify: Receives a line if the call waits for another process.
 
     Yields:
-        The folder, in which each file has the path that it has in the working folder.
+        The folder; each file has its path relative to the working folder.
     """
     with ExitStack() as kept:
-        with quiet_workspace(tell) as repo:
+        with idle_workspace(notify) as repo:
             folder = Path(kept.enter_context(TemporaryDirectory(dir=repo.tmp_dir)))
             for path in filter(Path.exists, paths):
                 link = folder / path
                 link.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     os.link(path.resolve(), link)
-                except OSError:  # another file system, or one without links
+                except OSError:  # another file system, or no support for links
                     shutil.copyfile(path, link)
         yield folder

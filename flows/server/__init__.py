@@ -1,1 +1,1 @@
-"""What `make ui` needs of Prefect's server."""
+"""Prefect's server, its worker and the server of reports, for `make ui`."""

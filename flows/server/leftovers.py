@@ -1,7 +1,7 @@
-"""Runs that a server believes to be under way although nobody runs them: `make ui` has ended.
+"""Ends runs that are still `Running` on the server after `make ui` has ended.
 
-A server learns of a run's end from who runs it. Where that was killed, or stopped together with the
-server, the run would stay `Running` for good and hold its deployment's place.
+The process of a run reports its end to the server. If it was killed, or stopped together with the
+server, the run would stay `Running` forever and occupy the slot of its deployment.
 """
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -21,14 +21,16 @@ _MESSAGE = "`make ui` ended while this was under way. Start it again."
 
 
 def main() -> None:
-    """Ends the leftover runs of a server of which no worker has begun to work yet."""
+    """Ends the leftover runs of a server without a running worker."""
     with get_client(sync_client=True) as client:
-        while crash_flow_runs(client) or crash_task_runs(client):  # a server lists so many at once
+        while crash_flow_runs(client) or crash_task_runs(
+            client
+        ):  # a server lists a limited number at once
             continue
 
 
 def crash_flow_runs(client: SyncPrefectClient) -> int:
-    """Sets flow runs that seem under way to Crashed; returns how many it has found."""
+    """Sets active flow runs to Crashed and returns their number."""
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))
     runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state))
     for run in runs:
@@ -37,9 +39,9 @@ def crash_flow_runs(client: SyncPrefectClient) -> int:
 
 
 def crash_task_runs(client: SyncPrefectClient) -> int:
-    """Sets task runs that seem to run to Crashed; returns how many it has found.
+    """Sets running task runs to Crashed and returns their number.
 
-    Those that never began stay as they are: their flow run says why.
+    Task runs that never started stay unchanged: their flow run has the reason.
     """
     state = TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING]))
     runs = client.read_task_runs(task_run_filter=TaskRunFilter(state=state))

@@ -1,4 +1,4 @@
-"""The processes of which `make ui` consists, each with a log; none goes on without the others."""
+"""The processes of `make ui`, each with a log; all end when one ends."""
 
 import queue
 import threading
@@ -15,12 +15,12 @@ _LARGEST_LOG_BYTES = 10_000_000
 
 
 class Part:
-    """A process whose output goes to a file."""
+    """A process with a log file."""
 
     def __init__(
         self, name: str, child: Child, log: Path, ended: "queue.SimpleQueue[Part]"
     ) -> None:
-        """Follows `child`, and puts itself into `ended` at its end."""
+        """Logs the output of `child`, and puts itself into `ended` at its end."""
         self._name = name
         self._child = child
         self._log = log
@@ -29,16 +29,16 @@ class Part:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def has_failed(self) -> bool:
-        """Says whether it ended with an error; waits for its end."""
+        """Waits for the end and returns whether it ended with an error."""
         return self._child.wait() != 0
 
     def stop(self) -> None:
-        """Has the process end, and waits until it has."""
+        """Stops the process and waits for its end."""
         self._child.stop()
         self._child.wait()
 
     def describe_end(self) -> str:
-        """Says that it has ended, with its last lines."""
+        """Formats its exit status and its last lines."""
         last = "".join(f"\n  {line}" for line in self._last)
         return f"{self._name} ended with status {self._child.wait()}; {self._log} ends with:{last}"
 
@@ -48,14 +48,14 @@ class Part:
                 for line in child.lines():
                     self._last.append(line)
                     print(line, file=log, flush=True)
-        except OSError as error:  # the child was stopped for it
+        except OSError as error:  # this error has stopped the child
             self._last.append(f"{self._log} cannot be written: {error}")
         finally:
             self._ended.put(self)
 
 
 def _open_log(path: Path) -> TextIO:
-    """Opens a log to go on with; one that is large becomes `NAME.log.1` first."""
+    """Opens a log for appending; a large one becomes `NAME.log.1` first."""
     if path.exists() and path.stat().st_size > _LARGEST_LOG_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
     log = path.open("a", encoding="utf-8")
@@ -67,21 +67,21 @@ class Parts:
     """Processes started one after another."""
 
     def __init__(self, children: Children, logs: Path) -> None:
-        """Has none yet; `logs` is the folder of the log files."""
+        """Starts without processes; `logs` is the folder of the log files."""
         self._children = children
         self._logs = logs
         self._running: list[Part] = []
         self._ended: queue.SimpleQueue[Part] = queue.SimpleQueue()
 
     def start(self, name: str, command: list[str]) -> None:
-        """Starts one that is to run until everything is stopped."""
+        """Starts a process that runs until `stop`."""
         self._running.append(self._follow(name, command))
 
     def run(self, name: str, command: list[str]) -> None:
-        """Runs one to its end.
+        """Runs a process to its end.
 
         Raises:
-            FlowError: If it fails, or another ends before it does.
+            FlowError: If it fails, or another process ends before it.
         """
         part = self._follow(name, command)
         ended = self._ended.get()
@@ -89,7 +89,7 @@ class Parts:
             raise FlowError(ended.describe_end())
 
     def watch(self, seconds: float | None = None) -> None:
-        """Waits for the end of one that should go on, at most so long.
+        """Waits for the end of any process, at most `seconds`.
 
         Raises:
             FlowError: If one has ended.
@@ -101,7 +101,7 @@ class Parts:
         raise FlowError(ended.describe_end())
 
     def stop(self) -> None:
-        """Stops all, the last first: what a worker has to say, its server still hears."""
+        """Stops all, the last first, so that the server still receives the worker's reports."""
         for part in reversed(self._running):
             part.stop()
 

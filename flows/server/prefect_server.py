@@ -1,9 +1,9 @@
-"""Prefect's server, on an SQLite database that several ask at once.
+"""Prefect's server, on an SQLite database with several clients at once.
 
-Prefect begins a transaction that reads before it writes as a reader. SQLite refuses its write where
-another has changed the data meanwhile, at once and with any timeout, and the browser shows "Service
-Unavailable" in place of the run that was submitted. Here every transaction begins as a writer,
-which waits for its turn.
+Prefect starts a transaction that reads before it writes as a reader. SQLite refuses its write if
+another transaction has changed the data, at once and with any timeout, and the browser shows
+"Service Unavailable" instead of the submitted run. Here every transaction starts as a writer, which
+waits for its turn.
 
 `python -m flows.server.prefect_server` takes the arguments of `prefect server start`.
 """
@@ -24,18 +24,18 @@ async def _begin_as_writer(
     session: AsyncSession,
     with_for_update: bool = True,  # noqa: ARG001
 ) -> AsyncGenerator[AsyncSessionTransaction]:
-    """Begins a transaction that may write."""
+    """Starts a transaction that may write."""
     async with _begin(configuration, session, with_for_update=True) as transaction:
         yield transaction
 
 
 def use_writers() -> None:
-    """Makes every transaction of this process begin as a writer."""
+    """Makes every transaction of this process start as a writer."""
     AioSqliteConfiguration.begin_transaction = _begin_as_writer  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:
-    """Starts the server, and runs it until it is stopped."""
+    """Runs the server until it is stopped."""
     from prefect.cli import app  # noqa: PLC0415
 
     use_writers()

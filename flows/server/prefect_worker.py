@@ -1,4 +1,4 @@
-"""Prefect's worker, without lines in the log of a waiting run for each look at the queue.
+"""Prefect's worker, without a log line in a waiting run for each poll of the queue.
 
 `python -m flows.server.prefect_worker` takes the arguments of `prefect worker start`.
 """
@@ -15,12 +15,12 @@ _OF_A_QUEUE = re.compile(
 
 
 def is_of_use(record: logging.LogRecord) -> bool:
-    """Says whether a line says more than that a run is still asked for."""
+    """Returns whether a line is more than a poll of the queue."""
     return not _OF_A_QUEUE.match(record.getMessage())
 
 
 def main() -> None:
-    """Starts the worker, and runs it until it is stopped."""
+    """Runs the worker until it is stopped."""
     from prefect.cli import app  # noqa: PLC0415
 
     logging.getLogger(_LOGGER).addFilter(is_of_use)

@@ -1,7 +1,7 @@
 """Serves the reports of the workspace and of its experiments to this machine's browsers.
 
-`python -m flows.server.report_server PORT`, a part of `make ui`. It answers a few fixed addresses
-and reads one file for each; no address is turned into a path.
+`python -m flows.server.report_server PORT`, a part of `make ui`. It serves a few fixed URLs, one
+file for each; it never turns a URL into a path.
 """
 
 import html
@@ -43,13 +43,13 @@ class Server(ThreadingHTTPServer):
     """A server on the loopback.
 
     Attributes:
-        names: By which a browser may address it.
+        names: Host headers that it accepts.
     """
 
     daemon_threads = True
 
     def __init__(self, port: int) -> None:
-        """Listens on a port; 0: any that is free."""
+        """Listens on a port; 0: any free port."""
         super().__init__((HOST, port), Handler)
         self.names = {f"{host}:{self.server_port}" for host in (HOST, "localhost")}
 
@@ -63,19 +63,19 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answers with a page, or says why there is none."""
+        """Answers with a page, or with an error."""
         self._answer()
 
     do_HEAD = do_GET  # noqa: N815
 
     def _answer(self) -> None:
-        # A page of another site that gives its own name this machine's address is kept out.
+        # This refuses DNS rebinding: a site that resolves its own name to this machine.
         if self.headers.get("Host") not in self.server.names:
             self._send(HTTPStatus.MISDIRECTED_REQUEST, "not a name of this server", "text/plain")
             return
         try:
             body = find_page(self.path.partition("?")[0])
-        except Exception as error:  # whatever it is, the browser gets an answer
+        except Exception as error:  # the browser gets an answer after any error
             message = f"the report cannot be read: {type(error).__name__}: {error}"
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, message, "text/plain")
             return
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def find_page(path: str) -> bytes | str | None:
-    """Returns the page of an address, None where there is none.
+    """Returns the page of a URL path, None if there is none.
 
     Raises:
         FlowError: If git fails.
@@ -115,7 +115,6 @@ def find_page(path: str) -> bytes | str | None:
 
 
 def _list_reports() -> str:
-    """Writes the page with a link to each report."""
     links = [(f"/{REPORT.name}", "the workspace's last run")] if REPORT.is_file() else []
     links += [
         (experiment_path(each.name), f"experiment {each.name}")
@@ -129,7 +128,7 @@ def _list_reports() -> str:
 
 
 def _find_report(experiment: Experiment) -> Path | None:
-    """Finds the report of an experiment in DVC's cache; None where it did not get so far."""
+    """Finds the report of an experiment in DVC's cache; None if there is none."""
     md5 = next((out["md5"] for out in _read_outs(experiment) if _is_report(out)), "")
     if not _MD5.fullmatch(md5):
         return None
@@ -139,7 +138,7 @@ def _find_report(experiment: Experiment) -> Path | None:
 
 
 def _read_outs(experiment: Experiment) -> list[dict[str, Any]]:
-    """Reads the outs of the report; empty where dvc.lock is missing, empty or cut."""
+    """Reads the outs of the report; empty if dvc.lock is missing, empty or incomplete."""
     try:
         lock = read_yaml(git("show", f"{experiment.commit}:{LOCK_FILE}"))
     except (FlowError, yaml.YAMLError):

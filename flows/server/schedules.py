@@ -1,7 +1,7 @@
-"""The schedules that a server has: `prefect deploy` would set them back to those of prefect.yaml.
+"""Keeps the schedules of a server; `prefect deploy` would reset them to prefect.yaml.
 
-Whether and when a deployment runs by itself is switched in the UI; prefect.yaml says how a
-deployment begins, and nothing about one that is registered already.
+Users change schedules in the UI; prefect.yaml applies only to deployments that are not registered
+yet.
 """
 
 import time
@@ -23,11 +23,11 @@ def read_schedules(client: SyncPrefectClient, name: str) -> list[dict[str, Any]]
     """Reads the schedules of a deployment, in the form of prefect.yaml.
 
     Args:
-        client: Of a server, which may have deployments of other projects.
-        name: Of the deployment, and of its flow: here both have one name.
+        client: Client of a server, which may have deployments of other projects.
+        name: Name of the deployment and of its flow.
 
     Returns:
-        None if the server does not know the deployment.
+        The schedules; None if the server does not know the deployment.
     """
     try:
         deployment = client.read_deployment_by_name(f"{name}/{name}")
@@ -37,10 +37,10 @@ def read_schedules(client: SyncPrefectClient, name: str) -> list[dict[str, Any]]
 
 
 def wait_for_due_runs(client: SyncPrefectClient) -> None:
-    """Lets the next seconds pass if a run is due in them.
+    """Waits for runs that are due in the next seconds.
 
-    Registering a deployment deletes the runs that its schedules have planned, for them to be
-    planned again a few seconds later. One due in between would be lost; one that is late stays.
+    Registering a deployment deletes its scheduled runs and schedules them again some seconds later.
+    A run due in between would be lost; a late one stays.
     """
     scheduled = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
     runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=scheduled))
@@ -50,7 +50,7 @@ def wait_for_due_runs(client: SyncPrefectClient) -> None:
 
 
 def _describe(schedule: DeploymentSchedule, number: int) -> dict[str, Any]:
-    """Returns one schedule as prefect.yaml would have it, with a slug, by which it is known."""
+    """Returns a schedule in the form of prefect.yaml, with a slug as its identity."""
     return {
         **schedule.schedule.model_dump(mode="json", exclude_none=True),
         "active": schedule.active,

@@ -1,1 +1,1 @@
-"""Many experiments over a space of values, and the book that is kept of them."""
+"""Many experiments over a space of values, and the study that records them."""

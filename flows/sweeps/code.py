@@ -1,4 +1,4 @@
-"""The files that trials run with: they are comparable only where these are the same."""
+"""Hashes of the files that trials depend on; only trials with equal files are comparable."""
 
 from pathlib import Path
 
@@ -6,20 +6,20 @@ from dvc.dependency import ParamsDependency
 
 from flows.experiments.git import git
 from flows.running.dag import needed_by, read_dag
-from flows.running.lock_file import Tell, resting_dvc
+from flows.running.lock_file import Notify, dvc_locked
 
 _SHOWN_DIGITS = 12
 
 
-def read_code(tree: str, target: str, tell: Tell) -> dict[str, str]:
-    """Reads the hash of each file in a tree of git's that a stage or one before it depends on.
+def read_code(tree: str, target: str, notify: Notify) -> dict[str, str]:
+    """Reads the hashes of the files in a git tree that a stage or an earlier one depends on.
 
-    Data under `dvc add` are there by their `.dvc` file.
+    Data under `dvc add` are represented by their `.dvc` file.
 
     Args:
         tree: The tree's hash.
-        target: The stage.
-        tell: Takes a line if another process must be waited for.
+        target: Name of the stage.
+        notify: Receives a line if the call waits for another process.
 
     Returns:
         The first digits of the hashes, by path.
@@ -27,8 +27,8 @@ def read_code(tree: str, target: str, tell: Tell) -> dict[str, str]:
     Raises:
         FlowError: If git fails, or DVC cannot read the pipeline.
     """
-    stages = needed_by(target, read_dag(Path.cwd(), tell))
-    with resting_dvc(tell) as repo:
+    stages = needed_by(target, read_dag(Path.cwd(), notify))
+    with dvc_locked(notify) as repo:
         paths = {
             dependency.def_path
             for stage in repo.index.stages

@@ -1,4 +1,4 @@
-"""What a sweep tries: the values of each key, checked before anything starts."""
+"""The values of a sweep by key, checked before anything starts."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from flows.faults import FlowError
 from imf_core.config import Auto, Params
 
 _MOST_CHECKED = 5_000
-"""Values of a range that are checked one by one; beyond them lies nothing new."""
+"""Largest number of values of a range that are checked one by one."""
 
 _MOST_COMBINATIONS = 100_000
 
@@ -33,25 +33,25 @@ _NOT_SWEPT = {
 
 
 Number = Annotated[int | float, WithJsonSchema({"type": "number", "title": "number"})]
-"""One kind of field in a form: a browser does not tell 3 from 3.0."""
+"""One kind of field in a form: a browser does not distinguish 3 and 3.0."""
 
 Words = Annotated[list[str], Field(title="list of words")]
 File = Annotated[dict[str, str], Field(title="path and sha256 of a file")]
 Value = Number | bool | str | Words | File | None
-"""What a key of params.yaml takes; each kind has a field of its own, so that a form can show it."""
+"""A value of a key of params.yaml; a form has one kind of field for each type."""
 
 
 class Choice(BaseModel):
-    """A key that takes one of some values."""
+    """A key with a list of values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str = Field(title="key", description="`section.key` of params.yaml")
-    values: list[Value] = Field(title="values", min_length=1, description="those tried")
+    values: list[Value] = Field(title="values", min_length=1, description="values to try")
 
 
 class Range(BaseModel):
-    """A key that takes a number between two others."""
+    """A key with a range of numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -60,7 +60,7 @@ class Range(BaseModel):
     high: float = Field(title="high", description="largest value")
     log: bool = Field(False, title="log", description="as likely between 1 and 10 as 10 and 100")
     step: float | None = Field(
-        None, title="step", description="between values; grid needs one for a key that is no int"
+        None, title="step", description="between values; grid needs one unless the key is an int"
     )
 
 
@@ -68,11 +68,11 @@ Space = Sequence[Choice | Range]
 
 
 def check_space(space: Space, base: Mapping[str, Any]) -> None:
-    """Checks every value that may be tried, each beside the present values of all other keys.
+    """Checks every value of the space, each with the present values of all other keys.
 
     Raises:
-        FlowError: If a key is unknown, given twice or of no use in a sweep, or a value is of the
-            wrong type or out of its bounds.
+        FlowError: If a key is unknown, given twice or not allowed in a sweep, or a value has the
+            wrong type or is out of bounds.
     """
     if not space:
         raise FlowError("space is empty; give at least one key with its values")
@@ -95,12 +95,12 @@ def check_space(space: Space, base: Mapping[str, Any]) -> None:
 
 
 def _check_value(key: str, value: Value, base: Mapping[str, Any]) -> None:
-    """Checks a value beside the present values of all other keys."""
+    """Checks a value with the present values of all other keys."""
     check_values(apply_changes(base, {key: value}), "space")
 
 
 def _check_choice(choice: Choice) -> None:
-    """Checks that no value is given twice: it would be trained twice."""
+    """Checks that no value is given twice; it would be trained twice."""
     words = [json.dumps(_plain(value)) for value in choice.values]
     if repeated := sorted({word for word in words if words.count(word) > 1}):
         raise FlowError(f"space: values of {choice.key} repeat {', '.join(repeated)}")
@@ -112,9 +112,9 @@ def _plain(value: Value) -> Value:
 
 
 def _check_between(dimension: Range, base: Mapping[str, Any]) -> None:
-    """Checks the values between the ends of a range: not all of them may be allowed."""
+    """Checks the values between the ends of a range; some may be forbidden."""
     if dimension.step is None and _type_of(dimension.key) != "int":
-        return  # what a number between two others may be is a matter of bounds alone
+        return  # bounds alone decide for floats without a step
     values = _all_values(dimension)[:_MOST_CHECKED]
     refused = []
     for value in values:
@@ -141,21 +141,21 @@ def _check_between(dimension: Range, base: Mapping[str, Any]) -> None:
 
 
 def make_distributions(space: Space) -> dict[str, BaseDistribution]:
-    """Returns the space as Optuna takes it; choices as JSON, since it takes no lists."""
+    """Returns the space for Optuna; choices are JSON, since Optuna accepts no lists."""
     return {dimension.key: _distribution(dimension) for dimension in space}
 
 
 def list_grid(space: Space) -> dict[str, list[Any]]:
-    """Returns all values of each key, as Optuna takes them.
+    """Returns all values of each key for Optuna.
 
     Raises:
-        FlowError: If a range has no step and so no end of values.
+        FlowError: If a range of floats has no step.
     """
     return {dimension.key: _all_values(dimension) for dimension in space}
 
 
 def count_grid(space: Space) -> int:
-    """Returns how many combinations of all values there are.
+    """Returns the number of combinations of all values.
 
     Raises:
         FlowError: If there are too many to list, or a range has no step.
@@ -170,7 +170,7 @@ def count_grid(space: Space) -> int:
 
 
 def read_suggestion(space: Space, suggested: Mapping[str, Any]) -> dict[str, Any]:
-    """Turns what Optuna suggests into values, by `section.key`."""
+    """Turns a suggestion of Optuna into values by `section.key`."""
     return {
         dimension.key: json.loads(suggested[dimension.key])
         if isinstance(dimension, Choice)
@@ -189,13 +189,12 @@ def _distribution(dimension: Choice | Range) -> BaseDistribution:
 
 
 def _all_values(dimension: Choice | Range) -> list[Any]:
-    """Lists the values of one key."""
     if isinstance(dimension, Choice):
         return [json.dumps(value) for value in dimension.values]
     step = dimension.step or (1.0 if _type_of(dimension.key) == "int" else None)
     if step is None:
         raise FlowError(
-            f"space: {dimension.key} has no step, so a grid of it has no end; give a step or a "
+            f"space: {dimension.key} has no step, so its grid is infinite; give a step or a "
             "list of values, or take another sampler"
         )
     steps = min(_count_steps(dimension), _MOST_COMBINATIONS)
@@ -204,12 +203,12 @@ def _all_values(dimension: Choice | Range) -> list[Any]:
 
 
 def _number(key: str, number: float) -> float:
-    """Turns a number of a form into an int where the key takes one."""
+    """Turns a number of a form into an int if the key is an int."""
     return int(number) if _type_of(key) == "int" and number.is_integer() else number
 
 
 def _check_range(dimension: Range) -> None:
-    """Checks what bounds of the parameter do not tell."""
+    """Checks the ends and the step of a range."""
     key, low, high, step = dimension.key, dimension.low, dimension.high, dimension.step
     kind = _type_of(key)
     if kind == "other":
@@ -225,13 +224,13 @@ def _check_range(dimension: Range) -> None:
         raise FlowError(f"space: step of {key} must be {above}, got {step}")
     if step is not None and not math.isclose(last := low + step * _count_steps(dimension), high):
         raise FlowError(
-            f"space: the steps of {key} from {low:g} by {step:g} never come to its high {high:g}; "
+            f"space: the steps of {key} from {low:g} by {step:g} do not reach its high {high:g}; "
             f"give high {last:g} or {last + step:g}"
         )
 
 
 def _count_steps(dimension: Range) -> int:
-    """Returns how often the step goes into a range."""
+    """Returns the number of steps in a range."""
     return int((dimension.high - dimension.low) / (dimension.step or 1) + 1e-9)
 
 

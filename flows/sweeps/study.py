@@ -1,8 +1,8 @@
-"""The book that a sweep keeps: which values were tried, with what result, to go on with later.
+"""The study of a sweep: values and results of its trials, so that a sweep can continue.
 
-It is Optuna's own, in SQLite, which a kill at any moment leaves whole. The samplers keep nothing of
-their own: each trial is drawn by a sampler seeded with the sweep's seed and the trial's number, so
-that a sweep that was interrupted goes on as it would have.
+It is an Optuna study in SQLite, which survives a kill at any moment. Samplers have no state: each
+trial uses a sampler seeded with the sweep's seed and the trial's number, so an interrupted sweep
+continues as if it had not been interrupted.
 """
 
 import json
@@ -38,31 +38,31 @@ class Trial:
     """One combination of values.
 
     Attributes:
-        number: From 0.
+        number: Number from 0.
         changes: Values by `section.key`.
-        status: Whether it has ended, and how.
-        valid_mrr: What it is selected by; None where it has not completed.
-        fault: Why it failed, else "".
+        status: Its status.
+        valid_mrr: MRR on valid, the selection criterion; None unless completed.
+        failure: Reason of a failed trial, else "".
     """
 
     number: int
     changes: dict[str, Any]
     status: Status
     valid_mrr: float | None
-    fault: str
+    failure: str
 
 
 class Study:
     """All trials of one sweep, kept in a file."""
 
     def __init__(self, folder: Path, space: Space, sampler: SamplerName, seed: int) -> None:
-        """Opens the book of a sweep, or begins it.
+        """Opens or creates the study of a sweep.
 
         Args:
-            folder: Where it lies.
-            space: What may be tried; checked.
-            sampler: How values are chosen.
-            seed: Of the sampler.
+            folder: Folder of the study.
+            space: The checked space.
+            sampler: Name of the sampler.
+            seed: Seed of the sampler.
         """
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(logging.WARNING)
@@ -73,13 +73,13 @@ class Study:
         )
 
     def check_plan(self, plan: Mapping[str, Any]) -> None:
-        """Writes down what the sweep is, or checks that it is the same as before.
+        """Records the plan of the sweep, or checks that it is unchanged.
 
         Args:
-            plan: What makes trials comparable, by name.
+            plan: The settings that all trials share, by name.
 
         Raises:
-            FlowError: If it began with another plan.
+            FlowError: If the sweep began with another plan.
         """
         now = json.loads(json.dumps(plan))
         before = self._study.user_attrs.get(_PLAN, now)
@@ -100,23 +100,22 @@ class Study:
         return self._read(self._study.trials[drawn.number])
 
     def tell(self, number: int, valid_mrr: float) -> None:
-        """Writes down the result of a trial."""
+        """Records the result of a trial."""
         self._study.tell(number, valid_mrr)
 
-    def fail(self, number: int, fault: str) -> None:
-        """Writes down that a trial has failed, and why."""
-        self._study.set_user_attr(f"fault {number}", fault)
+    def fail(self, number: int, reason: str) -> None:
+        """Records that a trial has failed, with the reason."""
+        self._study.set_user_attr(f"fault {number}", reason)
         self._study.tell(number, state=TrialState.FAIL)
 
     def list_trials(self) -> list[Trial]:
-        """Lists all trials by number. One that was killed before it had all its values fails."""
+        """Lists all trials by number. A trial killed before it had all its values fails."""
         for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
             if len(trial.params) < len(self._space):
                 self.fail(trial.number, "killed before it began")
         return [self._read(trial) for trial in self._study.trials]
 
     def _read(self, trial: optuna.trial.FrozenTrial) -> Trial:
-        """Reads a trial of Optuna's."""
         return Trial(
             trial.number,
             read_suggestion(self._space, trial.params),
@@ -126,7 +125,6 @@ class Study:
         )
 
     def _make_sampler(self) -> BaseSampler:
-        """Makes the sampler of the next trial."""
         if self._sampler == "grid":
             return GridSampler(list_grid(self._space), seed=self._seed)  # its order, fixed
         number = len(self._study.trials)
@@ -135,10 +133,10 @@ class Study:
 
 
 def _differences(before: Any, now: Any) -> str:
-    """Says in what two values differ, key by key where they are sections."""
+    """Formats the difference of two values, key by key for sections."""
     if not isinstance(before, dict) or not isinstance(now, dict):
         return f"{json.dumps(before)}, now {json.dumps(now)}"
-    pairs = [(key, _say(before, key), _say(now, key)) for key in before | now]
+    pairs = [(key, _format_value(before, key), _format_value(now, key)) for key in before | now]
     differences = [f"{key} {old}, now {new}" for key, old, new in pairs if old != new]
     rest = (
         f" and {len(differences) - _LONGEST_LIST} more" if len(differences) > _LONGEST_LIST else ""
@@ -146,6 +144,6 @@ def _differences(before: Any, now: Any) -> str:
     return ", ".join(differences[:_LONGEST_LIST]) + rest
 
 
-def _say(values: Mapping[str, Any], key: str) -> str:
-    """Writes the value of a key; one that is null is another thing than none."""
+def _format_value(values: Mapping[str, Any], key: str) -> str:
+    """Formats the value of a key; null differs from a missing key."""
     return json.dumps(values[key]) if key in values else "nothing"

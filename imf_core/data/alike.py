@@ -1,8 +1,8 @@
-"""Labels that look alike.
+"""Finds labels that look alike.
 
-They are equal but for spaces, quotes around them, invisible characters and the form of letters.
-In: labels. Out: groups of labels that a person would hold for one, and words that show how they
-differ. Labels are compared here and never changed.
+Such labels differ only in spaces, quotes around them, invisible characters or the form of letters.
+In: labels. Out: groups of labels that look the same to a reader, and texts that show the
+difference. This module never changes labels.
 """
 
 from collections import defaultdict
@@ -12,10 +12,10 @@ from imf_core.characters import plain_form
 
 
 def find_alike(labels: Iterable[str]) -> list[list[str]]:
-    """Groups labels of one plain form, without regard to quotes around them.
+    """Groups labels with the same plain form, ignoring quotes around them.
 
     Returns:
-        Groups of at least two, in the order of first labels.
+        Groups of at least two, in the order of their first labels.
     """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for label in labels:
@@ -24,11 +24,11 @@ def find_alike(labels: Iterable[str]) -> list[list[str]]:
 
 
 def _without_quotes(label: str) -> str:
-    """Drops a pair of quotes around a label, as tables of other programs have them."""
+    """Removes a pair of quotes around a label, as in tables of other programs."""
     is_quoted = len(label) > 2 and label[0] == label[-1] and label[0] in "\"'"
     return label[1:-1].strip() if is_quoted else label
 
 
 def show_alike(labels: Sequence[str]) -> str:
-    """Writes labels so that one sees how they differ: every character beyond ASCII as its code."""
+    """Formats labels with codes for characters beyond ASCII, so that differences are visible."""
     return " and ".join(map(ascii, labels))

@@ -1,8 +1,8 @@
-"""How many tails a head has under each relation, and how many heads a tail.
+"""Counts the tails per head and the heads per tail of each relation.
 
-In: facts. Out: per relation the two means and its class, as in Bordes et al., "Translating
-Embeddings for Modeling Multi-relational Data", NeurIPS 2013: a side is "1" where the mean is less
-than 1.5, else "n". A query for the side "n" has several right answers.
+In: facts. Out: the two means and the class of each relation, as in Bordes et al., "Translating
+Embeddings for Modeling Multi-relational Data", NeurIPS 2013: a side is "1" if the mean is less than
+1.5, else "n". A query for the side "n" has several right answers.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from imf_core.data.holdout import Facts, drop_duplicates
 
 MANY = 1.5
 CLASSES = ("1-1", "1-n", "n-1", "n-n")
-"""Heads to tails: a relation is "1-n" where a head has many tails, and a tail one head."""
+"""Heads to tails: a relation is "1-n" if a head has many tails, and a tail one head."""
 NO_CLASS = ""
 
 
 @dataclass(frozen=True)
 class Cardinality:
-    """Means of every relation; 0 where it has no fact.
+    """Means of every relation; 0 without facts.
 
     Attributes:
-        tails_per_head: Over the heads that the relation has, shape: (R,), dtype: float64.
-        heads_per_tail: Over the tails that the relation has, shape: (R,), dtype: float64.
-        classes: One of `CLASSES` for each relation, "" where it has no fact. Length R.
+        tails_per_head: Mean over the heads of the relation, shape: (R,), dtype: float64.
+        heads_per_tail: Mean over the tails of the relation, shape: (R,), dtype: float64.
+        classes: One of `CLASSES` for each relation, "" without facts. Length R.
     """
 
     tails_per_head: NDArray[np.float64]
@@ -37,7 +37,7 @@ def find_cardinality(facts: Facts, num_entities: int, num_relations: int) -> Car
     """Measures every relation.
 
     Args:
-        facts: Facts, shape: (N, 3), dtype: int64; one that is repeated counts once.
+        facts: Facts, shape: (N, 3), dtype: int64; repeated ones count once.
         num_entities: E.
         num_relations: R.
     """

@@ -1,7 +1,7 @@
-"""Finds the facts that train gives away: word for word, or by a relation that says the same.
+"""Finds the facts that train gives away: word for word, or by a redundant relation.
 
-In: held-out facts, train, and which relations are redundant. Out: a mask for each way in which the
-answer to a fact can be read off train without knowing anything else.
+In: held-out facts, train, and the redundant relations. Out: a mask for each way of reading the
+answer off train.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from imf_core.data.redundancy import Redundancy
 
 @dataclass(frozen=True)
 class Copies:
-    """Which facts train gives away; one fact may be in several masks, shape: (N,) each.
+    """Masks of the facts that train gives away, shape: (N,) each; a fact may be in several.
 
     Attributes:
         verbatim: Train has the fact itself.
@@ -31,19 +31,19 @@ class Copies:
 
     @property
     def given_away(self) -> Mask:
-        """In any of these ways; shape: (N,)."""
+        """Union of all masks; shape: (N,)."""
         return self.verbatim | self.symmetric | self.inverse | self.duplicate
 
 
 def find_copies(
     facts: Facts, train: Facts, redundancy: Redundancy, num_entities: int, num_relations: int
 ) -> Copies:
-    """Finds which of `facts` train gives away.
+    """Finds the facts that train gives away.
 
     Args:
         facts: Facts of another split, shape: (N, 3), dtype: int64.
         train: Facts of train, shape: (M, 3), dtype: int64.
-        redundancy: Which relations say the same.
+        redundancy: The redundant relations.
         num_entities: E.
         num_relations: R.
     """
@@ -52,8 +52,8 @@ def find_copies(
     def is_in_train(asked: Facts) -> Mask:
         return np.isin(fact_keys(asked, num_entities, num_relations), train_keys)
 
-    def stands_under_partner(asked: Facts, pairs: NDArray[np.int64]) -> Mask:
-        """Whether train has a fact with a relation that `pairs` joins to the fact's own."""
+    def has_partner_fact(asked: Facts, pairs: NDArray[np.int64]) -> Mask:
+        """Returns whether train has the fact under a partner of its relation in `pairs`."""
         partners = np.concatenate([pairs, pairs[:, ::-1]])
         partners = partners[np.argsort(partners[:, 0], kind="stable")]
         start = np.searchsorted(partners[:, 0], asked[:, 1], side="left")
@@ -71,6 +71,6 @@ def find_copies(
     return Copies(
         verbatim=is_in_train(facts),
         symmetric=redundancy.is_symmetric[facts[:, 1]] & ~is_loop & is_in_train(reverse),
-        inverse=stands_under_partner(reverse, redundancy.inverse),
-        duplicate=stands_under_partner(facts, redundancy.duplicate),
+        inverse=has_partner_fact(reverse, redundancy.inverse),
+        duplicate=has_partner_fact(facts, redundancy.duplicate),
     )

@@ -1,4 +1,4 @@
-"""How many train facts entities have: sparse ones are where modalities are to help."""
+"""Counts the train facts of entities; modalities should help the sparse ones."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 from imf_core.data.graph import Graph
 
 DEGREE_BINS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, None))
-"""Bounds of an entity's number of train facts, both included; the last bin has no upper one."""
+"""Inclusive bounds of an entity's number of train facts; the last bin has no upper bound."""
 
 
 def count_train_facts(graph: Graph) -> Tensor:

@@ -1,10 +1,10 @@
-"""Fetches the source files of a registered data set and checks that they are the pinned ones.
+"""Fetches the source files of a registered data set and verifies their pinned hashes.
 
-In: a registry entry and, at choice, a mirror. Out: the files in a raw folder. Files are fetched
-side by side and kept under their hash in a folder for resumable work, so that an interrupted run,
-or another data set of the same files, fetches nothing twice; only verified files come to stand
-there. A file with another hash is kept aside for whoever wants to see it, and is never used. Where
-two runs want a file, one fetches it and the other waits.
+In: a registry entry and an optional mirror. Out: the files in a raw folder. Files are fetched in
+parallel and kept under their hash in a folder for resumable work, so that an interrupted run, or
+another data set with the same files, fetches nothing twice. Only verified files are kept there. A
+file with another hash is kept aside for inspection and never used. If two runs want a file, one
+fetches it and the other waits.
 """
 
 import asyncio
@@ -30,50 +30,50 @@ from imf_core.data.registry import (
     SourceFile,
 )
 from imf_core.errors import DataError, NetworkError
-from imf_core.holds import held_alone
+from imf_core.holds import exclusive_lock
 from imf_core.web.client import WebClient
 
 MAX_BYTES = 1 << 30
-"""Limit of a source file. Not its pinned size: of a longer one the hash is to be told."""
+"""Limit of a source file; larger than pinned sizes, to report the hash of a longer file."""
 
 
 @dataclass(frozen=True)
 class _Missing:
-    """Why a file is not here.
+    """A missing file.
 
     Attributes:
-        told: For people.
-        is_passing: Whether the network was at fault, so that trying again later may help.
+        message: The cause in words.
+        is_temporary: Whether the network failed, so that a later try may succeed.
     """
 
-    told: str
-    is_passing: bool
+    message: str
+    is_temporary: bool
 
 
 def download_dataset(
     dataset: DownloadedDataset, raw: Path, downloads: Path, params: FetchParams, mirror: str | None
 ) -> None:
-    """Puts the source files of `dataset` into `raw`.
+    """Fetches the source files of a data set into a raw folder.
 
     Args:
-        dataset: What to fetch.
+        dataset: The data set.
         raw: Folder to fill.
-        downloads: Folder in which fetched files are kept for the next time.
-        params: Manners and bounds.
-        mirror: A directory or base URL that holds each file at its URL without scheme, asked
-            instead of the original places; None asks those.
+        downloads: Folder of fetched files, kept for later runs.
+        params: Limits and pauses of requests.
+        mirror: Directory or base URL that holds each file at its URL without scheme, used instead
+            of the original URLs; None: the original URLs.
 
     Raises:
-        NetworkError: If files cannot be had because the network or a host is at fault, and for
-            no other reason; all faults are listed, and what could be had is kept.
-        DataError: If a file is not where it is said to be, or is not the pinned one; likewise.
+        NetworkError: If files are missing only because the network or a host failed; the message
+            lists all of them, and fetched files are kept.
+        DataError: If a file does not exist or is not the pinned one; likewise.
         ConfigError: If the mirror is neither a directory nor an http(s) URL.
     """
     sources: list[SourceFile | SourceArchive] = [*dataset.files, *dataset.archives]
     missing = [source for source in sources if not _is_kept(source, downloads)]
     with ExitStack() as held:
         for digest in sorted({source.digest for source in missing}):
-            held.enter_context(held_alone(downloads / digest))
+            held.enter_context(exclusive_lock(downloads / digest))
         missing = [source for source in missing if not _is_kept(source, downloads)]
         if missing:
             asyncio.run(_fetch_all(missing, downloads, params, mirror))
@@ -94,7 +94,7 @@ def download_dataset(
 
 
 def _is_kept(source: PinnedUrl, downloads: Path) -> bool:
-    """Says whether the verified file is there already."""
+    """Returns whether the verified file is already kept."""
     kept = downloads / source.digest
     return kept.exists() and _digest(kept, source) == source.digest
 
@@ -102,7 +102,7 @@ def _is_kept(source: PinnedUrl, downloads: Path) -> bool:
 async def _fetch_all(
     sources: Sequence[PinnedUrl], downloads: Path, params: FetchParams, mirror: str | None
 ) -> None:
-    """Fetches files side by side; all are tried before any fault is raised."""
+    """Fetches files in parallel; raises after all were tried."""
     async with WebClient(params, mirror) as client:
         with tqdm(total=len(sources), desc="source files", unit="file", disable=None) as bar:
 
@@ -114,22 +114,22 @@ async def _fetch_all(
             found = await asyncio.gather(*map(fetch, sources))
     if missing := [each for each in found if each]:
         where = f"the mirror {mirror}" if mirror else "their places"
-        kind = NetworkError if all(each.is_passing for each in missing) else DataError
+        kind = NetworkError if all(each.is_temporary for each in missing) else DataError
         raise kind(
             f"source files could not be had from {where}: "
-            + "; ".join(each.told for each in missing)
+            + "; ".join(each.message for each in missing)
             + "; try again later, or set IMF_MIRROR to a directory or base URL that holds each "
             "file at its URL without the scheme (unset, the original places are asked)"
         )
 
 
 async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path) -> _Missing | None:
-    """Fetches and verifies a pinned file; returns what is wrong, None where it is now kept."""
+    """Fetches and verifies a pinned file; returns None if it is kept now."""
     arrived = downloads / f"{source.digest}.unverified"
-    fault = await client.fetch(source.url, arrived, max_bytes=MAX_BYTES, resume=True)
-    if fault is not None:
-        told = f"{source.url} could not be fetched ({fault.reason})"
-        return _Missing(told, fault.status == "unreachable")
+    failure = await client.fetch(source.url, arrived, max_bytes=MAX_BYTES, resume=True)
+    if failure is not None:
+        message = f"{source.url} could not be fetched ({failure.reason})"
+        return _Missing(message, failure.status == "unreachable")
     found = _digest(arrived, source)
     if found == source.digest:
         arrived.replace(downloads / source.digest)
@@ -138,15 +138,15 @@ async def _fetch(client: WebClient, source: PinnedUrl, downloads: Path) -> _Miss
     arrived.replace(aside)
     kind = "SHA-256" if source.sha256 else "git blob SHA-1"
     size = "" if source.bytes is None else f"{source.bytes} bytes with "
-    told = (
+    message = (
         f"{source.url} is not the pinned file (expected {size}{kind} {source.digest}, found "
         f"{aside.stat().st_size} bytes with {kind} {found}, kept aside as {aside} and not used)"
     )
-    return _Missing(told, is_passing=False)
+    return _Missing(message, is_temporary=False)
 
 
 def _digest(path: Path, source: PinnedUrl) -> str:
-    """Returns the hash of a file, of the kind by which `source` is pinned."""
+    """Returns the hash of a file, of the kind pinned in `source`."""
     if source.sha256:
         return file_sha256(path)
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
@@ -157,7 +157,7 @@ def _digest(path: Path, source: PinnedUrl) -> str:
 
 
 def _unpack(archive: Path, source: SourceArchive, raw: Path) -> None:
-    """Takes the named files out of a verified archive, whatever else it holds."""
+    """Extracts the named files from a verified archive."""
     with tarfile.open(archive) as tar:
         for name in source.unpack:
             try:

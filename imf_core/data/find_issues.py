@@ -1,7 +1,7 @@
-"""The data issues of the prepared graph: everything that a person should look at first.
+"""Collects the data issues of the prepared graph.
 
-In: what `download` reported, and what `prepare` read, decided and counted. Out: issues in the order
-in which they matter: what makes metrics wrong, then what was left out, then what may be a mistake.
+In: the issues of `download`, and the inputs, decisions and counts of `prepare`. Out: issues by
+importance: first those that make metrics wrong, then omissions, then possible mistakes.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from imf_core.data.graph import Graph
 from imf_core.data.holdout import Facts, fact_keys
 from imf_core.data.issues import DataIssue, data_issue
 from imf_core.data.leaks import HELD_OUT_SPLITS, is_among
-from imf_core.data.source import ImageIndexFaults, SourceGraph
+from imf_core.data.source import SkippedImageLines, SourceGraph
 from imf_core.data.split import HELD_OUT
 from imf_core.data.summary import Summary
 from imf_core.data.texts import LabelledTexts
@@ -33,18 +33,17 @@ def find_issues(
     source: SourceGraph,
     graph: Graph,
     texts: Sequence[tuple[str, LabelledTexts, Sequence[str]]],
-    image_faults: ImageIndexFaults,
+    skipped_images: SkippedImageLines,
     summary: Summary,
 ) -> list[DataIssue]:
     """Collects the issues.
 
     Args:
-        downloaded: What `download` reported.
-        source: The graph as its source gives it.
+        downloaded: Issues of `download`.
+        source: The graph of the source.
         graph: The prepared graph.
-        texts: For names, descriptions and names of relations: the word for them, the texts, and the
-            labels they are for.
-        image_faults: What was left out of the image index.
+        texts: For names, descriptions and names of relations: a noun, the texts and their labels.
+        skipped_images: Omitted lines of the image index.
         summary: All counts.
     """
     return [
@@ -64,8 +63,8 @@ def find_issues(
         *data_issue(
             "images_of_unknown_entities",
             "images are of labels that no fact has: ignored",
-            _with_alike(image_faults.unknown, graph.entity_labels),
-            len(image_faults.unknown),
+            _with_alike(skipped_images.unknown, graph.entity_labels),
+            len(skipped_images.unknown),
         ),
         *_count(
             "repeated_image_lines",
@@ -81,7 +80,7 @@ def find_issues(
 
 
 def _leak_issues(summary: Summary) -> Iterator[DataIssue]:
-    """Reports leaks and repairs that change what the metrics mean."""
+    """Reports leaks and repairs that affect the metrics."""
     source, leaks, facts = summary["source"], summary["leaks"], summary["facts"]
     if leaks["test_given_away"]:
         share = leaks["test_given_away"] / facts["test"]
@@ -130,7 +129,7 @@ def _leak_issues(summary: Summary) -> Iterator[DataIssue]:
 
 
 def _whole_split_issues(source: SourceGraph) -> Iterator[DataIssue]:
-    """Names a split file that holds all facts of another one, which is rarely meant."""
+    """Reports a split file that contains all facts of another one, which is rarely intended."""
     sizes = len(source.entity_labels), len(source.relation_labels)
     facts = source.facts
     for name, other in (("train", "test"), ("train", "valid"), ("test", "valid")):
@@ -161,7 +160,7 @@ def has_relation_last(facts: Facts) -> bool:
 
 
 def _column_order_issues(graph: Graph) -> list[DataIssue]:
-    """Reports relations that are entities, as where a file has the order head, tail, relation."""
+    """Reports relations that are entities, as in a file with the order head, tail, relation."""
     both = sorted(set(graph.relation_labels) & set(graph.entity_labels))
     if 2 * len(both) <= graph.num_relations:
         return []
@@ -173,7 +172,7 @@ def _column_order_issues(graph: Graph) -> list[DataIssue]:
 
 
 def _unseen_issues(summary: Summary) -> Iterator[DataIssue]:
-    """Counts what no train fact teaches."""
+    """Counts entities and relations without train facts."""
     leaks = summary["leaks"]
     for split in reversed(HELD_OUT_SPLITS):
         key = f"{split}_entities_unseen_in_train"
@@ -208,7 +207,7 @@ def _format_fact(source: SourceGraph, fact: Facts) -> str:
 
 
 def _alike_issues(graph: Graph) -> Iterator[DataIssue]:
-    """Shows labels that look alike."""
+    """Reports labels that look alike."""
     for noun, labels in (("entity", graph.entity_labels), ("relation", graph.relation_labels)):
         yield from data_issue(
             f"{noun}_labels_alike",
@@ -224,7 +223,7 @@ def _alike_issues(graph: Graph) -> Iterator[DataIssue]:
 def _text_issues(
     texts: Sequence[tuple[str, LabelledTexts, Sequence[str]]],
 ) -> Iterator[DataIssue]:
-    """Shows texts that belong to nobody and labels with an empty text."""
+    """Reports texts of unknown labels and labels with an empty text."""
     yield from data_issue(
         "texts_of_unknown_labels",
         "texts are of labels that no fact has: ignored",
@@ -243,7 +242,7 @@ def _text_issues(
 
 
 def _with_alike(unknown: Iterable[str], labels: Sequence[str]) -> Iterator[str]:
-    """Yields unknown labels, each with the label of the graph that it looks like, if any."""
+    """Yields unknown labels, each with a similar label of the graph, if any."""
     by_form: dict[str, str] | None = None
     for label in unknown:
         if by_form is None:
@@ -253,7 +252,7 @@ def _with_alike(unknown: Iterable[str], labels: Sequence[str]) -> Iterator[str]:
 
 
 def _shared_names(graph: Graph) -> Iterator[str]:
-    """Yields the names that several entities have, with their first labels."""
+    """Yields names of several entities, with their first labels."""
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for label, name in zip(graph.entity_labels, graph.entity_names, strict=True):
         owners[name].append(label)

@@ -1,7 +1,7 @@
-"""What tells one graph's files from another's: a hash of all labels in order.
+"""The fingerprint of a graph: a hash of all labels in order.
 
-It travels in the metadata of every artifact made from a graph. It stands apart from the graph
-itself, so that the stages that only check it need not wait for torch's import.
+It is in the metadata of every artifact made from a graph. This module is separate from `graph`, so
+that stages that only check the fingerprint do not import torch.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ FINGERPRINT_KEY = "graph_fingerprint"
 
 
 def labels_fingerprint(entity_labels: list[str], relation_labels: list[str]) -> str:
-    """Hashes the labels that give ids their meaning."""
+    """Hashes the labels of all ids."""
     digest = hashlib.sha256()
     for labels in (entity_labels, relation_labels):
         digest.update(b"%d\n" % len(labels))

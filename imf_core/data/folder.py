@@ -1,6 +1,6 @@
-"""The names and the image index of the folder format, which users and the raw folder share.
+"""File names and the image index of the folder format, for users' folders and the raw folder.
 
-A folder holds `train.txt` (head, relation, tail labels by tab) and, at choice, `valid.txt`,
+A folder holds `train.txt` (head, relation, tail labels by tab) and, optionally, `valid.txt`,
 `test.txt`, `entity2name.txt`, `entity2desc.txt`, `relation2name.txt` (label, text by tab),
 `entity2wikidata.txt` (label, Wikidata item or URI of an article by tab, further columns ignored)
 and `image_index.tsv` (entity label, image file or URL by tab, further columns ignored, several
@@ -33,16 +33,16 @@ class ImageLine:
 
     @property
     def is_url(self) -> bool:
-        """Whether the image is to be fetched."""
+        """Whether the image is on the web."""
         return is_url(self.source)
 
 
 def read_image_index(path: Path) -> tuple[list[ImageLine], int]:
-    """Reads an image index, in its order.
+    """Reads an image index.
 
     Returns:
-        The lines, none where there is no index, and the number of lines skipped: blank ones and
-        those that name no image, as tables with gaps have them.
+        The lines in order, none without an index, and the number of skipped lines: blank lines and
+        lines without an image, as in tables with gaps.
 
     Raises:
         DataError: If a line has no entity label or no tab, or the file is not UTF-8.
@@ -65,13 +65,13 @@ def read_image_index(path: Path) -> tuple[list[ImageLine], int]:
 
 
 def can_be_source(path: str) -> bool:
-    """Whether a line of an index can name a file: in UTF-8, on one line and in one field."""
+    """Returns whether an index can name a file: in UTF-8, on one line and in one field."""
     is_utf8 = path.encode(errors="ignore").decode() == path
     return is_utf8 and path == path.strip() and not any(each in path for each in "\t\n\r")
 
 
 def write_image_index(path: Path, lines: list[ImageLine]) -> None:
-    """Writes an image index in the order given."""
+    """Writes an image index in the given order."""
     rows = [
         "\t".join(part for part in (line.entity_label, line.source, line.further) if part)
         for line in lines

@@ -1,8 +1,7 @@
-"""From a user's folder to the raw folder.
+"""Copies a user's folder into the raw folder.
 
-In: a folder in one of the layouts that are read (`folder_layout`). Out: the same texts under their
-canonical names, without header lines, and exactly the images that the index refers to, with what
-was odd as data issues. Every file passes `user_file`.
+In: a folder in a known layout (`folder_layout`). Out: its texts under their canonical names,
+without header lines, the images of the index, and data issues. `user_file` checks every file.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -42,13 +41,13 @@ EXTERNAL_IMAGES = "images/external"
 
 @dataclass(frozen=True)
 class FolderCopy:
-    """What was copied.
+    """The result of a copy.
 
     Attributes:
         texts: Names of the user's text files, the image index last.
         images: Number of image files copied.
-        urls: Number of index lines that name a URL, left to the images stage.
-        issues: What a person should look at.
+        urls: Number of index lines with a URL, for the images stage.
+        issues: Data issues.
     """
 
     texts: list[str]
@@ -60,20 +59,20 @@ class FolderCopy:
 def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> FolderCopy:
     """Copies the files of a user's graph into `raw`.
 
-    Text files are copied byte for byte but for header lines. A local image keeps its path; one in
-    another of the allowed folders, or with a name that no index can hold, goes to
-    `images/external/` under the hash of its content and the index is rewritten. An image that is
-    missing, or lies anywhere else, stays in the index and is counted: a graph may come from
-    strangers, and its index must not name this machine's own files.
+    Text files are copied byte for byte, without header lines. A local image keeps its path; an
+    image in another allowed folder, or with a name that no index can hold, goes to
+    `images/external/` under the hash of its content, and the index is rewritten. An image that is
+    missing or in any other place stays in the index and is counted: a graph may be untrusted, and
+    its index must not open files of this machine.
 
     Args:
-        source: The user's folder, which may itself be a link.
+        source: The user's folder; may be a link.
         raw: Folder to fill.
-        image_folders: Where else images may lie.
+        image_folders: Other folders that may contain images.
 
     Raises:
-        DataError: If the folder or its facts are missing, or a file is malformed or leads out of
-            the folder.
+        DataError: If the folder or its facts are missing, or a file is malformed or outside the
+            folder.
     """
     if not source.is_dir():
         raise DataError(
@@ -118,7 +117,7 @@ def _copy_texts(
         index_labels: Labels of the image index, in line order.
         raw: Folder to fill.
     """
-    # Read here for the errors, which then name the user's own file and not its copy.
+    # Read here so that errors name the user's file and not its copy.
     facts = {name: read_label_triples(layout[name]) for name in SPLITS if name in layout}
     headers = find_fact_headers(facts)
     entities, relations = _labels_of(facts)
@@ -154,7 +153,7 @@ def _copy_images(
     """Copies the images of an index.
 
     Returns:
-        The lines of the index for the raw folder, and the paths of the images that were copied.
+        The lines of the index for the raw folder, and the paths of the copied images.
     """
     lines = []
     in_raw: dict[str, str] = {}
@@ -171,7 +170,7 @@ def _copy_images(
 
 
 def _path_in_raw(source: Path, image: str) -> str:
-    """Returns the place of a local image below the raw folder, which the index can name."""
+    """Returns a path for a local image in the raw folder that the index can name."""
     path = PurePosixPath(image)
     is_taken = str(path).casefold() in {*STEMS, ISSUES_FILE}
     if path.is_absolute() or ".." in path.parts or is_taken or not can_be_source(str(path)):

@@ -1,7 +1,7 @@
-"""The file names of a user's folder: the project's own and those of other well-known layouts.
+"""The file names of a user's folder: those of this project and of other well-known layouts.
 
-In: a folder. Out: the user's file for each canonical name, and the files that nothing reads. Names
-are compared without regard to letter case.
+In: a folder. Out: the user's file for each canonical name, and the unread files. Names are compared
+without letter case.
 """
 
 import os
@@ -32,7 +32,7 @@ STEMS = {
     ENTITY_IDENTIFIERS: ("entity2wikidata",),
     IMAGE_INDEX: ("image_index",),
 }
-"""Canonical name -> names that are read for it, each with the ending .txt or .tsv."""
+"""Canonical name -> accepted names, each with the ending .txt or .tsv."""
 
 ENDINGS = (".txt", ".tsv")
 
@@ -40,7 +40,7 @@ _CANONICAL = {
     f"{stem}{ending}": name for name, stems in STEMS.items() for stem in stems for ending in ENDINGS
 }
 _NOTES = frozenset({"readme", "license", "licence", "copying", "authors", "changelog", "citation"})
-"""Files about the data, which nobody expects to be read."""
+"""Files about the data, not reported as unread."""
 
 READ_NAMES = ", ".join("/".join(stems) for stems in STEMS.values()) + " with .txt or .tsv"
 
@@ -49,7 +49,7 @@ def find_layout(folder: Path) -> dict[str, Path]:
     """Finds the user's file for each canonical name, in the order of `STEMS`.
 
     Raises:
-        DataError: If two files have the same meaning, or there are no train facts.
+        DataError: If two files have the same canonical name, or there are no train facts.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -67,7 +67,7 @@ def find_layout(folder: Path) -> dict[str, Path]:
 
 
 def list_files(folder: Path) -> tuple[list[str], list[str]]:
-    """Lists the files and the folders inside a folder: relative, sorted, links not followed."""
+    """Lists the files and folders inside a folder: relative, sorted, without following links."""
     files, folders = [], []
     for at, folder_names, file_names in os.walk(folder):
         folder_names[:] = sorted(name for name in folder_names if not name.startswith("."))
@@ -78,11 +78,11 @@ def list_files(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def unread_issues(files: Iterable[str], read: set[str], *, has_index: bool) -> list[DataIssue]:
-    """Reports the files of a folder that nothing reads, but for notes and hidden files.
+    """Reports the unread files of a folder, without notes and hidden files.
 
     Args:
         files: All files, relative to the folder.
-        read: Those that are read.
+        read: The files that were read.
         has_index: Whether there is an image index.
     """
     unread = [name for name in files if name not in read and not _is_note(PurePath(name))]
@@ -109,7 +109,7 @@ def unread_issues(files: Iterable[str], read: set[str], *, has_index: bool) -> l
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file has the ending of a picture."""
+    """Returns whether a file has the ending of a picture."""
     return PurePath(name).suffix.lower() in PICTURE_ENDINGS
 
 

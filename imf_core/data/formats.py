@@ -1,7 +1,7 @@
-"""Line-level readers of the text formats in which graphs come.
+"""Line-level readers of the text formats of graphs.
 
-In: one UTF-8 text file. Out: its fields, with what was skipped counted. Every fault names the
-file, the line, the value found there and the remedy. A byte order mark and the line ends of Windows
+In: one UTF-8 text file. Out: its fields, and counts of skipped lines. Every error names the file,
+the line, the value found there and the remedy. A byte order mark and the line ends of Windows
 (CRLF) and of old Macs (CR) are accepted; blank lines are skipped and counted.
 """
 
@@ -21,7 +21,7 @@ NumberedLine = tuple[int, str]
 
 @dataclass(frozen=True)
 class LabelTriples:
-    """Facts as they stand in a file, duplicates included.
+    """Facts of a file, duplicates included.
 
     Attributes:
         heads, relations, tails: Labels in line order, each of length N.
@@ -57,7 +57,7 @@ TRIPLE_COLUMNS = ("head", "relation", "tail")
 
 
 def read_lines(path: Path) -> tuple[list[NumberedLine], int]:
-    """Reads the lines of a text file that hold anything.
+    """Reads the non-blank lines of a text file.
 
     Args:
         path: A UTF-8 file, with or without byte order mark, with LF or CRLF line ends; those of a
@@ -126,7 +126,7 @@ def read_label_triples(path: Path) -> LabelTriples:
 
 
 def read_spaced_triples(path: Path) -> LabelTriples:
-    """Reads facts whose labels have no white space in them: `head relation tail`, separated by it.
+    """Reads facts whose labels have no white space: `head relation tail`, separated by it.
 
     A full stop may end a line, as in N-Triples (`<uri> <uri> <uri> .`); labels stay as written.
 
@@ -155,7 +155,7 @@ def read_spaced_triples(path: Path) -> LabelTriples:
 def read_id_triples(
     path: Path, num_entities: int, num_relations: int, columns: str = "hrt"
 ) -> tuple[NDArray[np.int64], int]:
-    """Reads facts given as ids, separated by white space, with or without a count before them.
+    """Reads facts as ids, separated by white space, with or without a count in the first line.
 
     Args:
         path: The file.
@@ -197,16 +197,16 @@ def read_id_triples(
 
 
 def read_label_ids(path: Path) -> list[str]:
-    """Reads a map of labels to ids, with or without a count before it.
+    """Reads a map of labels to ids, with or without a count in the first line.
 
     A line is `label id`, `id label` or `id label id`, the same in the whole file.
 
     Returns:
-        The labels, the position being the id.
+        The labels; the position is the id.
 
     Raises:
         DataError: If the file is missing or malformed, the ids are not 0, 1, 2, ... each once, a
-            label stands twice, or the count in the first line is wrong.
+            label occurs twice, or the count in the first line is wrong.
     """
     lines, _ = read_lines(path)
     _require_content(path, lines)
@@ -240,10 +240,10 @@ def read_label_ids(path: Path) -> list[str]:
 
 
 def read_label_list(path: Path) -> list[str]:
-    """Reads one label per line, the position being the id.
+    """Reads one label per line; the position is the id.
 
     Raises:
-        DataError: If the file is missing or empty, or a label stands twice.
+        DataError: If the file is missing or empty, or a label occurs twice.
     """
     lines, _ = read_lines(path)
     _require_content(path, lines)
@@ -254,7 +254,7 @@ def read_label_list(path: Path) -> list[str]:
 
 
 def read_texts(path: Path) -> Texts:
-    """Reads a text for each label: `label <tab> text` per line, the text up to the line's end.
+    """Reads a `label <tab> text` file; a text ends with its line.
 
     Raises:
         DataError: If the file is missing, is not UTF-8, a line has no tab or no label, or one
@@ -285,9 +285,10 @@ def read_texts(path: Path) -> Texts:
 
 
 def name_from_title(title: str) -> str:
-    """Makes a name for people out of a URI or a label in the style of one.
+    """Makes a readable name from a URI or a similar label.
 
-    The last part of the path without percent codes and underscores; camel case becomes words.
+    The name is the last part of the path without percent codes and underscores; camel case becomes
+    words.
     """
     stem = title.strip("<>")
     for marker in ("/resource/", "/ontology/", "#"):
@@ -303,14 +304,14 @@ def name_from_title(title: str) -> str:
 
 
 def _split_count(lines: list[NumberedLine]) -> tuple[int | None, list[NumberedLine]]:
-    """Takes off a first line that is nothing but a number: how many lines are to follow."""
+    """Splits off a first line that has only the number of the following lines."""
     if lines[0][1].strip().isdecimal():
         return int(lines[0][1]), lines[1:]
     return None, lines
 
 
 def _require_content(path: Path, lines: list[NumberedLine]) -> None:
-    """Raises a `DataError` if there is no line."""
+    """Raises a `DataError` without lines."""
     if not lines:
         raise DataError(
             f"{path} is empty; it must hold at least one line (valid and test may be left out)"

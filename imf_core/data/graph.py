@@ -1,9 +1,9 @@
-"""The prepared graph: what `prepare` writes and every later stage reads.
+"""The prepared graph, written by `prepare` and read by every later stage.
 
 Three Parquet files in one folder: `entities` (label, name, description), `relations` (label,
 name) and `triples` (head, relation, tail, split). A row's position is its id. The graph's
-fingerprint, a hash of all labels in order, travels with every artifact made from it, so that
-features or a model of another graph are refused by name.
+fingerprint, a hash of all labels in order, is in every artifact made from it, so that features or a
+model of another graph are refused.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ class Graph:
 
     Attributes:
         entity_labels: Source labels; the position is the entity id. Length E.
-        entity_names: Names for people, the label where the source gives none. Length E.
-        entity_descriptions: Texts about the entities, "" where the source gives none. Length E.
+        entity_names: Readable names, else labels. Length E.
+        entity_descriptions: Texts about the entities, "" if the source has none. Length E.
         relation_labels: Source labels; the position is the relation id. Length R.
-        relation_names: Names for people. Length R.
+        relation_names: Readable names. Length R.
         triples: Split name -> facts (head, relation, tail), shape: (N, 3), dtype: long.
     """
 
@@ -60,12 +60,12 @@ class Graph:
 
     @property
     def facts_digest(self) -> str:
-        """SHA-256 over the train and valid facts: all that a model may have seen."""
+        """SHA-256 over the train and valid facts: all facts that a model may depend on."""
         return self._digest("train", "valid")
 
     @property
     def test_digest(self) -> str:
-        """SHA-256 over the test facts, which no weights depend on but all figures of test do."""
+        """SHA-256 over the test facts: no weights depend on them, but all test metrics do."""
         return self._digest("test")
 
     def _digest(self, *splits: str) -> str:
@@ -108,10 +108,10 @@ def save_graph(graph: Graph, folder: Path) -> None:
 
 
 def load_graph(folder: Path) -> Graph:
-    """Reads what `save_graph` wrote.
+    """Reads the files of `save_graph`.
 
     Raises:
-        DataError: If a file is missing or damaged, or the three are not of one graph.
+        DataError: If a file is missing or damaged, or the three are of different graphs.
     """
     entities = read_parquet(folder / "entities.parquet", ["entity_label", "name", "description"])
     relations = read_parquet(folder / "relations.parquet", ["relation_label", "name"])

@@ -1,10 +1,10 @@
-"""Header lines: a first line that holds the titles of columns and no fact.
+"""Finds header lines: first lines with titles of columns instead of a fact.
 
-In: the facts and texts of a user's folder. Out: header lines that are certain and are left out, and
-header lines that are only possible and stay. A first line of facts is certainly a header where each
-label is made of title words (`TITLE_WORDS`) and at least two of the three occur in no other fact.
-It is possibly one where all three occur in no other fact: a true fact may be alone as well. A first
-line of texts is a header where its label is made of title words and no fact has it.
+In: the facts and texts of a user's folder. Out: certain header lines, which are left out, and
+possible ones, which stay. A first line of facts is certainly a header if each label consists of
+title words (`TITLE_WORDS`) and at least two of the three occur in no other fact. It is possibly a
+header if all three occur in no other fact; a true fact may do so too. A first line of texts is a
+header if its label consists of title words and is in no fact.
 """
 
 import re
@@ -33,8 +33,8 @@ class HeaderLine:
     """A first line that is, or may be, a header.
 
     Attributes:
-        labels: The fields of the line that were judged.
-        is_certain: Whether it is left out.
+        labels: The labels of the line.
+        is_certain: Whether it is certain, and left out.
     """
 
     labels: tuple[str, ...]
@@ -42,7 +42,7 @@ class HeaderLine:
 
 
 def find_fact_headers(splits: Mapping[str, LabelTriples]) -> dict[str, HeaderLine]:
-    """Finds the files of facts that begin with a header.
+    """Finds files of facts with a header.
 
     Args:
         splits: File name -> its facts.
@@ -59,11 +59,11 @@ def find_fact_headers(splits: Mapping[str, LabelTriples]) -> dict[str, HeaderLin
 
 
 def find_text_header(labels: Iterable[str], known: Collection[str]) -> HeaderLine | None:
-    """Finds out whether a file of `label <tab> text` begins with a header.
+    """Finds the header of a `label <tab> text` file.
 
     Args:
-        labels: Of the lines, in order.
-        known: The labels of the facts.
+        labels: Labels of the lines, in order.
+        known: Labels of the facts.
     """
     first = next(iter(labels), None)
     if first is None or first in known or not is_title(first):
@@ -72,11 +72,11 @@ def find_text_header(labels: Iterable[str], known: Collection[str]) -> HeaderLin
 
 
 def without_header(content: bytes, header: HeaderLine) -> bytes:
-    """Returns the content of a file without its header line, wherever that is repeated.
+    """Returns the content of a file without its header line and its repetitions.
 
     Args:
         content: UTF-8 with or without byte order mark.
-        header: The first fields of the line.
+        header: The header line.
     """
     fields = [label.encode() for label in header.labels]
     end = b"\n" if b"\n" in content else b"\r"
@@ -87,9 +87,9 @@ def without_header(content: bytes, header: HeaderLine) -> bytes:
 
 
 def is_title(label: str) -> bool:
-    """Whether a label is made of title words: `node1`, `Head_ID`, `#subject`, `entityLabel`.
+    """Returns whether a label consists of title words: `node1`, `Head_ID`, `#subject`.
 
-    A single letter counts alone: `s` may be a title, `s1` is rather an entity.
+    A single letter counts only alone: `s` may be a title, `s1` is rather an entity.
     """
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", label)
     has_other = re.search(r"[^A-Za-z0-9\s#_.:;,<>()\[\]\"'?/-]", label) is not None
@@ -103,7 +103,7 @@ def is_title(label: str) -> bool:
 
 
 def _count_unseen(first: Row, splits: Mapping[str, LabelTriples], excluded: set[Row]) -> int:
-    """Counts the labels of a line that occur in no other fact; 0 where there is no other fact."""
+    """Counts the labels of a line that occur in no other fact; 0 without other facts."""
     head, relation, tail = first
     entities, relations = {head, tail}, {relation}
     has_others = False

@@ -1,10 +1,9 @@
-"""Holds facts out of train so that they can be asked without their answer standing there.
+"""Holds facts out of train, so that train does not contain their answers.
 
-In: facts as ids. Out: which of them to hold out. The unit is the group: as a rule all facts between
-one unordered pair of entities. A group moves as a whole, so both directions of a symmetric
-relation, a relation and its inverse, and one pair under several relations always land in the same
-split. Where what is held out is to resemble a test that was drawn fact by fact, a group is one
-fact.
+In: facts as ids. Out: a mask of the facts to hold out. The unit is a group: usually all facts
+between an unordered pair of entities. A group moves as a whole, so both directions of a symmetric
+relation, a relation and its inverse, and one pair under several relations are always in the same
+split. To resemble a test that was drawn fact by fact, a group is one fact.
 """
 
 import numpy as np
@@ -25,7 +24,7 @@ def pair_keys(facts: Facts, num_entities: int) -> NDArray[np.int64]:
 
 
 def fact_keys(facts: Facts, num_entities: int, num_relations: int) -> NDArray[np.int64]:
-    """Numbers each fact so that equal facts, and only they, are equal; (N, 3) -> (N,)."""
+    """Numbers each fact; only equal facts have equal numbers; (N, 3) -> (N,)."""
     keys: NDArray[np.int64] = (facts[:, 0] * num_relations + facts[:, 1]) * num_entities + facts[
         :, 2
     ]
@@ -50,14 +49,14 @@ def hold_out(
 ) -> Mask:
     """Chooses facts to hold out, group by group in random order, until enough are chosen.
 
-    A group is held out only if both its entities and all its relations still occur in the facts
-    that stay, each of its relations has at least five facts, and none of its facts is marked to
-    be kept. The choice does not depend on the order of the facts.
+    A group is held out only if its entities and relations still occur in the remaining facts, each
+    of its relations has at least five facts, and none of its facts is in `keep`. The choice does
+    not depend on the order of the facts.
 
     Args:
         facts: Distinct facts, shape: (N, 3), dtype: int64.
         wanted: Number of facts to hold out. The last group may exceed it; fewer are held out
-            where the rule leaves no more.
+            if the rule allows no more.
         num_entities: E, bound of the entity ids.
         num_relations: R, bound of the relation ids.
         seed: Seed of the order.
@@ -79,7 +78,7 @@ def hold_out(
     stays = keep | (relation_facts[facts[:, 1]] < MIN_RELATION_FACTS)
     is_bound = np.bincount(group_of, weights=stays, minlength=len(keys)) > 0
 
-    # Python lists: the loop below touches single numbers, which numpy does slowly.
+    # Python lists: numpy is slow for single numbers in a loop.
     order = np.argsort(np.random.default_rng(seed).random(len(keys)), kind="stable").tolist()
     first = members[ends - sizes]
     lows, highs = facts[first][:, [0, 2]].T.tolist()

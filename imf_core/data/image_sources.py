@@ -1,7 +1,7 @@
-"""Which images an entity has, and where they are: written by `prepare`, read by `images`.
+"""The image sources of entities, written by `prepare` and read by `images`.
 
-A Parquet file beside the graph with one row per image in the order of the source's index. A
-source is a URL, or a path relative to the raw folder.
+A Parquet file beside the graph has one row per image in the order of the index. A source is a URL,
+or a path relative to the raw folder.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class ImageSources:
     """The images of a graph's entities, in index order.
 
     Attributes:
-        entity_ids: One per image.
-        sources: URL, or path relative to the raw folder; one per image.
+        entity_ids: Entity id of each image.
+        sources: URL of each image, or path relative to the raw folder.
     """
 
     entity_ids: list[int]

@@ -1,9 +1,9 @@
-"""The pictures that a user's image index names: where each of them really is.
+"""Finds the pictures of a user's image index.
 
-In: an entry of the index and the files of the folder. Out: the files to be copied, or why there is
-none. An entry may name a folder: its pictures are taken in the order of their names. Where nothing
-is at the path as written, the only file or folder is taken that differs from it in letter case, in
-the Unicode form of its letters or in the direction of its slashes.
+In: an entry of the index and the files of the folder. Out: the files to copy, or the reason why
+there is none. An entry may name a folder: its pictures are used in the order of their names. If the
+path does not exist, the only file or folder that differs in letter case, Unicode form or direction
+of slashes is used.
 """
 
 import difflib
@@ -20,18 +20,18 @@ from imf_core.data.issues import MAX_EXAMPLES, DataIssue, data_issue
 from imf_core.data.user_file import find_kind
 
 MAX_PICTURES = 100
-"""Of a folder that one line names: `images.max_per_entity` can ask for no more."""
+"""Largest number of pictures of a folder, and of `images.max_per_entity`."""
 
 
 @dataclass
 class IndexImages:
-    """Finds the pictures of index entries and counts what it could not take as written.
+    """Finds the pictures of index entries and records changed or missing paths.
 
     Attributes:
         source: The user's folder.
-        folders: Where pictures may be; themselves without links.
+        folders: Folders that may contain pictures, with links resolved.
         files: All files of the user's folder, relative to it.
-        subfolders: All folders in it, likewise.
+        subfolders: All its folders, relative to it.
     """
 
     source: Path
@@ -45,12 +45,12 @@ class IndexImages:
     _surplus: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Files every path under the form in which paths are compared."""
+        """Indexes every path by its comparable form."""
         for path in (*self.files, *self.subfolders):
             self._alike[_comparable(path)].append(path)
 
     def find(self, entry: str) -> list[str]:
-        """Returns the pictures of an entry, as paths from the user's folder; maybe none."""
+        """Returns the pictures of an entry, as paths relative to the user's folder."""
         path, kind = entry, find_kind(self.source / entry, self.folders)
         if kind == "missing":
             alike = self._alike.get(_comparable(entry), [])
@@ -72,8 +72,8 @@ class IndexImages:
         return []
 
     def issues(self) -> list[DataIssue]:
-        """Reports what was not as written: each entry once."""
-        first = islice(self._missing.items(), MAX_EXAMPLES)  # a hint takes long to find
+        """Reports changed and missing entries, each once."""
+        first = islice(self._missing.items(), MAX_EXAMPLES)  # hints are slow to find
         missing = [f"{entry!r}{self._hint(entry, hint)}" for entry, hint in first]
         return [
             *data_issue(
@@ -102,7 +102,7 @@ class IndexImages:
         ]
 
     def _pictures_in(self, entry: str, folder: str) -> list[str]:
-        """Returns the first pictures of a folder by name, without those that lead out of it."""
+        """Returns the first pictures of a folder by name, without links out of it."""
         names = sorted(path.name for path in (self.source / folder).iterdir())
         paths = [str(PurePosixPath(folder) / name) for name in names if is_picture(name)]
         kinds = {path: find_kind(self.source / path, self.folders) for path in paths}
@@ -115,7 +115,7 @@ class IndexImages:
         return pictures[:MAX_PICTURES]
 
     def _hint(self, entry: str, hint: str) -> str:
-        """Says what may be meant by a missing entry."""
+        """Returns a hint for a missing entry."""
         if hint:
             return f" ({hint})"
         by_stem = {PurePosixPath(_comparable(path)).stem: path for path in reversed(self.files)}
@@ -125,5 +125,5 @@ class IndexImages:
 
 
 def _comparable(path: str) -> str:
-    """Returns a path in the form in which paths are compared."""
+    """Returns the comparable form of a path."""
     return "/".join(map(plain_form, PurePosixPath(path.replace("\\", "/")).parts)).casefold()

@@ -1,6 +1,6 @@
-"""Data issues: odd things in the input that a person should look at first.
+"""Data issues: odd input that users should check first.
 
-In: what `download` and `prepare` notice. Out: `data/raw/issues.json` of `download`, and the list
+In: cases found by `download` and `prepare`. Out: `data/raw/issues.json` of `download`, and the list
 `issues` of `results/data.json`, which the log, the audit and the report show.
 """
 
@@ -23,7 +23,7 @@ class DataIssue:
 
     Attributes:
         kind: A key of letters and underscores, such as `unread_files`.
-        count: Number of cases; an issue has at least one.
+        count: Number of cases, at least one.
         text: A sentence that follows the count, such as "files of the folder were not read".
         examples: The first cases, at most `MAX_EXAMPLES`, each at most
             `MAX_EXAMPLE_CHARACTERS` long.
@@ -41,17 +41,17 @@ class DataIssue:
 
     @property
     def after_count(self) -> str:
-        """The sentence that follows the count, in a form that also suits a single case."""
+        """The sentence after the count, in a form that also fits a single case."""
         is_plural = self.count != 1 or self.text.startswith("of ")  # 1 of 4 lines
         return self.text if is_plural else f"case: {self.text}"
 
     def as_row(self) -> dict[str, Any]:
-        """Returns what JSON holds of it."""
+        """Returns its JSON form."""
         return {**asdict(self), "examples": list(self.examples)}
 
 
 def issues_of(rows: Iterable[Mapping[str, Any]]) -> list[DataIssue]:
-    """Makes issues of the rows that JSON holds."""
+    """Makes issues from their JSON form."""
     return [DataIssue(**{**row, "examples": tuple(row["examples"])}) for row in rows]
 
 
@@ -60,8 +60,8 @@ class IssueTally:
     """Counts the cases of one issue while a long input is read.
 
     Attributes:
-        kind: As of `DataIssue`.
-        text: As of `DataIssue`.
+        kind: As in `DataIssue`.
+        text: As in `DataIssue`.
         count: Number of cases so far.
         examples: The first cases.
     """
@@ -78,7 +78,7 @@ class IssueTally:
             self.examples.append(case[:MAX_EXAMPLE_CHARACTERS])
 
     def issues(self) -> list[DataIssue]:
-        """Returns the issue; an empty list where there was no case."""
+        """Returns the issue; an empty list without cases."""
         issue = DataIssue(self.kind, self.count, self.text, tuple(self.examples))
         return [issue] if self.count else []
 
@@ -86,13 +86,13 @@ class IssueTally:
 def data_issue(
     kind: str, text: str, cases: Iterable[str], count: int | None = None
 ) -> list[DataIssue]:
-    """Counts cases and keeps the first as examples; an empty list where there is none.
+    """Counts cases and keeps the first as examples; an empty list without cases.
 
     Args:
-        kind: Of the issue.
-        text: Follows the count.
-        cases: All cases; the first ones suffice where `count` is given.
-        count: Number of cases.
+        kind: Kind of the issue.
+        text: Sentence after the count.
+        cases: All cases; the first ones suffice with `count`.
+        count: Number of cases; None: counted here.
     """
     cases = iter(cases)
     examples = tuple(case[:MAX_EXAMPLE_CHARACTERS] for case in islice(cases, MAX_EXAMPLES))
@@ -107,6 +107,6 @@ def write_issues(raw: Path, issues: Iterable[DataIssue]) -> None:
 
 
 def read_issues(raw: Path) -> list[DataIssue]:
-    """Reads the issues of `download`; none where the raw folder has no such file."""
+    """Reads the issues of `download`; none without the file."""
     path = raw / ISSUES_FILE
     return issues_of(read_json(path)) if path.is_file() else []

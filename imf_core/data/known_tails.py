@@ -1,4 +1,4 @@
-"""The known answers of every query, as CSR: what training learns from and ranking filters by."""
+"""The known answers of every query, as CSR, for training targets and for filtered ranking."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class KnownTails:
             queries: shape: (B, 2), dtype: long, on the CPU.
 
         Returns:
-            Positions in `self.queries`, -1 where nothing is known, shape: (B,), dtype: long.
+            Positions in `self.queries`, -1 for an unknown query, shape: (B,), dtype: long.
         """
         if len(self.queries) == 0:
             return torch.full((len(queries),), -1)
@@ -58,11 +58,11 @@ class KnownTails:
         return torch.where(self._sorted[position] == key, position, -1)
 
     def contains(self, queries: Tensor, tails: Tensor) -> Tensor:
-        """Says which facts are known; time and memory do not grow with the tails of a query.
+        """Returns which facts are known; time and memory do not grow with the tails of a query.
 
         Args:
             queries: shape: (B, 2), dtype: long, on the CPU.
-            tails: One for each query, shape: (B,), dtype: long, on the CPU.
+            tails: Tail of each query, shape: (B,), dtype: long, on the CPU.
 
         Returns:
             shape: (B,), dtype: bool.
@@ -87,7 +87,7 @@ class KnownTails:
 
 
 def _keys(queries: Tensor, num_entities: int) -> Tensor:
-    """Orders queries by one number, shape: (N, 2) -> (N,), dtype: long."""
+    """Returns a sorting key of queries, shape: (N, 2) -> (N,), dtype: long."""
     return queries[:, 1] * num_entities + queries[:, 0]
 
 
@@ -98,7 +98,7 @@ def with_inverses(triples: Tensor, num_relations: int) -> Tensor:
 
 
 def find_loops(graph: Graph) -> Tensor:
-    """Says which relations, inverses included, join an entity to itself in train.
+    """Returns which relations, with inverses, join an entity to itself in train.
 
     Returns:
         shape: (2R,), dtype: bool.
@@ -109,7 +109,7 @@ def find_loops(graph: Graph) -> Tensor:
 
 
 def known_tails_in(graph: Graph, splits: Sequence[str] = SPLITS) -> KnownTails:
-    """Groups the facts of some splits of a graph by query; by default all of them."""
+    """Groups the facts of some splits of a graph by query; by default of all splits."""
     triples = torch.cat([graph.triples[split] for split in splits])
     return build_known_tails(triples, graph.num_entities, graph.num_relations)
 
@@ -135,7 +135,7 @@ def build_known_tails(triples: Tensor, num_entities: int, num_relations: int) ->
 
 
 def ragged_arange(starts: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
-    """Enumerates several ranges of integers one after the other.
+    """Concatenates ranges of integers.
 
     Args:
         starts: First element of each range, shape: (B,), dtype: long.

@@ -1,9 +1,9 @@
-"""Counts what stands in more than one split, and what is asked without ever being taught.
+"""Counts facts in more than one split, and held-out entities and relations without train facts.
 
-In: the facts of the splits, an absent split counting as empty. Out: plain counts for the data
-summary. An overlap is counted in lines of the first-named split; a copy is a fact that train gives
-away by a redundant relation (`copies`); a linked pair is a fact whose two entities are joined in
-train by any relation in any direction, so that its answer may be read off there.
+In: the facts of the splits; an absent split is empty. Out: counts for the data summary. An overlap
+is counted in lines of the first-named split. A copy is a fact that train gives away by a redundant
+relation (`copies`). A linked pair is a fact whose entities are joined in train by any relation in
+any direction, so that its answer may be read off there.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ HELD_OUT_SPLITS = ("valid", "test")
 
 
 def is_among(facts: Facts, others: Facts, num_entities: int, num_relations: int) -> Mask:
-    """Whether each fact is among `others`; shapes: (N, 3), (M, 3) -> (N,), dtype: bool."""
+    """Returns whether each fact is in `others`; shapes: (N, 3), (M, 3) -> (N,), dtype: bool."""
     keys = fact_keys(facts, num_entities, num_relations)
     return np.isin(keys, fact_keys(others, num_entities, num_relations))
 
@@ -26,11 +26,11 @@ def is_among(facts: Facts, others: Facts, num_entities: int, num_relations: int)
 def count_leaks(
     facts: Mapping[str, Facts], redundancy: Redundancy, num_entities: int, num_relations: int
 ) -> dict[str, int]:
-    """Counts everything by which train, valid and test are not independent of one another.
+    """Counts all dependencies between train, valid and test.
 
     Args:
         facts: Split name -> facts, shape: (N, 3).
-        redundancy: Which relations say the same.
+        redundancy: The redundant relations.
         num_entities: E.
         num_relations: R.
     """
@@ -45,7 +45,7 @@ def count_leaks(
 def count_overlaps(
     facts: Mapping[str, Facts], num_entities: int, num_relations: int
 ) -> dict[str, int]:
-    """Counts the lines of valid and test that stand in another split as well.
+    """Counts the lines of valid and test that are also in another split.
 
     Args:
         facts: Split name -> facts, shape: (N, 3).
@@ -70,12 +70,12 @@ def count_overlaps(
 def count_copies(
     facts: Mapping[str, Facts], redundancy: Redundancy, num_entities: int, num_relations: int
 ) -> dict[str, int]:
-    """Counts the facts of valid and test that train gives away, by the way and in all.
+    """Counts the facts of valid and test that train gives away, by kind and in total.
 
     Returns:
         For both splits `_symmetric_copies`, `_inverse_copies`, `_duplicate_copies`, which may
-        share facts, and `_given_away`: facts that stand in train word for word or are any of
-        these, each counted once.
+        share facts, and `_given_away`: facts that are in train word for word or are any of these,
+        each counted once.
     """
     counts = {}
     for split in HELD_OUT_SPLITS:
@@ -101,7 +101,7 @@ def count_linked_pairs(facts: Mapping[str, Facts], num_entities: int) -> dict[st
 
 
 def count_unseen(facts: Mapping[str, Facts]) -> dict[str, int]:
-    """Counts the distinct entities and relations of valid and test that train does not have."""
+    """Counts the distinct entities and relations of valid and test that are not in train."""
     counts = {}
     for split in HELD_OUT_SPLITS:
         for noun, columns in (("entities", [0, 2]), ("relations", [1])):

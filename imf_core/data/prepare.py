@@ -1,7 +1,7 @@
-"""From the raw folder to the graph.
+"""Makes the graph from the raw folder.
 
-In: a raw folder as `download` left it. Out: the graph with dense ids and leak-free splits, the
-list of image sources, a summary with counts and issues, and a table of the relations.
+In: the raw folder of `download`. Out: the graph with dense ids and leak-free splits, the list of
+image sources, a summary with counts and issues, and a table of the relations.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ from imf_core.errors import DataError
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` makes."""
+    """The results of `prepare`."""
 
     graph: Graph
     images: ImageSources
@@ -55,21 +55,21 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
     Args:
         raw: Folder with the source files.
         dataset_name: Name of a registered set, or `folder`.
-        params: How facts become train, valid and test.
+        params: Parameters of the split.
 
     Returns:
         The graph, its image sources, the summary and a row for every relation.
 
     Raises:
-        ConfigError: If there is no such data set.
-        DataError: If a file is missing or malformed, or the counts are not those registered.
+        ConfigError: If the data set is unknown.
+        DataError: If a file is missing or malformed, or the counts differ from the registry.
     """
     dataset = None if dataset_name in {FOLDER, RDF} else find_dataset(dataset_name)
     download = dataset if isinstance(dataset, DownloadedDataset) else None
     source = _read_source(raw, download)
     num_entities, num_relations = len(source.entity_labels), len(source.relation_labels)
-    # Of all splits together: what relations say does not depend on how their facts were dealt out,
-    # and a random four fifths of two perfect inverses no longer share 0.8 of their pairs.
+    # From all splits together: redundancy does not depend on the split, and a random four fifths of
+    # two perfect inverses no longer share 0.8 of their pairs.
     redundancy = find_redundancy(
         np.concatenate(list(source.facts.values())), num_entities, num_relations
     )
@@ -88,7 +88,7 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         relation_names=_or_labels(relation_names.texts, source.relation_labels),
         triples={split: torch.from_numpy(splits.facts[split].copy()) for split in SPLITS},
     )
-    images, image_faults = read_image_sources(raw, graph.entity_labels)
+    images, skipped_images = read_image_sources(raw, graph.entity_labels)
     summary = summarise(
         dataset_name,
         source,
@@ -100,20 +100,20 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         descriptions,
         relation_names,
         images,
-        image_faults,
+        skipped_images,
     )
     texts = (
         ("name", names, source.entity_labels),
         ("description", descriptions, source.entity_labels),
         ("name of a relation", relation_names, source.relation_labels),
     )
-    issues = find_issues(read_issues(raw), source, graph, texts, image_faults, summary)
+    issues = find_issues(read_issues(raw), source, graph, texts, skipped_images, summary)
     summary["issues"] = [issue.as_row() for issue in issues]
     return Prepared(graph, images, summary, relation_rows(graph, redundancy, cardinality))
 
 
 def _read_source(raw: Path, download: DownloadedDataset | None) -> SourceGraph:
-    """Reads labels and facts in the format of the set, checking the registered counts."""
+    """Reads labels and facts in the format of the set, and checks the registered counts."""
     if download is None:
         return read_label_graph(raw)
     match download.format:
@@ -130,7 +130,7 @@ def _read_source(raw: Path, download: DownloadedDataset | None) -> SourceGraph:
 
 
 def _require_counts(source: SourceGraph, counts: Counts, raw: Path) -> None:
-    """Raises a `DataError` unless the source holds what the registry says."""
+    """Raises a `DataError` unless the source has the registered counts."""
     found = {
         "entities": len(source.entity_labels),
         "relations": len(source.relation_labels),
@@ -169,7 +169,7 @@ def _blame_column_order(error: DataError, source: SourceGraph, raw: Path) -> Dat
 def _read_entity_texts(
     raw: Path, download: DownloadedDataset | None, labels: list[str]
 ) -> tuple[LabelledTexts, LabelledTexts]:
-    """Reads names and descriptions of entities: from the text files, else as the registry says."""
+    """Reads names and descriptions of entities from the text files, else from registered files."""
     names = read_labelled_texts(raw / ENTITY_NAMES, labels)
     descriptions = read_labelled_texts(raw / ENTITY_DESCRIPTIONS, labels)
     if download and download.entity_titles:
@@ -184,12 +184,12 @@ def _read_entity_texts(
 def _read_relation_names(
     raw: Path, download: DownloadedDataset | None, labels: list[str]
 ) -> LabelledTexts:
-    """Reads the names of relations, from titles where the set has them."""
+    """Reads the names of relations, from titles if the set has them."""
     if download and download.relation_titles:
         return read_titles(raw / download.relation_titles, labels)
     return read_labelled_texts(raw / RELATION_NAMES, labels)
 
 
 def _or_labels(texts: list[str], labels: list[str]) -> list[str]:
-    """Puts the label where there is no text."""
+    """Replaces missing texts by labels."""
     return [text or label for text, label in zip(texts, labels, strict=True)]

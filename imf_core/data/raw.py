@@ -1,28 +1,28 @@
-"""The raw folder: filled as a whole by one process at a time, or not at all."""
+"""Fills the raw folder completely or not at all, by one process at a time."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imf_core.holds import held_alone
+from imf_core.holds import exclusive_lock
 
 
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Yields an empty folder beside `path` that replaces it on success.
 
-    Nothing of an earlier content, perhaps of another data set, is kept; after an error or a kill
-    the earlier content is there. Another process that fills the same folder waits.
+    Success removes all earlier content, possibly of another data set; an error or a kill keeps it.
+    Another process that fills the same folder waits.
 
     Args:
-        path: Place of the finished folder.
+        path: Path of the finished folder.
 
     Yields:
         The folder to fill.
     """
     temporary, earlier = (path.with_name(f".{path.name}.{name}") for name in ("tmp", "old"))
-    with held_alone(path):
+    with exclusive_lock(path):
         if earlier.exists() and not path.exists():  # killed between the two renames below
             earlier.rename(path)
         _remove(temporary, earlier)

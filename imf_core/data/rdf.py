@@ -1,8 +1,8 @@
-"""An RDF dump becomes a graph in the folder format.
+"""Converts an RDF dump to a graph in the folder format.
 
 In: the statements of a dump. Out: the text files of a raw folder. Statements between two IRIs
-become facts, those about names, descriptions and pictures become texts and an image index, every
-other literal becomes part of its subject's description. Nothing is dropped without being counted.
+become facts; names, descriptions and pictures become texts and an image index; other literals
+become part of the subject's description. All omissions are counted.
 """
 
 import re
@@ -29,11 +29,11 @@ from imf_core.data.rdf_reader import read_statements
 from imf_core.errors import DataError
 
 LANGUAGES = ("", "en", "mul", "und")
-"""Preferred languages by their first subtag: a text without a language, English, and the tags for
-several languages and an unknown one; then the others in the order of their tags."""
+"""Preferred languages by their first subtag: no language, English, several languages, unknown
+language; other languages follow in the order of their tags."""
 
 MAX_DESCRIPTION_CHARACTERS = 2000
-"""Literals beyond it, in the order of the dump, are not kept."""
+"""Longer descriptions are cut, in the order of the dump."""
 
 _RDFS, _SKOS = "http://www.w3.org/2000/01/rdf-schema#", "http://www.w3.org/2004/02/skos/core#"
 _SCHEMA, _FOAF = ("http://schema.org/", "https://schema.org/"), "http://xmlns.com/foaf/0.1/"
@@ -54,13 +54,13 @@ DESCRIPTIONS = frozenset(
 
 @dataclass(frozen=True)
 class RdfImport:
-    """What a dump held.
+    """Counts of a dump.
 
     Attributes:
         facts: Statements between two IRIs, duplicates included.
-        literals: Statements whose object is a text.
+        literals: Statements with a text as object.
         images: Pictures at web addresses.
-        issues: What was left out, with examples.
+        issues: Omissions, with examples.
     """
 
     facts: int
@@ -75,7 +75,7 @@ _Candidate = tuple[int, str, str]
 
 @dataclass(slots=True)
 class _Texts:
-    """The texts of one subject, hardly longer than will be written."""
+    """The texts of one subject, limited to about the length written."""
 
     name: _Candidate | None = None
     description: _Candidate | None = None
@@ -83,7 +83,7 @@ class _Texts:
     others_length: int = 0
 
     def add(self, relation: str, literal: Literal) -> None:
-        """Files a literal as a name, a description or another text."""
+        """Adds a literal as a name, a description or another text."""
         text = " ".join(literal.value.split())[: MAX_DESCRIPTION_CHARACTERS + 1]
         if not text:
             return
@@ -98,11 +98,11 @@ class _Texts:
             self.others_length += len(other) * (other not in self.others)
             self.others.add(other)
 
-    def whole_name(self) -> str:
-        """Returns the name, "" where there is none."""
+    def full_name(self) -> str:
+        """Returns the name, "" if there is none."""
         return self.name[2] if self.name else ""
 
-    def whole_description(self) -> str:
+    def full_description(self) -> str:
         """Joins the description and all other texts."""
         parts = [self.description[2]] if self.description else []
         parts += ["; ".join(sorted(self.others))] if self.others else []
@@ -110,7 +110,7 @@ class _Texts:
 
 
 def _candidate(language: str | None, text: str) -> _Candidate:
-    """Ranks a text by the first subtag of its language (BCP 47); a tag without a region first."""
+    """Ranks a text by the first subtag of its language (BCP 47); tags without a region first."""
     tag = (language or "").lower()
     first = tag.split("-")[0]
     rank = LANGUAGES.index(first) if first in LANGUAGES else len(LANGUAGES)
@@ -149,7 +149,7 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfImport:
             for quad in read_statements(source, bad):
                 head, relation, tail = quad.subject, quad.predicate.value, quad.object
                 if not isinstance(head, NamedNode) or not isinstance(tail, NamedNode | Literal):
-                    # The parser numbers blank nodes at random.
+                    # The parser gives blank nodes random numbers.
                     blank.add(re.sub(r"_:\w+", "[]", str(quad.triple)))
                 elif pictures.takes(head.value, relation, tail):
                     pass
@@ -174,16 +174,16 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfImport:
     cut = IssueTally(
         "cut_texts", f"texts are longer than {MAX_DESCRIPTION_CHARACTERS} characters and were cut"
     )
-    _write_texts(raw / ENTITY_NAMES, entities, texts, _Texts.whole_name, cut)
-    _write_texts(raw / ENTITY_DESCRIPTIONS, entities, texts, _Texts.whole_description, cut)
-    _write_texts(raw / RELATION_NAMES, relations, texts, _Texts.whole_name, cut)
+    _write_texts(raw / ENTITY_NAMES, entities, texts, _Texts.full_name, cut)
+    _write_texts(raw / ENTITY_DESCRIPTIONS, entities, texts, _Texts.full_description, cut)
+    _write_texts(raw / RELATION_NAMES, relations, texts, _Texts.full_name, cut)
     if images:
         write_image_index(raw / IMAGE_INDEX, images)
     nobody = data_issue(
         "texts_without_entity",
         "subjects occur in no fact, and their texts were left out",
         (
-            f"{label}: {text.whole_name() or text.whole_description()}"
+            f"{label}: {text.full_name() or text.full_description()}"
             for label, text in texts.items()
             if label not in entities and label not in relations and label not in properties
         ),
@@ -199,7 +199,7 @@ def _write_texts(
     choose: Callable[[_Texts], str],
     cut: IssueTally,
 ) -> None:
-    """Writes a `label <tab> text` file, none where there is no text."""
+    """Writes a `label <tab> text` file if there is any text."""
     lines = []
     for label in sorted(labels & texts.keys()):
         text = choose(texts[label])

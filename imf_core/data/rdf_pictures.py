@@ -1,6 +1,6 @@
-"""Tells the pictures of an RDF dump from its entities.
+"""Separates the pictures of an RDF dump from its entities.
 
-In: the statements of a dump. Out: the lines of an image index, and the statements that are facts
+In: the statements of a dump. Out: the lines of an image index, and statements that are facts
 although an IRI in them looks like a picture.
 """
 
@@ -33,7 +33,7 @@ _PICTURE_PATH = re.compile(
 )
 _FILE_PAGE = re.compile(r"(?<=/wiki/)(?:file|image)(?::|%3A)", re.IGNORECASE)
 DRAWING_WIDTH_PIXELS = 330
-"""One of the widths that Wikimedia keeps, as `media.image_width_pixels` of params.yaml."""
+"""A standard width of Wikimedia, like `media.image_width_pixels` in params.yaml."""
 
 _DRAWING = re.compile(
     r"https?://[a-z]+\.wikimedia\.org/wiki/special(?::|%3A)(?:filepath|redirect/file)/[^?#\s]+\.svg",
@@ -44,15 +44,15 @@ _ABOUT_FILES = re.compile(
     r"http://creativecommons\.org/ns#|http://www\.w3\.org/1999/xhtml/vocab#license|"
     r"https?://schema\.org/(?:license|creditText|creator|author|copyright\w+)"
 )
-"""Properties that a file has as well: its type, licence and author make it no entity."""
+"""Properties of files: a type, licence or author does not make a file an entity."""
 
 
 class Pictures:
     """Keeps statements that may be about pictures until all entities are known.
 
     An IRI is a picture if it is the object of a property of `IMAGES`, if MediaWiki serves a file
-    there (`Special:FilePath`), or if its path ends as a picture's and it is the head of no fact
-    but those that a file has as well. A literal is a picture if it is such a URL.
+    there (`Special:FilePath`), or if its path has the ending of a picture and it is the head only
+    of properties of files. A literal is a picture if it is such a URL.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Pictures:
         )
 
     def takes(self, head: str, relation: str, tail: NamedNode | Literal) -> bool:
-        """Takes a statement that may be about a picture, and says whether it did."""
+        """Keeps a statement that may be about a picture; returns whether it was kept."""
         value, is_iri = tail.value, isinstance(tail, NamedNode)
         if relation in IMAGES or (_may_be_picture(value) and (is_iri or is_url(value))):
             if is_url(value) and not re.search(r"\s", value):
@@ -87,7 +87,7 @@ class Pictures:
         return False
 
     def settle(self) -> tuple[list[tuple[str, str, str]], list[ImageLine], list[DataIssue]]:
-        """Returns the statements that are facts, the images, and the issues."""
+        """Returns the kept statements that are facts, the images and the issues."""
         facts, images = [], set()
         for head, relation, tail in self._pending:
             if self._is_picture(head):
@@ -106,7 +106,7 @@ class Pictures:
 
 
 def _readable(url: str) -> str:
-    """Asks Wikimedia for a drawing as PNG, which it serves where a width is given."""
+    """Adds a width to the URL of a drawing, so that Wikimedia serves a PNG."""
     return f"{url}?width={DRAWING_WIDTH_PIXELS}" if _DRAWING.fullmatch(url) else url
 
 

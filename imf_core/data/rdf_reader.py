@@ -1,9 +1,9 @@
 """Reads the statements of an RDF dump.
 
 In: one file of N-Triples, N-Quads, Turtle or TriG, as it is or compressed by gzip, bzip2 or xz.
-Out: its statements, and a count of those that cannot be read, with their lines. The content decides
-about the compression, the suffix about the format. RDF/XML is not read: entities of XML can make
-gigabytes out of a short file.
+Out: its statements, and a count of unreadable ones, with their lines. The content determines the
+compression, the suffix the format. RDF/XML is not supported: XML entities can expand a short file
+to gigabytes.
 """
 
 import bz2
@@ -28,7 +28,7 @@ from imf_core.data.issues import IssueTally
 from imf_core.errors import DataError
 
 MAX_LINE_BYTES = 16 << 20
-"""The bound of one statement of N-Triples; the parser has the same."""
+"""Limit of one statement of N-Triples, equal to that of the parser."""
 
 MAX_NESTING = 1000
 """The bound of triple terms in one another, `<<( a b <<( ... )>> )>>`: where the parser frees tens
@@ -40,14 +40,14 @@ _TOO_DEEP = f"triple terms nested more than {MAX_NESTING} deep"
 _BLOCK_BYTES = 1 << 20
 _HEAD_BYTES = 4096
 _MAX_BAD_STATEMENTS = 1000
-"""Reading ends beyond this number if most statements are bad: the file has another format."""
+"""Reading stops beyond this number if most statements are bad: the format is wrong."""
 
 _CONVERT = "convert it to N-Triples first, with `riot --output=nt` of Apache Jena for example"
 
 
 @dataclass(frozen=True)
 class _Format:
-    """A format, and the advice where its IRIs are relative."""
+    """A format, and the advice for relative IRIs."""
 
     name: str
     parser: RdfFormat
@@ -81,7 +81,7 @@ _OTHER_CONTENTS = (
     (rb"\s*<(\?xml|!--|!doctype|rdf:RDF)", "XML", _CONVERT),
     (rb"\s*(\{\s*[\"}]|\[\s*\{)", "JSON", _CONVERT),
 )
-"""Contents that no format here has, by the first bytes: (pattern, content, remedy)."""
+"""Unsupported contents by their first bytes: (pattern, content, remedy)."""
 
 _TURTLE_HEADER = re.compile(rb"(?:\s|#.*\n)*(@?prefix|@?base)\s", re.IGNORECASE)
 _RELATIVE = "a relative IRI, and no base for it"
@@ -91,12 +91,12 @@ _REASONS = {
     "Invalid UTF-8": _NOT_UTF_8,
     "Unexpected escape character '\\x'": _NOT_UTF_8,
 }
-"""The parser's reasons, and ours. For a byte that is not UTF-8, `_Lines` gives it `\\xNN`."""
+"""The parser's reasons, and ours. `_Lines` replaces a byte that is not UTF-8 by `\\xNN`."""
 
 
 @dataclass(frozen=True)
 class _BadStatement:
-    """A statement that cannot be read: its place, the reason and the text of its first line."""
+    """An unreadable statement: its place, the reason and the text of its first line."""
 
     place: str
     reason: str
@@ -110,14 +110,14 @@ def read_statements(source: Path, bad: IssueTally) -> Iterator[Quad]:
     """Yields the statements of a file one by one.
 
     Args:
-        source: A file with a suffix of `FORMATS`, in letters of any size, perhaps followed by
-            the suffix of a compression.
-        bad: Counts the statements that cannot be read. In Turtle and TriG such a statement is
-            left out up to its full stop.
+        source: A file with a suffix of `FORMATS`, in any case, optionally followed by the suffix of
+            a compression.
+        bad: Counts unreadable statements. In Turtle and TriG such a statement is left out up to
+            its full stop.
 
     Raises:
-        DataError: If the file cannot be opened or decompressed, is of another format, has a
-            literal without an end, or has more bad statements than good ones.
+        DataError: If the file cannot be opened or decompressed, has another format, has a literal
+            without an end, or has more bad statements than good ones.
     """
     form = _format_of(source)
     good = 0
@@ -144,7 +144,7 @@ def read_statements(source: Path, bad: IssueTally) -> Iterator[Quad]:
 
 
 def _format_of(source: Path) -> _Format:
-    """Returns the format that the suffix names."""
+    """Returns the format of the suffix."""
     suffixes = [suffix.lower() for suffix in source.suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED_SUFFIXES:
         suffixes.pop()
@@ -160,7 +160,7 @@ def _format_of(source: Path) -> _Format:
 
 @contextmanager
 def _opened(source: Path) -> Iterator[io.BufferedReader]:
-    """Opens a file, decompresses it where needed, and turns its errors into a `DataError`."""
+    """Opens and if needed decompresses a file, and turns its errors into a `DataError`."""
     try:
         with source.open("rb") as packed:
             start = packed.peek(8)
@@ -194,7 +194,7 @@ def _refuse_other_content(source: Path, file: io.BufferedReader, form: _Format) 
 
 
 def _by_line(_: Path, file: BinaryIO, form: _Format) -> Iterator[Quad | _BadStatement]:
-    """Parses blocks of lines, and a block that has a bad line line by line."""
+    """Parses blocks of lines, and a block with a bad line line by line."""
     number = 0
     for lines in _blocks(file):
         try:
@@ -207,7 +207,7 @@ def _by_line(_: Path, file: BinaryIO, form: _Format) -> Iterator[Quad | _BadStat
 
 
 def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
-    """Yields the lines of a file in lists, a line that is too long cut after the bound."""
+    """Yields the lines of a file in lists; too long lines are cut."""
     lines: list[bytes] = []
     size = 0
     is_first = True
@@ -225,7 +225,7 @@ def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def _parse_line(line: bytes, number: int, form: _Format) -> list[Quad | _BadStatement]:
-    """Parses one line, which holds at most one statement."""
+    """Parses one line with at most one statement."""
     try:
         _require_shallow([line])
         return list(pyoxigraph.parse(line, form.parser))
@@ -248,10 +248,10 @@ def _require_shallow(lines: list[bytes]) -> None:
 
 
 def _by_token(source: Path, file: BinaryIO, form: _Format) -> Iterator[Quad | _BadStatement]:
-    """Parses a file as a whole; the parser goes on after the full stop of a bad statement."""
+    """Parses a file as a whole; the parser continues after the full stop of a bad statement."""
     lines = _Lines(source, file)
     quads = pyoxigraph.parse(cast(BinaryIO, lines), form.parser)
-    begin, end = 0, 0  # lines of the last error, 0 where a good statement followed it
+    begin, end = 0, 0  # lines of the last error, 0 after a good statement
     while True:
         lines.num_open = 0
         try:
@@ -271,7 +271,7 @@ def _by_token(source: Path, file: BinaryIO, form: _Format) -> Iterator[Quad | _B
                     f"{source}, line {begin or first}: a literal or IRI has no end; close it "
                     f"({lines.text(begin or first)[:80]!r})"
                 ) from error
-            if first > end:  # else a consequence of the last error
+            if first > end:  # otherwise a consequence of the last error
                 place = f"line {first}" if first == last else f"lines {first} to {last}"
                 yield _BadStatement(place, reason, lines.text(first))
                 begin = first
@@ -282,13 +282,13 @@ def _by_token(source: Path, file: BinaryIO, form: _Format) -> Iterator[Quad | _B
 
 
 def _reason(error: SyntaxError) -> str:
-    """Returns the reason without the place, which counts from the start of what was parsed."""
+    """Returns the reason without the place, which is relative to the parsed text."""
     reason = re.sub(r"^Parser error .*?\d: ", "", error.msg)
     return next((ours for words, ours in _REASONS.items() if reason.startswith(words)), reason)
 
 
 class _Lines:
-    """A text file that the parser reads line by line, with a memory of its last lines.
+    """A text file that the parser reads line by line; it keeps the last lines.
 
     Attributes:
         number: The next line's.
@@ -305,7 +305,7 @@ class _Lines:
         self.num_open = 0
 
     def read(self, size: int) -> str:
-        """Returns the next line, or as much of it as is wanted; "" at the end.
+        """Returns the next line, at most `size` bytes of it; "" at the end.
 
         Raises:
             DataError: If the statement is nested too deep for the parser.
@@ -326,5 +326,5 @@ class _Lines:
         return part
 
     def text(self, number: int) -> str:
-        """Returns the start of a line, "" where it was read long ago."""
+        """Returns the start of a line, "" if it is no longer kept."""
         return next((part for each, part in self._recent if each == number), "")

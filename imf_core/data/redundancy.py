@@ -1,13 +1,13 @@
-"""Finds relations that repeat one another, so that one's facts give the other's away.
+"""Finds redundant relations: the facts of one give away the facts of another.
 
-In: facts. Out: which relations are symmetric, which pairs of relations are inverse to each other
-and which are duplicates. After Akrami et al., "Realistic Re-evaluation of Knowledge Graph
+In: facts. Out: the symmetric relations, and the pairs of inverse and of duplicate relations. After
+Akrami et al., "Realistic Re-evaluation of Knowledge Graph
 Completion Methods", SIGMOD 2020, https://doi.org/10.1145/3318464.3380599: two relations are
-redundant where more than 0.8 of the entity pairs of each are those of the other. Shares are of
-distinct facts, with no lower bound on their number, as there.
+redundant if they share more than 0.8 of the entity pairs of each. Shares are of distinct facts,
+with no lower bound on their number, as there.
 
-Our choice: a fact that joins an entity to itself is its own reverse, so it counts for duplicates
-alone.
+Our choice: a fact that joins an entity to itself is its own reverse, so it counts only for
+duplicates.
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from numpy.typing import NDArray
 from imf_core.data.holdout import Facts, Mask, drop_duplicates, pair_keys
 
 MIN_OVERLAP = 0.8
-"""Relations that share more than this of the pairs of each are redundant."""
+"""Relations that share more than this fraction of the pairs of each are redundant."""
 
 RelationPairs = NDArray[np.int64]
 
-# Meetings of two facts that are counted together; bounds the memory.
-_MEETINGS_AT_ONCE = 4_000_000
+# Comparisons of two facts that are counted together; bounds the memory.
+_COMPARISONS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
 class Redundancy:
-    """Relations whose facts can be read off others.
+    """The redundant relations.
 
     Attributes:
-        is_symmetric: Whether a relation's facts mostly stand in both directions, shape: (R,).
-        inverse: Pairs of different relations of which each is the other reversed, the lower id
-            first, in ascending order; shape: (P, 2), dtype: int64.
+        is_symmetric: Whether most facts of a relation are in both directions, shape: (R,).
+        inverse: Pairs of different relations that are each other's reverse, the lower id first, in
+            ascending order; shape: (P, 2), dtype: int64.
         duplicate: Pairs of different relations that join the same entities in the same direction,
             likewise; shape: (Q, 2), dtype: int64.
     """
@@ -47,7 +47,7 @@ def find_redundancy(facts: Facts, num_entities: int, num_relations: int) -> Redu
     """Finds symmetric, inverse and duplicate relations.
 
     Args:
-        facts: Facts, shape: (N, 3), dtype: int64; one that is repeated counts once.
+        facts: Facts, shape: (N, 3), dtype: int64; repeated ones count once.
         num_entities: E.
         num_relations: R.
     """
@@ -58,7 +58,7 @@ def find_redundancy(facts: Facts, num_entities: int, num_relations: int) -> Redu
 
     low, high, is_opposed, shared = _count_shared_pairs(facts, num_entities, num_relations)
     is_same = low == high
-    # Of a relation with itself, one shared pair of entities is two facts, each the other reversed.
+    # For a relation with itself, a shared pair of entities is two facts in opposite directions.
     is_symmetric = np.zeros(num_relations, dtype=bool)
     itself = low[is_same]
     is_symmetric[itself] = 2 * shared[is_same] / sizes_without_loops[itself] > MIN_OVERLAP
@@ -79,9 +79,9 @@ def _count_shared_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Mask, NDArray[np.int64]]:
     """Counts the entity pairs that two relations share, in the same and in opposed directions.
 
-    The facts between one unordered pair of entities stand side by side once sorted; each is met
-    with its next, second next, ... neighbour, so that memory stays linear in the facts and the
-    work is that of the meetings there are, not of all pairs of relations.
+    Sorting places the facts between an unordered pair of entities side by side. Each is compared
+    with its next, second next, ... neighbour, so memory is linear in the facts, and work is linear
+    in the comparisons, not in all pairs of relations.
 
     Args:
         facts: Distinct facts, shape: (N, 3), dtype: int64.
@@ -89,9 +89,9 @@ def _count_shared_pairs(
         num_relations: R.
 
     Returns:
-        The lower relation, the higher one (the same, where a relation meets its own reverse),
-        whether their directions are opposed, and the number of pairs they share, in ascending
-        order of the first three; shape: (M,) each.
+        The lower relation, the higher one (the same, for a relation and its own reverse), whether
+        their directions are opposed, and the number of shared pairs, in ascending order of the
+        first three; shape: (M,) each.
     """
     pairs = pair_keys(facts, num_entities)
     order = np.argsort(pairs, kind="stable")
@@ -108,7 +108,7 @@ def _count_shared_pairs(
         is_opposed = is_backward[earlier] != is_backward[earlier + step]
         low, high = np.minimum(one, other), np.maximum(one, other)
         waiting.append((low * num_relations + high) * 2 + is_opposed)
-        if not len(earlier) or sum(map(len, waiting)) > _MEETINGS_AT_ONCE:
+        if not len(earlier) or sum(map(len, waiting)) > _COMPARISONS_AT_ONCE:
             keys, counts = _add_counts(keys, counts, np.concatenate(waiting))
             waiting = []
     return keys // 2 // num_relations, keys // 2 % num_relations, keys % 2 == 1, counts

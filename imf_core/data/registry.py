@@ -1,7 +1,7 @@
-"""The data sets that can be named in `params.yaml`: what they consist of and where it is.
+"""The registered data sets of `params.yaml`: their files and URLs.
 
-`registry.yaml` beside this file is the data, this the typed form of it. A source file is pinned
-by its hash, a graph by its counts, so that a set is the same everywhere or an error.
+This module reads and checks `registry.yaml` beside it. A source file is pinned by its hash, a graph
+by its counts, so a data set is the same everywhere or an error.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from imf_core.config import Section, validate
 from imf_core.errors import ConfigError
 
 FOLDER, RDF = "folder", "rdf"
-"""Names of graphs of the user's own, which no set may bear."""
+"""Names of users' graphs, reserved in the registry."""
 
 REGISTRY_PATH = Path(__file__).with_name("registry.yaml")
 
@@ -24,13 +24,13 @@ EMBEDDED = Path(__file__).parent
 """Where the folders of embedded sets are."""
 
 DESCRIPTIONS = Path(__file__).with_name("descriptions")
-"""Descriptions that this package brings for sets whose makers give none."""
+"""Descriptions in this package, for sets without their own."""
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
 class PinnedUrl(Section):
-    """Where some bytes are and which they must be."""
+    """A URL and the pinned hash of its content."""
 
     url: str = Field(pattern=r"^https?://")
     bytes: int | None = Field(default=None, ge=1, description="None: not known")
@@ -39,7 +39,7 @@ class PinnedUrl(Section):
 
     @property
     def digest(self) -> str:
-        """The hash by which the content is known, either of the two."""
+        """The pinned hash, either of the two."""
         return self.sha256 or self.git_blob_sha1 or ""
 
     @model_validator(mode="after")
@@ -57,19 +57,19 @@ class PinnedUrl(Section):
 
 
 class SourceFile(PinnedUrl):
-    """A file kept as it comes."""
+    """A file kept unchanged."""
 
     save_as: FileName
 
 
 class SourceArchive(PinnedUrl):
-    """A tar archive out of which files are taken as they are."""
+    """A tar archive with files to extract unchanged."""
 
     unpack: list[FileName] = Field(min_length=1)
 
 
 class Counts(Section):
-    """What the source holds, duplicates included; anything else is an error. None: not known."""
+    """The required counts of the source, duplicates included. None: unknown."""
 
     entities: int = Field(ge=1)
     relations: int = Field(ge=1)
@@ -89,15 +89,15 @@ class EmbeddedDataset(Section):
 
 
 class DownloadedDataset(Section):
-    """A set that is fetched.
+    """A data set to download.
 
-    `format` says how its files are read: `labels` as a user's folder (tab-separated labels),
-    `spaced` as labels separated by white space, a full stop perhaps at the end (with the ids of
-    `entity2id.txt` and `relation2id.txt` where they are there), `ids` as head, relation, tail and
-    `ids-htr` as head, tail, relation in ids, with `entity2id.txt` and `relation2id.txt` or, label
-    by line, `relations.txt`. Where there are titles, the files named here map them to the same
-    ids; they are turned into names. `wikidata_json` maps labels to what Wikidata says of them;
-    `descriptions` is a file of this package, in the folder `descriptions`, that does likewise.
+    `format` is the format of its files: `labels`: a user's folder (tab-separated labels); `spaced`:
+    labels separated by white space, optionally with a final full stop (and with the ids of
+    `entity2id.txt` and `relation2id.txt` if they exist); `ids`: head, relation, tail as ids;
+    `ids-htr`: head, tail, relation as ids; both with `entity2id.txt` and `relation2id.txt`, or
+    `relations.txt` with one label per line. Title files map titles to the same ids; titles become
+    names. `wikidata_json` maps labels to names and descriptions of Wikidata; `descriptions` is such
+    a file in the folder `descriptions` of this package.
     """
 
     kind: Literal["download"]
@@ -141,7 +141,7 @@ def load_registry(path: Path = REGISTRY_PATH) -> dict[str, EmbeddedDataset | Dow
     """Reads and checks a registry.
 
     Raises:
-        ConfigError: If the file is malformed; all faults are listed.
+        ConfigError: If the file is malformed; the message lists all errors.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -151,10 +151,10 @@ def load_registry(path: Path = REGISTRY_PATH) -> dict[str, EmbeddedDataset | Dow
 
 
 def find_dataset(name: str) -> EmbeddedDataset | DownloadedDataset:
-    """Returns the registered set of this name.
+    """Returns the registered set of a name.
 
     Raises:
-        ConfigError: If there is none; the message lists the names there are.
+        ConfigError: If there is none; the message lists the registered names.
     """
     datasets = _registry()
     if name not in datasets:

@@ -1,6 +1,6 @@
-"""What every relation is like, as rows of a table for people.
+"""Describes every relation in a table.
 
-In: the prepared graph and which relations are redundant. Out: one row per relation in id order.
+In: the prepared graph and its redundant relations. Out: one row per relation in id order.
 """
 
 from typing import Any
@@ -19,8 +19,8 @@ def relation_rows(
 
     Args:
         graph: The prepared graph.
-        redundancy: Which of its relations say the same.
-        cardinality: Of its train facts.
+        redundancy: Its redundant relations.
+        cardinality: Cardinality of its train facts.
     """
     facts = {
         split: np.bincount(graph.triples[split][:, 1].numpy(), minlength=graph.num_relations)
@@ -45,7 +45,7 @@ def relation_rows(
 
 
 def _partner_labels(pairs: RelationPairs, labels: list[str]) -> list[str]:
-    """Returns for each relation the labels of those it is paired with, "" where there is none."""
+    """Returns the labels of each relation's partners, "" if there are none."""
     partners: list[list[str]] = [[] for _ in labels]
     for one, other in pairs.tolist():
         partners[one].append(labels[other])

@@ -1,4 +1,4 @@
-"""A graph as its source gives it: labels, and facts as ids with every duplicate still there.
+"""Reads the graph of a source: labels, and facts as ids with all duplicates.
 
 In: a raw folder in one of the formats of the registry. Out: a `SourceGraph`.
 """
@@ -36,7 +36,7 @@ class SourceGraph:
         relation_labels: The position is the relation id.
         facts: Split name -> lines in file order, shape: (N, 3), dtype: int64; a split without a
             file is absent.
-        blank_lines: Number of lines skipped in these files.
+        blank_lines: Number of blank lines in these files.
     """
 
     entity_labels: list[str]
@@ -46,9 +46,9 @@ class SourceGraph:
 
 
 def read_label_graph(raw: Path) -> SourceGraph:
-    """Reads `train.txt` and, where they are, `valid.txt` and `test.txt` with labels by tab.
+    """Reads `train.txt` and, if present, `valid.txt` and `test.txt` with labels by tab.
 
-    Ids follow the sorted labels, hence do not depend on the order of the lines.
+    Ids follow the sorted labels, so they do not depend on the order of the lines.
 
     Raises:
         DataError: If `train.txt` is missing or a file is malformed.
@@ -58,10 +58,10 @@ def read_label_graph(raw: Path) -> SourceGraph:
 
 
 def read_spaced_graph(raw: Path) -> SourceGraph:
-    """Reads the same with labels by white space, a full stop perhaps at the line's end.
+    """Reads the same files with labels by white space and an optional final full stop.
 
-    Ids are those of `entity2id.txt` and `relation2id.txt` where these are there, else they follow
-    the sorted labels.
+    Ids come from `entity2id.txt` and `relation2id.txt` if these exist, else they follow the sorted
+    labels.
 
     Raises:
         DataError: If `train.txt` is missing, a file is malformed, or a label has no id.
@@ -76,14 +76,14 @@ def read_spaced_graph(raw: Path) -> SourceGraph:
 
 
 def read_id_graph(raw: Path, columns: str) -> SourceGraph:
-    """Reads the facts as ids, and their labels; the ids stay as they are.
+    """Reads facts as ids, and their labels; the ids stay unchanged.
 
-    Labels stand in `entity2id.txt` and in `relation2id.txt`, or the latter line by line in
-    `relations.txt`.
+    Labels are in `entity2id.txt` and `relation2id.txt`, or in `relations.txt` with one label per
+    line.
 
     Args:
         raw: The raw folder.
-        columns: `hrt` or `htr`, the order in which facts are written.
+        columns: `hrt` or `htr`, the order of the columns.
 
     Raises:
         DataError: If a file is missing or malformed, or an id has no label.
@@ -101,7 +101,7 @@ def read_id_graph(raw: Path, columns: str) -> SourceGraph:
 
 
 def _present(raw: Path) -> dict[str, str]:
-    """Returns the split files that are there."""
+    """Returns the existing split files."""
     if not (raw / TRAIN).is_file():
         raise DataError(f"{raw / TRAIN} is missing; run `dvc repro` to make it")
     return {split: name for split, name in SPLIT_FILES.items() if (raw / name).is_file()}
@@ -114,7 +114,7 @@ def _sorted_labels(files: dict[str, LabelTriples]) -> tuple[list[str], list[str]
 
 
 def _in_given_order(labels: list[str], ids: Path) -> list[str]:
-    """Returns the labels of an id map, if there is one, after checking that it has all of these."""
+    """Returns the labels of an id map, if there is one, after checking that it has all `labels`."""
     if not ids.is_file():
         return labels
     listed = read_label_ids(ids)
@@ -130,7 +130,7 @@ def _in_given_order(labels: list[str], ids: Path) -> list[str]:
 def _number(
     files: dict[str, LabelTriples], entities: list[str], relations: list[str]
 ) -> SourceGraph:
-    """Turns labels into their positions in the lists."""
+    """Maps labels to their positions in the lists."""
     entity_ids = {label: position for position, label in enumerate(entities)}
     relation_ids = {label: position for position, label in enumerate(relations)}
     facts = {split: _to_ids(file, entity_ids, relation_ids) for split, file in files.items()}
@@ -149,7 +149,7 @@ def _to_ids(file: LabelTriples, entity_ids: dict[str, int], relation_ids: dict[s
 
 
 @dataclass(frozen=True)
-class ImageIndexFaults:
+class SkippedImageLines:
     """Lines of an image index that were left out.
 
     Attributes:
@@ -165,7 +165,7 @@ class ImageIndexFaults:
 
 def read_image_sources(
     raw: Path, entity_labels: Sequence[str]
-) -> tuple[ImageSources, ImageIndexFaults]:
+) -> tuple[ImageSources, SkippedImageLines]:
     """Reads the image index of a raw folder, if it has one, against the labels of a graph.
 
     Args:
@@ -180,5 +180,5 @@ def read_image_sources(
     known = [(ids[line.entity_label], line.source) for line in lines if line.entity_label in ids]
     distinct = list(dict.fromkeys(known))
     unknown = [line.entity_label for line in lines if line.entity_label not in ids]
-    faults = ImageIndexFaults(unknown, len(known) - len(distinct), blank)
-    return ImageSources([row[0] for row in distinct], [row[1] for row in distinct]), faults
+    skipped = SkippedImageLines(unknown, len(known) - len(distinct), blank)
+    return ImageSources([row[0] for row in distinct], [row[1] for row in distinct]), skipped

@@ -1,18 +1,18 @@
-"""Decides which facts are train, valid and test.
+"""Splits facts into train, valid and test.
 
-In: the facts of a source, split or not, with their duplicates. Out: three splits. What the source
-gives is kept where it can be used; what is missing, or contaminated beyond use, is held out of
-train (`holdout`). A fact counts once in its split.
+In: the facts of a source, split or not, with duplicates. Out: three splits. Usable splits of the
+source are kept; a missing or contaminated split is held out of train (`holdout`). A fact counts
+once in its split.
 
-What is held out has all facts between a pair of entities, so that none gives another away. Only a
-valid beside a given test that stays as it is takes single facts at random: such tests were drawn
-so, and what is selected and fitted on valid is to hold on test, copies of train's facts and all.
+A held-out group has all facts between a pair of entities, so that none gives another away. Only a
+valid beside an unchanged given test consists of single random facts: such tests were drawn in this
+way, and selection on valid should carry over to test, with its copies of train facts.
 
-Test is changed only where `prepare.test: cleaned` asks for it: then the facts that train gives away
-(`copies`) leave test, and stay in train those that stand there word for word. Where it is
-`as-given`, test stays whole, and if the split is to be leak-free, the facts that stand in both
-leave train instead; copies under redundant relations stay in both and are counted. A cleaned-out
-fact that train has only in another form is in no split, hence not known to filtered ranking.
+Test changes only with `prepare.test: cleaned`: the facts that train gives away (`copies`) leave
+test, and those in train word for word stay in train. With `as-given`, test stays complete, and for
+a leak-free split the facts in both leave train instead; copies under redundant relations stay in
+both and are counted. A cleaned-out fact that train has only in another form is in no split, so
+filtered ranking does not know it.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ from imf_core.data.leaks import is_among
 from imf_core.data.redundancy import Redundancy
 from imf_core.errors import DataError
 
-# A valid of which more than this share of lines stands in train or test is rebuilt, one of which
-# less does is cleaned.
+# A valid with a larger share of lines in train or test is rebuilt, one with a smaller share is
+# cleaned.
 MAX_CONTAMINATION = 0.05
 
 GIVEN, CLEANED, HELD_OUT = "as given", "as given, cleaned", "held out of train"
@@ -37,16 +37,16 @@ _SEED_STEP = {"test": 0, "valid": 1}
 
 @dataclass(frozen=True)
 class Splits:
-    """Facts of the three splits and how they came about.
+    """Facts of the three splits and their origin.
 
     Attributes:
         facts: Split name -> distinct facts, shape: (N, 3), dtype: int64.
-        duplicate_lines: Split name -> lines dropped because the split has the fact already.
+        duplicate_lines: Split name -> lines dropped because they repeat a fact of the split.
         valid_source: `as given`, `as given, cleaned` or `held out of train`.
         test_source: Likewise.
-        valid_dropped: Distinct valid facts dropped because train or test has them.
+        valid_dropped: Distinct valid facts dropped because they are in train or test.
         valid_returned_to_train: Distinct facts of a discarded valid that joined train.
-        train_dropped: Distinct train facts dropped because test has them word for word.
+        train_dropped: Distinct train facts dropped because they are in test word for word.
         test_dropped: Distinct test facts dropped because train gives them away.
     """
 
@@ -67,12 +67,12 @@ def make_splits(
     num_relations: int,
     params: PrepareParams,
 ) -> Splits:
-    """Makes train, valid and test out of the splits that a source has.
+    """Makes train, valid and test from the splits of a source.
 
     Args:
         found: Split name -> lines of the source, shape: (N, 3), dtype: int64; `valid` and `test`
             may be absent.
-        redundancy: Which relations give one another's facts away.
+        redundancy: The redundant relations.
         num_entities: E.
         num_relations: R.
         params: Kind of split, whether test is cleaned, fractions and seed.
@@ -81,8 +81,8 @@ def make_splits(
         The three splits, none of them empty.
 
     Raises:
-        DataError: If a split is missing and no fact can be held out for it, or train gives every
-            fact of a test away that is to be cleaned.
+        DataError: If a split is missing and no fact can be held out for it, or train gives away
+            every fact of a test to be cleaned.
     """
     facts = {
         split: drop_duplicates(lines, num_entities, num_relations) for split, lines in found.items()
@@ -156,7 +156,7 @@ def _clean_test(
 
 
 def _require_train(dropped: int, facts: Mapping[str, Facts]) -> None:
-    """Refuses a test that leaves nothing to learn from."""
+    """Refuses a test that contains all train facts."""
     num_train, num_test = len(facts["train"]), len(facts["test"])
     if dropped < num_train:
         return
@@ -179,11 +179,11 @@ def _hold_out(
     whole_pairs: bool,
     dropped: int,
 ) -> dict[str, Facts]:
-    """Returns train without, and `split` with, the facts held out of train."""
+    """Returns train without the held-out facts, and `split` with them."""
     train = facts["train"]
     keep = np.zeros(len(train), dtype=bool)
     for name in facts.keys() - {"train"}:
-        # A fact that train shares with another split would make the two held-out splits overlap.
+        # A fact in train and another split would make the held-out splits overlap.
         keep |= is_among(train, facts[name], num_entities, num_relations)
     step_seed = len(_SEED_STEP) * seed + _SEED_STEP[split]
     is_held = hold_out(
@@ -206,6 +206,6 @@ def _hold_out(
 
 
 def _distinct_facts(facts: Mapping[str, Facts], num_entities: int, num_relations: int) -> int:
-    """Counts the facts of all splits together, each once."""
+    """Counts the distinct facts of all splits together."""
     together = np.concatenate(list(facts.values()))
     return len(np.unique(fact_keys(together, num_entities, num_relations)))

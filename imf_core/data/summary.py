@@ -1,6 +1,6 @@
-"""What the prepared data is and what had to be left out, as numbers.
+"""Summarises the prepared data and the omissions in numbers.
 
-In: what `prepare` read and wrote. Out: a nested mapping of plain numbers and words for
+In: inputs and outputs of `prepare`. Out: a nested mapping of numbers and words for
 `results/data.json`, and a few lines for the terminal.
 """
 
@@ -14,7 +14,7 @@ from imf_core.data.graph import SPLITS, Graph
 from imf_core.data.image_sources import ImageSources
 from imf_core.data.leaks import count_leaks
 from imf_core.data.redundancy import Redundancy
-from imf_core.data.source import ImageIndexFaults, SourceGraph
+from imf_core.data.source import SkippedImageLines, SourceGraph
 from imf_core.data.split import Splits
 from imf_core.data.texts import LabelledTexts
 
@@ -32,9 +32,9 @@ def summarise(
     descriptions: LabelledTexts,
     relation_names: LabelledTexts,
     images: ImageSources,
-    image_faults: ImageIndexFaults,
+    skipped_images: SkippedImageLines,
 ) -> Summary:
-    """Counts everything about the prepared data that a reader should know."""
+    """Counts the content of the prepared data and the omissions."""
     num_entities, num_relations = graph.num_entities, graph.num_relations
     with_image = set(images.entity_ids)
     in_facts = np.unique(np.concatenate([facts[:, [0, 2]] for facts in splits.facts.values()]))
@@ -87,18 +87,18 @@ def summarise(
         "ignored": {
             "blank_lines": source.blank_lines
             + sum(text.blank_lines for text in texts)
-            + image_faults.blank,
+            + skipped_images.blank,
             "texts_of_unknown_labels": sum(len(text.unknown) for text in texts),
             "repeated_text_lines": sum(text.repeated for text in texts),
             "empty_texts": sum(len(text.empty) for text in texts),
-            "images_of_unknown_entities": len(image_faults.unknown),
-            "repeated_image_lines": image_faults.repeated,
+            "images_of_unknown_entities": len(skipped_images.unknown),
+            "repeated_image_lines": skipped_images.repeated,
         },
     }
 
 
 def describe(summary: Summary) -> list[str]:
-    """Words the summary in a few lines."""
+    """Formats the summary in a few lines."""
     entities, relations, facts = summary["entities"], summary["relations"], summary["facts"]
     lines = [
         f"{summary['dataset']}: {entities['total']} entities, {relations['total']} relations, "

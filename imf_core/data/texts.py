@@ -1,7 +1,7 @@
 """Names and descriptions for the labels of a graph.
 
-In: the text files of a raw folder and the labels in id order. Out: one text per label, "" where
-there is none, with what was left out counted.
+In: the text files of a raw folder and the labels in id order. Out: one text per label, "" if there
+is none, and counts of omissions.
 """
 
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ class LabelledTexts:
     """Texts in the order of the labels.
 
     Attributes:
-        texts: One per label, "" where there is none.
+        texts: Text of each label, "" if there is none.
         unknown: Labels with a text that are not in the graph, in line order.
         repeated: Lines that repeat an earlier one.
-        empty: Labels given an empty text, in line order.
+        empty: Labels with an empty text, in line order.
         blank_lines: Blank lines.
     """
 
@@ -52,7 +52,7 @@ def read_labelled_texts(path: Path, labels: list[str]) -> LabelledTexts:
 
 
 def read_titles(path: Path, labels: list[str]) -> LabelledTexts:
-    """Reads the titles of the same ids from a label-to-id map and makes names of them.
+    """Reads titles from a map of titles to the same ids, and makes names from them.
 
     Raises:
         DataError: If the file is malformed or does not cover the ids of `labels`.
@@ -64,7 +64,7 @@ def read_titles(path: Path, labels: list[str]) -> LabelledTexts:
 
 
 def read_wikidata_json(path: Path, labels: list[str]) -> tuple[LabelledTexts, LabelledTexts]:
-    """Reads names and descriptions out of `{label: {"label": ..., "description": ...}}`.
+    """Reads names and descriptions from `{label: {"label": ..., "description": ...}}`.
 
     Raises:
         DataError: If the file is malformed.
@@ -86,5 +86,5 @@ def _unknown(found: Iterable[str], labels: list[str]) -> tuple[str, ...]:
 
 
 def _one_line(text: object) -> str:
-    """Returns a text without line breaks, "" for anything that is no text."""
+    """Returns a text without line breaks, "" for other values."""
     return " ".join(text.split()) if isinstance(text, str) else ""

@@ -1,8 +1,8 @@
-"""The check that every file of a user's folder passes before it is read.
+"""Checks every file of a user's folder before it is read.
 
-A graph may come from strangers, and none of its files may be a way to other files of this machine:
-a link, an absolute path or `..` must not lead out of the folders that may be read. In: a path and
-these folders. Out: the kind of thing that is there, or a copy of the file.
+A graph may be untrusted, and its files must not give access to other files of this machine: a link,
+an absolute path or `..` must not lead out of the readable folders. In: a path and these folders.
+Out: the kind of file, or a copy of it.
 """
 
 import re
@@ -18,29 +18,29 @@ from imf_core.errors import DataError
 FileKind = Literal["file", "folder", "missing", "outside", "special"]
 
 _DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?\Z")
-"""Where DVC keeps a tracked file, which it may leave as a link in the user's folder. A link to it
-opens no other file than the one whose hash its maker knew already."""
+"""Path of a tracked file in DVC's cache, to which DVC may leave a link in the user's folder. Such a
+link is safe: its maker already knew the hash of the content."""
 
 
 def find_kind(path: Path, folders: Sequence[Path]) -> FileKind:
-    """Finds what is at a path, links followed.
+    """Returns the kind of a path, following links.
 
     Args:
         path: The path.
-        folders: Where files may be read; themselves without links.
+        folders: The readable folders, with links resolved.
 
     Returns:
-        `file`, `folder`, `missing` (also a name that the file system cannot have, a broken link or
-        a loop of links), `outside` of the folders, or `special`: a pipe, a socket or a device.
+        `file`, `folder`, `missing` (also an invalid name, a broken link or a loop of links),
+        `outside` of the folders, or `special`: a pipe, a socket or a device.
 
     Raises:
-        DataError: If the way to the path may not be read inside the folders.
+        DataError: If a folder on the way may not be read.
     """
     try:
         real = path.resolve(strict=True)
         mode = real.stat().st_mode
     except PermissionError as error:
-        if not _is_inside(path.resolve(), folders):  # as far as it can be followed
+        if not _is_inside(path.resolve(), folders):  # as far as it can be resolved
             return "outside"
         raise _forbidden(path) from error
     except (OSError, ValueError, RuntimeError):
@@ -66,7 +66,7 @@ def require_file(path: Path, folders: Sequence[Path]) -> None:
 
 
 def copy_user_file(source: Path, target: Path, folders: Sequence[Path]) -> None:
-    """Copies the content of a user's file, whole or not at all.
+    """Copies the content of a user's file completely or not at all.
 
     Raises:
         DataError: If it is not a regular file inside the folders, or may not be read.

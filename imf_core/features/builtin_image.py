@@ -1,11 +1,11 @@
-"""`builtin:colour-pca`: what a picture looks like from afar, without any learned weights.
+"""`builtin:colour-pca`: colour and layout of a picture, without learned weights.
 
-Three descriptions of each picture, (1) a squeezed thumbnail: colour and layout; (2) colour
-histograms of the whole and of its thirds: colour whatever the layout; (3) edge directions on a
-coarse grid: layout whatever the colour. Each description gets the same share of the variance,
-then scikit-learn's PCA turns all of them into few numbers. The components are not whitened: the
-leading ones are what pictures look alike in, the last ones are detail. Good at drawn things such
-as flags, logos and maps; it does not know what a photograph shows.
+A picture has three descriptions: (1) a squeezed thumbnail, for colour and layout; (2) colour
+histograms of the whole and of its thirds, independent of layout; (3) edge directions on a coarse
+grid, independent of colour. Each description gets the same share of the variance, then
+scikit-learn's PCA reduces all of them. The components are not whitened: the first ones hold the
+similarities of pictures, the last ones details. This suits drawings such as flags, logos and maps;
+it does not recognise the content of a photograph.
 """
 
 import os
@@ -36,7 +36,7 @@ def describe_images(images: Iterable[bytes]) -> np.ndarray:
     """Describes pictures by colour and layout.
 
     Args:
-        images: Pictures as `reencode_image` made them.
+        images: Pictures from `reencode_image`.
 
     Returns:
         shape: (n, 1344), dtype: float32; about 5 kB per picture.
@@ -46,7 +46,7 @@ def describe_images(images: Iterable[bytes]) -> np.ndarray:
 
 
 class FittedReduction:
-    """Standardises the blocks of descriptions and keeps their main directions.
+    """Standardises the blocks of descriptions and keeps their principal directions.
 
     The directions are fitted on at most `FIT_IMAGES` evenly spaced rows.
 
@@ -68,14 +68,14 @@ class FittedReduction:
             self._pca = pca.fit((fitted - self._mean) * self._scale)
 
     def apply(self, descriptions: np.ndarray) -> np.ndarray:
-        """Reduces descriptions, these or others.
+        """Reduces descriptions, those of the fit or others.
 
         Args:
             descriptions: shape: (m, 1344), dtype: float32.
 
         Returns:
             shape: (m, min(dim, n - 1, 1344)), dtype: float32; rows of length one. A column of ones
-            where no two of the n pictures differ.
+            if the n pictures are equal.
         """
         if self._pca is None:
             return np.ones((len(descriptions), 1), np.float32)
@@ -91,15 +91,15 @@ class FittedReduction:
 
 
 def reduce_descriptions(descriptions: np.ndarray, dim: int) -> np.ndarray:
-    """Reduces descriptions to their own main directions; see `FittedReduction`."""
+    """Reduces descriptions to their own principal directions; see `FittedReduction`."""
     return FittedReduction(descriptions, dim).apply(descriptions)
 
 
 def _block_scales(centred: np.ndarray) -> np.ndarray:
-    """Factors that give every block the total variance one; 0 for a block without variance.
+    """Returns factors that give every block the total variance one; 0 without variance.
 
-    Whole blocks are scaled, not single features: a colour that occurs in one picture only would
-    otherwise weigh as much as the colours that tell pictures apart.
+    The factor is per block, not per feature: otherwise a colour of a single picture would weigh as
+    much as the colours that distinguish many pictures.
     """
     variances = np.split((centred**2).mean(axis=0), np.cumsum(_BLOCKS)[:-1])
     factors = [0.0 if block.sum() < 1e-12 else block.sum() ** -0.5 for block in variances]
@@ -107,7 +107,7 @@ def _block_scales(centred: np.ndarray) -> np.ndarray:
 
 
 def _describe(content: bytes) -> np.ndarray:
-    """All blocks of one picture, in the order of `_BLOCKS`."""
+    """Returns all blocks of one picture, in the order of `_BLOCKS`."""
     image = open_rgb(content)
     small = image.resize((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BOX)
     canvas = image.resize((CANVAS_PIXELS, CANVAS_PIXELS), Image.Resampling.BOX)
@@ -117,7 +117,7 @@ def _describe(content: bytes) -> np.ndarray:
 
 
 def _colours(pixels: np.ndarray) -> np.ndarray:
-    """Square roots of colour shares (so that distance is Hellinger's) of whole and thirds.
+    """Returns square roots of colour shares (for Hellinger distances) of the whole and its thirds.
 
     Args:
         pixels: shape: (S, S, 3), values in [0, 1].
@@ -135,10 +135,10 @@ def _colours(pixels: np.ndarray) -> np.ndarray:
 
 
 def _edges(pixels: np.ndarray) -> np.ndarray:
-    """Strength of edges by direction in each cell of a coarse grid.
+    """Returns the strength of edges by direction in each cell of a coarse grid.
 
-    The strongest of the three colour channels counts at each pixel. Directions are taken modulo
-    half a turn, so that swapping the colours on the two sides changes nothing.
+    Each pixel uses the strongest of its three colours. Directions are modulo half a turn, so that
+    swapping the colours of the two sides changes nothing.
     """
     down, across = np.gradient(pixels, axis=(0, 1))
     channel = (down**2 + across**2).argmax(axis=2)[..., None]

@@ -1,9 +1,9 @@
-"""`builtin:tfidf-svd`: which words and word parts texts share, without any learned weights.
+"""`builtin:tfidf-svd`: shared words and word parts of texts, without learned weights.
 
-TF-IDF of words and word pairs beside TF-IDF of character n-grams (which see word stems, and
-languages without spaces), each of length one, then truncated SVD: latent semantic analysis.
-Seconds for 15,000 short texts. Of many texts only a sample is decomposed; the others are projected
-onto what the sample has in common.
+TF-IDF of words and word pairs, and TF-IDF of character n-grams (for word stems and languages
+without spaces), each of length one, then truncated SVD: latent semantic analysis. 15,000 short
+texts take seconds. For many texts the SVD uses a sample; the others are projected onto its
+components.
 """
 
 import re
@@ -21,21 +21,21 @@ CHARACTER_NGRAMS = (3, 5)
 MAX_NGRAMS = 30_000  # of either kind, the most frequent
 DENSE_TEXTS = 2_000
 MOST_TEXTS = 50_000
-"""All texts are decomposed up to so many; of more, `SAMPLE_TEXTS` evenly spaced ones."""
+"""Up to this number the SVD uses all texts, beyond it `SAMPLE_TEXTS` evenly spaced ones."""
 SAMPLE_TEXTS = 10_000
 BATCH_TEXTS = 10_000
 LEAST_SQUARE = 1e-6
-"""A singular value whose square is less, beside the largest, is rounding: no text is folded in."""
+"""Smaller squared singular values, relative to the largest, are rounding and are not used."""
 
 
 class TextFit(Protocol):
-    """Texts encoded, and what it takes to encode another one."""
+    """Encoded texts, and an encoder for further ones."""
 
     vectors: np.ndarray
-    """Of the texts, shape: (n, at most dim), dtype: float32; rows of length one."""
+    """Vectors of the texts, shape: (n, at most dim), dtype: float32; rows of length one."""
 
     def encode(self, text: str) -> np.ndarray:
-        """Encodes another text; zeros where it shares no n-gram with these."""
+        """Encodes another text; zeros if it shares no n-gram with the fitted ones."""
         ...
 
 
@@ -50,14 +50,14 @@ def fit_texts(texts: list[str], dim: int) -> TextFit:
 
 
 class FittedTexts:
-    """Texts encoded by the n-grams they share, and what it takes to encode another one.
+    """Texts encoded by their shared n-grams, and an encoder for further ones.
 
     Args:
         texts: Non-empty texts, n of them.
         dim: Upper bound of the components kept; also bounded by n and by the n-grams there are.
 
     Attributes:
-        vectors: shape: (n, at most dim), dtype: float32; rows of length one. The same for the same
+        vectors: shape: (n, at most dim), dtype: float32; rows of length one. Equal for equal
             texts.
     """
 
@@ -67,7 +67,7 @@ class FittedTexts:
             self._vectorizers.append(_vectorizer("word", WORD_NGRAMS))
         blocks = [each.fit_transform(texts) for each in self._vectorizers]
         self._counts = csr_matrix(hstack(blocks))
-        # One text, or one n-gram: nothing to tell apart.
+        # One text or one n-gram: no differences to encode.
         self._is_trivial = min(self._counts.shape) == 1
         self._components = (
             np.ones((len(texts), 1))
@@ -77,12 +77,12 @@ class FittedTexts:
         self.vectors = _unit_rows(self._components)
 
     def encode(self, text: str) -> np.ndarray:
-        """Encodes another text by the n-grams it shares with these ("folding in").
+        """Encodes another text by the n-grams it shares with the fitted ones ("folding in").
 
-        A text of these gets the vector it has, up to rounding.
+        A fitted text gets its own vector, up to rounding.
 
         Returns:
-            shape: (at most dim,), dtype: float32; of length one, zeros where it shares none.
+            shape: (at most dim,), dtype: float32; of length one, zeros without shared n-grams.
         """
         if self._is_trivial:
             return np.ones(1, np.float32)
@@ -105,7 +105,7 @@ class SampledTexts:
 
     Attributes:
         vectors: shape: (n, at most dim), dtype: float32; rows of length one, but zeros for a text
-            that shares no n-gram with the sample. The same for the same texts.
+            that shares no n-gram with the sample. Equal for equal texts.
     """
 
     def __init__(self, texts: list[str], dim: int) -> None:
@@ -118,9 +118,11 @@ class SampledTexts:
                 self._blocks.append(_WordCounts(sample))
             counts = self._weigh(sample)
             rank = min(dim, min(counts.shape) - 1)
-            # ARPACK takes several times as long, for digits that a sample does not have.
+            # ARPACK takes several times as long, for more digits than a sample supports.
             svd = TruncatedSVD(rank, algorithm="randomized", n_iter=4, random_state=0)
-            with np.errstate(divide="ignore", invalid="ignore"):  # of shares, where texts are equal
+            with np.errstate(
+                divide="ignore", invalid="ignore"
+            ):  # shares of variance, if all texts are equal
                 self._directions = svd.fit(counts).components_.T.astype(np.float32)
             bar.set_description("text features")
             parts = []
@@ -133,7 +135,7 @@ class SampledTexts:
         """Encodes another text by the n-grams it shares with the sample.
 
         Returns:
-            shape: (at most dim,), dtype: float32; of length one, zeros where it shares none.
+            shape: (at most dim,), dtype: float32; of length one, zeros without shared n-grams.
         """
         vector: np.ndarray = self._project([text])[0]
         return vector
@@ -146,7 +148,7 @@ class SampledTexts:
 
 
 class _WordCounts:
-    """TF-IDF of words and word pairs, as `_vectorizer` has it."""
+    """TF-IDF of words and word pairs, as in `_vectorizer`."""
 
     def __init__(self, sample: list[str]) -> None:
         self._counts = CountVectorizer(
@@ -162,9 +164,9 @@ class _WordCounts:
 
 
 class _CharacterCounts:
-    """TF-IDF of character n-grams, as `_vectorizer` has it, but cut once for each distinct word.
+    """TF-IDF of character n-grams, as in `_vectorizer`, computed once per distinct word.
 
-    An n-gram of `char_wb` lies in one word, so a text's counts are the sum of its words' counts.
+    An n-gram of `char_wb` is inside one word, so a text's counts are the sum of its words' counts.
     """
 
     def __init__(self, sample: list[str]) -> None:
@@ -184,7 +186,7 @@ class _CharacterCounts:
 
 
 def _split(text: str) -> list[str]:
-    """Cuts a text at white space, as `char_wb` does."""
+    """Splits a text at white space, like `char_wb`."""
     return text.lower().split()
 
 
@@ -194,16 +196,16 @@ def encode_texts_tfidf(texts: list[str], dim: int) -> np.ndarray:
 
 
 def _unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Scales rows to length one, those of zeros excepted."""
+    """Scales rows to length one; zero rows stay zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
 def _left_singular(counts: csr_matrix, num_components: int) -> np.ndarray:
-    """Left singular vectors times singular values, the largest first, with settled signs.
+    """Returns left singular vectors times singular values, the largest first, with fixed signs.
 
-    Both ways are exact. ARPACK converges slowly where nearly all directions are asked for, as
-    with few texts; there the inner products of the texts fit into one dense matrix.
+    Both algorithms are exact. ARPACK converges slowly for nearly all directions, as with few texts;
+    then the inner products of the texts fit into one dense matrix.
 
     Args:
         counts: shape: (n, n-grams).
@@ -228,7 +230,7 @@ def _left_singular(counts: csr_matrix, num_components: int) -> np.ndarray:
 
 
 def _vectorizer(analyzer: str, ngram_range: tuple[int, int]) -> TfidfVectorizer:
-    """Sublinear TF-IDF, rows of length one, of at most MAX_NGRAMS columns."""
+    """Makes a sublinear TF-IDF with rows of length one and at most MAX_NGRAMS columns."""
     return TfidfVectorizer(
         analyzer=analyzer,
         ngram_range=ngram_range,

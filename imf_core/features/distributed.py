@@ -1,11 +1,11 @@
 """Computes chunks of an extraction on Ray workers, on this machine or on a cluster.
 
-In: for each chunk a function that reads what is to be encoded. Out: the chunks' vectors, in the
-order in which they are finished. A chunk is read on the machine of this process and its content
-sent to a worker, so workers need see no file of this machine. Ray Data reads no further ahead
-than the workers can take, so a few chunks are in memory at a time, however many there are.
+In: a function per chunk that reads its content. Out: the chunks' vectors, in the order in which
+they are finished. This machine reads a chunk and sends its content to a worker, so workers need
+none of its files. Ray Data reads only as far ahead as the workers can follow, so few chunks are in
+memory at a time.
 
-Importing this module is cheap, as the tasks that read have to.
+Reading tasks import this module, so its import is cheap.
 """
 
 import pickle
@@ -36,20 +36,19 @@ def compute_chunks(
 ) -> None:
     """Encodes chunks on Ray workers.
 
-    A program that has connected itself to Ray keeps its connection; else Ray is started, or
-    joined, for the time of this call.
+    A program that is connected to Ray keeps its connection; otherwise this call starts or joins Ray
+    and disconnects at the end.
 
     Args:
-        reads: What reads the content of each chunk, by the chunk's number; must be picklable.
-        load: Run once by each worker; returns what encodes the content of a chunk.
-        workers: How many, and where.
-        keep: Called here with the number and the vectors of each chunk that arrives.
+        reads: Picklable functions that read the content of a chunk, by its number.
+        load: Function that each worker runs once; returns the encoder of a chunk's content.
+        workers: Number and place of the workers.
+        keep: Called in this process with the number and the vectors of each finished chunk.
 
     Raises:
         ConfigError: If Ray is not installed.
         ClusterError: If the cluster cannot be reached, has no room for the workers or fails.
-        ImfError: Whatever reading, loading or encoding raised; so also for the other errors that
-            say something to a user (out of memory, a full disk).
+        ImfError: The error of reading, loading or encoding, also out of memory or a full disk.
     """
     ray = require_ray(workers.section)
     with connected(ray, workers), explained(ray, workers):
@@ -72,7 +71,7 @@ def compute_chunks(
 def _dataset(
     ray: Any, reads: Mapping[int, Read], load: Callable[[], Encode], workers: Workers
 ) -> Any:
-    """Plans the work: rows of number and packed vectors, one block of one row for each chunk."""
+    """Plans the work: rows of number and packed vectors, one block with one row per chunk."""
     items = [{"number": number, "content": _pack(read)} for number, read in reads.items()]
     here = {_NODE_LABEL: ray.get_runtime_context().get_node_id()}
     resources = {"num_gpus": 1} if workers.device == "cuda" else {"num_cpus": workers.num_threads}
@@ -101,16 +100,16 @@ def _dataset(
 
 
 def _read(batch: pa.Table) -> pa.Table:
-    """Replaces what reads a chunk by what it reads; run on the machine of the driver."""
+    """Replaces the reader of a chunk by its content, on the machine of the driver."""
     ((number, content),) = _rows(batch)
     return _row(number, _attempt(partial(_call, content)))
 
 
 class _Worker:
-    """Replaces what is to be encoded by its vectors; one in each worker process."""
+    """Replaces the content of a chunk by its vectors; one instance per worker process."""
 
     def __init__(self, load: bytes) -> None:
-        # Loaded with the first chunk, so that an error comes out as that chunk's.
+        # Loaded with the first chunk, so that an error belongs to that chunk.
         self._load = load
         self._encode: Encode | None = None
 
@@ -126,7 +125,7 @@ class _Worker:
 
 
 def _attempt(compute: Callable[[], object]) -> bytes:
-    """Packs a result, or the error in its place, which Ray would wrap in several of its own."""
+    """Packs a result or an error; Ray would wrap an error in several of its own."""
     try:
         return _pack(compute())
     except ImfError as error:
@@ -144,7 +143,7 @@ def _attempt(compute: Callable[[], object]) -> bytes:
 
 
 def _call(content: bytes) -> Any:
-    """Calls the function that was packed."""
+    """Unpacks and calls a function."""
     return _unpack(content)()
 
 
@@ -153,7 +152,7 @@ def _pack(value: object) -> bytes:
 
 
 def _unpack(content: bytes) -> Any:
-    """Raises what was packed in place of a result."""
+    """Unpacks a result, or raises a packed error."""
     value = pickle.loads(content)
     if isinstance(value, Exception):
         raise value

@@ -1,7 +1,7 @@
-"""What the encoders need to know of the graph: its entities, and the text about each.
+"""Reads the entities and their texts for the encoders.
 
-Only `entities.parquet` is read, and the texts that `media` looked up for those without one of
-their own: another split of the same facts leaves features as they are.
+It reads only `entities.parquet` and the texts that `media` looked up for entities without their
+own: another split of the same facts does not change features.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class EntityTexts:
     """The texts of all entities in id order.
 
     Attributes:
-        texts: "name. description", or what there is of the two; "" where there is nothing but the
-            entity's own label, which says no more than its id does. Length E.
-        graph_fingerprint: Of the graph these entities belong to.
+        texts: "name. description", or one of the two; "" if there is only the label, which says no
+            more than the id. Length E.
+        graph_fingerprint: Fingerprint of the graph.
     """
 
     texts: list[str]
@@ -41,7 +41,7 @@ def read_entity_labels(path: Path) -> tuple[list[str], str]:
 
 
 def read_entity_texts(path: Path, looked_up_path: Path | None = None) -> EntityTexts:
-    """Reads `entities.parquet`, and what was looked up where the graph itself says nothing.
+    """Reads the texts of `entities.parquet`, and looked-up texts where the graph has none.
 
     Args:
         path: `entities.parquet`.
@@ -58,7 +58,7 @@ def read_entity_texts(path: Path, looked_up_path: Path | None = None) -> EntityT
 def read_entity_words(
     path: Path, looked_up_path: Path | None
 ) -> tuple[tuple[list[str], list[str], list[str]], str]:
-    """Reads labels, names and descriptions in id order, with what was looked up filled in.
+    """Reads labels, names and descriptions in id order, completed by looked-up texts.
 
     Args:
         path: `entities.parquet`.
@@ -91,9 +91,9 @@ def read_num_entities(path: Path) -> tuple[int, str]:
 
 
 def entity_text(label: str, name: str, description: str) -> str:
-    """Joins name and description; "" where the only text is the label itself.
+    """Joins name and description; "" if the only text is the label.
 
-    With a description, a name that is the label stays in the text: it may well be readable.
+    With a description, a name equal to the label stays in the text, since it may be readable.
     """
     name, description = name.strip(), description.strip()
     if not description:
@@ -104,7 +104,7 @@ def entity_text(label: str, name: str, description: str) -> str:
 
 
 def _fill_in(path: Path, labels: list[str], names: list[str], descriptions: list[str]) -> None:
-    """Puts looked-up texts where there is none, and names where there is only the label."""
+    """Fills in looked-up texts for missing ones, and looked-up names for mere labels."""
     table = read_parquet(path, ["entity_id", "description", "name"])
     columns = (table[name].to_pylist() for name in ("entity_id", "description", "name"))
     for entity_id, description, name in zip(*columns, strict=True):

@@ -1,8 +1,8 @@
-"""Fetches the pictures on the web that the entities need, and no more.
+"""Fetches the pictures that entities need from the web.
 
-In: the list of sources. Out: outcomes in the web store. Each entity's first sources are fetched;
-those that turn out to be no good picture are replaced by its next ones, in further rounds. What
-comes in the place of an earlier picture and is none itself is not taken.
+In: the list of sources. Out: outcomes in the web store. The first round fetches each entity's first
+sources; further rounds replace bad pictures by the next sources. Content that would replace an
+earlier picture and is no picture itself is rejected.
 """
 
 import os
@@ -29,7 +29,7 @@ WORKERS = max(4, os.cpu_count() or 1)
 
 
 class ImageFetcher:
-    """Fetches into a store, and reads pictures from it and from the data folder."""
+    """Fetches pictures into a store, and reads pictures from the store and the data folder."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class ImageFetcher:
         fetch_params: FetchParams,
         mirror: str | None,
     ) -> None:
-        """Prepares.
+        """Prepares to fetch.
 
         Args:
-            store: Holds what was fetched before.
-            raw_folder: Where the data set's files lie.
+            store: The store of outcomes.
+            raw_folder: Folder of the data set's files.
             params: Limits and sizes.
-            fetch_params: Manners.
-            mirror: Folder or base URL in place of the web.
+            fetch_params: Limits and pauses of requests.
+            mirror: Folder or base URL, used instead of the web.
         """
         self._store = store
         self._raw_folder = raw_folder.resolve()
@@ -81,31 +81,31 @@ class ImageFetcher:
             yield result
 
     def _needed_urls(self, images: ImageList, is_open: Flags) -> Iterator[str]:
-        """Yields the URLs of this round, and closes the entities that need no further round."""
+        """Yields the URLs of this round, and closes entities that need no further round."""
         items = self._with_outcomes(images, is_open)
         for entity_id, urls, has_more in map_in_order(self._look_ahead, items, WORKERS):
             yield from urls
             is_open[entity_id] = bool(urls) and has_more
 
     def _look_ahead(self, item: Item) -> tuple[int, list[str], bool]:
-        """Returns an entity, the URLs it needs now, and whether it has others in reserve."""
+        """Returns an entity's id, the URLs it needs now, and whether it has further sources."""
         entity, outcomes = item
         if len(entity.sources) <= self._params.max_per_entity:  # all are needed: decode nothing
             known = zip(entity.sources, outcomes, strict=True)
             urls = [source for source, outcome in known if is_url(source) and outcome is None]
             return entity.entity_id, urls, False
         found = self._read(item)
-        has_more = any(fate.status == "surplus" for fate in found.fates)
+        has_more = any(result.status == "surplus" for result in found.source_outcomes)
         return entity.entity_id, found.wanted_urls, has_more
 
     def _with_outcomes(self, images: ImageList, is_open: Flags | None = None) -> Iterator[Item]:
-        """Looks up what is known of each source: of every entity, or of the open ones."""
+        """Yields entities with the outcomes of their sources: all entities, or the open ones."""
         for entity in images.entities():
             if is_open is None or is_open[entity.entity_id]:
                 yield entity, [self._outcome(source) for source in entity.sources]
 
     def _outcome(self, source: str) -> Stored | None:
-        """Returns the outcome of a URL that is not to be asked for again."""
+        """Returns the outcome of a URL, None if it needs a request."""
         stored = self._store.get(source) if is_url(source) else None
         is_known = is_settled(stored, self._fetch_params, self._params.max_source_bytes)
         if stored and is_known and stored.is_replacement and self._is_no_picture(source, stored):
@@ -115,10 +115,10 @@ class ImageFetcher:
         return stored if is_known else None
 
     def _is_no_picture(self, source: str, stored: Stored) -> bool:
-        """Whether what came is no picture at all: a page that says so, or half a file."""
+        """Returns whether the content is no picture: an error page or half a file, for example."""
         alone = EntitySources(0, [source])
-        (fate,) = self._read((alone, [stored])).fates
-        return fate.status in NO_PICTURE
+        (result,) = self._read((alone, [stored])).source_outcomes
+        return result.status in NO_PICTURE
 
     def _read(self, item: Item) -> EntityPictures:
         entity, outcomes = item

@@ -1,8 +1,8 @@
-"""Which sources of pictures every entity has, one entity at a time.
+"""The sources of pictures by entity.
 
 In: lists (entity_id, source) in any order. Out: every entity of the graph in id order with its
-sources, those of the first list first. The lists stay in memory in Arrow's compact form; Python
-objects are made for a few thousand entities at once.
+sources, those of the first list first. The lists stay in memory as Arrow tables; Python objects
+exist for a few thousand entities at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _ENTITIES_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class EntitySources:
-    """The sources of one entity, in the order in which they are tried."""
+    """The sources of one entity, in the order of use."""
 
     entity_id: int
     sources: list[str]
@@ -56,7 +56,7 @@ class ImageList:
         self._ends = np.cumsum(self._counts)
 
     def entities(self) -> Iterator[EntitySources]:
-        """Yields every entity, those without a source too."""
+        """Yields every entity, also without sources."""
         for first in range(0, self.num_entities, _ENTITIES_AT_ONCE):
             ends = self._ends[first : first + _ENTITIES_AT_ONCE]
             start = int(ends[0] - self._counts[first])

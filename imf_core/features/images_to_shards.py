@@ -1,8 +1,8 @@
-"""From lists of picture sources to Parquet shards of good pictures, with the fate of every entity.
+"""Writes Parquet shards of good pictures from lists of sources, with the outcome of every source.
 
-In: image sources (entity_id, source). Out, beside the shards: `manifest.parquet` with one row per
-entity of the graph and `sources.parquet` with one row per source. Times in them are those of the
-web store, so that a further run on the same store gives the same bytes.
+In: image sources (entity_id, source). Out: the shards, `manifest.parquet` with one row per entity
+of the graph and `sources.parquet` with one row per source. Times come from the web store, so
+another run on the same store writes the same bytes.
 """
 
 from collections import Counter
@@ -49,15 +49,15 @@ _SOURCES_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What the images stage reports.
+    """Counts of the images stage.
 
     Attributes:
-        sources: Status -> number of sources, every one of `SOURCE_STATUSES` in that order.
+        sources: Status -> number of sources, for every status of `SOURCE_STATUSES` in that order.
         num_entities: E.
         num_with_images: Entities with at least one good picture.
-        num_without_source: Entities for which no picture is named.
+        num_without_source: Entities without a source.
         num_one_colour: Good pictures of one colour.
-        examples: Status -> the first source without a picture and the reason, where there is one.
+        examples: Status -> the first rejected source with its reason, if there is one.
     """
 
     sources: dict[str, int]
@@ -75,18 +75,18 @@ def write_image_shards(
     params: ImagesParams,
     fetcher: ImageFetcher,
 ) -> ImageSummary:
-    """Fetches what is needed, keeps the first good pictures of each entity, writes shards.
+    """Fetches pictures, keeps the first good ones of each entity and writes shards.
 
     Args:
         source_lists: Parquet files with entity_id and source: a path in the raw folder with
             forward slashes, or an http(s) URL. The first list's sources are tried first.
         entities_path: `entities.parquet` of the graph.
-        folder: Output; what an earlier run left there is removed.
+        folder: Output; files of an earlier run are removed.
         params: Limits and sizes.
-        fetcher: Has the data folder and the web.
+        fetcher: Access to the data folder and the web.
 
     Returns:
-        The counts; a rejected source is a status, never an error.
+        The counts; a rejected source has a status, it is no error.
 
     Raises:
         DataError: If a list of sources is missing, damaged or of another graph.
@@ -112,12 +112,12 @@ def write_image_shards(
             for found in tqdm(results, "pictures", num_entities, unit="entity", disable=None):
                 shards.append(found.entity_id, found.pictures)
                 entity_counts[_write_entity(found, manifest, sources)] += 1
-                source_counts.update(fate.status for fate in found.fates)
-                for fate in found.fates:
-                    if fate.status == "ok":
-                        num_one_colour += ONE_COLOUR in fate.reason
-                    elif fate.reason:
-                        examples.setdefault(fate.status, f"{fate.source}: {fate.reason}")
+                source_counts.update(result.status for result in found.source_outcomes)
+                for result in found.source_outcomes:
+                    if result.status == "ok":
+                        num_one_colour += ONE_COLOUR in result.reason
+                    elif result.reason:
+                        examples.setdefault(result.status, f"{result.source}: {result.reason}")
             shards.flush()
     return ImageSummary(
         {status: source_counts[status] for status in SOURCE_STATUSES},
@@ -132,17 +132,17 @@ def write_image_shards(
 def _write_entity(found: EntityPictures, manifest: RowWriter, sources: RowWriter) -> str:
     """Writes the rows of one entity and returns its status.
 
-    It is that of the first good source, or of the last one tried.
+    This is the status of the first good source, else of the last one.
     """
-    for fate in found.fates:
-        fields = (fate.source, fate.status, fate.reason, fate.fetched_at, fate.sha256)
+    for result in found.source_outcomes:
+        fields = (result.source, result.status, result.reason, result.fetched_at, result.sha256)
         sources.append((found.entity_id, *fields))
-    if not found.fates:
+    if not found.source_outcomes:
         manifest.append((found.entity_id, NO_SOURCE, "", 0, None, None))
         return NO_SOURCE
-    good = (fate for fate in found.fates if fate.status == "ok")
-    told = next(good, found.fates[-1])  # with none good there is no surplus: the last was tried
+    good = (result for result in found.source_outcomes if result.status == "ok")
+    first = next(good, found.source_outcomes[-1])  # without a good one, all were tried
     count = len(found.pictures)
-    row = (told.status, told.reason, count, told.source, told.fetched_at)
+    row = (first.status, first.reason, count, first.source, first.fetched_at)
     manifest.append((found.entity_id, *row))
-    return told.status
+    return first.status

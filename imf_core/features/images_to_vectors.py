@@ -1,7 +1,7 @@
-"""The image features of all entities: pictures in, one vector per entity out.
+"""Computes the image features of all entities: pictures in, one vector per entity out.
 
-An entity's vector is the mean over its pictures, each of which has length one. An entity without
-a picture has a vector of zeros and `is_present` False.
+An entity's vector is the mean of its pictures' vectors of length one. An entity without a picture
+has a vector of zeros and `is_present` False.
 """
 
 from collections.abc import Iterator
@@ -39,18 +39,19 @@ def write_image_features(
         entities_path: `entities.parquet` of the graph.
         images_folder: Shards and manifest of the images stage.
         params: The encoder.
-        unfinished_folder: Keeps finished chunks of a pretrained model until `output` stands.
+        unfinished_folder: Folder of a pretrained model's finished chunks, until `output` is
+            written.
         output: The features file.
-        ray_address: The cluster of the workers, if params ask for any; None: on this machine.
+        ray_address: Address of the Ray cluster for workers; None: this machine.
 
     Returns:
-        What was saved.
+        The saved features.
 
     Raises:
         DataError: If an input is missing, damaged or of another graph.
         ConfigError: If the parameters contradict one another.
         ModelUnavailableError: If the model cannot be loaded; finished chunks stay.
-        ClusterError: If the workers cannot be had or fail; finished chunks stay.
+        ClusterError: If the workers are unavailable or fail; finished chunks stay.
     """
     entities = read_entity_texts(entities_path)
     shards = shard_paths(images_folder, entities.graph_fingerprint)
@@ -63,11 +64,11 @@ def write_image_features(
     source = locate_model("image_features", params.model, params.revision, BUILTIN)
     if params.ray_workers:
         require_ray("image_features")
-    # Importing Transformers takes seconds, which the built-in encoder need not wait for.
+    # Importing Transformers takes seconds, and the built-in encoder does not need it.
     from imf_core.features import pretrained_image as pretrained  # noqa: PLC0415
     from imf_core.features.workers import compute_missing  # noqa: PLC0415
 
-    # With workers, only what the model is called here is of interest.
+    # With workers, this process needs only the model's provenance.
     here = params.model_copy(update={"device": "cpu"}) if params.ray_workers else params
     encoder = pretrained.load_image_encoder(source, here)
     if not shards:
@@ -98,7 +99,7 @@ def mean_by_entity(
         entity_ids: shape: (n,), dtype: int64.
         vectors: shape: (n, F), dtype: float32.
         num_entities: E.
-        provenance: What made the vectors.
+        provenance: Metadata of the encoder.
     """
     counts = np.bincount(entity_ids, minlength=num_entities)
     sums = np.zeros((num_entities, vectors.shape[1]), np.float64)
@@ -108,13 +109,13 @@ def mean_by_entity(
 
 
 def without_any(num_entities: int, provenance: dict[str, str]) -> FeatureTable:
-    """Features where no entity has this modality: one column of zeros."""
+    """Returns features without any present entity: one column of zeros."""
     is_present = torch.zeros(num_entities, dtype=torch.bool)
     return FeatureTable(torch.zeros(num_entities, 1), is_present, provenance)
 
 
 def _encode_builtin(shards: list[Path], num_entities: int, dim: int) -> FeatureTable:
-    """Runs `builtin:colour-pca` on all shards."""
+    """Encodes all shards with `builtin:colour-pca`."""
     from imf_core.features.builtin_image import (  # noqa: PLC0415 - scikit-learn loads slowly
         describe_images,
         reduce_descriptions,

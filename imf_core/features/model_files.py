@@ -1,7 +1,7 @@
 """Checks the files of a pretrained model before Transformers loads them.
 
-A model's files come from others: code among them is never run, and pickled weights, which can hold
-code, are never loaded.
+A model's files are untrusted: their code is never run, and pickled weights, which can contain code,
+are never loaded.
 """
 
 import json
@@ -25,11 +25,11 @@ _OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".
 
 
 def check_model_files(source: ModelSource) -> None:
-    """Refuses a model that brings code of its own, or whose directory lacks what is loaded.
+    """Refuses a model with its own code or with missing files.
 
     Raises:
-        ModelUnavailableError: If a file of settings names code, or a directory has no
-            `config.json`, or no weights as safetensors.
+        ModelUnavailableError: If a settings file names code, or a directory has no `config.json` or
+            no safetensors weights.
         OSError: If the hub has no such model.
     """
     for name in _SETTINGS:
@@ -38,7 +38,7 @@ def check_model_files(source: ModelSource) -> None:
             name,
             revision=source.revision,
             _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,  # loading says so
+            _raise_exceptions_for_connection_errors=False,  # loading reports it
         )
         if path is not None:
             _refuse_code(source, Path(path))
@@ -49,7 +49,7 @@ def check_model_files(source: ModelSource) -> None:
 
 
 def _refuse_code(source: ModelSource, path: Path) -> None:
-    """Refuses settings that name classes of the model's own code."""
+    """Refuses settings that name classes in the model's code."""
     settings = _read(path)
     parts = [settings, *(part for part in settings.values() if isinstance(part, dict))]
     found = [part["auto_map"] for part in parts if part.get("auto_map")]
@@ -64,7 +64,7 @@ def _refuse_code(source: ModelSource, path: Path) -> None:
 
 
 def _require_config(source: ModelSource, folder: Path) -> None:
-    """Names the folder below where the model is one folder down."""
+    """Requires `config.json`; the error names a subfolder that has it."""
     if (folder / _CONFIG).exists():
         return
     below = [
@@ -84,7 +84,7 @@ def _require_config(source: ModelSource, folder: Path) -> None:
 
 
 def _require_safetensors(source: ModelSource, folder: Path) -> None:
-    """Says how to convert weights of another format."""
+    """Requires safetensors weights; the error has a command that converts other formats."""
     if any(folder.glob("*.safetensors")):
         return
     others = [path.name for path in sorted(folder.iterdir()) if path.suffix in _OTHER_WEIGHTS]
@@ -107,7 +107,7 @@ def _require_safetensors(source: ModelSource, folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, object]:
-    """Reads settings; empty where they are none, which loading says."""
+    """Reads settings; empty if malformed, which loading reports."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -116,7 +116,6 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _listed(folder: Path) -> str:
-    """Lists the first files of a directory."""
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f"it has {', '.join(names[:8])}{more}" if names else "it is empty"

@@ -1,6 +1,6 @@
-"""Where a pretrained encoder comes from: a directory, or a hub id with the commit it is pinned to.
+"""The source of a pretrained encoder: a directory, or a hub id with a pinned commit.
 
-Knows nothing of Transformers, so that a built-in encoder need not wait for its import.
+It does not import Transformers, so that built-in encoders start fast.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ BUILTIN_PREFIX = "builtin:"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model is loaded from.
+    """The source of a model.
 
     Attributes:
-        section: The section of `params.yaml` that names it.
+        section: The section of `params.yaml` that names the model.
         location: A directory, or a hub id.
         revision: Commit of the hub id; None for a directory.
-        builtin: The encoder that needs no model, to be named in errors.
+        builtin: The built-in encoder, for error messages.
     """
 
     section: Section
@@ -34,19 +34,19 @@ class ModelSource:
     builtin: str
 
     def provenance(self) -> dict[str, str]:
-        """Says what the model is, without any path of this machine."""
+        """Returns metadata of the model, without paths of this machine."""
         if self.revision is not None:
             return {"model": self.location, "revision": self.revision}
         return {"model": "directory", "weights_sha256": self._files_sha256("*.safetensors")}
 
     def identity(self) -> dict[str, str]:
-        """Everything about the model that its output depends on: all files of a directory."""
+        """Returns everything that the model's output depends on, with the hash of a directory."""
         if self.revision is not None:
             return self.provenance()
         return {"files_sha256": self._files_sha256("*")}
 
     def _files_sha256(self, pattern: str) -> str:
-        """One hash over the matching files: a single file's own, else of all names and hashes."""
+        """Returns the hash of a single matching file, else a hash of all names and hashes."""
         files = sorted(path for path in Path(self.location).glob(pattern) if path.is_file())
         if len(files) == 1:
             return file_sha256(files[0])
@@ -55,7 +55,7 @@ class ModelSource:
 
 
 def locate_model(section: Section, model: str, revision: str | None, builtin: str) -> ModelSource:
-    """Decides whether `model` is a directory or a hub id, and checks the revision.
+    """Returns the source of a directory or a hub id, after checking the revision.
 
     Raises:
         ConfigError: If `model` is an unknown built-in, or a hub id is not pinned to a commit, or a
@@ -90,10 +90,10 @@ def locate_model(section: Section, model: str, revision: str | None, builtin: st
 
 
 def require_no_workers(section: Section, model: str, ray_workers: int) -> None:
-    """Refuses workers where there is nothing to share out: a built-in model is fitted on all.
+    """Refuses workers for a built-in model, which is fitted on all inputs at once.
 
     Raises:
-        ConfigError: If there are any.
+        ConfigError: If workers are set.
     """
     if ray_workers:
         raise ConfigError(
@@ -103,10 +103,10 @@ def require_no_workers(section: Section, model: str, ray_workers: int) -> None:
 
 
 def require_no_revision(section: Section, model: str, revision: str | None) -> None:
-    """Refuses a revision where it would say nothing.
+    """Refuses a revision for a built-in model.
 
     Raises:
-        ConfigError: If there is one.
+        ConfigError: If a revision is set.
     """
     if revision is not None:
         raise ConfigError(

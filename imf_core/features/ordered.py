@@ -1,4 +1,4 @@
-"""Threads whose results come in the order of the inputs, with bounded look-ahead."""
+"""Computes results in threads, in the order of the inputs, with bounded look-ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,16 +14,16 @@ def map_in_order(
 ) -> Iterator[OutputT]:
     """Yields `function(x)` for each x in order, computed by threads.
 
-    `ThreadPoolExecutor.map` would submit every input at once and keep all results that are not
-    yet asked for; here at most `4 * workers` are under way.
+    `ThreadPoolExecutor.map` would submit every input at once and keep all unread results; here at
+    most `4 * workers` are under way.
 
     Args:
-        function: Should spend its time outside the interpreter lock (decoding, network).
-        inputs: Taken lazily.
+        function: Function that mostly runs outside the interpreter lock (decoding, network).
+        inputs: Inputs, read lazily.
         workers: Number of threads.
 
     Raises:
-        Exception: Whatever `function` raised first, in input order.
+        Exception: The first error of `function`, in input order.
     """
     pending: deque[Future[OutputT]] = deque()
     with ThreadPoolExecutor(workers) as executor:

@@ -1,14 +1,14 @@
-"""Commands of messages, for the user to paste into a shell, whatever a path in them holds."""
+"""Shell commands in messages, safe to paste with any path."""
 
 import json
 import shlex
 
 
 def python_command(program: str) -> str:
-    """Writes a line of shell that runs a program, of which the shell expands nothing."""
+    """Returns a shell command that runs a Python program, quoted against expansion."""
     return f"python -c {shlex.quote(program)}"
 
 
 def literal(text: str) -> str:
-    """Writes a string of a program in double quotes, which the shell's single ones keep whole."""
+    """Returns a Python string literal in double quotes, for single quotes of the shell."""
     return json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

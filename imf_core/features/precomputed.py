@@ -1,9 +1,8 @@
-"""Ready features in place of an encoder: a file from elsewhere in, one vector per entity out.
+"""Reads ready features instead of running an encoder: a file in, one vector per entity out.
 
-So the VGG, CLIP or BERT features that others have published for a graph can be used. The file is
-pinned by its SHA-256, which is what DVC sees of it. Several rows of an entity (one per image,
-say) are averaged. A row of zeros is how published files mark an entity that has nothing: such a
-row is left out and counted.
+This allows published VGG, CLIP or BERT features of a graph. The file is pinned by its SHA-256 in
+params.yaml, which DVC tracks. Several rows of an entity (one per image, for example) are averaged.
+Published files mark a missing modality by a row of zeros: such rows are left out and counted.
 """
 
 from dataclasses import dataclass
@@ -25,15 +24,15 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Precomputed:
-    """Ready features, and what their file holds beside them.
+    """Ready features, and counts of their file.
 
     Attributes:
         features: A vector and a presence flag for every entity.
         num_rows: Rows of the file.
-        zero_rows: Of these, the rows of zeros, which say that there is nothing.
+        zero_rows: Rows of zeros, which mark a missing modality.
         averaged_entities: Entities with several rows.
-        unknown_labels: Labels that the graph does not have, in the file's order.
-        labels_by_id: Labels of the graph's entities where rows are given by id, else empty.
+        unknown_labels: Labels that are not in the graph, in file order.
+        labels_by_id: Labels of the graph's entities if the file has ids, else empty.
     """
 
     features: FeatureTable
@@ -56,12 +55,12 @@ def write_precomputed_features(
         output: The features file.
 
     Returns:
-        What was saved, and counts of what was found.
+        The saved features and counts of the file.
 
     Raises:
         ConfigError: If the file is of another format.
-        DataError: If a file is missing or damaged, the hash is another one, or the content does
-            not fit the graph.
+        DataError: If a file is missing or damaged, the hash differs, or the content does not fit
+            the graph.
     """
     path = Path(params.path)
     sha256 = _require_pinned(section, path, params.sha256)
@@ -73,14 +72,14 @@ def write_precomputed_features(
 
 
 def describe(found: Precomputed) -> list[str]:
-    """Words what the file gave and what was left out."""
+    """Formats the counts of used and omitted rows."""
     is_present, vectors = found.features.is_present, found.features.vectors
     lines = [
         f"{int(is_present.sum())} of {len(is_present)} entities have features: "
         f"{found.features.provenance['model']}, {found.num_rows} rows of {vectors.shape[1]} "
         f"numbers, {len(found.unknown_labels)} unknown labels"
     ]
-    if found.labels_by_id:  # an array in another order of ids would fit as well
+    if found.labels_by_id:  # an array in another order of ids would also fit
         first, last = found.labels_by_id[0], found.labels_by_id[-1]
         lines.append(f"  by entity id: 0 is {first!r}, {len(is_present) - 1} is {last!r}")
     if found.averaged_entities:
@@ -96,7 +95,7 @@ def describe(found: Precomputed) -> list[str]:
 
 
 def _require_pinned(section: Section, path: Path, expected: str) -> str:
-    """Returns the file's SHA-256 after comparing it with the pinned one."""
+    """Returns the file's SHA-256, after comparing it with the pinned one."""
     if not path.is_file():
         raise DataError(
             f"{section}.precomputed.path in params.yaml: {path} is not a file; give a path from "
@@ -124,11 +123,11 @@ class _Collector:
     """Adds rows up by entity."""
 
     def __init__(self, path: Path, labels: list[str]) -> None:
-        """Starts with no row.
+        """Starts without rows.
 
         Args:
             path: The file, for errors.
-            labels: Of the graph's entities, in id order; length E.
+            labels: Labels of the graph's entities in id order; length E.
         """
         self._path = path
         self._labels = labels
@@ -140,7 +139,7 @@ class _Collector:
         self._is_any_known = self._is_by_id = False
 
     def add(self, rows: Rows) -> None:
-        """Takes some rows.
+        """Adds rows.
 
         Raises:
             DataError: If an id is out of range or a number is not finite.
@@ -163,7 +162,7 @@ class _Collector:
         """Returns the means.
 
         Raises:
-            DataError: If there is no row, or none of an entity of the graph, or zeros alone.
+            DataError: If there is no row of an entity of the graph, or all are zero.
         """
         if not self._num_rows or not self._sums.shape[1]:
             raise DataError(
@@ -178,7 +177,7 @@ class _Collector:
             )
         self._sums /= np.maximum(self._counts, 1)[:, None]
         means = torch.from_numpy(self._sums.astype(np.float32))
-        is_present = (means != 0).any(dim=1)  # rows that cancel out say nothing either
+        is_present = (means != 0).any(dim=1)  # rows that cancel out also count as missing
         num_entities = int(is_present.sum())
         if not num_entities:
             raise DataError(
@@ -196,7 +195,7 @@ class _Collector:
         )
 
     def _entity_ids(self, rows: Rows) -> np.ndarray:
-        """Finds whose the rows are, shape: (n,), dtype: int64; -1 for an unknown label."""
+        """Returns the entity id of each row, shape: (n,), dtype: int64; -1 for an unknown label."""
         entities = rows.entities
         if isinstance(entities, list):
             entity_ids = np.array([self._ids.get(label, -1) for label in entities], np.int64)
@@ -226,11 +225,10 @@ class _Collector:
             entity = rows.entities[row]
             raise DataError(
                 f"{self._path}: the vector of row {rows.first + row} (entity {entity}) holds "
-                f"{value}, it must be finite in single precision; leave the row out or mend it"
+                f"{value}, it must be finite in single precision; leave the row out or correct it"
             )
         return vectors
 
 
 def _examples(labels: list[str]) -> str:
-    """Lists the first few."""
     return ", ".join(repr(label) for label in labels[:EXAMPLES])

@@ -1,7 +1,7 @@
-"""One line of Python that makes a file of ready features fit: for other formats and other shapes.
+"""Commands that convert a file of ready features from another format or shape.
 
-In: a file that is refused, or the shape of its array. Out: a command for the message. Nothing is
-loaded here but a few bytes.
+In: a refused file, or the shape of its array. Out: a command for the error message. Only a few
+bytes of the file are read.
 """
 
 import math
@@ -18,7 +18,7 @@ _TO_PARQUET = 'pd.DataFrame({{"entity": {}, "vector": {}}}).to_parquet("features
 _PAIRS = _TO_PARQUET.format("list(d)", "[list(map(float, v)) for v in d.values()]")
 """For a dictionary of labels and vectors."""
 
-# Format -> a condition, the imports, what gives the array.
+# Format -> a condition, the imports, an expression for the array.
 _ARRAYS = {
     "torch": (
         "",
@@ -60,7 +60,7 @@ _SUFFIXES = {
 
 
 def conversion(path: Path) -> str:
-    """Says how to convert a file of another format, known by its start or its name."""
+    """Returns advice for a file of another format, recognised by its first bytes or its name."""
     kind = _kind(path) or _SUFFIXES.get(path.suffix.lower())
     if kind in _TABLES:
         read = _TABLES[kind].format(file=literal(str(path)))
@@ -83,12 +83,12 @@ def conversion(path: Path) -> str:
 
 
 def reshaping(shape: tuple[int, ...], num_entities: int, path: Path) -> str:
-    """Says how to bring an array without ids into the shape (entities, numbers).
+    """Returns advice for an array without ids that has not the shape (entities, numbers).
 
     Args:
-        shape: Of the array.
+        shape: Shape of the array.
         num_entities: E.
-        path: The file, which the command loads.
+        path: The file.
 
     Returns:
         A sentence to follow a semicolon.
@@ -115,7 +115,7 @@ def reshaping(shape: tuple[int, ...], num_entities: int, path: Path) -> str:
 
 
 def plain_floats(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> str:
-    """Says how to make plain floats of an array of another type."""
+    """Returns advice for an array of another type than floats."""
     if dtype.kind != "O":
         return _saved(f"np.load({literal(str(path))}).astype(np.float32)")
     load = f"np.load({literal(str(path))}, allow_pickle=True)"
@@ -127,7 +127,7 @@ def plain_floats(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> str:
 
 
 def _kind(path: Path) -> str | None:
-    """Knows a format by the file's start; None where it shows nothing."""
+    """Recognises a format by the first bytes of a file; None if unknown."""
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(b"PK"):

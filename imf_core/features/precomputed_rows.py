@@ -1,9 +1,9 @@
-"""The rows of a file of ready features, in batches: to whom each belongs and its vector.
+"""Reads a file of ready features in batches: entities and vectors.
 
-Two formats are read. Parquet, streamed: a column `entity` (label) or `entity_id` (position in the
-graph's entities), and a column `vector`, a list of floats. NumPy's `.npy`, mapped into memory: a
-structured array with the same two fields, or a plain array with one row per entity id. Pickles
-are never loaded, since they can run code.
+It reads two formats. Parquet, streamed: a column `entity` (label) or `entity_id` (position in the
+graph's entities), and a column `vector`, a list of floats. NumPy's `.npy`, memory-mapped: a
+structured array with the same two fields, or a plain array with one row per entity id. Pickles are
+never loaded, since they can run code.
 """
 
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ class Rows:
     """Consecutive rows of the file.
 
     Attributes:
-        first: Position of the first one in the file.
-        entities: To whom the vectors belong: labels, or else ids, shape: (n,), any integer dtype.
+        first: Position of the first row in the file.
+        entities: Labels, or ids with shape: (n,), any integer dtype.
         vectors: shape: (n, F), dtype: float16, float32 or float64.
     """
 
@@ -41,7 +41,7 @@ class Rows:
 
 
 def read_rows(path: Path, num_entities: int) -> Iterator[Rows]:
-    """Reads the file from its start to its end.
+    """Reads a file in batches.
 
     Args:
         path: A `.parquet` or `.npy` file.
@@ -51,8 +51,8 @@ def read_rows(path: Path, num_entities: int) -> Iterator[Rows]:
         At most `BATCH_ROWS` rows at a time, all vectors of one length.
 
     Raises:
-        ConfigError: If the file's name ends otherwise.
-        DataError: If the file is damaged, a pickle, or not made of the columns named above.
+        ConfigError: If the file has another suffix.
+        DataError: If the file is damaged, a pickle, or has other columns.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -64,7 +64,6 @@ def read_rows(path: Path, num_entities: int) -> Iterator[Rows]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Rows]:
-    """Streams a Parquet file."""
     first = dim = 0
     try:
         with pq.ParquetFile(path) as file:
@@ -95,7 +94,7 @@ def _parquet_rows(path: Path) -> Iterator[Rows]:
 
 
 def _key_column(schema: pa.Schema, path: Path) -> str:
-    """Names the column that says whose a vector is, after checking both columns and their types."""
+    """Returns the column of labels or ids, after checking both columns and their types."""
     key = _key(schema.names, path, "column")
     kind = schema.field(key).type
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -124,7 +123,7 @@ def _require_no_null(name: str, column: pa.Array, first: int, path: Path) -> Non
 
 
 def _npy_rows(path: Path, num_entities: int) -> Iterator[Rows]:
-    """Reads an array that stays on disk."""
+    """Reads a memory-mapped array."""
     array = _open_npy(path)
     if array.dtype.names is None:
         _require_one_row_per_entity(array, num_entities, path)
@@ -162,7 +161,7 @@ def _npy_rows(path: Path, num_entities: int) -> Iterator[Rows]:
 
 
 def _open_npy(path: Path) -> np.ndarray:
-    """Maps the array of a `.npy` file into memory, without loading any pickle."""
+    """Memory-maps the array of a `.npy` file; refuses pickles."""
     with path.open("rb") as file:
         magic = file.read(len(_NPY_MAGIC))
     if magic != _NPY_MAGIC:
@@ -184,7 +183,7 @@ def _open_npy(path: Path) -> np.ndarray:
 
 
 def _object_shape(path: Path) -> tuple[int, ...]:
-    """Reads the shape of an array of objects, and nothing that is pickled."""
+    """Reads the shape of an array of objects without unpickling."""
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
         shape: tuple[int, ...] = np.lib.format.read_array_header_1_0(file)[0]
@@ -192,7 +191,7 @@ def _object_shape(path: Path) -> tuple[int, ...]:
 
 
 def _require_one_row_per_entity(array: np.ndarray, num_entities: int, path: Path) -> None:
-    """Raises a `DataError` where rows without a key cannot be told apart."""
+    """Raises a `DataError` unless an array without ids has one row per entity."""
     if array.ndim > 0 and len(array) == num_entities:
         return
     raise DataError(
@@ -202,7 +201,7 @@ def _require_one_row_per_entity(array: np.ndarray, num_entities: int, path: Path
 
 
 def _key(names: list[str], path: Path, part: str) -> str:
-    """Names the column or field that says whose a vector is."""
+    """Returns the name of the column or field of labels or ids."""
     twice = [name for name in (LABEL, ID, VECTOR) if names.count(name) > 1]
     if twice:
         raise DataError(

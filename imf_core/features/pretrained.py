@@ -1,7 +1,6 @@
-"""What image and text encoders from Transformers have in common: loading, device, output.
+"""Loading, device and output of image and text encoders from Transformers.
 
-Whatever keeps a model from being loaded, or from computing, becomes one error that says what to
-set.
+Every failure to load or run a model becomes one error with a remedy.
 """
 
 import logging
@@ -21,21 +20,21 @@ from imf_core.errors import DataError, ImfError, ModelUnavailableError, find_ful
 from imf_core.features.model_source import ModelSource
 
 MAX_REASON = 600
-"""Characters of a library's reason; it may hold the listing of a whole directory."""
+"""Characters of a library's message, which may list a whole directory."""
 
 _SHAPE_ERRORS = (IndexError, RuntimeError)
-"""What PyTorch raises where an input does not fit a model's sizes."""
+"""Errors of PyTorch for inputs that do not fit a model."""
 
 
 @contextmanager
 def loading(source: ModelSource) -> Iterator[None]:
-    """Turns whatever keeps a model from being loaded into one error with a remedy.
+    """Turns errors of loading a model into one error with a remedy.
 
     Raises:
-        ImfError: In place of the errors of Transformers and the hub client.
+        ImfError: Instead of errors of Transformers and the hub client.
     """
     verbosity = transformers_logging.get_verbosity()
-    # Else half of a CLIP is loaded under a warning that the other half is not used.
+    # Otherwise Transformers warns that half of a CLIP is unused.
     transformers_logging.set_verbosity(logging.ERROR)
     had_progress_bar = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
@@ -57,14 +56,14 @@ def loading(source: ModelSource) -> Iterator[None]:
 
 @contextmanager
 def computing(source: ModelSource, inputs: str) -> Iterator[None]:
-    """Turns whatever a library raises while a model computes into one error with a remedy.
+    """Turns errors of running a model into one error with a remedy.
 
     Args:
         source: The model.
-        inputs: What it computes from, such as "64 texts".
+        inputs: Description of the inputs, such as "64 texts".
 
     Raises:
-        ImfError: In place of the errors of Transformers, PyTorch and the tokenizers.
+        ImfError: Instead of errors of Transformers, PyTorch and the tokenizers.
     """
     if source.section == "text_features":
         remedy = "lower text_features.max_tokens, if the model takes no texts of that length"
@@ -86,10 +85,10 @@ def _explained(
     remedy: str,
     causes: tuple[type[Exception], ...] = (Exception,),
 ) -> Iterator[None]:
-    """The one place where an exception of a library becomes the message of the stage.
+    """Turns an exception of a library into the message of the stage.
 
-    A full disk and errors of our own pass. Only `causes` are answered with the remedy, since it
-    would lead astray from a mistake in a program.
+    A full disk and our own errors pass. Only `causes` get the remedy, which would be wrong for
+    a bug.
     """
     try:
         with explain_out_of_memory(f"lower {source.section}.batch_size or set a smaller model"):
@@ -113,12 +112,12 @@ def _explained(
 
 
 def require_weights(source: ModelSource, model: Any, missing_keys: Sequence[str]) -> None:
-    """Refuses a model with weights made up at random for want of saved ones, or not finite.
+    """Refuses a model with missing weights, which are random, or with weights that are not finite.
 
     Args:
-        source: Where it came from.
-        model: As loaded.
-        missing_keys: Weights that no file has.
+        source: Source of the model.
+        model: The loaded model.
+        missing_keys: Names of weights that are in no file.
 
     Raises:
         ModelUnavailableError: If there are such weights.
@@ -136,13 +135,13 @@ def require_weights(source: ModelSource, model: Any, missing_keys: Sequence[str]
 def choose_device(
     source: ModelSource, params: ImageFeaturesParams | TextFeaturesParams
 ) -> Literal["cpu", "cuda"]:
-    """Decides where vectors are computed, by this process or by its workers.
+    """Returns the device of this process or of its workers.
 
-    Workers are asked for CUDA if `device` says so, whether or not this machine has any; `auto` is
-    what this machine has, so that all of them take the same.
+    Workers use CUDA if `device` is cuda, even if this machine has none; `auto` is the device of
+    this machine, so that all workers use the same.
 
     Raises:
-        ConfigError: If this process is to use CUDA and there is none.
+        ConfigError: If this process shall use CUDA and there is none.
     """
     if params.ray_workers and params.device == "cuda":
         return "cuda"
@@ -151,7 +150,7 @@ def choose_device(
 
 
 def describe_encoder(source: ModelSource) -> dict[str, str]:
-    """Says which model and which releases the vectors depend on."""
+    """Returns the model and the library releases that the vectors depend on."""
     return {
         **source.identity(),
         "torch": torch.__version__,
@@ -160,7 +159,7 @@ def describe_encoder(source: ModelSource) -> dict[str, str]:
 
 
 def choose_dtype(device: torch.device) -> torch.dtype:
-    """Half precision on CUDA, single on a CPU."""
+    """Returns half precision for CUDA, single for a CPU."""
     return torch.float16 if device.type == "cuda" else torch.float32
 
 

@@ -1,8 +1,7 @@
 """Image vectors from a CLIP-family model, resumable.
 
 In: shards of pictures. Out: one vector of length one per picture. The processor classes are
-imported by name: the automatic choice depends on which other packages are installed, and gives
-other pixels.
+imported by name: the automatic choice depends on the installed packages and changes pixels.
 """
 
 import os
@@ -45,9 +44,9 @@ from imf_core.features.resume import ChunkStore
 from imf_core.features.shards import read_shard
 from imf_core.media.images import open_rgb
 
-CHUNK_BATCHES = 8  # what a kill can cost
+CHUNK_BATCHES = 8  # the work that a kill can lose
 
-# Model type -> image processor, model, and the field of its output that is the vector.
+# Model type -> image processor, model, and the output field of the vector.
 _FAMILIES: dict[str, tuple[Any, Any, str]] = {
     "clip": (CLIPImageProcessorPil, CLIPVisionModelWithProjection, "image_embeds"),
     "clip_vision_model": (CLIPImageProcessorPil, CLIPVisionModelWithProjection, "image_embeds"),
@@ -61,12 +60,12 @@ class ImageEncoder:
     """A loaded vision model.
 
     Attributes:
-        source: Where it came from.
+        source: Source of the model.
         processor: Resizes, crops and normalises pictures.
         model: In evaluation mode, on its device.
-        output: The field of the model's output that is the picture's vector.
-        levels: What the processor makes of each level of each colour, on the model's device,
-            shape: (3, 256), dtype: the model's.
+        output: Output field of the picture's vector.
+        levels: Normalised value of each level of each colour, on the model's device, shape:
+            (3, 256), dtype: the model's.
     """
 
     source: ModelSource
@@ -77,7 +76,7 @@ class ImageEncoder:
 
     @property
     def provenance(self) -> dict[str, str]:
-        """What made the vectors."""
+        """Metadata of the encoder."""
         return {**self.source.provenance(), "processor": type(self.processor).__name__}
 
     def preprocess(self, images: Sequence[bytes]) -> Tensor:
@@ -90,13 +89,13 @@ class ImageEncoder:
         return pixels
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Turns levels into the model's input: the very numbers of the processor, looked up.
+        """Looks up the processor's normalised value of each level.
 
         Args:
             pixels: shape: (B, 3, height, width), dtype: uint8.
 
         Returns:
-            Of the same shape, on the model's device, dtype: the model's.
+            The model's input, of the same shape, on the model's device, dtype: the model's.
         """
         pixels = pixels.to(self.levels.device)
         colours = [
@@ -117,8 +116,8 @@ def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> Imag
     """Loads a vision model and its processor.
 
     Raises:
-        ModelUnavailableError: If it cannot be loaded, or is of no known family.
-        ConfigError: If CUDA is asked for and there is none.
+        ModelUnavailableError: If it cannot be loaded, or is of an unknown family.
+        ConfigError: If CUDA is requested and there is none.
     """
     device = resolve_device(params.device, "image_features.device")
     with loading(source):
@@ -133,7 +132,7 @@ def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> Imag
         )
     processor_class, model_class, output = _FAMILIES[config.model_type]
     with loading(source):
-        if config.model_type == "clip":  # the saved model is of this width, whatever its part says
+        if config.model_type == "clip":  # the saved model has this width; its part may differ
             config.vision_config.projection_dim = config.projection_dim
         processor = processor_class.from_pretrained(
             source.location, revision=source.revision, trust_remote_code=False
@@ -156,7 +155,7 @@ def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> Imag
 def image_chunks(
     source: ModelSource, params: ImageFeaturesParams, shards: Sequence[Path], root: Path
 ) -> ChunkStore:
-    """Opens the finished work on these shards with this model."""
+    """Opens the finished chunks of these shards with this model."""
     key = {
         **describe_encoder(source),
         "batch_size": str(params.batch_size),
@@ -173,7 +172,7 @@ def encode_images(
     batch_size: int,
     chunks: ChunkStore,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Encodes every picture, taking from `chunks` what an earlier run has finished.
+    """Encodes every picture, with finished chunks from `chunks`.
 
     Returns:
         entity ids, shape: (n,), dtype: int64; vectors, shape: (n, F), dtype: float32.
@@ -193,7 +192,7 @@ def encode_images(
 
 
 def _encode_chunk(encoder: ImageEncoder, images: Sequence[bytes], batch_size: int) -> np.ndarray:
-    """Encodes pictures in batches; threads decode ahead of the model."""
+    """Encodes pictures in batches; threads decode in advance."""
     workers = min(8, os.cpu_count() or 1)
     batches = map_in_order(encoder.preprocess, _slices(images, batch_size), workers)
     return np.concatenate([encoder.embed(pixels) for pixels in batches])
@@ -202,15 +201,15 @@ def _encode_chunk(encoder: ImageEncoder, images: Sequence[bytes], batch_size: in
 def load_chunk_encoder(
     source: ModelSource, params: ImageFeaturesParams
 ) -> Callable[[Sequence[bytes]], np.ndarray]:
-    """Loads the model and returns what encodes one chunk, for a worker."""
+    """Loads the model in a worker and returns the encoder of a chunk."""
     return partial(_encode_chunk, load_image_encoder(source, params), batch_size=params.batch_size)
 
 
 def read_levels(processor: Any) -> Tensor:
-    """Asks the processor what it makes of each level; shape: (3, 256), dtype: float32.
+    """Returns the processor's normalised value of each level; shape: (3, 256), dtype: float32.
 
-    Rescaling and normalising take it longer than all the rest of its work, and it does them for
-    each pixel although there are but 256 levels.
+    The processor rescales and normalises each pixel, which takes most of its time, although there
+    are only 256 levels.
     """
     every_level = np.arange(256, dtype=np.uint8).reshape(16, 16)
     picture = Image.fromarray(every_level).convert("RGB")
@@ -221,5 +220,5 @@ def read_levels(processor: Any) -> Tensor:
 
 
 def _slices(items: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
-    """Cuts a list into consecutive parts of `size`, the last one shorter."""
+    """Cuts a list into consecutive parts of `size`; the last one may be shorter."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,8 +1,8 @@
 """Text vectors from a BERT-family model, resumable.
 
-In: texts. Out: one vector of length one per text: the mean of its token states, or the state of
-its first token. Texts are sorted by length and padded only within a batch, which halves the work;
-chunks of finished batches are kept until the whole is written.
+In: texts. Out: one vector of length one per text: the mean of its token states, or the state of its
+first token. Texts are sorted by length and padded only within a batch, which halves the work;
+finished chunks are kept until the features are written.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ from imf_core.features.pretrained import (
 )
 from imf_core.features.resume import ChunkStore
 
-CHUNK_BATCHES = 16  # what a kill can cost
+CHUNK_BATCHES = 16  # the work that a kill can lose
 TOLERANCE = 0.05
-"""Of vectors of length one; half precision rounds by less than a tenth of it."""
+"""Distance of vectors of length one; half precision rounds by less than a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class TextEncoder:
     """A loaded text model.
 
     Attributes:
-        source: Where it came from.
-        tokenizer: Cuts texts into tokens.
+        source: Source of the model.
+        tokenizer: The tokenizer.
         model: In evaluation mode, on its device.
-        pooling: mean: of the states of all tokens that are not padding; cls: the first token's.
+        pooling: mean: mean of the states of all tokens but padding; cls: state of the first token.
         max_tokens: Longer texts are cut.
     """
 
@@ -60,7 +60,7 @@ class TextEncoder:
 
     @property
     def provenance(self) -> dict[str, str]:
-        """What made the vectors."""
+        """Metadata of the encoder."""
         return {
             **self.source.provenance(),
             "processor": type(self.tokenizer).__name__,
@@ -74,12 +74,12 @@ class TextEncoder:
 
 
 def encode_batch(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """Encodes texts that are padded to the longest one of them; as `TextEncoder.embed`."""
+    """Encodes texts, padded to the longest one; see `TextEncoder.embed`."""
     with computing(encoder.source, f"{len(texts)} texts of at most {encoder.max_tokens} tokens"):
         tokens = encoder.tokenizer(
             list(texts),
             padding=True,
-            # Positions are counted from the left: padding there would move the text.
+            # Positions count from the left: padding there would shift the text.
             padding_side="right",
             truncation=True,
             max_length=encoder.max_tokens,
@@ -103,8 +103,8 @@ def load_text_encoder(source: ModelSource, params: TextFeaturesParams) -> TextEn
 
     Raises:
         ModelUnavailableError: If it cannot be loaded or is no encoder.
-        ConfigError: If `max_tokens` is more than the model can take, or CUDA is asked for and
-            there is none.
+        ConfigError: If `max_tokens` exceeds the model's limit, or CUDA is requested and there is
+            none.
     """
     device = resolve_device(params.device, "text_features.device")
     with loading(source):
@@ -120,12 +120,12 @@ def load_text_encoder(source: ModelSource, params: TextFeaturesParams) -> TextEn
             dtype=choose_dtype(device),
             output_loading_info=True,
         )
-    # The pooler is not used, and many checkpoints come without one.
+    # The pooler is unused, and many checkpoints have none.
     missing = [key for key in info["missing_keys"] if "pooler." not in key]
     require_weights(source, model, missing)
-    if tokenizer.pad_token is None:  # any token will do: the attention mask hides it
+    if tokenizer.pad_token is None:  # any token works: the attention mask hides it
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    has_words = tokenizer.vocab_size > len(tokenizer.all_special_tokens)  # without files: none
+    has_words = tokenizer.vocab_size > len(tokenizer.all_special_tokens)  # none without files
     is_text_encoder = not (model.config.is_encoder_decoder or hasattr(model.config, "text_config"))
     if not (is_text_encoder and has_words and tokenizer.pad_token is not None):
         raise ModelUnavailableError(
@@ -147,9 +147,9 @@ def load_text_encoder(source: ModelSource, params: TextFeaturesParams) -> TextEn
 
 
 def _max_positions(model: Any) -> float:
-    """Returns how many tokens a model has positions for; infinity where it does not say.
+    """Returns the number of positions of a model; infinity if unknown.
 
-    RoBERTa and its kin count positions from behind the one of padding.
+    RoBERTa and similar models count positions after that of padding.
     """
     limit = getattr(model.config, "max_position_embeddings", None)
     limits = [limit] if isinstance(limit, int) and limit > 0 else []
@@ -161,7 +161,7 @@ def _max_positions(model: Any) -> float:
 
 
 def _require_own_vectors(encoder: TextEncoder) -> None:
-    """Refuses a model that lets padding into a text's vector, as one without attention masks.
+    """Refuses a model whose vectors depend on padding, such as one without attention masks.
 
     Raises:
         ModelUnavailableError: If a text has another vector beside a longer one.
@@ -180,7 +180,7 @@ def _require_own_vectors(encoder: TextEncoder) -> None:
 def text_chunks(
     source: ModelSource, params: TextFeaturesParams, texts: Sequence[str], root: Path
 ) -> ChunkStore:
-    """Opens the finished work on these texts with this model."""
+    """Opens the finished chunks of these texts with this model."""
     digest = hashlib.sha256()
     for text in texts:
         digest.update(b"%d\n" % len(text))
@@ -200,13 +200,13 @@ def text_chunks(
 def encode_texts(
     encoder: TextEncoder, texts: Sequence[str], batch_size: int, chunks: ChunkStore
 ) -> np.ndarray:
-    """Encodes every text, taking from `chunks` what an earlier run has finished.
+    """Encodes every text, with finished chunks from `chunks`.
 
     Args:
         encoder: A loaded model.
-        texts: At least one.
+        texts: Texts, at least one.
         batch_size: Texts per batch.
-        chunks: Finished work of this model on these texts.
+        chunks: Finished chunks of this model on these texts.
 
     Returns:
         shape: (n, F), dtype: float32, in the order of `texts`.
@@ -233,16 +233,16 @@ def cut_texts(texts: Sequence[str], batch_size: int) -> Iterator[list[str]]:
 def load_chunk_encoder(
     source: ModelSource, params: TextFeaturesParams
 ) -> Callable[[Sequence[str]], np.ndarray]:
-    """Loads the model and returns what encodes one chunk, for a worker."""
+    """Loads the model in a worker and returns the encoder of a chunk."""
     return partial(_encode_chunk, load_text_encoder(source, params), batch_size=params.batch_size)
 
 
 def _longest_first(texts: Sequence[str]) -> list[int]:
-    """Orders texts by length: if a batch does not fit into memory, it is the first one."""
+    """Sorts texts by length, longest first, so that the first batch needs the most memory."""
     return sorted(range(len(texts)), key=lambda index: (-len(texts[index]), index))
 
 
 def _encode_chunk(encoder: TextEncoder, texts: Sequence[str], batch_size: int) -> np.ndarray:
-    """Encodes texts in batches of neighbours."""
+    """Encodes texts in consecutive batches."""
     starts = range(0, len(texts), batch_size)
     return np.concatenate([encoder.embed(texts[start : start + batch_size]) for start in starts])

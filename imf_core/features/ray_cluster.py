@@ -1,6 +1,6 @@
-"""Ray on this machine or in a cluster: import, start or join, room for workers, words for failures.
+"""Ray on this machine or in a cluster: import, start or join, capacity check, error messages.
 
-The only module that imports Ray, which is the optional extra `ray`.
+Only this module imports Ray, which is the optional extra `ray`.
 """
 
 import logging
@@ -20,14 +20,14 @@ from imf_core.features.model_source import Section
 
 @dataclass(frozen=True)
 class Workers:
-    """What is asked of Ray.
+    """The requested Ray workers.
 
     Attributes:
-        section: The section of `params.yaml` that asks, for errors.
-        number: How many processes encode.
-        device: cuda: each has a GPU to itself.
-        num_threads: With which each computes; on a CPU each has as many cores to itself.
-        address: Of the cluster, `auto` for the one this machine is in; None: on this machine.
+        section: The section of `params.yaml`, for errors.
+        number: Number of encoding processes.
+        device: cuda: each worker gets one GPU.
+        num_threads: Threads of each worker; on a CPU it gets as many cores.
+        address: Address of the cluster, `auto` for the one of this machine; None: local Ray.
     """
 
     section: Section
@@ -56,7 +56,7 @@ def require_ray(section: Section) -> Any:
 
 @contextmanager
 def connected(ray: Any, workers: Workers) -> Iterator[None]:
-    """Joins the cluster, or starts a Ray of its own on this machine, and leaves or stops it."""
+    """Joins the cluster or starts a local Ray, and disconnects or stops it at the end."""
     if ray.is_initialized():
         yield
         return
@@ -73,7 +73,7 @@ def connected(ray: Any, workers: Workers) -> Iterator[None]:
             address=workers.address or "local",
             log_to_driver=False,
             logging_level=logging.ERROR,
-            # Every worker has the code of this process, wherever it runs.
+            # Every worker gets the code of this process, on any machine.
             runtime_env={"py_modules": [str(Path(imf_core.__file__).parent)]},
             **({} if workers.address else alone),
         )
@@ -86,7 +86,7 @@ def connected(ray: Any, workers: Workers) -> Iterator[None]:
             f"{workers.section}.ray_workers to 0"
         ) from error
     try:
-        # Ray's own handler aborts before all is stopped.
+        # Ray's handler aborts before everything is stopped.
         _handle_sigterm(lambda number, _: sys.exit(128 + number))
         yield
     finally:
@@ -95,14 +95,14 @@ def connected(ray: Any, workers: Workers) -> Iterator[None]:
 
 
 def _handle_sigterm(handler: Any) -> None:
-    """Sets what SIGTERM does, which only the main thread can."""
+    """Sets the handler of SIGTERM; only the main thread may."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
 def explained(ray: Any, workers: Workers) -> Iterator[None]:
-    """Silences Ray Data's console and words its failures; bugs in our code keep their traceback.
+    """Silences Ray Data's console and explains its failures; our own errors keep their traceback.
 
     Raises:
         ClusterError: If Ray failed.
@@ -130,10 +130,10 @@ def explained(ray: Any, workers: Workers) -> Iterator[None]:
 
 
 def require_room(ray: Any, workers: Workers) -> None:
-    """Refuses what Ray would wait for without end, or do with fewer workers.
+    """Refuses workers that exceed the cluster; Ray would wait forever or use fewer.
 
     Raises:
-        ClusterError: If the machines that are there have no room for all workers.
+        ClusterError: If the present machines have no capacity for all workers.
     """
     kind, each = ("GPU", 1) if workers.device == "cuda" else ("CPU", workers.num_threads)
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]

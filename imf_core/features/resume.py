@@ -1,8 +1,8 @@
-"""Keeps what a long extraction has finished, so that a killed run goes on where it stopped.
+"""Keeps the finished chunks of a long extraction, so that a killed run can continue.
 
-The folder of a run is named by a hash of everything its result depends on; a run with any other
-model, parameter or input never sees these files. Chunks are cut the same way each time, so a
-resumed run ends with the bytes of an uninterrupted one.
+The name of a run's folder is a hash of everything that the result depends on: a run with another
+model, parameter or input uses another folder. Chunks are cut in the same way each time, so a
+resumed run has the bytes of an uninterrupted one.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 
 from imf_core.artifacts import write_bytes
 from imf_core.errors import DataError
-from imf_core.holds import Hold
+from imf_core.holds import SharedLock
 
 
 class ChunkStore:
@@ -30,10 +30,10 @@ class ChunkStore:
         """
         text = json.dumps(dict(key), sort_keys=True)
         self.folder = root / hashlib.sha256(text.encode("utf-8")).hexdigest()
-        self._hold = Hold(self.folder)
+        self._shared_lock = SharedLock(self.folder)
 
     def get(self, number: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """Returns a chunk, from the folder or else computed and kept there.
+        """Returns a chunk from the folder, or computes and keeps it.
 
         Raises:
             DataError: If a kept chunk cannot be read.
@@ -50,7 +50,7 @@ class ChunkStore:
         return self.keep(number, compute())
 
     def has(self, number: int) -> bool:
-        """Says whether a chunk is kept."""
+        """Returns whether a chunk is kept."""
         return self._path(number).exists()
 
     def keep(self, number: int, vectors: np.ndarray) -> np.ndarray:
@@ -62,8 +62,8 @@ class ChunkStore:
         return chunk
 
     def clear(self) -> None:
-        """Removes the chunks, unless another run uses them; to be called once the file stands."""
-        self._hold.remove()
+        """Removes the chunks unless another run uses them; call it after the file is written."""
+        self._shared_lock.remove()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"chunk-{number:06d}.npy"

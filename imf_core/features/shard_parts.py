@@ -1,6 +1,6 @@
-"""Parts of shards: which pictures make up which chunk of an extraction.
+"""Parts of shards: the pictures of each chunk of an extraction.
 
-Apart from `shards`, so that whatever only reads pictures need not wait for PyTorch.
+Separate from `shards`, so that tasks that only read pictures do not import PyTorch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ class ShardPart:
 
     Attributes:
         shard: The file.
-        start: The row of the first one.
-        size: How many, or fewer at the end of the shard.
+        start: Row of the first one.
+        size: Number of pictures; fewer at the end of the shard.
     """
 
     shard: Path
@@ -37,6 +37,6 @@ class ShardPart:
 
 def cut_shards(shards: Sequence[Path], size: int) -> Iterator[ShardPart]:
     """Cuts each shard into parts of `size` pictures, the last one of a shard smaller."""
-    for shard in map(Path.absolute, shards):  # to be read by processes in other folders
+    for shard in map(Path.absolute, shards):  # for readers with other working folders
         for start in range(0, count_parquet_rows(shard), size):
             yield ShardPart(shard, start, size)

@@ -1,8 +1,8 @@
-"""Parquet shards of pictures: what the images stage writes and the image encoders read.
+"""Parquet shards of pictures, written by the images stage and read by the image encoders.
 
 `shard-00000.parquet` ... hold the re-encoded pictures (entity_id, position, image, sha256) in
-entity order; `sources.parquet` holds the fate of every source; `manifest.parquet` holds one row per
-entity and is written last, so that a folder with it is whole.
+entity order; `sources.parquet` holds the outcome of every source; `manifest.parquet` holds one row
+per entity and is written last, so a folder with it is complete.
 """
 
 from hashlib import sha256
@@ -29,15 +29,15 @@ _SCHEMA = pa.schema(
 
 
 class ShardWriter:
-    """Cuts the pictures into shards; only one is ever in memory."""
+    """Writes pictures to shards; one shard is in memory at a time."""
 
     def __init__(self, folder: Path, images_per_shard: int, metadata: dict[str, str]) -> None:
         """Prepares to write.
 
         Args:
             folder: Output.
-            images_per_shard: Of every shard but the last.
-            metadata: Goes into each file.
+            images_per_shard: Pictures of every shard but the last.
+            metadata: Metadata of each file.
         """
         self._folder = folder
         self._images_per_shard = images_per_shard
@@ -53,7 +53,7 @@ class ShardWriter:
                 self.flush()
 
     def flush(self) -> None:
-        """Writes what is held, if anything."""
+        """Writes the pictures in memory, if any."""
         if self._rows:
             path = self._folder / f"shard-{self._num_shards:05d}.parquet"
             write_parquet(path, rows_to_table(self._rows, _SCHEMA), self._metadata)
@@ -62,7 +62,7 @@ class ShardWriter:
 
 
 def shard_paths(folder: Path, graph_fingerprint: str) -> list[Path]:
-    """Lists the shards in order, after checking that they are whole and of this graph.
+    """Lists the shards in order, after checking that they are complete and of this graph.
 
     Raises:
         DataError: If the manifest is missing (the stage did not finish), or a file belongs to

@@ -1,7 +1,7 @@
-"""The features of one modality as a file: a vector and a presence flag for every entity.
+"""The file of one modality's features: a vector and a presence flag for every entity.
 
-Written by the feature stages, read by training, evaluation and prediction. The Parquet file has
-one row per entity in id order; its metadata says which model made it and for which graph.
+Feature stages write it; training, evaluation and prediction read it. The Parquet file has one row
+per entity in id order; its metadata names the model and the graph.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ class FeatureTable:
     """Frozen encoder features of one modality.
 
     Attributes:
-        vectors: Zeros where the modality is missing, shape: (E, F), dtype: float32.
+        vectors: Zeros for a missing modality, shape: (E, F), dtype: float32.
         is_present: Whether the entity has this modality, shape: (E,), dtype: bool.
-        provenance: What made the vectors: model, revision, processor, pooling.
+        provenance: Metadata of the encoder: model, revision, processor, pooling.
     """
 
     vectors: Tensor
@@ -34,7 +34,7 @@ class FeatureTable:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of vectors and presence: two tables with the same one are interchangeable."""
+        """SHA-256 of vectors and presence: tables with equal digests are interchangeable."""
         digest = hashlib.sha256(str(tuple(self.vectors.shape)).encode())
         digest.update(self.vectors.numpy().tobytes())
         digest.update(self.is_present.numpy().tobytes())
@@ -57,11 +57,11 @@ def save_features(features: FeatureTable, graph_fingerprint: str, path: Path) ->
 
 
 def load_features(path: Path, graph_fingerprint: str) -> FeatureTable:
-    """Reads what `save_features` wrote.
+    """Reads a file of `save_features`.
 
     Raises:
-        DataError: If the file is missing, damaged, of another graph, or holds a number that is
-            not finite.
+        DataError: If the file is missing, damaged, of another graph, or has a number that is not
+            finite.
     """
     table = read_parquet(path, ["entity_id", "vector", "is_present"])
     require_fingerprint(path, graph_fingerprint)

@@ -1,7 +1,7 @@
-"""The text features of all entities: names and descriptions in, one vector per entity out.
+"""Computes the text features of all entities: names and descriptions in, one vector each out.
 
-An entity without a text (`imf_core.features.entities` says when) has a vector of zeros and
-`is_present` False.
+An entity without a text (see `imf_core.features.entities`) has a vector of zeros and `is_present`
+False.
 """
 
 from functools import partial
@@ -35,27 +35,28 @@ def write_text_features(
 
     Args:
         entities_path: `entities.parquet` of the graph.
-        looked_up_path: `descriptions.parquet`, for entities that the graph says nothing about.
+        looked_up_path: `descriptions.parquet`, for entities without a text in the graph.
         params: The encoder.
-        unfinished_folder: Keeps finished chunks of a pretrained model until `output` stands.
+        unfinished_folder: Folder of a pretrained model's finished chunks, until `output` is
+            written.
         output: The features file.
-        ray_address: The cluster of the workers, if params ask for any; None: on this machine.
+        ray_address: Address of the Ray cluster for workers; None: this machine.
 
     Returns:
-        What was saved.
+        The saved features.
 
     Raises:
         DataError: If the input is missing or damaged.
         ConfigError: If the parameters contradict one another.
         ModelUnavailableError: If the model cannot be loaded; finished chunks stay.
-        ClusterError: If the workers cannot be had or fail; finished chunks stay.
+        ClusterError: If the workers are unavailable or fail; finished chunks stay.
     """
     entities = read_entity_texts(entities_path, looked_up_path)
     texts = [text for text in entities.texts if text]
     if params.model == BUILTIN:
         require_no_revision("text_features", params.model, params.revision)
         require_no_workers("text_features", params.model, params.ray_workers)
-        # scikit-learn and Transformers take seconds to import: only the one that is used.
+        # scikit-learn and Transformers take seconds to import: import only the needed one.
         from imf_core.features.builtin_text import encode_texts_tfidf  # noqa: PLC0415
 
         vectors = encode_texts_tfidf(texts, params.dim) if texts else _nothing()
@@ -68,7 +69,7 @@ def write_text_features(
     from imf_core.features import pretrained_text as pretrained  # noqa: PLC0415
     from imf_core.features.workers import compute_missing  # noqa: PLC0415
 
-    # With workers, only what the model is called here is of interest.
+    # With workers, this process needs only the model's provenance.
     here = params.model_copy(update={"device": "cpu"}) if params.ray_workers else params
     encoder = pretrained.load_text_encoder(source, here)
     chunks = pretrained.text_chunks(source, params, texts, unfinished_folder)
@@ -87,9 +88,9 @@ def write_text_features(
 
 
 def _spread(texts: list[str], vectors: np.ndarray, provenance: dict[str, str]) -> FeatureTable:
-    """Puts the vectors of the non-empty texts, (n, F), into a row per entity, (E, F).
+    """Spreads the vectors of non-empty texts, (n, F), to one row per entity, (E, F).
 
-    A vector of zeros (a text of which no n-gram was kept) says nothing and counts as no text.
+    A vector of zeros (a text without a kept n-gram) counts as no text.
     """
     is_present = np.array([bool(text) for text in texts], dtype=np.bool_)
     rows = np.zeros((len(texts), vectors.shape[1]), np.float32)
@@ -99,5 +100,5 @@ def _spread(texts: list[str], vectors: np.ndarray, provenance: dict[str, str]) -
 
 
 def _nothing() -> np.ndarray:
-    """The vectors of no text at all: one column."""
+    """Returns an empty table of vectors with one column."""
     return np.zeros((0, 1), np.float32)

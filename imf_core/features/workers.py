@@ -1,7 +1,7 @@
-"""Shares out the unfinished chunks of a pretrained model's extraction among Ray workers.
+"""Distributes the unfinished chunks of a pretrained model's extraction to Ray workers.
 
-Chunks are cut, numbered and kept the same way whoever computes them, so a run that was started in
-one process goes on with workers, and the other way round. Knows nothing of Ray itself.
+Chunks are cut, numbered and kept in the same way with and without workers, so a run can continue in
+either mode. This module does not import Ray.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,18 +33,18 @@ def compute_missing(
     chunks: ChunkStore,
     ray_address: str | None,
 ) -> None:
-    """Computes on Ray workers what `chunks` lacks, and keeps it there.
+    """Computes the missing chunks on Ray workers and keeps them in `chunks`.
 
     Args:
         source: The model.
         params: The encoder, with at least one worker.
-        load: Loads the model in a worker and returns what encodes a chunk.
-        reads: For each chunk, by number, what reads it; must be picklable.
-        chunks: Finished work.
-        ray_address: The cluster; None: Ray is started on this machine.
+        load: Loads the model in a worker and returns the encoder of a chunk.
+        reads: Picklable reader of each chunk, in order.
+        chunks: Finished chunks.
+        ray_address: Address of the cluster; None: Ray is started on this machine.
 
     Raises:
-        ImfError: As `imf_core.features.distributed.compute_chunks` does; finished chunks stay.
+        ImfError: Errors of `imf_core.features.distributed.compute_chunks`; finished chunks stay.
     """
     missing = {number: read for number, read in enumerate(reads) if not chunks.has(number)}
     if not missing:
@@ -65,14 +65,14 @@ def _load_there(
     expected: Mapping[str, str],
     num_threads: int,
 ) -> Callable[[Sequence[Any]], np.ndarray]:
-    """Loads the model in a worker, which is to compute what the process that started it would.
+    """Loads the model in a worker, after checking that its results equal those of the stage.
 
     Args:
-        load: As above.
+        load: As in `compute_missing`.
         source: The model.
         params: The encoder.
-        expected: `describe_encoder` of the process that started the worker.
-        num_threads: With which PyTorch computes: the last digits depend on it.
+        expected: `describe_encoder` of the stage's process.
+        num_threads: Threads of PyTorch; the last digits depend on it.
 
     Raises:
         ModelUnavailableError: If the model's directory is missing here or holds something else.

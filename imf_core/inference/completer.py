@@ -25,9 +25,9 @@ from imf_core.inference.answers import Answers, concatenate, find_answers, find_
 from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import Names
 from imf_core.inference.neighbours import Neighbour, find_nearest
-from imf_core.inference.newcomer import add_unseen_entity
 from imf_core.inference.question import ASKED, Answer, Question
 from imf_core.inference.saved_model import SavedModel, load_calibration, load_config, load_model
+from imf_core.inference.unseen import add_unseen_entity
 from imf_core.inference.used_up import USED_UP, FurtherAnswers
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF

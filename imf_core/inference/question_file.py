@@ -149,7 +149,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, tuple[str | None, ...]]]:
 
 
 def _holds_text(kind: pa.DataType) -> bool:
-    """Says whether a column holds text, categories of text, or nulls alone."""
+    """Returns whether a column has text, categories of text, or only nulls."""
     if pa.types.is_dictionary(kind):
         return _holds_text(kind.value_type)
     return bool(

@@ -1,10 +1,10 @@
-"""Questions to a web service whose answers are JSON: asked once, read from the store.
+"""Fetches JSON from a web service once, and reads it from the store.
 
-A service under load may refuse with a well-formed answer (HTTP 200 with an `error` in it), which
-the store cannot tell from any other. Such an answer is forgotten and asked for again after a
-pause; what is refused to the end counts as unreachable, in this run alone, unless an earlier answer
-was set aside, which then holds. A question that is
-refused for what it asks is answered: it would be refused again, so it counts as not found.
+A service under load may refuse with HTTP 200 and an `error` in the JSON, which the store cannot
+distinguish from an answer. Such an answer is removed from the store and requested again after a
+pause. A request refused in every attempt counts as unreachable, in this run only; an earlier answer
+that was set aside is put back. A request refused for its content would be refused again, so it
+counts as not found.
 """
 
 import time
@@ -23,24 +23,24 @@ from pydantic import (
 )
 
 from imf_core.config import FetchParams
-from imf_core.web.faults import plain_reason
+from imf_core.web.failures import plain_reason
 from imf_core.web.fetch import fetch_into
 from imf_core.web.store import WebStore
 
 MAX_ANSWER_BYTES = 200_000_000
-"""Fifty large items with all their claims come to some tens of millions."""
+"""Fifty large items with all their claims have some ten million bytes."""
 _FIRST_PAUSE_SECONDS = 5.0
-"""What MediaWiki asks of a client that it refused."""
+"""The pause that MediaWiki requests after a refusal."""
 
 _PASSING_ERRORS = frozenset({"maxlag", "ratelimited", "readonly", "blocked", "autoblocked"})
 _INTERNAL_ERROR = "internal_api_error"
-"""Begins the codes of what went wrong inside MediaWiki."""
+"""Prefix of the codes of MediaWiki's internal errors."""
 
 Status = Literal["ok", "not_found", "unreachable"]
 
 
 class Json(BaseModel):
-    """Base of what is read out of answers: the fields named, whatever else there is."""
+    """Base class of parsed answers; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -53,7 +53,7 @@ def _none_if_odd(value: object, validate: ValidatorFunctionWrapHandler) -> objec
 
 
 NoneIfOdd = WrapValidator(_none_if_odd)
-"""For one of many in an answer: one that is not as expected must not spoil the others."""
+"""For one of many in an answer: a malformed one becomes None and keeps the others valid."""
 
 AsMap = BeforeValidator(lambda value: {} if value == [] else value)
 """MediaWiki writes an empty map as an empty list."""
@@ -64,19 +64,19 @@ class _Error(Json):
     info: str = ""
 
     @property
-    def is_passing(self) -> bool:
-        """Whether the same question may be answered later."""
+    def is_temporary(self) -> bool:
+        """Whether a later request may succeed."""
         return self.code in _PASSING_ERRORS or self.code.startswith(_INTERNAL_ERROR)
 
 
 class MediaWikiAnswer(Json):
-    """An answer of MediaWiki's `api.php`: what was asked for, or why it is refused."""
+    """An answer of MediaWiki's `api.php`: a result or an error."""
 
     error: _Error | None = None
 
 
 class Renamed(Json):
-    """One page title that MediaWiki took for another."""
+    """A page title that MediaWiki replaced by another."""
 
     given: str = Field(alias="from")
     to: str
@@ -90,14 +90,14 @@ AnswerT = TypeVar("AnswerT", bound=Json)
 
 
 @dataclass(frozen=True)
-class Web:
-    """How the web is asked.
+class Client:
+    """Settings of all requests.
 
     Attributes:
-        store: Keeps every outcome.
-        params: Manners of every request.
-        mirror: Folder or base URL to ask in place of the web.
-        sleep: Waits so many seconds.
+        store: The store of outcomes.
+        params: Limits and pauses.
+        mirror: Folder or base URL, used instead of the web.
+        sleep: Waits for a number of seconds.
     """
 
     store: WebStore
@@ -108,15 +108,14 @@ class Web:
 
 @dataclass(frozen=True)
 class Answer(Generic[AnswerT]):
-    """What came of one question.
+    """The outcome of one request.
 
     Attributes:
-        url: The question.
-        status: ok, not_found (the service says that there is no such page, or will not answer
-            such a question) or unreachable.
-        reason: Why it is not ok, else "".
-        fetched_at: When it was asked, ISO 8601; None where it never was.
-        content: The answer where status is ok.
+        url: The requested URL.
+        status: ok, not_found (no such page, or the service refuses such requests) or unreachable.
+        reason: Reason of another status, "" for ok.
+        fetched_at: Time of the request, ISO 8601; None without a request.
+        content: The parsed answer if the status is ok.
     """
 
     url: str
@@ -126,70 +125,70 @@ class Answer(Generic[AnswerT]):
     content: AnswerT | None
 
 
-def ask(
-    urls: Iterable[str], form: type[AnswerT], web: Web, label: str
+def fetch_json(
+    urls: Iterable[str], schema: type[AnswerT], client: Client, label: str
 ) -> Iterator[Answer[AnswerT]]:
-    """Asks every question and yields the answers, those put off last.
+    """Fetches URLs and yields the parsed answers, retried ones last.
 
     Args:
-        urls: The questions.
-        form: What an answer must look like.
-        web: How the web is asked.
-        label: What the progress bar says.
+        urls: The URLs.
+        schema: Type of the answers.
+        client: The client.
+        label: Label of the progress bar.
 
     Yields:
         One answer for each distinct URL; only one is in memory at a time.
     """
     waiting = list(dict.fromkeys(urls))
-    for attempt in range(1, web.params.attempts + 1):
+    for attempt in range(1, client.params.attempts + 1):
         if not waiting:
             return
         if attempt > 1:
             pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 2)
-            web.sleep(min(pause, web.params.timeout_seconds))
+            client.sleep(min(pause, client.params.timeout_seconds))
         fetch_into(
-            web.store,
+            client.store,
             waiting,
-            web.params,
+            client.params,
             max_bytes=MAX_ANSWER_BYTES,
-            mirror=web.mirror,
+            mirror=client.mirror,
             label=label,
         )
         put_off = []
         for url in waiting:
-            answer, is_passing = _read(url, form, web.store)
-            if is_passing:
-                web.store.forget(url)
-            if is_passing and attempt < web.params.attempts:
+            answer, is_temporary = _read(url, schema, client.store)
+            if is_temporary:
+                client.store.forget(url)
+            if is_temporary and attempt < client.params.attempts:
                 put_off.append(url)
-            elif is_passing and web.store.earlier(url):
-                web.store.put_back(url, answer.reason)
-                yield _read(url, form, web.store)[0]
+            elif is_temporary and client.store.earlier(url):
+                client.store.put_back(url, answer.reason)
+                yield _read(url, schema, client.store)[0]
             else:
                 yield answer
         waiting = put_off
 
 
-def _read(url: str, form: type[AnswerT], store: WebStore) -> tuple[Answer[AnswerT], bool]:
-    """Reads what the store holds, and says whether the service may answer otherwise later."""
+def _read(url: str, schema: type[AnswerT], store: WebStore) -> tuple[Answer[AnswerT], bool]:
+    """Reads an answer from the store, and returns whether a later request may give another."""
     stored = store.get(url)
     if stored is None:
         return Answer(url, "unreachable", "not asked", None, None), False
     if stored.status != "ok" or stored.path is None:
-        # MediaWiki says inside an answer what is missing; 404 for the API itself is a fault of it.
-        is_missing = stored.status == "not_found" and not issubclass(form, MediaWikiAnswer)
+        # MediaWiki reports missing pages inside an answer; 404 for the API itself is an error.
+        is_missing = stored.status == "not_found" and not issubclass(schema, MediaWikiAnswer)
         status: Status = "not_found" if is_missing else "unreachable"
         return Answer(url, status, stored.reason, stored.fetched_at, None), False
     try:
-        content = form.model_validate_json(stored.path.read_bytes())
+        content = schema.model_validate_json(stored.path.read_bytes())
     except ValidationError as error:
-        fault: Any = error.errors(include_input=False, include_url=False)[0]
-        reason = plain_reason(f"the answer is not as expected: {fault['msg']}")
-        is_passing = fault["type"] == "json_invalid"
+        problem: Any = error.errors(include_input=False, include_url=False)[0]
+        reason = plain_reason(f"the answer is not as expected: {problem['msg']}")
+        is_temporary = problem["type"] == "json_invalid"
     else:
         if not isinstance(content, MediaWikiAnswer) or content.error is None:
             return Answer(url, "ok", "", stored.fetched_at, content), False
         reason = plain_reason(f"{content.error.code}: {content.error.info}")
-        is_passing = content.error.is_passing
-    status = "unreachable" if is_passing else "not_found"
-    return Answer(url, status, reason, stored.fetched_at, None), is_passing
+        is_temporary = content.error.is_temporary
+    status = "unreachable" if is_temporary else "not_found"
+    return Answer(url, status, reason, stored.fetched_at, None), is_temporary

@@ -1,4 +1,4 @@
-"""Names cut into groups for one request each."""
+"""Groups names into requests."""
 
 from collections.abc import Collection, Iterator, Sequence
 from urllib.parse import quote
@@ -6,9 +6,9 @@ from urllib.parse import quote
 from imf_core.lookup.identifiers import Identifier
 
 MAX_NAMES = 50
-"""What MediaWiki takes in one request."""
+"""Limit of MediaWiki for one request."""
 MAX_CHARACTERS = 5000
-"""Of all names as they stand in a URL: servers refuse URLs longer than about 8,000."""
+"""Limit for all names, quoted as in a URL: servers refuse URLs longer than about 8,000."""
 
 
 def batches(names: Sequence[str]) -> Iterator[list[str]]:
@@ -35,5 +35,5 @@ def batches_by_site(identifiers: Collection[Identifier]) -> Iterator[tuple[str, 
 
 
 def joined(names: Sequence[str]) -> str:
-    """Writes names as one value of a query."""
+    """Formats names as one value of a query."""
     return quote("|".join(names), safe="")

@@ -1,7 +1,7 @@
-"""Texts of the web made fit to keep: plain, on one line, of bounded length.
+"""Cleans texts of the web: plain, on one line, of bounded length.
 
-What comes from a page that anyone may edit is untrusted: it may hold control characters, marks
-that turn the direction of what follows, markup, or a book.
+Text of a page that anyone may edit is untrusted: it may contain control characters, marks of text
+direction, markup, or a whole book.
 """
 
 import re
@@ -12,13 +12,13 @@ from imf_core.characters import JOINERS, is_format
 
 _MAX_HTML = 20_000
 _MARKED_SECTION = re.compile(r"<!\[[^>]*>?")
-"""Browsers hide it; Python's parser fails on it."""
+"""A marked section: browsers hide it, Python's parser fails on it."""
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
 _BREAKING = frozenset({"br", "div", "p", "li", "td", "tr"})
 
 
 def clean_text(text: str, max_characters: int) -> str:
-    """Makes one line of plain text, cut to a length."""
+    """Returns one line of plain text, cut to a length."""
     return " ".join("".join(map(_clean, text)).split())[:max_characters].rstrip()
 
 
@@ -31,17 +31,16 @@ def text_of_html(html: str, max_characters: int) -> str:
 
 
 def _clean(character: str) -> str:
-    """Returns what a character becomes."""
     category = unicodedata.category(character)
     if category in {"Cc", "Zl", "Zp"}:
         return " "
-    # Cs: half a surrogate pair, which no file in UTF-8 can hold.
+    # Cs: half a surrogate pair, which UTF-8 cannot encode.
     is_dropped = category == "Cs" or (is_format(character) and character not in JOINERS)
     return "" if is_dropped else character
 
 
 class _VisibleText(HTMLParser):
-    """Collects what a reader of the page would see."""
+    """Collects the visible text of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +48,7 @@ class _VisibleText(HTMLParser):
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Starts to hide at what is not shown, and counts the elements inside it."""
+        """Starts hiding at a hidden element, and counts the elements inside it."""
         if tag in _BREAKING:
             self.parts.append(" ")
         style = (dict(attrs).get("style") or "").replace(" ", "").lower()
@@ -58,11 +57,11 @@ class _VisibleText(HTMLParser):
             self._hidden += 1
 
     def handle_endtag(self, tag: str) -> None:
-        """Ends to hide where the hidden element ends."""
+        """Stops hiding at the end of the hidden element."""
         if tag not in _VOID and self._hidden:
             self._hidden -= 1
 
     def handle_data(self, data: str) -> None:
-        """Keeps text that is shown."""
+        """Keeps visible text."""
         if not self._hidden:
             self.parts.append(data)

@@ -1,6 +1,6 @@
-"""Images on Wikimedia Commons: where they are at a width, and under which licence.
+"""Images on Wikimedia Commons: URLs at a width, licences and authors.
 
-In: names of files. Out: their URLs, and `Credit`s as the file's page states them.
+In: names of files. Out: their URLs, and `Credit`s from the pages of the files.
 """
 
 import re
@@ -11,7 +11,15 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, NoneIfOdd, OneRenamed, Web, ask
+from imf_core.lookup.asking import (
+    AsMap,
+    Client,
+    Json,
+    MediaWikiAnswer,
+    NoneIfOdd,
+    OneRenamed,
+    fetch_json,
+)
 from imf_core.lookup.batches import batches, joined
 from imf_core.lookup.cleaning import text_of_html
 from imf_core.lookup.identifiers import path_of_title
@@ -54,23 +62,23 @@ class _Files(MediaWikiAnswer):
 
 @dataclass(frozen=True)
 class Credit:
-    """Whose an image is.
+    """Licence and author of an image.
 
     Attributes:
-        licence: Short name, None where the page states none.
-        author: In plain text, None where the page states none.
+        licence: Short name of the licence, None if the page has none.
+        author: Author in plain text, None if the page has none.
         page: URL of the file's page.
-        fault: Why the page could not be asked, else "".
+        failure: Reason of a failed request, else "".
     """
 
     licence: str | None
     author: str | None
     page: str
-    fault: str = ""
+    failure: str = ""
 
 
 def image_url(file: str, width_pixels: int) -> str:
-    """Returns where a file is served at a width; drawings come as PNG."""
+    """Returns the URL of a file at a width; drawings come as PNG."""
     return (
         f"https://commons.wikimedia.org/wiki/Special:FilePath/{path_of_title(file)}"
         f"?width={width_pixels}"
@@ -78,28 +86,28 @@ def image_url(file: str, width_pixels: int) -> str:
 
 
 def page_url(file: str) -> str:
-    """Returns the page of a file."""
+    """Returns the URL of a file's page."""
     return f"https://commons.wikimedia.org/wiki/File:{path_of_title(file)}"
 
 
-def look_up_credits(files: Collection[str], web: Web) -> dict[str, Credit]:
-    """Asks Commons for licence and author, of fifty files at a time.
+def look_up_credits(files: Collection[str], client: Client) -> dict[str, Credit]:
+    """Requests licences and authors from Commons, fifty files at a time.
 
     Args:
-        files: Names as MediaWiki writes titles, without `File:`.
-        web: How the web is asked.
+        files: Names in the form of MediaWiki titles, without `File:`.
+        client: The client.
 
     Returns:
         A credit for each file.
     """
     asked = {_url(group): group for group in batches(sorted({f"File:{file}" for file in files}))}
     found = {}
-    for answer in ask(asked, _Files, web, "licences"):
+    for answer in fetch_json(asked, _Files, client, "licences"):
         query = answer.content.query if answer.content else _Query()
         renamed = {each.given: each.to for each in (*query.normalized, *query.redirects) if each}
         pages = {page.title: page for page in query.pages.values() if page}
         for title in asked[answer.url]:
-            # A name may be normalised and the result be a redirect.
+            # A normalised name may be a redirect.
             target = renamed.get(title, title)
             page = pages.get(renamed.get(target, target), _Page())
             info = page.imageinfo[0] if page.imageinfo else _Info()
@@ -114,7 +122,6 @@ def look_up_credits(files: Collection[str], web: Web) -> dict[str, Credit]:
 
 
 def _url(titles: list[str]) -> str:
-    """Writes the question for the credits of some files."""
     query = {
         "action": "query",
         "prop": "imageinfo",

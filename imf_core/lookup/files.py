@@ -1,7 +1,7 @@
-"""The files of `data/media` while they are written, a row at a time.
+"""Writes the files of `data/media`, a row at a time.
 
-`descriptions.parquet` and `image_sources.parquet` (as `prepare` writes it) hold what was found,
-`manifest.parquet` one row per entity with what became of it.
+`descriptions.parquet` and `image_sources.parquet` (in the format of `prepare`) have the texts and
+images found, `manifest.parquet` one row per entity with its status.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ import pyarrow as pa
 from imf_core.artifacts import RowWriter, parquet_rows, read_parquet_metadata
 from imf_core.data import image_sources
 from imf_core.data.fingerprint import FINGERPRINT_KEY
-from imf_core.lookup.findings import Finding, Image
+from imf_core.lookup.findings import Image, Record
 from imf_core.lookup.identifiers import Identifier
 
 STATUSES = ("ok", "nothing_found", "no_identifier", "not_found", "unreachable", "not_asked")
@@ -48,12 +48,12 @@ _MANIFEST = pa.schema(
 
 @dataclass(frozen=True)
 class MediaSummary:
-    """What the stage reports.
+    """Counts of the stage.
 
     Attributes:
-        counts: Status -> number of entities, every status of `STATUSES` in that order.
-        descriptions: Entities that a text or a name was found for.
-        images: Entities that an image was found for.
+        counts: Status -> number of entities, for every status of `STATUSES` in that order.
+        descriptions: Entities with a text or a name found.
+        images: Entities with an image found.
     """
 
     counts: dict[str, int]
@@ -62,7 +62,7 @@ class MediaSummary:
 
 
 class MediaFiles:
-    """The three files while they are written, and counts of what is in them."""
+    """The three open files, and counts of their content."""
 
     def __init__(self, descriptions: RowWriter, images: RowWriter, manifest: RowWriter) -> None:
         self._descriptions = descriptions
@@ -87,7 +87,7 @@ class MediaFiles:
         identifier: Identifier | None,
         status: str,
         reason: str,
-        finding: Finding | None = None,
+        record: Record | None = None,
         image: Image | None = None,
     ) -> None:
         """Adds a row of `manifest.parquet`."""
@@ -96,11 +96,11 @@ class MediaFiles:
             (
                 entity_id,
                 str(identifier) if identifier else None,
-                finding.wikidata_id if finding else None,
+                record.wikidata_id if record else None,
                 status,
                 reason,
-                finding.page if finding else None,
-                finding.fetched_at if finding else None,
+                record.page if record else None,
+                record.fetched_at if record else None,
                 (image.file or image.source.rsplit("/", 1)[-1]) if image else None,
                 credit.licence if credit else None,
                 credit.author if credit else None,
@@ -111,17 +111,17 @@ class MediaFiles:
 
     @property
     def summary(self) -> MediaSummary:
-        """What was added."""
+        """Counts of the added rows."""
         counts = {status: self._statuses[status] for status in STATUSES}
         return MediaSummary(counts, self._num_descriptions, self._num_images)
 
 
 @contextmanager
 def open_media_files(folder: Path, entities_path: Path) -> Iterator[MediaFiles]:
-    """Yields the files; they stand in `folder` when all went well, the manifest last."""
+    """Yields the open files; on success they appear in `folder`, the manifest last."""
     metadata = {FINGERPRINT_KEY: read_parquet_metadata(entities_path).get(FINGERPRINT_KEY, "none")}
     with (
-        # What is opened first is finished last: a manifest stands for all three.
+        # The first one opened is finished last, so a manifest implies all three files.
         parquet_rows(folder / "manifest.parquet", _MANIFEST, metadata) as manifest,
         parquet_rows(folder / "descriptions.parquet", _DESCRIPTIONS, metadata) as descriptions,
         parquet_rows(folder / image_sources.FILE_NAME, image_sources.SCHEMA, metadata) as images,

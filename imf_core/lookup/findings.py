@@ -1,8 +1,8 @@
-"""What the Wikimedia projects together say about an identifier: one `Finding` each.
+"""Looks identifiers up in the Wikimedia projects: one `Record` each.
 
-Wikidata comes first: it knows the item, a line about it, its image and its articles. Wikipedia
-knows the item of an article that was renamed, and gives longer texts, and an image where Wikidata
-has none. Commons says whose the image is.
+Wikidata comes first: it has the item, a short description, its image and its articles. Wikipedia
+has the items of renamed articles, longer texts, and images where Wikidata has none. Commons has
+licences and authors of images.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from imf_core.config import MediaParams
 from imf_core.lookup import wikidata, wikipedia
-from imf_core.lookup.asking import Status, Web
+from imf_core.lookup.asking import Client, Status
 from imf_core.lookup.commons import Credit, image_url, look_up_credits
 from imf_core.lookup.identifiers import WIKIDATA, Identifier, wikipedia_site
 from imf_core.lookup.renamed import look_up_renamed
@@ -19,25 +19,25 @@ from imf_core.lookup.wikipedia import SummaryAnswer, look_up_summaries
 
 
 @dataclass(frozen=True)
-class Need:
-    """What of an entity is to be looked up."""
+class Wanted:
+    """The kinds of media to look up for an entity."""
 
     text: bool
     image: bool
 
     @property
     def is_any(self) -> bool:
-        """Whether there is anything to look up."""
+        """Whether any kind is wanted."""
         return self.text or self.image
 
-    def __or__(self, other: "Need") -> "Need":
-        """What either needs."""
-        return Need(self.text or other.text, self.image or other.image)
+    def __or__(self, other: "Wanted") -> "Wanted":
+        """Returns the union of two."""
+        return Wanted(self.text or other.text, self.image or other.image)
 
 
 @dataclass(frozen=True)
 class Text:
-    """A description, "" where there is none; the page it is from, and its licence."""
+    """A description, "" if there is none; its page, and its licence."""
 
     text: str
     page: str
@@ -46,12 +46,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Image:
-    """Where an image is.
+    """The location of an image.
 
     Attributes:
-        source: URL, at the width asked for.
-        file: Its name on Commons; None for a file of a Wikipedia's own.
-        credit: Whose it is; None for a file of a Wikipedia's own.
+        source: URL at the wanted width.
+        file: Its name on Commons; None for a file of a single Wikipedia.
+        credit: Licence and author; None for a file of a single Wikipedia.
     """
 
     source: str
@@ -60,19 +60,19 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What is known of an identifier.
+class Record:
+    """The result of a look-up.
 
     Attributes:
-        status: not_found where there is no item; unreachable where any of the questions was not
-            answered, be there something of the others or not.
-        reason: Why it is not ok, else "".
-        fetched_at: When it was last asked, ISO 8601.
-        page: The page for people.
-        wikidata_id: Of the item.
-        name: Its label.
-        description: Where a text was needed.
-        image: Where an image was needed.
+        status: not_found without an item; unreachable if any request failed, even if others
+            succeeded.
+        reason: Reason of another status, "" for ok.
+        fetched_at: Time of the last request, ISO 8601.
+        page: URL of the page for readers.
+        wikidata_id: Number of the item.
+        name: Label of the item.
+        description: The text, if wanted.
+        image: The image, if wanted.
     """
 
     status: Status
@@ -85,116 +85,116 @@ class Finding:
     image: Image | None = None
 
 
-def find(
-    needs: Mapping[Identifier, Need], params: MediaParams, web: Web
-) -> dict[Identifier, Finding]:
-    """Asks for everything that is needed of some identifiers.
+def find_records(
+    wanted: Mapping[Identifier, Wanted], params: MediaParams, client: Client
+) -> dict[Identifier, Record]:
+    """Looks up the wanted media of identifiers.
 
     Args:
-        needs: What to ask for. All their answers are in memory together.
-        params: Where to ask, in which language, and the width of images.
-        web: How the web is asked.
+        wanted: Wanted kinds by identifier. All answers are in memory at once.
+        params: The source, the language and the width of images.
+        client: The client.
 
     Returns:
-        A finding for each identifier.
+        A record for each identifier.
     """
-    items = look_up_items(needs, params.language, web)
-    items |= look_up_renamed(items, params.language, web)
-    articles = _articles(needs, items, params)
-    summaries = look_up_summaries(articles.values(), web)
+    items = look_up_items(wanted, params.language, client)
+    items |= look_up_renamed(items, params.language, client)
+    articles = _articles(wanted, items, params)
+    summaries = look_up_summaries(articles.values(), client)
     by_identifier = {each: summaries[article] for each, article in articles.items()}
     files = {}
-    for identifier, need in needs.items():
+    for identifier, wants in wanted.items():
         file = _file(items[identifier].item, by_identifier.get(identifier))
-        if need.image and file:
+        if wants.image and file:
             files[identifier] = file
-    credit_of = look_up_credits(set(files.values()), web)
+    credit_of = look_up_credits(set(files.values()), client)
     return {
-        identifier: _finding(
+        identifier: _record(
             identifier,
-            need,
+            wants,
             items[identifier],
             articles.get(identifier),
             by_identifier.get(identifier),
             _image(
-                need,
+                wants,
                 files.get(identifier),
                 credit_of,
                 by_identifier.get(identifier),
                 params.image_width_pixels,
             ),
         )
-        for identifier, need in needs.items()
+        for identifier, wants in wanted.items()
     }
 
 
 def _articles(
-    needs: Mapping[Identifier, Need], items: Mapping[Identifier, ItemAnswer], params: MediaParams
+    wanted: Mapping[Identifier, Wanted], items: Mapping[Identifier, ItemAnswer], params: MediaParams
 ) -> dict[Identifier, Identifier]:
-    """Returns the articles to be asked for."""
+    """Returns the articles to request."""
     if params.source != "wikipedia":
         return {}
     site = wikipedia_site(params.language)
     articles = {}
-    for identifier, need in needs.items():
+    for identifier, wants in wanted.items():
         item = items[identifier].item
-        if item and site in item.articles and (need.text or not item.image):
+        if item and site in item.articles and (wants.text or not item.image):
             articles[identifier] = Identifier(site, item.articles[site])
     return articles
 
 
 def _file(item: Item | None, summary: SummaryAnswer | None) -> str | None:
-    """Returns the file on Commons: the item's own, else that of its article."""
+    """Returns the file on Commons: of the item, else of its article."""
     if item and item.image:
         return item.image
     return summary.image_file if summary else None
 
 
 def _image(
-    need: Need,
+    wanted: Wanted,
     file: str | None,
     credit_of: Mapping[str, Credit],
     summary: SummaryAnswer | None,
     width_pixels: int,
 ) -> Image | None:
-    """Returns where the image is, if there is one and it is needed."""
+    """Returns the image, if it is wanted and there is one."""
     if file:
         return Image(image_url(file, width_pixels), file, credit_of[file])
-    if need.image and summary and summary.image_url:
+    if wanted.image and summary and summary.image_url:
         return Image(summary.image_url, None, None)
     return None
 
 
-def _finding(
+def _record(
     identifier: Identifier,
-    need: Need,
+    wanted: Wanted,
     answer: ItemAnswer,
     article: Identifier | None,
     summary: SummaryAnswer | None,
     image: Image | None,
-) -> Finding:
-    """Puts the answers about one identifier together."""
+) -> Record:
+    """Combines the answers about one identifier."""
     item = answer.item
     if item is None:
-        return Finding(answer.status, answer.reason, answer.fetched_at, identifier.page)
+        return Record(answer.status, answer.reason, answer.fetched_at, identifier.page)
     page = Identifier(WIKIDATA, item.wikidata_id).page
     description = Text(item.description, page, wikidata.LICENCE)
-    faults = []
+    failures = []
     if article and summary:
         if summary.extract:
             description = Text(summary.extract, article.page, wikipedia.LICENCE)
         if summary.status == "unreachable":
-            faults.append(f"{article}: {summary.reason}")
-    if image and image.credit and image.credit.fault:
-        faults.append(f"licence of the image: {image.credit.fault}")
+            failures.append(f"{article}: {summary.reason}")
+    if image and image.credit and image.credit.failure:
+        failures.append(f"licence of the image: {image.credit.failure}")
     moments = [each for each in (answer.fetched_at, summary and summary.fetched_at) if each]
-    return Finding(
-        "unreachable" if faults else "ok",
-        "; ".join(faults),
+    return Record(
+        "unreachable" if failures else "ok",
+        "; ".join(failures),
         max(moments, default=None),
         page,
         item.wikidata_id,
         item.name,
-        description if need.text else None,
+        description if wanted.text else None,
         image,
     )

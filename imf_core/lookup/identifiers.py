@@ -1,8 +1,8 @@
-"""Who an entity is: from its label to a Wikidata item or a Wikipedia article.
+"""Maps the label of an entity to a Wikidata item or a Wikipedia article.
 
-In: the label, and the file `entity2wikidata.txt` of the raw folder where there is one. Out: an
-`Identifier`, or None where neither says who is meant. Freebase ids mean something by that file
-alone. Nothing is asked of the web here.
+In: the label, and the file `entity2wikidata.txt` of the raw folder if there is one. Out: an
+`Identifier`, or None if neither identifies the entity. Freebase ids need that file. This module
+sends no requests.
 """
 
 import re
@@ -57,7 +57,7 @@ class Identifier:
 
     @property
     def page(self) -> str:
-        """The page for people."""
+        """URL of the page for readers."""
         if self.site == WIKIDATA:
             return f"https://www.wikidata.org/wiki/{self.name}"
         return f"https://{wikipedia_host(self.site)}/wiki/{path_of_title(self.name)}"
@@ -73,7 +73,7 @@ def parse_identifier(text: str) -> Identifier | None:
     for pattern in _ARTICLES:
         article = pattern.fullmatch(text)
         if article:
-            # A question mark stays: in these URIs it is the title's more often than a query's.
+            # A question mark stays: in these URIs it is mostly part of the title.
             title = normal_title(unquote(article["title"].partition("#")[0]))
             return Identifier(wikipedia_site(article["language"] or "en"), title) if title else None
     return None
@@ -83,12 +83,12 @@ def read_identifier_map(path: Path) -> tuple[dict[str, Identifier], int]:
     """Reads `label <tab> item or URI` lines; further columns are ignored.
 
     Returns:
-        The identifiers by label in its plain form, and the number of lines whose second column
-        is none. No file is an empty map.
+        The identifiers by label in its plain form, and the number of lines without an identifier.
+        A missing file is an empty map.
 
     Raises:
-        DataError: If a line has no label or no tab, or two lines give a label, in whatever
-            spellings, different identifiers.
+        DataError: If a line has no label or no tab, or two lines give different identifiers to a
+            label, in any spelling.
     """
     if not path.is_file():
         return {}, 0
@@ -115,17 +115,17 @@ def read_identifier_map(path: Path) -> tuple[dict[str, Identifier], int]:
 
 
 def identify(label: str, known: Mapping[str, Identifier]) -> Identifier | None:
-    """Says who an entity is: what the map says, else what the label itself says."""
+    """Returns the identifier of an entity: from the map, else from the label itself."""
     return known.get(_plain(label)) or parse_identifier(label)
 
 
 def is_freebase(label: str) -> bool:
-    """Whether a label is a Freebase id, in any of its spellings."""
+    """Returns whether a label is a Freebase id, in any spelling."""
     return _plain(label).startswith(("/m/", "/g/"))
 
 
 def wikipedia_site(language: str) -> str:
-    """`de` -> `dewiki`, the name by which Wikidata knows that Wikipedia."""
+    """`de` -> `dewiki`, Wikidata's name of that Wikipedia."""
     return f"{language.replace('-', '_')}wiki"
 
 
@@ -135,12 +135,12 @@ def wikipedia_host(site: str) -> str:
 
 
 def path_of_title(title: str) -> str:
-    """Writes a title as one part of a URL's path."""
+    """Formats a title as one segment of a URL's path."""
     return quote(title.replace(" ", "_"), safe="")
 
 
 def normal_title(title: str) -> str | None:
-    """Writes a page title as MediaWiki does: spaces, NFC, a capital first; None if it is none."""
+    """Formats a page title like MediaWiki: spaces, NFC, a capital first; None if invalid."""
     title = " ".join(unicodedata.normalize("NFC", title).replace("_", " ").split())
     is_too_long = len(title.encode("utf-8", "replace")) > _MAX_TITLE_BYTES
     is_path = not {".", ".."}.isdisjoint(title.split("/"))
@@ -151,7 +151,7 @@ def normal_title(title: str) -> str | None:
 
 
 def _plain(label: str) -> str:
-    """Drops what differs between spellings of one label: <>, and how Freebase ids are written."""
+    """Returns one form for all spellings of a label: without <>, Freebase ids alike."""
     label = label.strip().removeprefix("<").removesuffix(">")
     freebase = _FREEBASE.fullmatch(label)
     return f"/{freebase[1]}/{freebase[2]}" if freebase else label

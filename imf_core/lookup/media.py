@@ -1,7 +1,7 @@
-"""Looks up the media that entities lack, and says of each entity what became of it.
+"""Looks up the missing media of entities, and records the status of each entity.
 
-In: the entities of the graph and what media they have of their own, which is never replaced. Out:
-the files of `imf_core.lookup.files`. Entities are taken some ten thousand at a time.
+In: the entities of the graph and their own media, which are never replaced. Out: the files of
+`imf_core.lookup.files`. Entities are processed `ENTITIES_AT_ONCE` at a time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,9 +17,9 @@ from imf_core.config import MediaParams
 from imf_core.data.folder import ENTITY_IDENTIFIERS
 from imf_core.errors import ConfigError
 from imf_core.lookup import wikidata
-from imf_core.lookup.asking import Web
+from imf_core.lookup.asking import Client
 from imf_core.lookup.files import MediaFiles, MediaSummary, open_media_files
-from imf_core.lookup.findings import Finding, Need, find
+from imf_core.lookup.findings import Record, Wanted, find_records
 from imf_core.lookup.identifiers import Identifier, identify, is_freebase
 
 ENTITIES_AT_ONCE = 20_000
@@ -27,17 +27,17 @@ ENTITIES_AT_ONCE = 20_000
 
 @dataclass(frozen=True)
 class _Entity:
-    """An entity and what it lacks."""
+    """An entity and its missing media."""
 
     entity_id: int
     label: str
     identifier: Identifier | None
     lacks_name: bool
-    need: Need
+    wanted: Wanted
 
 
-def write_unasked(entities_path: Path, folder: Path) -> MediaSummary:
-    """Writes the files of a graph whose media are not looked up; reaches no network.
+def write_without_look_up(entities_path: Path, folder: Path) -> MediaSummary:
+    """Writes the files without any look-up or request.
 
     Raises:
         DataError: If the entities are missing or damaged.
@@ -53,31 +53,31 @@ def look_up_media(
     own_images_path: Path,
     known: Mapping[str, Identifier],
     params: MediaParams,
-    web: Web,
+    client: Client,
     folder: Path,
 ) -> MediaSummary:
-    """Looks up what the entities lack and writes the files.
+    """Looks up the missing media of entities and writes the files.
 
     Args:
         entities_path: `entities.parquet` of the graph.
-        own_images_path: `image_sources.parquet` of the graph: these entities need no image.
-        known: Identifiers by label, beside what the labels say themselves.
-        params: Where to ask, and for what.
-        web: How the web is asked.
-        folder: Where the three files are to stand.
+        own_images_path: `image_sources.parquet` of the graph: its entities need no image.
+        known: Identifiers by label, in addition to those in the labels.
+        params: The source and the language.
+        client: The client.
+        folder: Folder for the three files.
 
     Returns:
-        The counts; an entity that nothing is found for is a status, never an error.
+        The counts; an entity without a result has a status, not an error.
 
     Raises:
-        ConfigError: If nobody to write to is named.
+        ConfigError: If `fetch.contact` is empty.
         DataError: If an input is missing or damaged.
     """
-    if not web.params.contact.strip():
+    if not client.params.contact.strip():
         raise ConfigError(
             f"fetch.contact must hold your e-mail address or page for media.source: "
-            f"{params.source}, got {web.params.contact!r}; the user-agent policy of Wikimedia asks "
-            "for someone to write to"
+            f"{params.source}, got {client.params.contact!r}; the user-agent policy of Wikimedia "
+            "asks for someone to write to"
         )
     table = read_parquet(entities_path, ["entity_label", "name", "description"])
     has_image = np.zeros(len(table), dtype=np.bool_)
@@ -86,25 +86,25 @@ def look_up_media(
         for start in range(0, len(table), ENTITIES_AT_ONCE):
             some = table.slice(start, ENTITIES_AT_ONCE)
             entities = list(_entities(some, start, has_image, known))
-            findings = find(_needs(entities), params, web)
+            records = find_records(_wanted(entities), params, client)
             for entity in entities:
-                _add(files, entity, findings)
+                _add(files, entity, records)
         return files.summary
 
 
-def _needs(entities: list[_Entity]) -> dict[Identifier, Need]:
-    """Returns what is to be asked: several entities may be one item."""
-    needs: dict[Identifier, Need] = {}
+def _wanted(entities: list[_Entity]) -> dict[Identifier, Wanted]:
+    """Returns the wanted kinds by identifier; several entities may be one item."""
+    wanted: dict[Identifier, Wanted] = {}
     for each in entities:
-        if each.identifier and each.need.is_any:
-            needs[each.identifier] = needs.get(each.identifier, each.need) | each.need
-    return needs
+        if each.identifier and each.wanted.is_any:
+            wanted[each.identifier] = wanted.get(each.identifier, each.wanted) | each.wanted
+    return wanted
 
 
 def _entities(
     table: pa.Table, start: int, has_image: NDArray[np.bool_], known: Mapping[str, Identifier]
 ) -> Iterator[_Entity]:
-    """Yields entities with what they lack; `start` is the id of the first."""
+    """Yields entities with their missing media; `start` is the id of the first."""
     columns = (table[name].to_pylist() for name in ("entity_label", "name", "description"))
     for entity_id, (label, name, description) in enumerate(zip(*columns, strict=True), start):
         yield _Entity(
@@ -112,41 +112,39 @@ def _entities(
             label,
             identify(label, known),
             name.strip() in {"", label.strip()},
-            Need(text=not description.strip(), image=not has_image[entity_id]),
+            Wanted(text=not description.strip(), image=not has_image[entity_id]),
         )
 
 
-def _add(files: MediaFiles, entity: _Entity, findings: Mapping[Identifier, Finding]) -> None:
-    """Adds the rows of an entity to the files."""
+def _add(files: MediaFiles, entity: _Entity, records: Mapping[Identifier, Record]) -> None:
     who = entity.entity_id, entity.identifier
-    if not entity.need.is_any:
+    if not entity.wanted.is_any:
         files.add_outcome(*who, "not_asked", "it has a description and an image of its own")
         return
     if entity.identifier is None:
         files.add_outcome(*who, "no_identifier", _why_nobody(entity.label))
         return
-    finding = findings[entity.identifier]
-    text = finding.description if entity.need.text else None
+    record = records[entity.identifier]
+    text = record.description if entity.wanted.text else None
     has_text = text is not None and bool(text.text)
-    image = finding.image if entity.need.image else None
-    has_name = finding.name is not None and entity.lacks_name
+    image = record.image if entity.wanted.image else None
+    has_name = record.name is not None and entity.lacks_name
     if text is not None and has_text:
-        row = (entity.entity_id, text.text, finding.name, text.page, text.licence)
+        row = (entity.entity_id, text.text, record.name, text.page, text.licence)
         files.add_text(row)
     elif has_name:
-        row = (entity.entity_id, "", finding.name, finding.page, wikidata.LICENCE)
+        row = (entity.entity_id, "", record.name, record.page, wikidata.LICENCE)
         files.add_text(row)
     if image:
         files.add_image(entity.entity_id, image.source)
-    status: str = finding.status
-    reason = finding.reason
+    status: str = record.status
+    reason = record.reason
     if status == "ok" and not (has_text or has_name or image):
         status, reason = "nothing_found", "its item has nothing of what the entity lacks"
-    files.add_outcome(*who, status, reason, finding, image)
+    files.add_outcome(*who, status, reason, record, image)
 
 
 def _why_nobody(label: str) -> str:
-    """Says why a label is no identifier."""
     if is_freebase(label):
         return f"a Freebase id that {ENTITY_IDENTIFIERS} does not map"
     return "its label is no id of Wikidata, Wikipedia, DBpedia or YAGO"

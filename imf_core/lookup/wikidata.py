@@ -1,8 +1,7 @@
-"""What Wikidata says of items: label, one-line description, image, and their Wikipedia articles.
+"""Looks items up in Wikidata: label, one-line description, image and Wikipedia articles.
 
-In: identifiers. Out: for each an `ItemAnswer`. Items are asked for fifty at a time in sorted
-order, by number or by the title of an article, so that the same identifiers make the same
-requests.
+In: identifiers. Out: an `ItemAnswer` for each. Requests have fifty items in sorted order, by number
+or by the title of an article, so that the same identifiers make the same requests.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,7 +11,15 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from imf_core.lookup.asking import AsMap, Json, MediaWikiAnswer, NoneIfOdd, Status, Web, ask
+from imf_core.lookup.asking import (
+    AsMap,
+    Client,
+    Json,
+    MediaWikiAnswer,
+    NoneIfOdd,
+    Status,
+    fetch_json,
+)
 from imf_core.lookup.batches import batches_by_site, joined
 from imf_core.lookup.cleaning import clean_text
 from imf_core.lookup.identifiers import WIKIDATA, Identifier, normal_title, wikipedia_site
@@ -69,13 +76,13 @@ class _Entities(MediaWikiAnswer):
 
 @dataclass(frozen=True)
 class Item:
-    """What is kept of a Wikidata item.
+    """The used fields of a Wikidata item.
 
     Attributes:
-        wikidata_id: Its number; where the one asked for was merged into another, the other's.
-        name: Its label, None where it has none in a language asked for.
-        description: In one line, "" where there is none.
-        image: Name of a file on Wikimedia Commons, None where there is none.
+        wikidata_id: Its number; for a merged item, the number of its target.
+        name: Its label, None without one in a requested language.
+        description: One line, "" if there is none.
+        image: Name of a file on Wikimedia Commons, None if there is none.
         articles: Titles by Wikipedia (`enwiki`).
     """
 
@@ -88,15 +95,14 @@ class Item:
 
 @dataclass(frozen=True)
 class ItemAnswer:
-    """What came of asking for an identifier: the item, or why there is none.
+    """The answer for an identifier: the item, or the reason why there is none.
 
     Attributes:
-        status: not_found where there is no such item, or Wikidata refuses to look for it.
-        reason: Why it is not ok, else "".
-        fetched_at: When it was asked.
-        item: The item where status is ok.
-        is_refused: Whether Wikidata refuses such a question, of a Wikipedia that it does not
-            know for one.
+        status: not_found without such an item, or if Wikidata refuses the request.
+        reason: Reason of another status, "" for ok.
+        fetched_at: Time of the request.
+        item: The item if the status is ok.
+        is_refused: Whether Wikidata refuses such requests: for an unknown Wikipedia, for example.
     """
 
     status: Status
@@ -107,14 +113,14 @@ class ItemAnswer:
 
 
 def look_up_items(
-    identifiers: Collection[Identifier], language: str, web: Web
+    identifiers: Collection[Identifier], language: str, client: Client
 ) -> dict[Identifier, ItemAnswer]:
-    """Asks Wikidata for items.
+    """Requests items from Wikidata.
 
     Args:
         identifiers: Items or articles.
-        language: Of the texts; English stands in where there is none in it.
-        web: How the web is asked.
+        language: Language of the texts; English if there is no text in it.
+        client: The client.
 
     Returns:
         An answer for each identifier.
@@ -122,7 +128,7 @@ def look_up_items(
     groups = batches_by_site(identifiers)
     asked = {_url(site, names, language): (site, names) for site, names in groups}
     found = {}
-    for answer in ask(asked, _Entities, web, "wikidata"):
+    for answer in fetch_json(asked, _Entities, client, "wikidata"):
         site, names = asked[answer.url]
         entities = answer.content.entities if answer.content else {}
         by_name = _by_name(site, entities)
@@ -150,7 +156,6 @@ def look_up_items(
 
 
 def _url(site: str, names: list[str], language: str) -> str:
-    """Writes the question for items by number, or by the titles of their articles."""
     languages = dict.fromkeys([language, "en", _ALL_LANGUAGES])
     sites = dict.fromkeys([wikipedia_site(language), *([site] if site != WIKIDATA else [])])
     query = {
@@ -166,20 +171,20 @@ def _url(site: str, names: list[str], language: str) -> str:
 
 
 def _by_name(site: str, entities: Mapping[str, _Entity | None]) -> dict[str, _Entity]:
-    """Returns the entities that exist by the names they were asked for."""
+    """Returns the existing entities by their requested names."""
     existing = {key: each for key, each in entities.items() if each and each.missing is None}
     if site != WIKIDATA:
         links = ((each.sitelinks.get(site), each) for each in existing.values())
         return {link.title: each for link, each in links if link}
-    # A merged item stands under the number asked for, with the number of the other in `id`.
+    # A merged item has the requested number as key and the number of its target as `id`.
     return {entity.id: entity for entity in existing.values() if entity.id} | existing
 
 
 def _is_odd(site: str, name: str, entities: Mapping[str, _Entity | None]) -> bool:
-    """Whether a name without an item may be that of an entity that could not be read.
+    """Returns whether a name without an item may belong to a malformed entity.
 
-    Articles are asked for by title, and an entity that could not be read has none: it may be any
-    title that Wikidata does not report as missing.
+    Articles are requested by title, and a malformed entity has no title: it may be any title that
+    Wikidata does not report as missing.
     """
     if site == WIKIDATA:
         return name in entities and entities[name] is None
@@ -188,7 +193,6 @@ def _is_odd(site: str, name: str, entities: Mapping[str, _Entity | None]) -> boo
 
 
 def _item(wikidata_id: str, entity: _Entity, language: str) -> Item:
-    """Picks what is kept of an entity."""
     names = [language, _ALL_LANGUAGES, "en"]
     return Item(
         wikidata_id,
@@ -200,13 +204,13 @@ def _item(wikidata_id: str, entity: _Entity, language: str) -> Item:
 
 
 def _first(terms: dict[str, _Term], languages: list[str], max_characters: int) -> str:
-    """Returns the text of the first of some languages that has one, else ""."""
+    """Returns the first text in the order of the languages, "" if there is none."""
     texts = (clean_text(terms[each].value, max_characters) for each in languages if each in terms)
     return next((text for text in texts if text), "")
 
 
 def _image(statements: list[_Statement]) -> str | None:
-    """Returns the file of the best statement: a preferred one, else a normal one."""
+    """Returns the file of the first preferred statement, else of the first normal one."""
     for rank in ("preferred", "normal"):
         for statement in statements:
             value = statement.mainsnak.datavalue.value if statement.mainsnak.datavalue else None

@@ -1,8 +1,8 @@
-"""What a Wikipedia says of its articles: which items they are, and what they begin with.
+"""Looks articles up in a Wikipedia: their items and their summaries.
 
-In: titles by Wikipedia. Out: a `TitleAnswer` each, asked for fifty titles at a time, which follows
-an article to the title that it has today; and a `SummaryAnswer` each, with the first sentences and
-the image at the head, at one request per article.
+In: titles by Wikipedia. Out: a `TitleAnswer` each, fifty titles per request, which follows
+redirects to the present title; and a `SummaryAnswer` each, with the first sentences and the first
+image, one request per article.
 """
 
 import re
@@ -14,14 +14,14 @@ from urllib.parse import unquote, urlencode
 from pydantic import Field
 
 from imf_core.lookup.asking import (
+    Client,
     Json,
     MediaWikiAnswer,
     NoneIfOdd,
     OneRenamed,
     Renamed,
     Status,
-    Web,
-    ask,
+    fetch_json,
 )
 from imf_core.lookup.batches import batches_by_site, joined
 from imf_core.lookup.cleaning import clean_text
@@ -75,14 +75,14 @@ class _Summary(Json):
 
 @dataclass(frozen=True)
 class TitleAnswer:
-    """What came of asking which item an article is.
+    """The item of an article.
 
     Attributes:
-        status: not_found where there is no article of this title, by redirects either, or none
-            with an item. A section of another article is no article.
-        reason: Why it is not ok, else "".
-        fetched_at: When it was asked.
-        item: The item where status is ok.
+        status: not_found without an article of this title, also by redirects, or without an item.
+            A section of another article is no article.
+        reason: Reason of another status, "" for ok.
+        fetched_at: Time of the request.
+        item: The item if the status is ok.
     """
 
     status: Status
@@ -93,15 +93,15 @@ class TitleAnswer:
 
 @dataclass(frozen=True)
 class SummaryAnswer:
-    """What came of asking for an article.
+    """The summary of an article.
 
     Attributes:
-        status: not_found where there is no such article any more.
-        reason: Why it is not ok, else "".
-        fetched_at: When it was asked.
-        extract: Its first sentences, "" where there are none.
-        image_file: Its image, where that is a file on Commons.
-        image_url: Its image, where that is a file of this Wikipedia's own, licence unknown.
+        status: not_found if the article no longer exists.
+        reason: Reason of another status, "" for ok.
+        fetched_at: Time of the request.
+        extract: Its first sentences, "" if there are none.
+        image_file: Its image, if that is a file on Commons.
+        image_url: Its image, if that is a file of this Wikipedia only, licence unknown.
     """
 
     status: Status
@@ -112,12 +112,14 @@ class SummaryAnswer:
     image_url: str | None = None
 
 
-def look_up_titles(articles: Collection[Identifier], web: Web) -> dict[Identifier, TitleAnswer]:
-    """Asks Wikipedia which items articles are, by the titles that they have today.
+def look_up_titles(
+    articles: Collection[Identifier], client: Client
+) -> dict[Identifier, TitleAnswer]:
+    """Requests the items of articles from Wikipedia, following redirects.
 
     Args:
-        articles: Titles of today or of an earlier day, from which redirects lead on.
-        web: How the web is asked.
+        articles: Present or earlier titles.
+        client: The client.
 
     Returns:
         An answer for each article.
@@ -125,7 +127,7 @@ def look_up_titles(articles: Collection[Identifier], web: Web) -> dict[Identifie
     groups = batches_by_site(articles)
     asked = {_url_of_titles(site, titles): (site, titles) for site, titles in groups}
     found = {}
-    for answer in ask(asked, _Titles, web, "titles"):
+    for answer in fetch_json(asked, _Titles, client, "titles"):
         site, titles = asked[answer.url]
         query = answer.content.query if answer.content else _Query()
         normalized = {each.given: each.to for each in query.normalized if each}
@@ -134,13 +136,13 @@ def look_up_titles(articles: Collection[Identifier], web: Web) -> dict[Identifie
         for title in titles:
             article = Identifier(site, title)
             target = _target(normalized.get(title, title), redirects)
-            # MediaWiki drops what stands after a #, which leaves another title than was meant.
+            # MediaWiki drops the part after a #, which leaves another title.
             item = items.get(target) if target and "#" not in title else None
             if answer.content is None:
                 reason = f"{article}: {answer.reason}"
                 outcome = TitleAnswer(answer.status, reason, answer.fetched_at, None)
             elif target is None:
-                reason = f"{article} is by now a section of another article"
+                reason = f"{article} is now a section of another article"
                 outcome = TitleAnswer("not_found", reason, answer.fetched_at, None)
             elif item is None or item.site != WIKIDATA:
                 reason = f"Wikidata has no item {article}"
@@ -152,12 +154,12 @@ def look_up_titles(articles: Collection[Identifier], web: Web) -> dict[Identifie
 
 
 def look_up_summaries(
-    articles: Collection[Identifier], web: Web
+    articles: Collection[Identifier], client: Client
 ) -> dict[Identifier, SummaryAnswer]:
-    """Asks Wikipedia for the summaries of articles."""
+    """Requests the summaries of articles from Wikipedia."""
     asked = {_url_of_summary(article): article for article in sorted(set(articles))}
     found = {}
-    for answer in ask(asked, _Summary, web, "wikipedia"):
+    for answer in fetch_json(asked, _Summary, client, "wikipedia"):
         summary = answer.content or _Summary()
         source = summary.thumbnail.source if summary.thumbnail else ""
         on_commons = _ON_COMMONS.fullmatch(source)
@@ -175,9 +177,9 @@ def look_up_summaries(
 
 
 def _target(title: str, redirects: Mapping[str, Renamed]) -> str | None:
-    """Follows redirects to the end; None where one leads to a section."""
+    """Follows redirects to the end; None if one leads to a section."""
     left = dict(redirects)
-    while title in left:  # every hop is taken once, so that a circle ends too
+    while title in left:  # each hop is taken once, so that cycles end
         hop = left.pop(title)
         if hop.section:
             return None
@@ -186,7 +188,6 @@ def _target(title: str, redirects: Mapping[str, Renamed]) -> str | None:
 
 
 def _url_of_titles(site: str, titles: list[str]) -> str:
-    """Writes the question for the items of some articles."""
     query = {
         "action": "query",
         "prop": "pageprops",
@@ -200,6 +201,5 @@ def _url_of_titles(site: str, titles: list[str]) -> str:
 
 
 def _url_of_summary(article: Identifier) -> str:
-    """Writes the question for one article."""
     host = wikipedia_host(article.site)
     return f"https://{host}/api/rest_v1/page/summary/{path_of_title(article.name)}"

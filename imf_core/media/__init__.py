@@ -1,1 +1,1 @@
-"""Pictures of the atlas: what each flag is made of, and the code that draws it."""
+"""Pictures: flags of the atlas, and checks and re-encoding of picture files."""

@@ -1,9 +1,9 @@
 """Checks one picture and re-encodes it small: RGB on white, upright, one still frame.
 
-In: the bytes of a file as somebody left it. Out: bytes that every later reader can rely on, or
-the reason why there are none. A source that had transparency or at most 256 colours is drawn, so
-it stays lossless (PNG); anything else, and all that came as JPEG, becomes JPEG. A transparent
-picture that white would hide is laid on black.
+In: the bytes of an untrusted file. Out: a picture that every later reader can decode, or the reason
+why there is none. A source with transparency or at most 256 colours is a drawing and stays lossless
+(PNG); any other source, and every JPEG, becomes JPEG. A transparent picture that white would hide
+is laid on black.
 """
 
 import io
@@ -36,10 +36,10 @@ Fault = Literal[
 ]
 
 NO_PICTURE = frozenset({"empty", "not_an_image", "unread_format", "truncated", "blank"})
-"""Faults of what the bytes are, whatever the limits."""
+"""Faults of the content, independent of the limits."""
 
 ONE_COLOUR = "of one colour"
-"""The detail of a good picture that shows nothing but a colour."""
+"""The detail of a good picture of one colour."""
 
 BLOCK_BYTES = 1 << 26  # above the 32 MiB from which glibc always gives memory back
 JPEG_QUALITY = 90
@@ -50,7 +50,7 @@ VISIBLE_LEVELS = 32
 VISIBLE_SHARE = 0.01
 
 _IN_FLIGHT = PixelBudget(1 << 26)
-"""All threads together: at 4 to 12 bytes each, at most some 800 MB."""
+"""Pixels of all threads: with 4 to 12 bytes each, at most about 800 MB."""
 
 _UPRIGHT = {  # EXIF orientation -> the operation that undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -65,7 +65,7 @@ _UPRIGHT = {  # EXIF orientation -> the operation that undoes it
 
 @dataclass(frozen=True)
 class ReencodedImage:
-    """A good picture: `content` is PNG or JPEG, RGB; `detail` says what was left undone, or ""."""
+    """A good picture: `content` is PNG or JPEG, RGB; `detail` is a note, or ""."""
 
     content: bytes
     detail: str = ""
@@ -73,7 +73,7 @@ class ReencodedImage:
 
 @dataclass(frozen=True)
 class RejectedImage:
-    """A picture that is skipped: `fault` for counting, `detail` for the person who looks."""
+    """A skipped picture: `fault` for counting, `detail` for the user."""
 
     fault: Fault
     detail: str
@@ -82,7 +82,7 @@ class RejectedImage:
 def reencode_image(
     content: bytes, *, size_pixels: int, max_bytes: int, max_pixels: int
 ) -> ReencodedImage | RejectedImage:
-    """Makes a small RGB picture of whatever `content` holds.
+    """Makes a small RGB picture.
 
     Args:
         content: A file's bytes, of any of `RASTER_FORMATS`.
@@ -91,8 +91,8 @@ def reencode_image(
         max_pixels: A picture of more pixels is rejected undecoded.
 
     Returns:
-        The picture, the same bytes for the same input; or why there is none. Never raises for
-        what `content` holds.
+        The picture, with the same bytes for the same input; or the reason why there is none. It
+        never raises for any `content`.
     """
     if not content:
         return RejectedImage("empty", "0 bytes")
@@ -108,14 +108,14 @@ def reencode_image(
 
 
 def open_rgb(content: bytes) -> Image.Image:
-    """Opens a picture that `reencode_image` made."""
+    """Opens a picture from `reencode_image`."""
     with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
         return image.convert("RGB")
 
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Silences Pillow's warnings about odd files, and has it give back the memory of large ones.
+    """Silences Pillow's warnings about malformed files, and makes it free the memory of large ones.
 
     The manifest has a status for each file. Memory in blocks of Pillow's usual 16 MiB stays with
     each thread that has decoded (glibc keeps it), so that the peak grows with the threads.
@@ -134,7 +134,6 @@ def quiet_pillow() -> Iterator[None]:
 
 
 def _read(content: bytes, size_pixels: int, max_pixels: int) -> ReencodedImage | RejectedImage:
-    """Opens, checks and re-encodes."""
     try:
         image = open_picture(content)
         width, height = image.size
@@ -205,7 +204,7 @@ def _lay_on_ground(image: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _orientation(image: Image.Image) -> tuple[int, str]:
-    """Reads how the camera was held; damaged EXIF is reported, the picture is kept as it is."""
+    """Reads the orientation of the camera; damaged EXIF is reported and ignored."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1)), ""
     except Exception as error:  # parsing damaged EXIF may raise anything
@@ -213,7 +212,7 @@ def _orientation(image: Image.Image) -> tuple[int, str]:
 
 
 def _to_rgb_or_rgba(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Converts any mode (palette, grey, CMYK, LAB, 16-bit, float) and says whether it is RGBA."""
+    """Converts any mode (palette, grey, CMYK, LAB, 16-bit, float); returns whether it is RGBA."""
     if image.mode == "F" or image.mode.startswith("I"):
         image = _to_eight_bits(image)
     elif image.mode == "LAB":
@@ -255,7 +254,6 @@ def _extrema(image: Image.Image) -> list[tuple[int, int]]:
 
 
 def _joined(*details: str) -> str:
-    """Joins what there is to say."""
     return "; ".join(filter(None, details))
 
 

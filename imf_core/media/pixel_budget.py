@@ -1,4 +1,4 @@
-"""A bound on the pixels that all threads of a process decode at once, whatever their number."""
+"""A limit on the pixels that all threads of a process decode at once."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class PixelBudget:
 
     @contextmanager
     def hold(self, pixels: int) -> Iterator[None]:
-        """Waits until there is room for so many pixels, and keeps it for the block."""
+        """Waits for free capacity and reserves pixels during the block."""
         share = min(pixels, self._total)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= share)

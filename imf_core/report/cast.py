@@ -36,7 +36,7 @@ class Entity:
     num_facts: int = 0
 
 
-class Cast:
+class EntityCards:
     """All entities by id, with the pictures of those that appear.
 
     Args:

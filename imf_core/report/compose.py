@@ -17,7 +17,7 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import CONFIG, load_calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report import comparison
-from imf_core.report.cast import Cast, choose_sample
+from imf_core.report.cast import EntityCards, choose_sample
 from imf_core.report.credits import read_credits
 from imf_core.report.curves import (
     draw_reliability,
@@ -118,7 +118,9 @@ def compose_page(
     in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]
     in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
     shown = [*sample, *in_facts]
-    cast = Cast(names, descriptions, read_thumbnails(files.images, graph.fingerprint, shown))
+    cards = EntityCards(
+        names, descriptions, read_thumbnails(files.images, graph.fingerprint, shown)
+    )
     standing, beside = comparison.place_committed(metrics, committed)
     rows = comparison.list_metrics(
         metrics["test"], read_json(files.baseline / METRICS).get("test", {}), beside
@@ -130,8 +132,8 @@ def compose_page(
         issues=issues + find_failures(files.images, names, {issue.kind for issue in issues}),
         redundant=format_redundancy(described),
         relation_names=relation_names,
-        cast=cast,
-        sample=[cast.sampled(each, graph, relation_names) for each in sample],
+        cards=cards,
+        sample=[cards.sampled(each, graph, relation_names) for each in sample],
         rows=rows,
         gain=comparison.estimate_full_gain(full, baseline),
         committed=standing,

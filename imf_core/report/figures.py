@@ -170,7 +170,7 @@ def draw_weights(
 
 
 def _format_gains(wording: str, groups: Sequence[Group]) -> str:
-    """Says what the full model gains in each group."""
+    """Formats the gain of the full model in each group."""
     told = [
         f"{format_points(group.gain)} points {wording.format(group.title)}"
         for group in groups

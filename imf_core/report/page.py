@@ -19,7 +19,7 @@ from markupsafe import Markup
 from imf_core.data.issues import DataIssue
 from imf_core.evaluation.gain import Gain
 from imf_core.inference.fact_table import LEAST_PROBABILITY
-from imf_core.report.cast import Cast, Entity
+from imf_core.report.cast import Entity, EntityCards
 from imf_core.report.comparison import MetricsRow
 from imf_core.report.credits import Credit
 from imf_core.report.figures import Figure, format_points
@@ -44,7 +44,7 @@ class Page:
         issues: What a reader should look at first.
         redundant: Relations that say the same as another one, in words.
         relation_names: By id.
-        cast: The entities that appear.
+        cards: The entities that appear.
         sample: Entities that give an idea of the graph.
         rows: Of the table of metrics.
         gain: In MRR over structure alone; None where the model is structure alone.
@@ -71,7 +71,7 @@ class Page:
     issues: Sequence[DataIssue]
     redundant: Sequence[str]
     relation_names: Sequence[str]
-    cast: Cast
+    cards: EntityCards
     sample: Sequence[Entity]
     rows: Sequence[MetricsRow]
     gain: Gain | None

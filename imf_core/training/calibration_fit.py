@@ -16,13 +16,13 @@ from imf_core.data.known_tails import known_tails_in
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
-from imf_core.training.decision_fit import fit_decision, score_held_out
-from imf_core.training.judged_answers import (
+from imf_core.training.calibration_data import (
     SHOWN,
     CalibrationData,
     collect_calibration_data,
     gather,
 )
+from imf_core.training.decision_fit import fit_decision, score_held_out
 
 DIGITS = 6
 """Digits of slope and offset; further ones are not significant and differ between kinds of CPU."""

@@ -20,7 +20,7 @@ from imf_core.artifacts import atomic_path, file_sha256
 from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams
 from imf_core.device import resolve_device
 from imf_core.errors import TrainingError
-from imf_core.holds import Hold, held_if_free
+from imf_core.holds import SharedLock, try_exclusive_lock
 
 FILE_NAME = "last.pt"
 FINISHED = "finished"
@@ -63,11 +63,11 @@ class Checkpoints:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder / key
-        self._hold = Hold(self.folder)
+        self._shared_lock = SharedLock(self.folder)
         self.key = key
 
     def exists(self) -> bool:
-        """Says whether there is a state to go on from."""
+        """Returns whether there is a state to continue from."""
         return (self.folder / FILE_NAME).exists()
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -107,11 +107,11 @@ class Checkpoints:
 
     def release(self) -> None:
         """Leaves the run's state to other processes, which may then clear or finish it."""
-        self._hold.release()
+        self._shared_lock.release()
 
     def clear(self) -> None:
         """Removes the run's state once its result is saved, unless its twin goes on from there."""
-        self._hold.remove()
+        self._shared_lock.remove()
 
     def finish(self) -> None:
         """Keeps the state of a run with a saved result, and removes the oldest finished states.
@@ -121,14 +121,14 @@ class Checkpoints:
         if self.exists():
             (self.folder / FINISHED).touch()
         self.release()
-        with held_if_free(self.folder):  # its end removes the lock's file
+        with try_exclusive_lock(self.folder):  # its end removes the lock's file
             pass
         kept = 0
         for _, size, folder in sorted(_finished_states(self.folder.parent), reverse=True):
             if kept + size <= KEPT_BYTES:
                 kept += size
                 continue
-            with held_if_free(folder) as is_free:
+            with try_exclusive_lock(folder) as is_free:
                 if is_free:
                     shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,1 +1,1 @@
-"""The web, asked politely and once: addresses, hosts, one request, and the store of outcomes."""
+"""Requests to the web: addresses, hosts, one request, and the store of outcomes."""

@@ -1,8 +1,8 @@
-"""Which addresses may be asked: public ones, and those that the user names.
+"""Allows connections to public addresses, and to hosts that the user names.
 
-A user's graph is untrusted input, and so is a redirect: a URL may name, directly or through DNS, a
-machine that only this one can reach. The check sits where a socket is made for an address already
-resolved, so that no spelling of a host gets around it.
+Graphs and redirects are untrusted input: a URL may name, directly or through DNS, a machine of the
+local network. The check runs when a socket is made for a resolved address, so no spelling of a host
+avoids it.
 """
 
 import socket
@@ -12,7 +12,7 @@ from typing import Any
 
 from yarl import URL
 
-from imf_core.web.faults import Fault
+from imf_core.web.failures import Failure
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -20,18 +20,18 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 class PrivateAddressError(OSError):
     """A connection to an address that is not public was refused.
 
-    It names no address: a name may have several, and only equal errors come through as one.
+    The message has no address: aiohttp merges the errors of a name's addresses only if equal.
     """
 
 
 def is_public(address: str) -> bool:
-    """Says whether an IP address is one of the public internet, and so is any it stands for.
+    """Returns whether an IP address belongs to the public internet.
 
-    Private, loopback, link-local, multicast, reserved and unspecified addresses are not; nor is
-    an IPv6 address that carries such an IPv4 address (mapped, 6to4, Teredo, NAT64).
+    Private, loopback, link-local, multicast, reserved and unspecified addresses do not, nor do IPv6
+    addresses that carry such an IPv4 address (mapped, 6to4, Teredo, NAT64).
     """
     parsed = ip_address(address.split("%", 1)[0])
-    for each in _meant_by(parsed):
+    for each in _targets(parsed):
         if not each.is_global or each.is_multicast or each.is_reserved:
             return False
         if isinstance(each, IPv6Address) and each.is_site_local:  # the old private range
@@ -40,7 +40,7 @@ def is_public(address: str) -> bool:
 
 
 def public_socket(address_info: tuple[Any, ...]) -> socket.socket:
-    """Makes the socket for a resolved address, as aiohttp's connector asks for it.
+    """Makes the socket of a resolved address for aiohttp's connector.
 
     Raises:
         PrivateAddressError: If the address is not public.
@@ -51,8 +51,8 @@ def public_socket(address_info: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-def refused(url: URL) -> Fault:
-    """Makes the fault of a private address; that of a name may be another one tomorrow."""
+def private_address_failure(url: URL) -> Failure:
+    """Makes the failure of a private address; it is not final for a name, which DNS may change."""
     try:
         ip_address((url.host or "").split("%", 1)[0])
         is_final = True
@@ -61,18 +61,18 @@ def refused(url: URL) -> Fault:
     reason = (
         f"{url.raw_host} is not a public address; fetch.allowed_private_hosts may name its host"
     )
-    return Fault("refused", reason, is_final)
+    return Failure("refused", reason, is_final)
 
 
 def is_named(url: URL, allowed: Sequence[str]) -> bool:
-    """Says whether `allowed` holds the host of `url`, as `host` or as `host:port`."""
+    """Returns whether `allowed` contains the host of `url`, as `host` or as `host:port`."""
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host
     names = {name.lower() for name in allowed}
     return not names.isdisjoint({url.host, host, f"{host}:{url.port}"})
 
 
-def _meant_by(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
-    """Returns the address that packets would go to in the end, as far as it can be told."""
+def _targets(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
+    """Returns the address and the IPv4 addresses embedded in it."""
     if isinstance(address, IPv4Address):
         return [address]
     if address.ipv4_mapped is not None:

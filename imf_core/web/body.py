@@ -1,7 +1,7 @@
-"""The body of a response into a partial file, from its start or on from where it broke off.
+"""Writes the body of a response to a partial file, from its start or from where it broke off.
 
-A gzip body is unpacked a small piece at a time, so that one that swells to no end is cut off at the
-limit and never held.
+A gzip body is unpacked in small pieces, so that a gzip bomb stops at the limit and never fills
+memory.
 """
 
 import re
@@ -11,37 +11,37 @@ from pathlib import Path
 
 import aiohttp
 
-from imf_core.web.faults import Fault, FaultError, TransientError, too_long
+from imf_core.web.failures import Failure, FetchError, TransientError, too_long
 
 _BLOCK_BYTES = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
-"""zlib's word for the gzip format and no other."""
+"""zlib's code for the gzip format only."""
 _UNASKED = re.compile(r"\b(br|zstd|deflate|compress|x-compress)\b|gzip.*,|,.*gzip")
-"""Codings that were not asked for; what else the header may say is no coding."""
+"""Codings that were not requested; other values of the header are no codings."""
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
 async def receive(
     response: aiohttp.ClientResponse, partial: Path, start: int, max_bytes: int, *, may_unpack: bool
 ) -> None:
-    """Writes the body to `partial`, after what is already there if the server goes on there.
+    """Writes the body to `partial`; a server that resumes appends to its content.
 
     Args:
-        response: What the server answered.
-        partial: Where the body goes.
-        start: Bytes that `partial` holds already.
-        max_bytes: A longer file, unpacked, is given up.
-        may_unpack: Whether gzip was asked for; else the file is kept in what form it comes.
+        response: The response, with its body unread.
+        partial: The file to write.
+        start: Size of `partial` in bytes.
+        max_bytes: Largest size of the unpacked file.
+        may_unpack: Whether gzip was requested; else the file is kept as sent.
 
     Raises:
-        FaultError: If the file is too long, or comes in part or compressed without being asked to.
-        TransientError: If the body is another range, or gzip that is damaged or cut short.
+        FetchError: If the file is too long, or partial or compressed without a request for it.
+        TransientError: If the body is another range, or damaged or incomplete gzip.
     """
     is_part = response.status == 206
     announced = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if is_part and not start:
         reason = "a part of the file, which was not asked for"
-        raise FaultError(Fault("unreachable", reason, is_final=False))
+        raise FetchError(Failure("unreachable", reason, is_final=False))
     if is_part and not (announced and int(announced[1]) == start <= int(announced[2])):
         partial.unlink(missing_ok=True)
         raise TransientError("another range than asked for")
@@ -49,16 +49,16 @@ async def receive(
     encoding = ",".join(response.headers.getall("Content-Encoding", [])).strip().lower()
     if may_unpack and _UNASKED.search(encoding):
         reason = "the answer is compressed in a way that was not asked for"
-        raise FaultError(Fault("unreachable", reason, is_final=False))
+        raise FetchError(Failure("unreachable", reason, is_final=False))
     gunzip = _Gunzip() if may_unpack and encoding in {"gzip", "x-gzip"} else None
-    # The length announced is that of the gzip, which says little of the file's.
+    # Content-Length is the size of the gzip, not of the file.
     if gunzip is None and size + (response.content_length or 0) > max_bytes:
         raise too_long(max_bytes)
     packed, most_packed = 0, max_bytes + max(max_bytes // 100, _BLOCK_BYTES)
     with partial.open("ab" if is_part else "wb") as file:
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
             packed += len(block)
-            if gunzip and packed > most_packed:  # a gzip of next to nothing, over and over
+            if gunzip and packed > most_packed:  # many empty gzip members
                 raise too_long(max_bytes)
             for piece in gunzip.unpack(block) if gunzip else (block,):
                 size += len(piece)
@@ -72,7 +72,7 @@ async def receive(
 
 
 def finish(response: aiohttp.ClientResponse, partial: Path, start: int) -> None:
-    """Settles a range that the server does not have: the file is whole already, or another."""
+    """Handles HTTP 416: the file is already complete, or it has changed and starts over."""
     if response.headers.get("Content-Range") == f"bytes */{start}":
         return
     partial.unlink()
@@ -80,7 +80,7 @@ def finish(response: aiohttp.ClientResponse, partial: Path, start: int) -> None:
 
 
 def _require_range(announced: re.Match[str], size: int, partial: Path) -> None:
-    """Raises if the file does not end with the range announced, or goes on after it."""
+    """Raises if the file does not end with the announced range, or continues after it."""
     total = size if announced[3] == "*" else int(announced[3])
     if size != int(announced[2]) + 1 or size > total:
         partial.unlink()
@@ -90,7 +90,7 @@ def _require_range(announced: re.Match[str], size: int, partial: Path) -> None:
 
 
 def size_of(path: Path) -> int:
-    """Returns a file's size, 0 where there is none."""
+    """Returns a file's size in bytes, 0 if it does not exist."""
     return path.stat().st_size if path.exists() else 0
 
 
@@ -101,7 +101,7 @@ class _Gunzip:
         self._member = zlib.decompressobj(_GZIP)
 
     def unpack(self, block: bytes) -> Iterator[bytes]:
-        """Yields what the next block of the body holds, at most `_BLOCK_BYTES` at a time."""
+        """Yields the unpacked content of a block, at most `_BLOCK_BYTES` at a time."""
         while block:
             if self._member.eof:  # one gzip may follow another
                 self._member = zlib.decompressobj(_GZIP)
@@ -112,6 +112,6 @@ class _Gunzip:
             block = self._member.unconsumed_tail or self._member.unused_data
 
     def require_end(self) -> None:
-        """Raises if the body ended too soon."""
+        """Raises if the body is incomplete."""
         if not self._member.eof:
             raise TransientError("the gzip of the answer is cut short")

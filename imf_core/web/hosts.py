@@ -1,8 +1,8 @@
-"""Whose turn it is: how many requests a host gets at once, and when it is left in peace.
+"""Limits the requests per host, and pauses or gives up hosts.
 
-A host is a name with a port. A pause that it asks for holds for every request to it, and so does
-one that it is given because it is silent: as long as the silence has lasted. A host that is silent
-for minutes, or wants a longer pause than the parameters grant, is given up for this run.
+A host is a name with a port. All requests to a host wait for the pause that it asks for. A silent
+host gets a pause as long as its silence. A host that is silent for minutes, or asks for a longer
+pause than the parameters allow, is given up for this run.
 """
 
 import time
@@ -13,14 +13,14 @@ from contextlib import asynccontextmanager
 REQUESTS_IN_ALL = 64
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_SILENCE_SECONDS = 120.0
-"""A router or a tunnel is back in that time, and a dead link costs no more."""
+"""Enough for a router or a tunnel to restart; a dead link costs no more."""
 
 
 class HostGivenUpError(Exception):
-    """The host is not asked any more in this run.
+    """The host gets no more requests in this run.
 
     Attributes:
-        host: Its name and port.
+        host: Name and port.
         had_answered: Whether it had answered before.
     """
 
@@ -31,7 +31,7 @@ class HostGivenUpError(Exception):
 
 
 class Host:
-    """What is known of one host during one run."""
+    """The state of one host in one run."""
 
     def __init__(
         self, name: str, requests_at_once: int, longest_pause_seconds: float, answered: set[str]
@@ -47,26 +47,26 @@ class Host:
 
     @property
     def pause_seconds(self) -> float:
-        """What is left of its pause; 0 or less where it has none."""
+        """Remaining pause in seconds; 0 or less without a pause."""
         return self._paused_until - time.monotonic()
 
     @property
     def had_answered(self) -> bool:
-        """Whether it ever answered in this run."""
+        """Whether it has answered in this run."""
         return self._name in self._answered
 
     @property
     def is_forgettable(self) -> bool:
-        """Whether nothing is known of it that a later request would have to heed."""
+        """Whether its state does not matter to later requests."""
         return self.users == 0 and not self._given_up and self.pause_seconds <= 0
 
     def note_answer(self) -> None:
-        """Notes that it answered, whatever the answer."""
+        """Records an answer, whatever its status."""
         self._answered.add(self._name)
         self._silent_since = None
 
     def note_silence(self) -> None:
-        """Notes that there was no connection, or no answer in time."""
+        """Records a failed connection or a timeout."""
         now = time.monotonic()
         if self._silent_since is None:
             self._silent_since = now
@@ -77,7 +77,7 @@ class Host:
             self._pause(max(FIRST_PAUSE_SECONDS, silence))
 
     def ask_to_pause(self, seconds: float) -> None:
-        """Notes that it does not want to be asked for so long."""
+        """Records a pause that the host asks for."""
         if seconds > self._longest_pause_seconds:
             self._given_up = (
                 "asks for a pause longer than fetch.longest_pause_seconds "
@@ -96,17 +96,17 @@ class Host:
 
 
 class Hosts:
-    """Gives every request its turn."""
+    """Gives each request its turn."""
 
     def __init__(
         self, requests_per_host: int, longest_pause_seconds: float, answered: set[str]
     ) -> None:
-        """Starts with no request under way.
+        """Starts without requests.
 
         Args:
-            requests_per_host: Under way at once.
-            longest_pause_seconds: A host that asks for a longer one is given up.
-            answered: Names of the hosts that answered in this run; those that do are added.
+            requests_per_host: Largest number of requests to a host at once.
+            longest_pause_seconds: A host that asks for a longer pause is given up.
+            answered: Names of the hosts that have answered in this run; this class adds to it.
         """
         self._requests_per_host = requests_per_host
         self._longest_pause_seconds = longest_pause_seconds
@@ -116,13 +116,13 @@ class Hosts:
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[Host]:
-        """Waits until the host may be asked, and holds the turn.
+        """Waits until a request to the host may start.
 
         Args:
             name: Host and port.
 
         Yields:
-            The host, to be told how it went.
+            The host, for recording its answer or silence.
 
         Raises:
             HostGivenUpError: If the host is given up.
@@ -147,7 +147,7 @@ class Hosts:
                 del self._hosts[name]
 
     def _host(self, name: str) -> Host:
-        """Returns what is known of a host; a silence that nobody heard the end of is over."""
+        """Returns the state of a host; a forgettable one starts over."""
         host = self._hosts.get(name)
         if host is None or host.is_forgettable:
             host = Host(name, self._requests_per_host, self._longest_pause_seconds, self._answered)

@@ -1,8 +1,7 @@
-"""The tables under the web store: SQLite, every statement a commit of its own.
+"""The tables of the web store, in SQLite; every statement is one commit.
 
-`outcomes` has the last outcome of every URL, `earlier` what an outcome was when it was set aside to
-be asked for again: both have the same columns. An index of an earlier release is brought up to
-date when it is opened.
+`outcomes` has the last outcome of every URL, `earlier` the outcomes that were set aside for
+refetching; both have the same columns. Opening an index of an earlier release migrates it.
 """
 
 import errno
@@ -17,7 +16,7 @@ from imf_core.artifacts import is_full
 from imf_core.errors import DataError
 
 LOCK_SECONDS = 300.0
-"""How long a statement waits for another run's."""
+"""How long a statement waits for the statement of another run."""
 
 COLUMNS = "url, status, reason, fetched_at, sha256, bytes, is_final, terms, run, asked_at"
 
@@ -41,7 +40,7 @@ class Index:
     """A database in one file; may be used by several threads."""
 
     def __init__(self, path: Path) -> None:
-        """Opens it, making it where there is none.
+        """Opens or creates the database.
 
         Raises:
             OSError: If the disk is full or fails.
@@ -77,26 +76,26 @@ class Index:
             return self._connection.execute(statement, values).fetchall()
 
     def close(self) -> None:
-        """Lets the file go."""
+        """Closes the file."""
         self._connection.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turns an error of SQLite into one with a remedy; an error of this code stays."""
+        """Turns an error of SQLite into an error with a remedy; other errors pass."""
         try:
             yield
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", None)
             if code is None:
                 raise
-            kind, folder = code & 0xFF, self._path.parent  # the rest of the code is a detail
+            kind, folder = code & 0xFF, self._path.parent  # the other bits are details
             # A full disk is also a failed write (SQLITE_IOERR) where SQLite maps a file to memory.
             if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and is_full(folder)):
                 raise OSError(errno.ENOSPC, f"the disk is full ({error})", str(folder)) from error
             if kind == sqlite3.SQLITE_IOERR:
                 raise OSError(errno.EIO, f"the disk fails: {error}", str(folder)) from error
             if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-                remedy = f"delete the folder {folder} to fetch anew"
+                remedy = f"delete the folder {folder} to fetch everything again"
             elif kind in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 remedy = "another run has been using it for minutes; run again when that has ended"
             else:

@@ -4,18 +4,18 @@ import re
 from pathlib import Path
 
 from imf_core.errors import ConfigError
-from imf_core.web.faults import FaultError
+from imf_core.web.failures import FetchError
 from imf_core.web.urls import below_mirror, parse
 
 
 class FolderMirror:
-    """A mirror on disk; a URL's query is part of the file's name."""
+    """A mirror on disk; the file's name includes the URL's query."""
 
     def __init__(self, folder: Path) -> None:
-        """Checks that the folder is there.
+        """Checks that the folder exists.
 
         Raises:
-            ConfigError: If it is not.
+            ConfigError: If it does not.
         """
         if not folder.is_dir():
             raise ConfigError(
@@ -25,10 +25,10 @@ class FolderMirror:
         self._folder = folder
 
     def find(self, url: str) -> Path | None:
-        """Returns the file that stands for `url`, None where there is none.
+        """Returns the file of `url`, None if there is none.
 
         Raises:
-            FaultError: If the URL's path leads out of the mirror.
+            FetchError: If the URL's path leads out of the mirror.
         """
         path = self._folder / below_mirror(url)
         try:
@@ -48,26 +48,26 @@ class UrlMirror:
         """
         try:
             parse(base)
-        except FaultError:
+        except FetchError:
             raise ConfigError(
-                f"the mirror {base} is neither a directory nor an http(s) URL; mend IMF_MIRROR"
+                f"the mirror {base} is neither a directory nor an http(s) URL; correct IMF_MIRROR"
             ) from None
         self.base = base.rstrip("/")
 
     def place_of(self, url: str) -> str:
-        """Returns where the mirror holds `url`.
+        """Returns the URL of `url` on the mirror.
 
         Raises:
-            FaultError: If the URL's path leads out of the mirror.
+            FetchError: If the URL's path leads out of the mirror.
         """
         return f"{self.base}/{below_mirror(url)}"
 
 
 def make_mirror(mirror: str | None) -> FolderMirror | UrlMirror | None:
-    """Reads the user's word for a mirror; None means the web itself.
+    """Makes a mirror from the value of IMF_MIRROR; None means the web.
 
     Raises:
-        ConfigError: If it is neither a directory nor an http(s) URL, or may hold a secret.
+        ConfigError: If it is neither a directory nor an http(s) URL, or may contain a secret.
     """
     if mirror is None:
         return None

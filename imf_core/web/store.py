@@ -1,12 +1,12 @@
-"""What became of every URL: an index, and the files by their content.
+"""The outcome of every URL: an index, and the files by their content.
 
-A folder of resumable work outside DVC's outs. A file waits in `incoming` until its row is there,
-one row per commit, so that a killed run loses nothing that it had finished. Equal content is kept
-once. Several runs may use the store at once: each has a folder in `incoming`, and takes over what
-killed ones left in theirs.
+A folder of resumable work outside DVC's outs. A file waits in `incoming` until its row is
+committed, one row per commit, so a killed run loses no finished file. Equal content is stored once.
+Several runs may use the store at once: each has a folder in `incoming`, and takes over the files of
+killed runs.
 
-An outcome may be set aside, to be asked for again. It is put back where asking brings nothing, so
-that nothing is lost to a network that is down or a host that has a bad day.
+An outcome may be set aside for refetching. If the refetch fails, it is put back, so a network
+failure loses no content.
 """
 
 import os
@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from imf_core.artifacts import file_sha256
-from imf_core.holds import Hold, held_alone, held_if_free
-from imf_core.web.faults import Fault, plain_reason
+from imf_core.holds import SharedLock, exclusive_lock, try_exclusive_lock
+from imf_core.web.failures import Failure, plain_reason
 from imf_core.web.index import COLUMNS, Index
 
 _READ = (
@@ -39,16 +39,16 @@ class Stored:
     """The last outcome of a URL.
 
     Attributes:
-        status: "ok", or that of the `Fault`.
-        reason: Of the fault, "" where there is none.
-        fetched_at: When this outcome first came, UTC in ISO 8601, to the second. To be told the
-            same again leaves it.
-        path: The content; None unless ok.
-        sha256: Of the content; None unless ok.
-        is_final: Whether the fault is one that asking again under the same terms will not mend.
-        terms: The parameters that the fault depends on.
-        is_of_this_run: Whether it came about since the store was opened.
-        is_replacement: Whether it is content that came in the place of other content.
+        status: "ok", or the status of the `Failure`.
+        reason: Reason of the failure, "" if there is none.
+        fetched_at: Time of the first such outcome, UTC in ISO 8601, to the second. An equal outcome
+            of a refetch keeps it.
+        path: File with the content; None unless ok.
+        sha256: Hash of the content; None unless ok.
+        is_final: Whether another request under the same terms would fail too.
+        terms: The parameters that the failure depends on.
+        is_of_this_run: Whether it was stored since the store was opened.
+        is_replacement: Whether it is content that replaced other content.
     """
 
     status: str
@@ -63,19 +63,19 @@ class Stored:
 
 
 class WebStore:
-    """Holds outcomes and files; may be used by several threads. A context manager.
+    """Outcomes and files, for use by several threads. A context manager.
 
     Attributes:
         answered: Hosts, as `name:port`, that have answered since the store was opened.
-        asked_in_vain: Reason -> number of outcomes put back for it since the store was opened.
-        errors: Reason -> number of outcomes of status `error` since the store was opened.
+        asked_in_vain: Reason -> number of outcomes put back for it since then.
+        errors: Reason -> number of outcomes of status `error` since then.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Opens the store, making it where there is none.
+        """Opens or creates the store.
 
         Args:
-            folder: May be deleted between runs; everything is then fetched anew.
+            folder: Its folder. It may be deleted between runs; everything is then fetched again.
 
         Raises:
             OSError: If the disk is full.
@@ -84,14 +84,14 @@ class WebStore:
         self._folder = folder
         self._run = os.urandom(8).hex()
         self._incoming = folder / "incoming" / self._run
-        self._hold = Hold(self._incoming)
+        self._shared_lock = SharedLock(self._incoming)
         self._incoming.mkdir()
         self._take_over_leftovers()
         self.answered: set[str] = set()
         self.asked_in_vain: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         index = folder / "index.sqlite"
-        with held_alone(index):  # its tables are made and changed once
+        with exclusive_lock(index):  # one process creates and migrates the tables
             self._index = Index(index)
 
     def __enter__(self) -> Self:
@@ -104,10 +104,10 @@ class WebStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the index; a file that came in and has no row waits for the next run."""
+        """Closes the index; a fetched file without a row waits for the next run."""
         self._index.close()
-        self._hold.release()
-        with held_if_free(self._incoming) as is_free:
+        self._shared_lock.release()
+        with try_exclusive_lock(self._incoming) as is_free:
             if is_free:
                 with suppress(OSError):  # it is not empty
                     self._incoming.rmdir()
@@ -115,39 +115,39 @@ class WebStore:
     def get(self, url: str) -> Stored | None:
         """Returns the last outcome of `url`.
 
-        It is None before the first, while it is set aside, or if its file is gone.
+        It is None before the first outcome, while it is set aside, or if its file is gone.
         """
         return self._stored(self._index.execute(_READ.format(table="outcomes"), url))
 
     def earlier(self, url: str) -> Stored | None:
-        """Returns the outcome of `url` that was last set aside, None where there is none."""
+        """Returns the outcome of `url` that was last set aside, None if there is none."""
         return self._stored(self._index.execute(_READ.format(table="earlier"), url))
 
     def incoming(self, url: str) -> Path:
-        """Returns where the content of `url` is to be written before it is put in."""
+        """Returns the path for the content of `url` before `put_file`."""
         return self._incoming / sha256(url.encode("utf-8")).hexdigest()
 
     def put_file(self, url: str, path: Path) -> None:
-        """Takes the file at `path`, which `incoming` gave, in as the content of `url`."""
+        """Stores the file at `path`, as returned by `incoming`, as the content of `url`."""
         digest, size = file_sha256(path), path.stat().st_size
         blob = self._blob(digest)
         blob.parent.mkdir(parents=True, exist_ok=True)
-        # In this order: after a kill in between the file is found where it came in.
+        # In this order: after a kill in between, the file is found in `incoming`.
         self._put(url, "ok", "", digest, size, is_final=True, terms="")
         path.replace(blob)
 
-    def put_fault(self, url: str, fault: Fault, terms: str) -> None:
-        """Notes why there is no content of `url`, and the parameters that this depends on."""
-        self._put(url, fault.status, fault.reason, None, None, fault.is_final, terms)
-        if fault.status == "error":
-            self.errors[fault.reason] += 1
+    def put_failure(self, url: str, failure: Failure, terms: str) -> None:
+        """Stores a failure of `url` and the parameters that it depends on."""
+        self._put(url, failure.status, failure.reason, None, None, failure.is_final, terms)
+        if failure.status == "error":
+            self.errors[failure.reason] += 1
 
     def put_back(self, url: str, reason: str) -> None:
-        """Lets the earlier outcome of `url` hold again, as old as it was.
+        """Restores the outcome of `url` that was set aside, with its time.
 
         Args:
-            url: Was set aside.
-            reason: Why asking again brought nothing.
+            url: A URL that was set aside.
+            reason: Reason why the refetch failed.
         """
         columns = COLUMNS.replace("run", "?")
         self._index.execute(
@@ -159,32 +159,32 @@ class WebStore:
 
     @property
     def warning(self) -> str:
-        """Lines about outcomes that were put back and errors of this program, "" without any."""
+        """Lines about outcomes put back and errors of this program, "" if there are none."""
         lines = []
         if self.asked_in_vain:
             lines.append(
-                f"warning: {self.asked_in_vain.total()} files or answers were asked for again in "
-                f"vain, what was known of them before still holds ({_first(self.asked_in_vain)})"
+                f"warning: {self.asked_in_vain.total()} files or answers were requested again "
+                f"without success; their earlier content is kept ({_first(self.asked_in_vain)})"
             )
         if self.errors:
             lines.append(
                 f"warning: {self.errors.total()} files or answers met an error of this program, "
-                f"please report it; the next run asks for them again ({_first(self.errors)})"
+                f"please report it; the next run requests them again ({_first(self.errors)})"
             )
         return "\n".join(lines)
 
     def forget(self, url: str) -> None:
-        """Drops the outcome of `url`, so that it is asked for again: what came was no answer."""
+        """Removes the outcome of `url`, so that it is fetched again."""
         self._index.execute("DELETE FROM outcomes WHERE url = ?", url)
 
     def set_aside(self, urls: Iterable[str]) -> int:
-        """Marks `urls` for refetching and returns how many were known."""
+        """Marks `urls` for refetching and returns the number of marked entries."""
         return sum(self._set_aside("url = ?", url) for url in urls)
 
     def set_aside_failed(self) -> int:
-        """Marks entries that have failed for good for refetching and returns their number.
+        """Marks entries with a final failure for refetching and returns their number.
 
-        Those that have failed for a reason that may pass are refetched in any case.
+        Entries with a temporary failure are refetched in any case.
         """
         return self._set_aside("status != 'ok'")
 
@@ -194,10 +194,10 @@ class WebStore:
         return self._set_aside("coalesce(asked_at, fetched_at) < ?", oldest_kept)
 
     def _take_over_leftovers(self) -> None:
-        """Moves the whole files of runs that were killed here; half ones do not go on."""
+        """Moves complete files of killed runs here; partial ones are deleted."""
         for folder in self._incoming.parent.glob("*/"):
-            with held_if_free(folder) as is_free:
-                if not is_free:  # of a run under way, this one for example
+            with try_exclusive_lock(folder) as is_free:
+                if not is_free:  # in use by a run, possibly this one
                     continue
                 for path in folder.glob("*"):
                     if path.suffix != ".partial":
@@ -205,7 +205,7 @@ class WebStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _set_aside(self, condition: str, *values: object) -> int:
-        """Moves outcomes, copying before deleting: a kill in between loses nothing."""
+        """Moves outcomes: copies, then deletes, so a kill in between loses nothing."""
         some = f"FROM outcomes WHERE is_final AND {condition}"
         ((count,),) = self._index.execute(f"SELECT count(*) {some}", *values)
         self._index.execute(f"INSERT OR REPLACE INTO earlier SELECT {COLUMNS} {some}", *values)
@@ -223,12 +223,12 @@ class WebStore:
         terms: str,
     ) -> None:
         now = datetime.now(UTC).strftime(_TIME)
-        told = (url, status, reason, digest)
+        same = (url, status, reason, digest)
         is_same = "WHERE url = ?1 AND status = ?2 AND reason = ?3 AND sha256 IS ?4"
         before = self._index.execute(
             f"SELECT fetched_at FROM outcomes {is_same} "
             f"UNION ALL SELECT fetched_at FROM earlier {is_same}",
-            *told,
+            *same,
         )
         since = before[0][0] if before else now
         row = (url, status, reason, since, digest, size, is_final, terms, self._run, now)
@@ -236,7 +236,7 @@ class WebStore:
         self._index.execute(f"INSERT OR REPLACE INTO outcomes ({COLUMNS}) VALUES ({places})", *row)
 
     def _stored(self, rows: list[Any]) -> Stored | None:
-        """Reads a row, if there is one; content that is gone or cut short is none."""
+        """Reads a row; None without a row, or if its content is missing or incomplete."""
         if not rows:
             return None
         ((status, reason, fetched_at, digest, size, is_final, terms, run, replaced),) = rows
@@ -245,7 +245,7 @@ class WebStore:
             return None
         return Stored(
             status,
-            plain_reason(reason),  # that of an earlier release may be anything
+            plain_reason(reason),  # an earlier release stored any text
             fetched_at,
             path,
             digest,
@@ -260,5 +260,4 @@ class WebStore:
 
 
 def _first(reasons: Counter[str]) -> str:
-    """Lists the most common reasons."""
     return ", ".join(f"{why}: {count}" for why, count in reasons.most_common(3))

@@ -1,7 +1,6 @@
-"""What can be seen of a URL before anyone is asked: one answer for every place that asks.
+"""Checks of URLs that need no request, in one place.
 
-In: URLs as untrusted as the graph or the redirect that names them. Out: whether they lie on the
-web, may be asked for, and where a mirror holds them.
+In: untrusted URLs. Out: whether they are on the web, may be fetched, and their path in a mirror.
 """
 
 import re
@@ -9,30 +8,30 @@ from urllib.parse import unquote
 
 from yarl import URL
 
-from imf_core.web.faults import Fault, FaultError
+from imf_core.web.failures import Failure, FetchError
 
 WEB_PATTERN = "^https?://"
-"""How a source on the web begins, in letters of any size."""
+"""Start of a source on the web, in letters of any case."""
 
 _NO_URL = (ValueError, IndexError)
-"""Raised by yarl; the second where brackets stand at odd places."""
+"""Raised by yarl; the second for misplaced brackets."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_HOSTS = re.compile(r"[\s\"<>\\^`{|}]|^[^:]*%")
-"""A percent sign begins the zone of an IPv6 address, and nothing else."""
+"""A percent sign is allowed only before the zone of an IPv6 address."""
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
-"""A byte of a header that is no UTF-8, as aiohttp hands it over."""
+"""A byte of a header that is not UTF-8, as aiohttp decodes it."""
 
 
 def is_url(source: str) -> bool:
-    """Says whether a source is to be fetched from the web rather than read from a folder."""
+    """Returns whether a source is on the web rather than in a folder."""
     return re.match(WEB_PATTERN, source, re.IGNORECASE) is not None
 
 
 def parse(url: str) -> URL:
-    """Checks what can be seen of a URL before its host is looked up.
+    """Parses and checks a URL before its host is resolved.
 
     Raises:
-        FaultError: If it is none, of another scheme, or holds a password.
+        FetchError: If it is invalid, has another scheme or contains a password.
     """
     try:
         parsed = URL(url)
@@ -47,26 +46,26 @@ def parse(url: str) -> URL:
         reason = "a URL with a user name or password is not fetched"
     else:
         return parsed
-    raise FaultError(Fault("refused", reason, is_final=True))
+    raise FetchError(Failure("refused", reason, is_final=True))
 
 
 def join(url: URL, location: str) -> str:
-    """Returns where a Location header points to, seen from `url`."""
+    """Returns the target of a Location header, relative to `url`."""
     location = _RAW_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", location)
     if _CONTROL.search(location):
-        return location  # refused as no valid URL
+        return location  # `parse` refuses it
     try:
         return str(url.join(URL(location)))
     except _NO_URL:
         return location
 
 
-def worded(fault: Fault, place: URL | None, hop: int) -> Fault:
-    """Adds where a redirect led to; None is no URL, which may hold secrets in any place."""
+def format_redirect(failure: Failure, place: URL | None, hop: int) -> Failure:
+    """Adds the target of a redirect; None is an invalid URL, which may contain secrets."""
     if hop == 0:
-        return fault
+        return failure
     where = "an address" if place is None else place
-    return Fault(fault.status, f"redirected to {where}: {fault.reason}", fault.is_final)
+    return Failure(failure.status, f"redirected to {where}: {failure.reason}", failure.is_final)
 
 
 def without_scheme(url: str) -> str:
@@ -75,12 +74,12 @@ def without_scheme(url: str) -> str:
 
 
 def below_mirror(url: str) -> str:
-    """Returns the path at which a mirror holds `url`.
+    """Returns the path of `url` in a mirror.
 
     Raises:
-        FaultError: If the path leads out of the mirror, also once a server has decoded it.
+        FetchError: If the path leads out of the mirror, also once a server has decoded it.
     """
     path = without_scheme(url)
     if path.startswith("/") or ".." in re.split(r"[/\\?]", unquote(path)):
-        raise FaultError(Fault("refused", f"{url} leads out of the mirror", is_final=True))
+        raise FetchError(Failure("refused", f"{url} leads out of the mirror", is_final=True))
     return path

@@ -1,4 +1,4 @@
-"""The floor counts the matrix products of a step as one does by hand."""
+"""The floor counts the matrix products of a step, checked by hand."""
 
 import pytest
 from tiny_world import small_params

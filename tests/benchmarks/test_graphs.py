@@ -1,4 +1,4 @@
-"""The synthetic graphs have the sizes asked for and the skew that makes DB15K's work."""
+"""The synthetic graphs have the wanted sizes and the skew of DB15K."""
 
 import torch
 

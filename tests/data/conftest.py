@@ -1,4 +1,4 @@
-"""Small graphs in the folder format, and where the real files are."""
+"""Small graphs in the folder format, and the directory of real source files."""
 
 from collections.abc import Callable
 from pathlib import Path

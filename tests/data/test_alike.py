@@ -1,4 +1,4 @@
-"""Labels that a person would hold for one."""
+"""Labels that look the same."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The stages `download` and `prepare` in a project folder of their own."""
+"""The stages `download` and `prepare` in a separate project folder."""
 
 import shutil
 from pathlib import Path

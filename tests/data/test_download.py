@@ -22,7 +22,7 @@ from imf_core.data.registry import (
     SourceFile,
 )
 from imf_core.errors import DataError, NetworkError
-from imf_core.holds import held_alone
+from imf_core.holds import exclusive_lock
 
 CONTENT = b"a\tr\tb\n"
 
@@ -175,7 +175,7 @@ def test_a_file_that_another_run_is_fetching_is_waited_for(
     source: SourceFile, download: Download, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept" / source.digest
-    with held_alone(kept):
+    with exclusive_lock(kept):
         # No mirror has it: it must come from the other run.
         waiting = ThreadPoolExecutor().submit(download, tmp_path, files=[source])
         kept.write_bytes(CONTENT)

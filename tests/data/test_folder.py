@@ -1,4 +1,4 @@
-"""A user's folder on its way into the raw data."""
+"""Copies of a user's folder."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The names of files in a user's folder: those that are read, and the report of the others."""
+"""File names in a user's folder: known ones, and the report of unread ones."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Line-level readers: what is accepted, what is skipped and counted, what is an error."""
+"""Line-level readers: accepted, skipped and malformed lines."""
 
 import bz2
 import gzip

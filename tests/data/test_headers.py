@@ -1,4 +1,4 @@
-"""Header lines of a user's files: left out where they are certain, else reported."""
+"""Header lines of a user's files: certain ones are left out, others reported."""
 
 from collections.abc import Callable
 from pathlib import Path

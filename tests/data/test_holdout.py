@@ -1,4 +1,4 @@
-"""Holding facts out of train, checked on random graphs against the rule's own words."""
+"""Holding facts out of train, checked against the rule on random graphs."""
 
 import numpy as np
 import pytest

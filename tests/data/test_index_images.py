@@ -1,4 +1,4 @@
-"""Entries of an image index that are not there as written, or name a folder."""
+"""Entries of an image index that are missing, misspelt or folders."""
 
 import os
 from collections.abc import Callable

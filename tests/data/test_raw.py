@@ -1,4 +1,4 @@
-"""The raw folder is whole, whoever fills it and however that ends."""
+"""The raw folder is complete with several writers, errors and kills."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from tiny_world import ROOT
 
 from imf_core.data.raw import fresh_folder
 from imf_core.errors import DataError
-from imf_core.holds import held_if_free
+from imf_core.holds import try_exclusive_lock
 
 FILLING = """
 import sys
@@ -48,7 +48,7 @@ def test_a_fault_leaves_the_earlier_content(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_filled_is_locked(tmp_path: Path) -> None:
-    with fresh_folder(tmp_path / "raw"), held_if_free(tmp_path / "raw") as is_free:
+    with fresh_folder(tmp_path / "raw"), try_exclusive_lock(tmp_path / "raw") as is_free:
         assert not is_free
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a dump are no entities, and entities no pictures."""
+"""Pictures and entities of a dump are told apart."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ PREFIXES = """@prefix : <http://e/> .
 
 
 def convert(tmp_path: Path, content: str) -> tuple[RdfImport, list[str], list[str]]:
-    """Returns what was found, the facts beside the first, and the URLs of pictures."""
+    """Returns the import, the facts after the first, and the URLs of pictures."""
     (tmp_path / "graph.ttl").write_text(PREFIXES + content)
     found = write_rdf_as_folder(tmp_path / "graph.ttl", tmp_path / "raw")
     index = tmp_path / "raw/image_index.tsv"

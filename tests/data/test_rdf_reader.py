@@ -1,4 +1,4 @@
-"""What is read of an RDF dump, and what is said of the rest."""
+"""Statements of an RDF dump, and errors of unreadable ones."""
 
 import bz2
 import gzip

@@ -132,7 +132,7 @@ def test_counting_in_parts_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     heads, tails, relations = rng.integers(6, size=(3, 400))
     facts = np.stack([heads, relations % RELATIONS, tails], axis=1)
     whole = find_redundancy(facts, ENTITIES, RELATIONS)
-    monkeypatch.setattr(module, "_MEETINGS_AT_ONCE", 1)
+    monkeypatch.setattr(module, "_COMPARISONS_AT_ONCE", 1)
     assert_same(find_redundancy(facts, ENTITIES, RELATIONS), whole)
     assert whole.is_symmetric.any()
     assert len(whole.duplicate)

@@ -1,4 +1,4 @@
-"""The example of the folder format is itself a good graph."""
+"""The example of the folder format is a valid graph."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which facts become train, valid and test."""
+"""Splits of facts into train, valid and test."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def cleaned(request: pytest.FixtureRequest, prepare_params: PrepareParams) -> Pr
 
 
 def copies_of(train: Facts) -> Facts:
-    """Reverses under symmetric and inverse relations and, turned back, the duplicates."""
+    """Returns reverses under symmetric and inverse relations, and duplicates."""
     other = np.array([0, 2, 1])[train[:, 1]]
     reversed_facts = np.stack([train[:, 2], other, train[:, 0]], axis=1)
     duplicates = np.stack([train[:, 0], other, train[:, 2]], axis=1)[train[:, 1] > 0]

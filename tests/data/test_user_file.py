@@ -1,4 +1,4 @@
-"""No file of a user's folder is a way to another file of the machine, and none hangs a stage."""
+"""No file of a user's folder opens another file of the machine or blocks a stage."""
 
 import errno
 import os
@@ -135,7 +135,7 @@ def test_what_only_begins_as_a_file_of_dvcs_cache_is_outside(
 
 @pytest.fixture
 def forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that only its owner may enter, whoever runs the tests."""
+    """A folder without permission to enter it, for any user."""
     folder, lstat = tmp_path / "forbidden", os.lstat
     folder.mkdir()
     (folder / "x.png").touch()

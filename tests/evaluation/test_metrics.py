@@ -1,4 +1,4 @@
-"""The figures made from ranks."""
+"""Metrics of ranks."""
 
 import numpy as np
 import pytest

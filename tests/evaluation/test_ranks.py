@@ -30,7 +30,7 @@ def raw_rank(scores: list[float], target: int) -> float:
 def random_case(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Scores of 6 queries over 12 entities with many ties; a third of the pairs are known.
 
-    A query has one, two or three true tails, as the seed says.
+    A query has one, two or three true tails, depending on the seed.
     """
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randint(5, (6, 12), generator=generator).float()

@@ -1,4 +1,4 @@
-"""The breakdowns people read."""
+"""Breakdowns of metrics."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A project folder to fill, and a CLIP and a BERT with random weights."""
+"""A project folder, and a CLIP and a BERT with random weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ from transformers import (
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Callable[..., Workspace]:
-    """Makes a workspace of so many entities with distinct texts, or of given ones."""
+    """Makes a workspace with a number of distinct texts, or with given ones."""
 
     def make(entities: int | list[tuple[str, str, str]]) -> Workspace:
         if isinstance(entities, int):

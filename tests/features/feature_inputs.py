@@ -47,7 +47,7 @@ class Workspace:
         self.look_up([])
 
     def look_up(self, rows: list[tuple[int, str, str | None]]) -> None:
-        """Writes what was looked up: entity, description, name."""
+        """Writes looked-up texts: entity, description, name."""
         columns = {
             "entity_id": pa.array([row[0] for row in rows], pa.int64()),
             "description": pa.array([row[1] for row in rows], pa.string()),

@@ -1,4 +1,4 @@
-"""What Ray workers run in tests that need no model: quick to import."""
+"""An encoder without a model for Ray workers in tests, fast to import."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Models as others left them: with code, pickles, odd padding, odd sizes, or damaged."""
+"""Models of others: with code, pickles, unusual padding or sizes, or damaged."""
 
 import io
 import json
@@ -56,7 +56,7 @@ def load_image(folder: Path) -> ImageEncoder:
 
 @pytest.fixture
 def bert(bert_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the BERT that may be changed."""
+    """A copy of the BERT for changes."""
     return Path(shutil.copytree(bert_folder, tmp_path / "bert"))
 
 

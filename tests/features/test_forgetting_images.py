@@ -1,4 +1,4 @@
-"""The command `stages.forget`, and what the stage `images` makes of it."""
+"""The command `stages.forget`, and the next run of the stage `images`."""
 
 import shutil
 import sqlite3
@@ -45,7 +45,7 @@ Forget = Callable[..., None]
 
 
 def run_images_with(place: Workspace, content: bytes) -> dict[str, object]:
-    """Runs the stage while the web has `content`, and returns what it says of the source."""
+    """Runs the stage while the web has `content`, and returns the outcome of the source."""
     place.put_on_web(URL, content)
     images.main()
     (row,) = read_parquet(place.images / "sources.parquet").to_pylist()
@@ -74,7 +74,7 @@ def test_a_good_picture_is_asked_for_again_once_it_is_old(
     make_old(place)
     capsys.readouterr()
     forget_with("--older-than-days", "30")
-    assert capsys.readouterr().out.startswith("1 files and answers last asked for 30 or more days")
+    assert capsys.readouterr().out.startswith("1 files and answers last requested 30 or more days")
     assert run_images_with(place, picture(1))["sha256"] != first["sha256"]
 
 
@@ -86,7 +86,10 @@ def test_a_page_does_not_take_the_place_of_a_picture(
         make_old(place)
         forget_with("--older-than-days", "30")
         assert run_images_with(place, PAGE) == first
-        assert "warning: 1 files or answers were asked for again in vain" in capsys.readouterr().out
+        assert (
+            "warning: 1 files or answers were requested again without success"
+            in capsys.readouterr().out
+        )
 
 
 def test_an_unchanged_picture_leaves_the_same_bytes(place: Workspace, forget_with: Forget) -> None:
@@ -102,7 +105,7 @@ def test_where_nothing_was_asked_there_is_nothing_to_forget(
     place: Workspace, forget_with: Forget, capsys: pytest.CaptureFixture[str]
 ) -> None:
     forget_with("--failed")
-    assert "nothing was ever asked of the web" in capsys.readouterr().out
+    assert "there were no web requests" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [(), ("--older-than-days", "0")])

@@ -1,4 +1,4 @@
-"""The stage `images` in a project folder of its own."""
+"""The stage `images` in a separate project folder."""
 
 import shutil
 import socket
@@ -17,7 +17,7 @@ WEB = "http://example.org"
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A working folder with a graph of four entities, none of which was looked up."""
+    """A working folder with a graph of four entities without looked-up media."""
     shutil.copy(PROJECT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("IMF_STATE", raising=False)
@@ -36,8 +36,8 @@ def test_what_the_web_may_mend_is_told_with_the_command_that_has_it_asked_again(
     place.put_on_web(half, picture(0, (200, 200))[:-200])
     place.list_sources([(0, good), (1, text), (2, half), (3, f"{WEB}/%2e%2e/a.png")])
     images.main()
-    told = "of what is not_an_image, truncated, refused, mend files of your own; to ask the web"
-    assert told in capsys.readouterr().out
+    expected = "status not_an_image, truncated, refused: replace files of your own; to fetch from"
+    assert expected in capsys.readouterr().out
 
 
 def test_nothing_is_to_be_forgotten_where_all_is_well(

@@ -1,4 +1,4 @@
-"""A new entity's features stand where the encoder would have put them among the graph's."""
+"""The features of an unseen entity are in the space of the graph's features."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,9 +18,9 @@ from feature_inputs import (
 from imf_core.errors import QuestionError
 from imf_core.features import builtin_text
 from imf_core.features.images_to_vectors import write_image_features
-from imf_core.features.newcomer import encode_new_image, encode_new_text
 from imf_core.features.table import FeatureTable, load_features
 from imf_core.features.texts_to_vectors import write_text_features
+from imf_core.features.unseen import encode_new_image, encode_new_text
 
 MakeWorkspace = Callable[..., Workspace]
 

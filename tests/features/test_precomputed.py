@@ -31,7 +31,7 @@ def place(workspace: MakeWorkspace) -> Workspace:
 
 
 def take(place: Workspace, path: Path) -> Precomputed:
-    """Takes a file with its own hash."""
+    """Reads a file with its hash as the pinned one."""
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     params = PrecomputedParams(path=str(path), sha256=sha256)
     return write_precomputed_features("image_features", place.entities, params, place.output)

@@ -1,4 +1,4 @@
-"""The commands that a refused file of ready features names are run, and give what is taken."""
+"""The commands in the errors of refused feature files work: their output is accepted."""
 
 import ast
 import hashlib
@@ -44,7 +44,7 @@ def take(place: Workspace, path: Path) -> list[list[float]]:
 
 
 def follow(place: Workspace, path: Path) -> list[list[float]]:
-    """Has a file refused, runs the command of the message, and takes what that made."""
+    """Runs the command in the error of a refused file, and reads its output."""
     with pytest.raises((ConfigError, DataError)) as caught:
         take(place, path)
     exec(compile(pasted_program(str(caught.value)), "advice", "exec"), {})
@@ -53,7 +53,7 @@ def follow(place: Workspace, path: Path) -> list[list[float]]:
 
 
 def pasted_program(message: str) -> str:
-    """Returns the program that a shell gives to Python where the message's command is pasted."""
+    """Returns the program that Python gets if a shell runs the command of the message."""
     _, found, command = message.partition("python -c ")
     assert found, message
     parts = shlex.shlex(command, posix=True, punctuation_chars=False)

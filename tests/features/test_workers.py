@@ -1,4 +1,4 @@
-"""What can be said of workers without Ray."""
+"""Checks of workers that need no Ray."""
 
 import sys
 from collections.abc import Callable

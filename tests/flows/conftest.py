@@ -1,4 +1,4 @@
-"""A Prefect server for all flow tests, and workspaces in which flows may do what they like."""
+"""A Prefect server for all flow tests, and workspaces that flows may change."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from workspace import Workspace, make_workspace
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """A real server on a database of its own."""
+    """A real server with its own database."""
     with prefect_test_harness(server_startup_timeout=120):
         yield
 
 
 @pytest.fixture(scope="session")
 def ui(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUI]:
-    """`make ui` in a copy of the finished workspace, shared; tests leave it as they found it."""
+    """`make ui` in a copy of the finished workspace, shared; tests must not change it."""
     folder = tmp_path_factory.mktemp("ui") / "project"
     shutil.copytree(finished.folder, folder, symlinks=True)
     running = RunningUI(Workspace(folder))

@@ -1,4 +1,4 @@
-"""`make ui` in a workspace, and what a person does in it, by the server's API."""
+"""`make ui` in a workspace, and the actions of a user through the server's API."""
 
 import signal
 import socket
@@ -25,11 +25,11 @@ from workspace import Workspace
 ResultT = TypeVar("ResultT")
 
 LONGEST_WAIT_SECONDS = 300.0
-"""No measure of speed: by then, what a test waits for does not come any more."""
+"""Not a speed limit: after this time the test has failed."""
 
 
 def wait_until(look: Callable[[], ResultT]) -> ResultT:
-    """Waits until something is there; fails where it does not come."""
+    """Waits for a value; fails after a time limit."""
     end = time.monotonic() + LONGEST_WAIT_SECONDS
     while not (seen := look()):
         assert time.monotonic() < end, (
@@ -58,7 +58,7 @@ class RunningUI:
         self.start()
 
     def register(self) -> None:
-        """Registers the deployments anew, with the values that params.yaml has now."""
+        """Registers the deployments again, with the present values of params.yaml."""
         environment = {
             **self.workspace.environment,
             "PREFECT_API_URL": f"{self.url}/api",
@@ -85,7 +85,7 @@ class RunningUI:
         raise AssertionError("".join(said))
 
     def end(self, number: signal.Signals) -> int:
-        """Sends a signal to the process that a person has started, and to no other."""
+        """Sends a signal only to the process that the user started."""
         self._process.send_signal(number)
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -96,7 +96,7 @@ class RunningUI:
         self.client.__exit__(None, None, None)
 
     def processes(self) -> list[psutil.Process]:
-        """Lists what runs in the workspace, of whatever kind."""
+        """Lists all processes in the workspace."""
         folder = str(self.workspace.folder.resolve())
         return [process for process in psutil.process_iter() if _works_in(folder, process)]
 
@@ -104,7 +104,7 @@ class RunningUI:
         return [process for process in self.processes() if _has(process, "stages.", "dvc")]
 
     def has_process(self, words: str) -> bool:
-        """Says whether something whose command line holds the words runs in the workspace."""
+        """Returns whether a process with these words in its command line runs in the workspace."""
         return any(_has(process, words) for process in self.processes())
 
     def flow_run_process(self) -> psutil.Process:
@@ -127,7 +127,7 @@ class RunningUI:
         return self.state(run)
 
     def planned_runs(self, deployment: str) -> list[FlowRun]:
-        """Lists what the server has planned by a deployment's schedules."""
+        """Lists the runs that a deployment's schedules have planned."""
         id_ = DeploymentFilterId(any_=[self.deployment(deployment).id])
         runs = self.client.read_flow_runs(deployment_filter=DeploymentFilter(id=id_))
         return [run for run in runs if run.auto_scheduled]
@@ -148,7 +148,7 @@ class RunningUI:
         assert self.task_states(run)[task].name == state
 
     def cancel(self, run: UUID) -> None:
-        """Does what the button `Cancel` does."""
+        """Cancels a run, like the button `Cancel`."""
         self.client.set_flow_run_state(run, Cancelling())
 
     def log(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The UI that `/` opens, as a person sees it in a real browser: forms, runs, results."""
+"""The UI at `/` in a real browser: forms, runs, results."""
 
 import os
 from collections.abc import Iterator
@@ -50,14 +50,14 @@ def page(ui: RunningUI, size: tuple[int, int]) -> Iterator[Page]:
 
 @pytest.fixture
 def shots(tmp_path: Path) -> Path:
-    """Where the pictures go: the folder that IMF_SCREENSHOTS names, if it does."""
+    """The folder for screenshots, IMF_SCREENSHOTS, if set."""
     folder = Path(os.environ.get("IMF_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def open_form(page: Page, ui: RunningUI, flow: str) -> None:
-    """Opens the form of a flow in the UI that `/` opens."""
+    """Opens the form of a flow in the UI."""
     page.goto("/")
     page.wait_for_url("**/v2/**")
     page.goto(f"/v2/deployments/deployment/{ui.deployment(flow).id}/run")
@@ -81,7 +81,7 @@ def wait_for_end(ui: RunningUI, page: Page) -> None:
 
 
 def open_artifact(page: Page, key: str) -> None:
-    """Opens what a run has made for its page."""
+    """Opens the artifacts of a run."""
     page.get_by_role("tab", name="Artifacts").click()
     page.locator(f"a[href$='/artifacts/key/{key}']").first.click()
 

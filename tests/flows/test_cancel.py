@@ -1,4 +1,4 @@
-"""What is left of a run that is cancelled or whose processes are killed, seen by `make ui`."""
+"""The state after a run is cancelled or its processes are killed, under `make ui`."""
 
 import hashlib
 import signal
@@ -19,7 +19,7 @@ stages:
 
 
 def start_training(ui: RunningUI) -> UUID:
-    """Runs the pipeline until the stage `train` is at work."""
+    """Runs the pipeline until the stage `train` has started."""
     run = ui.trigger("pipeline")
     ui.wait_for_task(run, "train", "Running")
     wait_until(lambda: ui.has_process("stages.train"))
@@ -27,7 +27,7 @@ def start_training(ui: RunningUI) -> UUID:
 
 
 def switch_schedule(ui: RunningUI, *, is_active: bool) -> None:
-    """Does what the switch beside the schedule of `refresh` does."""
+    """Switches the schedule of `refresh`, like the switch in the UI."""
     refresh = ui.deployment("refresh")
     (schedule,) = refresh.schedules
     ui.client.update_deployment_schedule(refresh.id, schedule.id, active=is_active)

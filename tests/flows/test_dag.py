@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 def described() -> dict[str, Stage]:
-    """Works the DAG out from the text of dvc.yaml: who reads what another one writes."""
+    """Derives the DAG from the deps and outs in dvc.yaml."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     outs = {
         name: [*stage.get("outs", []), *stage.get("metrics", [])] for name, stage in stages.items()

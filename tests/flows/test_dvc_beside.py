@@ -1,4 +1,4 @@
-"""A `dvc repro` in a shell beside a flow: the flow waits, says so, and reads only whole files."""
+"""A `dvc repro` in a shell beside a flow: the flow waits and reads only complete files."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from flows.faults import StageError
 from flows.processes.children import Child, Children
 from flows.processes.command import run_dvc
 from flows.running.dag import read_dag
-from flows.running.lock_file import find_runner, quiet_workspace, resting_dvc
+from flows.running.lock_file import dvc_locked, find_runner, idle_workspace
 from flows.running.restore import restore
 from flows.running.stage import read_hashes, reproduce
 from flows.running.whole_files import whole_files
@@ -77,7 +77,7 @@ def at_work() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 class Lines(list[str]):
-    """Lines of who waits; the first lets the shell's stage end."""
+    """Lines of the waiting flow; the first lets the shell's stage end."""
 
     def __call__(self, line: str) -> None:
         self.append(line)
@@ -123,7 +123,7 @@ def test_restoring_leaves_alone_what_another_process_writes(
     restore("wait", lines.append)
     assert Path("made").read_text() == "half"
     assert len(lines) == 1
-    assert f"(process {at_work.pid}) writes its outs; they are left alone" in lines[0]
+    assert f"(process {at_work.pid}) writes its outs; they stay unchanged" in lines[0]
 
 
 def test_a_program_whose_path_has_the_letters_dvc_is_not_waited_for(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_what_a_killed_dvc_left_behind_is_not_waited_for() -> None:
     mine = subprocess.Popen(["sleep", "60"])
     for process in (ended.pid, mine.pid):  # gone, and another program under the same number
         Path(".dvc/tmp/rwlock").write_text(noted % process)
-        with quiet_workspace(pytest.fail):
+        with idle_workspace(pytest.fail):
             pass
     mine.kill()
     mine.wait()
@@ -220,7 +220,7 @@ def test_files_of_the_last_run_are_read_whole_without_dvcs_lock() -> None:
     Path("go").touch()
     subprocess.run([*DVC, "repro", "-q", "follow"], check=True)
     with whole_files([Path("made"), Path("nowhere")], pytest.fail) as folder:
-        with resting_dvc(pytest.fail):  # free
+        with dvc_locked(pytest.fail):  # free
             Path("made").unlink()  # as DVC does before a stage runs
             Path("made").write_text("half")
         assert (folder / "made").read_text() == "made\n"
@@ -237,10 +237,10 @@ def test_a_lock_that_is_held_for_long_is_waited_for_and_that_is_said() -> None:
         is_said.set()
 
     def wait() -> None:
-        with resting_dvc(tell):
+        with dvc_locked(tell):
             pass
 
-    with resting_dvc(print):
+    with dvc_locked(print):
         waiting = threading.Thread(target=wait)
         waiting.start()
         assert is_said.wait(60)

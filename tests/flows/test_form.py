@@ -1,4 +1,4 @@
-"""The form of an experiment: what a browser leaves out of it, and what is refused."""
+"""The form of an experiment: missing keys and refused values."""
 
 import copy
 from typing import Any
@@ -17,7 +17,7 @@ SCHEMA = experiment.parameters.model_dump()
 
 
 def without_empty_values(values: Any) -> Any:
-    """Does what a browser's form may do: it sends no key for an empty text, list or null."""
+    """Removes keys like a browser's form: empty texts, empty lists and nulls."""
     if not isinstance(values, dict):
         return values
     return {

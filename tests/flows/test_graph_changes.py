@@ -1,4 +1,4 @@
-"""What is different between two graphs, and how it is told."""
+"""Differences between two graphs, and their Markdown."""
 
 import pyarrow as pa
 import pytest
@@ -34,7 +34,7 @@ def snapshot(
 
 
 def counts(before: Snapshot, after: Snapshot) -> dict[str, tuple[int, ...]]:
-    """Counts what came, went and changed, kind by kind, where there is any."""
+    """Counts additions, removals and changes by kind, if there are any."""
     found = {}
     for change in compare(before, after):
         some = (change.came, change.went, change.changed)

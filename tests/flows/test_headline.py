@@ -1,4 +1,4 @@
-"""Names and results of runs, in a few words."""
+"""Names and results of runs, in one line."""
 
 import re
 from pathlib import Path

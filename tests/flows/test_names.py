@@ -1,4 +1,4 @@
-"""Names of experiments: what they say, which are refused, and that two runs never share one."""
+"""Names of experiments: derived, refused and unique."""
 
 import subprocess
 from pathlib import Path

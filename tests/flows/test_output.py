@@ -11,7 +11,7 @@ from flows.processes.output import (
     is_bar,
     is_busy,
     is_chatter,
-    is_passing,
+    is_temporary,
     read_bar,
 )
 
@@ -74,7 +74,7 @@ def test_where_the_stage_never_began_dvc_says_why() -> None:
 
 @pytest.mark.parametrize(("status", "passes"), [(1, False), (75, True), (175, False)])
 def test_a_fault_passes_if_the_stage_says_so_by_its_status(status: int, passes: bool) -> None:
-    assert is_passing([f"{DVC_SAYS} {status}"]) is passes
+    assert is_temporary([f"{DVC_SAYS} {status}"]) is passes
 
 
 def test_what_dvc_tells_a_person_at_a_terminal_is_chatter() -> None:

@@ -22,7 +22,7 @@ time.sleep(600)
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Counts a zombie as ended: whoever has adopted it need not look after it."""
+    """Counts a zombie as ended: its new parent need not wait for it."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

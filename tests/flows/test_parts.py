@@ -1,4 +1,4 @@
-"""The processes of `make ui` as parts of which none goes on without the others."""
+"""The processes of `make ui`: all end when one ends."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What flows show of a run is what the stages have written."""
+"""Flows show the results that the stages have written."""
 
 import logging
 
@@ -38,7 +38,7 @@ def test_a_run_is_compared_with_itself_or_with_nothing(
     assert "Nothing changed in the metrics." in report(now, now, [])
     monkeypatch.chdir(finished.folder / "examples")
     nothing = take_situation(logging.getLogger())
-    assert "There was no whole graph before to compare with." in report(nothing, now, [])
+    assert "There was no complete graph before to compare with." in report(nothing, now, [])
     assert "There are none: a stage failed." in report(now, nothing, [])
 
 

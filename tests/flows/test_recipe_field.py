@@ -1,4 +1,4 @@
-"""A recipe in an experiment's form: under what the form changes, over what it does not."""
+"""A recipe in an experiment's form: the form's changes override it, its defaults do not."""
 
 import copy
 from typing import Any
@@ -8,7 +8,7 @@ from tiny_world import ROOT
 
 from flows.experiments.form import read_values
 from flows.experiments.names import derive_name
-from flows.experiments.recipe import lay_recipe
+from flows.experiments.recipe import apply_recipe
 from flows.faults import FlowError
 
 BASE: dict[str, Any] = read_values(ROOT / "params.yaml")
@@ -26,7 +26,7 @@ def _recipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_form_as_it_came_gives_the_recipe() -> None:
-    values = lay_recipe("db15k", BASE, BASE)
+    values = apply_recipe("db15k", BASE, BASE)
     assert values["dataset"]["name"] == "db15k"
     assert values["train"] == {**BASE["train"], "n3": 0.25}
 
@@ -35,13 +35,13 @@ def test_what_the_form_changes_comes_on_top_of_the_recipe() -> None:
     filled_in = copy.deepcopy(BASE)
     filled_in["train"]["n3"] = 0.5
     filled_in["model"]["dim"] = 64
-    values = lay_recipe("db15k", filled_in, BASE)
+    values = apply_recipe("db15k", filled_in, BASE)
     assert (values["train"]["n3"], values["model"]["dim"]) == (0.5, 64)
     assert values["fusion"]["rank"] == 9
 
 
 def test_without_a_recipe_the_form_is_taken_as_it_is() -> None:
-    assert lay_recipe(None, BASE, BASE) == BASE
+    assert apply_recipe(None, BASE, BASE) == BASE
 
 
 def test_a_recipe_that_params_yaml_does_not_know_is_refused(
@@ -49,7 +49,7 @@ def test_a_recipe_that_params_yaml_does_not_know_is_refused(
 ) -> None:
     monkeypatch.setattr("flows.experiments.recipe.read_recipe", lambda _: {"fusion.rnk": 1})
     with pytest.raises(FlowError, match=r"recipes/x.yaml: unknown key fusion.rnk; .*fusion.rank"):
-        lay_recipe("x", BASE, BASE)
+        apply_recipe("x", BASE, BASE)
 
 
 def test_a_recipe_that_does_not_exist_is_refused_with_those_that_do(
@@ -57,7 +57,7 @@ def test_a_recipe_that_does_not_exist_is_refused_with_those_that_do(
 ) -> None:
     monkeypatch.undo()
     with pytest.raises(FlowError, match=r"no recipe 'db15', there are atlas, .*did you mean db15k"):
-        lay_recipe("db15", BASE, BASE)
+        apply_recipe("db15", BASE, BASE)
 
 
 @pytest.mark.parametrize(

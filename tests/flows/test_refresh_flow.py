@@ -42,7 +42,7 @@ GONE: Answer = (404, {}, b"")
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """A port at which nobody listens but the web of a test."""
+    """A port for the web server of a test."""
     with socket.socket() as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(("127.0.0.1", 0))
@@ -50,7 +50,7 @@ def port() -> Iterator[int]:
 
 
 def pictures(folder: Path, **others: Answer) -> dict[str, list[Answer]]:
-    """What the web answers: the pictures of the example graph, but for others named."""
+    """Answers of the web: the pictures of the example graph, with given replacements."""
     paths = (folder / GRAPH / "images").iterdir()
     answers = {path.name: (200, {}, path.read_bytes()) for path in paths}
     return {f"/{name}": [answer] for name, answer in {**answers, **others}.items()}
@@ -58,7 +58,7 @@ def pictures(folder: Path, **others: Answer) -> dict[str, list[Answer]]:
 
 @pytest.fixture(scope="module")
 def first_run(port: int, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace after a run on a graph of pictures on the web, one of which was missing."""
+    """A workspace after a run on a graph with pictures on the web, one of them missing."""
     workspace = make_workspace(tmp_path_factory.mktemp("project"))
     index = workspace.folder / GRAPH / "image_index.tsv"
     index.write_text(index.read_text().replace("images/", f"http://127.0.0.1:{port}/"))
@@ -76,7 +76,7 @@ def first_run(port: int, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture
 def workspace(first_run: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The working folder is a copy of it, in which the web was asked long ago."""
+    """The working folder is a copy of it, with old web requests."""
     folder = tmp_path / "project"
     shutil.copytree(first_run.folder, folder, symlinks=True)
     monkeypatch.chdir(folder)
@@ -89,7 +89,7 @@ def workspace(first_run: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def _without_learning(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves out what comes after the data, to be quick."""
+    """Leaves out the stages after the data, for speed."""
     first = [stage for stage in read_dag(workspace.folder, print) if stage.name in GATHERED]
     monkeypatch.setattr("flows.refresh.read_dag", lambda *_: first)
 
@@ -103,7 +103,7 @@ def outcomes(state: State) -> dict[str, str]:
 
 
 def report(state: State) -> str:
-    """Returns what the page of the run tells."""
+    """Returns the page of the run."""
     run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id(state)]))
     key = ArtifactFilter(key=ArtifactFilterKey(any_=["refresh"]))
     with get_client(sync_client=True) as client:
@@ -149,7 +149,7 @@ def test_a_web_that_did_not_change_is_asked_and_nothing_follows(
     told = report(state)
     assert "Nothing changed in the graph, nor in the texts and images of its entities." in told
     assert "Nothing changed in the metrics." in told
-    assert "in vain" not in told
+    assert "without success" not in told
 
 
 @pytest.mark.usefixtures("_without_learning")
@@ -159,7 +159,7 @@ def test_a_network_that_is_down_takes_nothing(workspace: Workspace) -> None:
     assert state.is_completed()
     assert read_hashes("images", print) == before
     told = report(state)
-    assert r"images\: 8 files or answers were asked for again in vain" in told
+    assert r"images\: 8 files or answers were requested again without success" in told
     assert r"(no connection\: 8)" in told
 
 

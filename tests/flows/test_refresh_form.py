@@ -1,4 +1,4 @@
-"""What the form of the flow `refresh` takes."""
+"""Valid values in the form of the flow `refresh`."""
 
 from flows.refresh import refresh
 from stages.forget import LONGEST_DAYS

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from workspace import Workspace
 
-from flows.running.lock_file import LOCK_FILE, resting_dvc
-from flows.running.restore import keep_lock_file, mend_lock_file, restoring
+from flows.running.lock_file import LOCK_FILE, dvc_locked
+from flows.running.restore import keep_lock_file, repair_lock_file, restore_command
 
 # DVC's own libraries warn of their deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -21,14 +21,14 @@ def test_a_lock_file_that_was_cut_is_put_back_with_the_outs(copied: Workspace) -
     keep_lock_file("predict", print)
     LOCK_FILE.write_bytes(whole[: len(whole) // 2])
     predictions.write_bytes(b"half")
-    subprocess.run(restoring("predict"), check=True)
+    subprocess.run(restore_command("predict"), check=True)
     assert LOCK_FILE.read_bytes() == whole
     assert predictions.read_bytes() == good
 
 
 def mend(stage: str) -> None:
-    with resting_dvc(print):
-        mend_lock_file(stage)
+    with dvc_locked(print):
+        repair_lock_file(stage)
 
 
 @pytest.mark.parametrize("rest", ["", "sche", "schema: '2.0'\n", "schema: '2.0'\nstages:\n"])
@@ -57,5 +57,5 @@ def test_what_was_never_made_whole_is_removed(fresh: Workspace) -> None:
     half = Path("data/raw/half")
     half.parent.mkdir(parents=True)
     half.write_text("half")
-    subprocess.run(restoring("download"), check=True)
+    subprocess.run(restore_command("download"), check=True)
     assert not half.parent.exists()

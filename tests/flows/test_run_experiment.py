@@ -1,4 +1,4 @@
-"""One experiment without a server: its result, its failure and its end by force."""
+"""One experiment without a server: result, failure and kill."""
 
 import json
 import logging

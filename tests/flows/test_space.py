@@ -1,4 +1,4 @@
-"""What a sweep may try: every value is checked before anything starts."""
+"""The space of a sweep: every value is checked before anything starts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -73,9 +73,12 @@ def test_what_params_allow_may_be_tried(space: Space) -> None:
         ([Range(key="model.dim", low=65, high=257)], "model.dim must be even .* got 65"),
         (
             [Range(key="fusion.rank", low=1, high=10, step=4)],
-            "never come to its high 10; .*9 or 13",
+            "do not reach its high 10; .*9 or 13",
         ),
-        ([Range(key="train.n3", low=0.1, high=1, step=0.4)], "never come .* give high 0.9 or 1.3"),
+        (
+            [Range(key="train.n3", low=0.1, high=1, step=0.4)],
+            "do not reach .* give high 0.9 or 1.3",
+        ),
         ([Range(key="fusion.rank", low=1.5, high=3)], "fusion.rank must be an int"),
         ([Range(key="train.n3", low=1, high=-1)], "train.n3 must be greater"),
         ([Range(key="train.n3", low=0.5, high=0.1)], "low of train.n3 must be at most its high"),

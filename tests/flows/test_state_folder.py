@@ -1,4 +1,4 @@
-"""The folder of unfinished work: flows refuse what the stages refuse, before a stage runs."""
+"""The folder of unfinished work: flows make the same checks as stages, before a stage runs."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The book of a sweep: what it draws, and that an interruption changes nothing."""
+"""The study of a sweep: its values, also after an interruption."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_trials_are_kept_with_their_ends(tmp_path: Path) -> None:
     study.tell(numbers[0], 0.5)
     study.fail(numbers[1], "out of memory")
     trials = Study(tmp_path, GRID, "grid", 0).list_trials()
-    assert [(trial.status, trial.valid_mrr, trial.fault) for trial in trials] == [
+    assert [(trial.status, trial.valid_mrr, trial.failure) for trial in trials] == [
         ("completed", 0.5, ""),
         ("failed", None, "out of memory"),
         ("running", None, ""),

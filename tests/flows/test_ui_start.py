@@ -1,4 +1,4 @@
-"""`make ui`: what it registers, what it refuses, and that runs follow one another."""
+"""`make ui`: registered deployments, refused ports and folders, and the order of runs."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The copy that an experiment runs in: what is in it, and that taking it touches nothing."""
+"""The copy of the workspace for an experiment: its content; making it changes no file."""
 
 import subprocess
 import sys
@@ -11,9 +11,9 @@ from workspace import Workspace
 
 from flows.experiments.form import read_values
 from flows.experiments.git import git
-from flows.experiments.reach import check_reach
+from flows.experiments.reach import check_tracked_paths
 from flows.experiments.run_experiment import apply_changes
-from flows.experiments.workspace_copy import forget_runs_except, record_version, taken_copy
+from flows.experiments.workspace_copy import forget_runs_except, record_version, temporary_copy
 from flows.faults import FlowError
 from imf_core.config import read_yaml
 
@@ -38,12 +38,12 @@ with Repo() as repo, repo.lock:
 
 @contextmanager
 def copy_of_now() -> Iterator[Path]:
-    with taken_copy(record_version(print), COPY):
+    with temporary_copy(record_version(print), COPY):
         yield COPY
 
 
 def state() -> tuple[str, ...]:
-    """Everything that git knows of the workspace."""
+    """The state of the workspace in git."""
     head = Path(".git/HEAD").read_text()
     return (head, git("for-each-ref"), git("stash", "list"), git("status", "--short"), git("diff"))
 
@@ -102,7 +102,7 @@ def test_copies_of_one_version_are_alike_whatever_happens_in_between(copied: Wor
     version = record_version(print)
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# later\n")
     git("commit", "-qam", "later")
-    with taken_copy(version, COPY):
+    with temporary_copy(version, COPY):
         assert "# later" not in (COPY / "params.yaml").read_text()
         assert git("rev-parse", "HEAD", folder=COPY).strip() == version.commit
 
@@ -138,7 +138,7 @@ def test_a_project_without_a_commit_is_told_what_to_do(
 
 
 def reach(changes: dict[str, object]) -> None:
-    check_reach(apply_changes(read_values(), changes), print)
+    check_tracked_paths(apply_changes(read_values(), changes), print)
 
 
 def test_files_that_an_experiment_would_not_find_are_named(copied: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""Which queries are worth asking, and which answers are accepted."""
+"""The choice of queries, and of accepted answers."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ MEDIUM, FAST = 2, 3
 
 @pytest.fixture
 def known() -> KnownTails:
-    """Entities 0, 1 and 2 have a capital, 0 and 1 a currency as well; 3 to 7 are answers."""
+    """Entities 0, 1 and 2 have a capital, 0 and 1 also a currency; 3 to 7 are answers."""
     facts = [(0, CAPITAL, 3), (1, CAPITAL, 4), (2, CAPITAL, 5), (0, CURRENCY, 6), (1, CURRENCY, 7)]
     return build_known_tails(torch.tensor(facts), num_entities=8, num_relations=2)
 
@@ -32,7 +32,7 @@ def ask(known: KnownTails, min_affinity: float, max_queries: int = 1000) -> list
 def creatures() -> Graph:
     """Species and abilities share a generation; all but a few species have a growth rate.
 
-    The last species has a type alone, the last ability an effect alone.
+    The last species has only a type, the last ability only an effect.
     """
     facts = []
     for number, species in enumerate(SPECIES[:-1]):

@@ -1,4 +1,4 @@
-"""A trained model is asked by labels or names."""
+"""Questions to a trained model by labels or names."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +49,7 @@ def completer(folder: Path) -> Completer:
 
 @pytest.fixture
 def looped(folder: Path, tables: Tables) -> Completer:
-    """Of a model of a graph that has a loop of `next_to` in train."""
+    """A completer for a graph with a loop of `next_to` in train."""
     graph, params = looped_graph(), small_params()
     save_graph(graph, folder / "graph")
     model = tiny_model(graph=graph)
@@ -58,7 +58,7 @@ def looped(folder: Path, tables: Tables) -> Completer:
 
 
 def answers_itself(completer: Completer, entity: str, relation: str) -> list[bool]:
-    """Says of both directions whether an entity is among the answers to a question about it."""
+    """Returns for both directions whether an entity is an answer to a question about itself."""
     everyone = completer.graph.num_entities
     questions = Question(entity, relation, None), Question(None, relation, entity)
     answers = [completer.ask(question, everyone, True) for question in questions]

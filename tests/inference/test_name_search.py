@@ -1,4 +1,4 @@
-"""Entities are found by label or name, and what is not found is answered with what is near."""
+"""Entities are found by label or name; errors name the nearest matches."""
 
 import unicodedata
 

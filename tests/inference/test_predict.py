@@ -1,4 +1,4 @@
-"""Predicting facts that train lacks."""
+"""Predicting facts that are not in train."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def probability(scorer: Scorer, known: KnownTails, query: list[int], answer: int
 
 @pytest.fixture(scope="module")
 def predictions(trained: IMF) -> pa.Table:
-    """Every fact that the trained model can be asked for."""
+    """All predicted facts of the trained model."""
     return predict(trained, tiny_graph())
 
 

@@ -1,4 +1,4 @@
-"""A file of questions is answered a batch at a time."""
+"""A file of questions is answered in batches."""
 
 from collections.abc import Sequence
 from pathlib import Path

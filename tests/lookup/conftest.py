@@ -1,4 +1,4 @@
-"""The made-up Wikimedia, and how it is asked."""
+"""A simulated Wikimedia, and a client for it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,10 +7,10 @@ import pytest
 from wikimedia import Wikimedia, running
 
 from imf_core.config import FetchParams
-from imf_core.lookup.asking import Web
+from imf_core.lookup.asking import Client
 from imf_core.web.store import WebStore
 
-MakeWeb = Callable[..., Web]
+MakeWeb = Callable[..., Client]
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def world() -> Iterator[Wikimedia]:
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """What was slept between two rounds of questions."""
+    """The pauses between two rounds of requests."""
     return []
 
 
@@ -30,7 +30,7 @@ def make_web(world: Wikimedia, tmp_path: Path, pauses: list[float]) -> Iterator[
     """Returns a function that opens the store of this test, as another run would."""
     opened: list[WebStore] = []
 
-    def make(**changes: object) -> Web:
+    def make(**changes: object) -> Client:
         values = {
             "contact": "someone@example.org",
             "requests_per_host": 4,
@@ -41,7 +41,7 @@ def make_web(world: Wikimedia, tmp_path: Path, pauses: list[float]) -> Iterator[
             **changes,
         }
         opened.append(WebStore(tmp_path / "web"))
-        return Web(opened[-1], FetchParams.model_validate(values), world.url, pauses.append)
+        return Client(opened[-1], FetchParams.model_validate(values), world.url, pauses.append)
 
     yield make
     for store in opened:
@@ -49,5 +49,5 @@ def make_web(world: Wikimedia, tmp_path: Path, pauses: list[float]) -> Iterator[
 
 
 @pytest.fixture
-def web(make_web: MakeWeb) -> Web:
+def web(make_web: MakeWeb) -> Client:
     return make_web()

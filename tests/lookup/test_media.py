@@ -14,10 +14,10 @@ from imf_core.data.graph import SPLITS, Graph, save_graph
 from imf_core.data.image_sources import SCHEMA, ImageSources, save_image_sources
 from imf_core.errors import ConfigError
 from imf_core.lookup import media
-from imf_core.lookup.asking import Web
+from imf_core.lookup.asking import Client
 from imf_core.lookup.files import STATUSES, MediaSummary
 from imf_core.lookup.identifiers import Identifier
-from imf_core.lookup.media import look_up_media, write_unasked
+from imf_core.lookup.media import look_up_media, write_without_look_up
 
 FILES = ("descriptions.parquet", "image_sources.parquet", "manifest.parquet")
 
@@ -40,7 +40,7 @@ class Project:
         save_image_sources(own, graph.fingerprint, self.graph)
 
     def look_up(
-        self, web: Web, known: dict[str, Identifier] | None = None, **changes: object
+        self, web: Client, known: dict[str, Identifier] | None = None, **changes: object
     ) -> MediaSummary:
         values = {"source": "wikidata", "language": "en", "image_width_pixels": 330, **changes}
         return look_up_media(
@@ -71,7 +71,7 @@ def make_project(tmp_path: Path) -> MakeProject:
 
 
 def test_an_item_gives_text_name_image_and_credit(
-    world: Wikimedia, web: Web, make_project: MakeProject
+    world: Wikimedia, web: Client, make_project: MakeProject
 ) -> None:
     project = make_project([(Q1, Q1, "")])
     world.add(entity("Q1", "universe", "all of space", [statement("Sky.jpg")]))
@@ -107,7 +107,7 @@ def test_an_item_gives_text_name_image_and_credit(
 
 
 def test_every_entity_has_exactly_one_row_that_says_why(
-    world: Wikimedia, web: Web, make_project: MakeProject
+    world: Wikimedia, web: Client, make_project: MakeProject
 ) -> None:
     world.add(entity("Q1", "one", "first"), entity("Q2"), entity("Q5", "five", "fifth"))
     world.replies["commons.wikimedia.org"] = [(403, {}, b"")]
@@ -146,7 +146,7 @@ def test_every_entity_has_exactly_one_row_that_says_why(
     assert sum(summary.counts.values()) == 7
 
 
-def test_media_of_ones_own_win(world: Wikimedia, web: Web, make_project: MakeProject) -> None:
+def test_media_of_ones_own_win(world: Wikimedia, web: Client, make_project: MakeProject) -> None:
     world.add(*(entity(f"Q{i}", f"n{i}", f"d{i}", [statement(f"{i}.jpg")]) for i in (1, 2, 3)))
     project = make_project([(Q1, "mine", "my words"), (Q2, Q2, ""), (Q3, "x", "my words")], [1, 2])
     project.look_up(web)
@@ -157,7 +157,7 @@ def test_media_of_ones_own_win(world: Wikimedia, web: Web, make_project: MakePro
 
 
 def test_a_name_is_given_where_there_is_nothing_but_a_label(
-    world: Wikimedia, web: Web, make_project: MakeProject
+    world: Wikimedia, web: Client, make_project: MakeProject
 ) -> None:
     world.add(entity("Q1", "universe"), entity("Q2", "two"))
     project = make_project([(Q1, Q1, ""), (Q2, "a name of its own", "")])
@@ -167,7 +167,9 @@ def test_a_name_is_given_where_there_is_nothing_but_a_label(
     assert project.rows("manifest")[1]["status"] == "nothing_found"
 
 
-def test_a_map_says_who_a_label_is(world: Wikimedia, web: Web, make_project: MakeProject) -> None:
+def test_a_map_says_who_a_label_is(
+    world: Wikimedia, web: Client, make_project: MakeProject
+) -> None:
     world.add(entity("Q1", "universe", "all of space"))
     project = make_project([("/m/0x", "x", "")])
     project.look_up(web, known={"/m/0x": Identifier("wikidata", "Q1")})
@@ -175,7 +177,7 @@ def test_a_map_says_who_a_label_is(world: Wikimedia, web: Web, make_project: Mak
 
 
 def test_entities_of_one_item_each_get_their_rows(
-    world: Wikimedia, web: Web, make_project: MakeProject
+    world: Wikimedia, web: Client, make_project: MakeProject
 ) -> None:
     world.add(entity("Q1", "one", "first", [statement("1.jpg")]))
     world.merged["Q2"] = "Q1"
@@ -189,7 +191,7 @@ ARTICLE = {"type": "standard", "extract": "The universe is all of space and time
 
 
 def test_a_summary_comes_before_the_line_of_wikidata(
-    world: Wikimedia, web: Web, make_project: MakeProject
+    world: Wikimedia, web: Client, make_project: MakeProject
 ) -> None:
     world.add(
         entity("Q1", "universe", "all of space", [statement("Sky.jpg")], enwiki="Universe"),
@@ -208,7 +210,7 @@ def test_a_summary_comes_before_the_line_of_wikidata(
 
 
 def test_the_image_of_an_article_is_used_where_the_item_has_none(
-    world: Wikimedia, web: Web, make_project: MakeProject
+    world: Wikimedia, web: Client, make_project: MakeProject
 ) -> None:
     upload = "https://upload.wikimedia.org/wikipedia"
     world.add(entity("Q1", "one", enwiki="One"), entity("Q2", "two", enwiki="Two"))
@@ -230,7 +232,7 @@ def test_the_image_of_an_article_is_used_where_the_item_has_none(
 
 
 def test_a_summary_that_cannot_be_had_is_said_and_the_line_of_wikidata_stays(
-    world: Wikimedia, web: Web, make_project: MakeProject
+    world: Wikimedia, web: Client, make_project: MakeProject
 ) -> None:
     world.add(entity("Q1", "universe", "all of space", enwiki="Universe"))
     world.replies["en.wikipedia.org"] = [(403, {}, b"")]
@@ -243,7 +245,7 @@ def test_a_summary_that_cannot_be_had_is_said_and_the_line_of_wikidata_stays(
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(
-    world: Wikimedia, make_web: Callable[..., Web], make_project: MakeProject
+    world: Wikimedia, make_web: Callable[..., Client], make_project: MakeProject
 ) -> None:
     numbers = range(1, 131)
     world.add(
@@ -261,7 +263,7 @@ def test_a_second_run_asks_nothing_and_writes_the_same_bytes(
 
 
 def test_a_run_after_a_fault_asks_for_what_is_missing_alone(
-    world: Wikimedia, make_web: Callable[..., Web], make_project: MakeProject
+    world: Wikimedia, make_web: Callable[..., Client], make_project: MakeProject
 ) -> None:
     world.add(*(entity(f"Q{i}", f"n{i}", "d") for i in range(1, 101)))
     world.replies["www.wikidata.org"] = [(403, {}, b"")]
@@ -272,7 +274,7 @@ def test_a_run_after_a_fault_asks_for_what_is_missing_alone(
 
 
 def test_entities_taken_a_few_at_a_time_end_in_the_same_rows(
-    world: Wikimedia, web: Web, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+    world: Wikimedia, web: Client, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = range(1, 24)
     world.add(*(entity(f"Q{i}", f"n{i}", f"d{i}", [statement(f"{i}.jpg")]) for i in numbers))
@@ -293,7 +295,7 @@ def test_entities_taken_a_few_at_a_time_end_in_the_same_rows(
 
 @pytest.mark.parametrize("contact", ["", "  "])
 def test_nobody_to_write_to_is_an_error_that_says_what_to_put(
-    contact: str, world: Wikimedia, make_web: Callable[..., Web], make_project: MakeProject
+    contact: str, world: Wikimedia, make_web: Callable[..., Client], make_project: MakeProject
 ) -> None:
     with pytest.raises(ConfigError, match=r"fetch\.contact must hold your e-mail address or page"):
         make_project([(Q1, "1", "")]).look_up(make_web(contact=contact))
@@ -302,7 +304,7 @@ def test_nobody_to_write_to_is_an_error_that_says_what_to_put(
 
 def test_where_nothing_is_asked_every_entity_still_has_a_row(make_project: MakeProject) -> None:
     project = make_project([(Q1, "1", ""), ("Oslo", "Oslo", "")])
-    summary = write_unasked(project.graph / "entities.parquet", project.folder)
+    summary = write_without_look_up(project.graph / "entities.parquet", project.folder)
     assert [row["status"] for row in project.rows("manifest")] == ["not_asked", "not_asked"]
     assert (summary.descriptions, summary.images, summary.counts["not_asked"]) == (0, 0, 2)
     assert project.rows("descriptions") == []
@@ -311,7 +313,7 @@ def test_where_nothing_is_asked_every_entity_still_has_a_row(make_project: MakeP
 
 def test_the_files_carry_the_fingerprint_of_the_graph(make_project: MakeProject) -> None:
     project = make_project([(Q1, "1", "")])
-    write_unasked(project.graph / "entities.parquet", project.folder)
+    write_without_look_up(project.graph / "entities.parquet", project.folder)
     for name in FILES:
         metadata = read_parquet_metadata(project.folder / name)
         assert metadata[FINGERPRINT_KEY] == project.fingerprint
@@ -319,7 +321,7 @@ def test_the_files_carry_the_fingerprint_of_the_graph(make_project: MakeProject)
 
 def test_the_list_of_images_has_the_form_of_the_graphs_own(make_project: MakeProject) -> None:
     project = make_project([(Q1, "1", "")], images=[0])
-    write_unasked(project.graph / "entities.parquet", project.folder)
+    write_without_look_up(project.graph / "entities.parquet", project.folder)
     for folder in (project.graph, project.folder):
         assert read_parquet(folder / "image_sources.parquet").schema == SCHEMA
 
@@ -331,5 +333,5 @@ def test_there_is_no_manifest_where_another_file_could_not_be_finished(
     project = make_project([(Q1, "1", "")])
     (project.folder / blocked).mkdir(parents=True)
     with pytest.raises(OSError, match=blocked):
-        write_unasked(project.graph / "entities.parquet", project.folder)
+        write_without_look_up(project.graph / "entities.parquet", project.folder)
     assert not (project.folder / "manifest.parquet").exists()

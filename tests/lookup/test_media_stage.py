@@ -1,4 +1,4 @@
-"""The stage `media` in a project folder of its own."""
+"""The stage `media` in a separate project folder."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""JSON that no service should send: each name gets a status, and nothing ends in a traceback."""
+"""Malformed JSON: each name gets a status, and nothing ends in a traceback."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imf_core.config import FetchParams
 from imf_core.lookup import asking
-from imf_core.lookup.asking import Web
+from imf_core.lookup.asking import Client
 from imf_core.lookup.cleaning import text_of_html
 from imf_core.lookup.commons import look_up_credits, page_url
 from imf_core.lookup.identifiers import WIKIDATA, Identifier
@@ -19,7 +19,7 @@ from imf_core.lookup.wikidata import ItemAnswer, look_up_items
 from imf_core.lookup.wikipedia import look_up_summaries, look_up_titles
 from imf_core.web.store import WebStore
 
-Asked = Callable[[bytes], Web]
+Asked = Callable[[bytes], Client]
 
 Q1, Q2 = Identifier(WIKIDATA, "Q1"), Identifier(WIKIDATA, "Q2")
 ARTICLE = Identifier("enwiki", "A")
@@ -50,7 +50,7 @@ JSON = st.recursive(
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
-    """Returns a function that makes a web whose every answer is the given bytes."""
+    """Returns a function that makes a client; every answer has the given bytes."""
     body = b""
 
     def fetch_into(store: WebStore, urls: Iterable[str], *_: object, **__: object) -> None:
@@ -71,15 +71,15 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     )
     with WebStore(tmp_path) as store:
 
-        def answer(content: bytes) -> Web:
+        def answer(content: bytes) -> Client:
             nonlocal body
             body = content
-            return Web(store, params, sleep=lambda _: None)
+            return Client(store, params, sleep=lambda _: None)
 
         yield answer
 
 
-def items(web: Web) -> list[ItemAnswer]:
+def items(web: Client) -> list[ItemAnswer]:
     found = look_up_items([Q1, Q2], "en", web)
     return [found[Q1], found[Q2]]
 
@@ -171,7 +171,7 @@ def test_no_json_ends_a_lookup(asked: Asked, value: Any) -> None:
         reasons = [answer.reason for answer in items(web)]
         reasons.append(look_up_titles([ARTICLE], web)[ARTICLE].reason)
         reasons.append(look_up_summaries([ARTICLE], web)[ARTICLE].reason)
-        reasons.append(look_up_credits(["A"], web)["A"].fault)
+        reasons.append(look_up_credits(["A"], web)["A"].failure)
         assert all(each.isascii() and (each.isprintable() or not each) for each in reasons)
 
 

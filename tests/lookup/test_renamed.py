@@ -6,18 +6,18 @@ import pytest
 from wikimedia import Wikimedia, entity
 
 from imf_core.config import MediaParams
-from imf_core.lookup.asking import Web
-from imf_core.lookup.findings import Finding, Need, find
+from imf_core.lookup.asking import Client
+from imf_core.lookup.findings import Record, Wanted, find_records
 from imf_core.lookup.identifiers import Identifier
 
 HOST = "en.wikipedia.org"
 OLD = Identifier("enwiki", "Kiev")
 
 
-def look_up(web: Web, *identifiers: Identifier) -> dict[Identifier, Finding]:
+def look_up(web: Client, *identifiers: Identifier) -> dict[Identifier, Record]:
     values = {"source": "wikidata", "language": "en", "image_width_pixels": 330}
-    needs = dict.fromkeys(identifiers or [OLD], Need(text=True, image=True))
-    return find(needs, MediaParams.model_validate(values), web)
+    wanted = dict.fromkeys(identifiers or [OLD], Wanted(text=True, image=True))
+    return find_records(wanted, MediaParams.model_validate(values), web)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def kyiv(world: Wikimedia) -> None:
 
 
 @pytest.mark.usefixtures("kyiv")
-def test_a_renamed_article_is_found_by_its_redirect(world: Wikimedia, web: Web) -> None:
+def test_a_renamed_article_is_found_by_its_redirect(world: Wikimedia, web: Client) -> None:
     world.redirects[f"{HOST}/Kiev"] = "Kyiv"
     found = look_up(web)[OLD]
     assert (found.status, found.reason, found.wikidata_id) == ("ok", "", "Q1899")
@@ -35,7 +35,7 @@ def test_a_renamed_article_is_found_by_its_redirect(world: Wikimedia, web: Web) 
 
 
 @pytest.mark.usefixtures("kyiv")
-def test_the_question_to_wikipedia_is_the_documented_one(world: Wikimedia, web: Web) -> None:
+def test_the_question_to_wikipedia_is_the_documented_one(world: Wikimedia, web: Client) -> None:
     look_up(web)
     assert world.questions(HOST) == [
         {
@@ -51,7 +51,7 @@ def test_the_question_to_wikipedia_is_the_documented_one(world: Wikimedia, web: 
 
 
 @pytest.mark.usefixtures("kyiv")
-def test_a_title_is_normalised_and_then_followed_to_the_end(world: Wikimedia, web: Web) -> None:
+def test_a_title_is_normalised_and_then_followed_to_the_end(world: Wikimedia, web: Client) -> None:
     world.titles[f"{HOST}/Kiev"] = "KIEV"
     world.redirects[f"{HOST}/KIEV"] = "City of Kyiv"
     world.redirects[f"{HOST}/City of Kyiv"] = "Kyiv"
@@ -59,28 +59,28 @@ def test_a_title_is_normalised_and_then_followed_to_the_end(world: Wikimedia, we
 
 
 @pytest.mark.usefixtures("kyiv")
-def test_a_title_that_mediawiki_writes_otherwise_is_found(world: Wikimedia, web: Web) -> None:
+def test_a_title_that_mediawiki_writes_otherwise_is_found(world: Wikimedia, web: Client) -> None:
     world.titles[f"{HOST}/Kiev"] = "Kyiv"
     assert look_up(web)[OLD].wikidata_id == "Q1899"
 
 
 @pytest.mark.usefixtures("kyiv")
-def test_a_section_of_another_article_is_not_the_article(world: Wikimedia, web: Web) -> None:
+def test_a_section_of_another_article_is_not_the_article(world: Wikimedia, web: Client) -> None:
     world.redirects[f"{HOST}/Kiev"] = "Kyiv#History"
     found = look_up(web)[OLD]
     assert (found.status, found.wikidata_id) == ("not_found", None)
-    assert found.reason == "enwiki:Kiev is by now a section of another article"
+    assert found.reason == "enwiki:Kiev is now a section of another article"
 
 
 @pytest.mark.usefixtures("kyiv")
-def test_a_section_on_the_way_counts_as_well(world: Wikimedia, web: Web) -> None:
+def test_a_section_on_the_way_counts_as_well(world: Wikimedia, web: Client) -> None:
     world.redirects[f"{HOST}/Kiev"] = "City#Kyiv"
     world.redirects[f"{HOST}/City"] = "Kyiv"
     assert look_up(web)[OLD].status == "not_found"
 
 
 def test_a_title_with_a_number_sign_is_not_taken_for_what_stands_before_it(
-    world: Wikimedia, web: Web
+    world: Wikimedia, web: Client
 ) -> None:
     world.add(entity("Q9", "C", enwiki="C"))
     sharp = Identifier("enwiki", "C#")
@@ -88,7 +88,7 @@ def test_a_title_with_a_number_sign_is_not_taken_for_what_stands_before_it(
 
 
 @pytest.mark.parametrize("target", ["Nowhere", "Kiev"])
-def test_what_leads_nowhere_is_still_not_found(target: str, world: Wikimedia, web: Web) -> None:
+def test_what_leads_nowhere_is_still_not_found(target: str, world: Wikimedia, web: Client) -> None:
     world.redirects[f"{HOST}/Kiev"] = target
     found = look_up(web)[OLD]
     assert (found.status, found.reason) == ("not_found", "Wikidata has no item enwiki:Kiev")
@@ -96,7 +96,7 @@ def test_what_leads_nowhere_is_still_not_found(target: str, world: Wikimedia, we
 
 
 @pytest.mark.parametrize("item", ["", "Q0", "Q99999999999", "http://en.wikipedia.org/wiki/Kyiv"])
-def test_what_is_no_item_is_not_asked_for(item: str, world: Wikimedia, web: Web) -> None:
+def test_what_is_no_item_is_not_asked_for(item: str, world: Wikimedia, web: Client) -> None:
     page = {"title": "Kiev", "pageprops": {"wikibase_item": item}}
     world.replies[HOST] = [(200, {}, {"query": {"pages": [page]}})]
     assert look_up(web)[OLD].status == "not_found"
@@ -104,13 +104,15 @@ def test_what_is_no_item_is_not_asked_for(item: str, world: Wikimedia, web: Web)
 
 
 @pytest.mark.usefixtures("kyiv")
-def test_titles_that_wikidata_knows_cost_no_further_question(world: Wikimedia, web: Web) -> None:
+def test_titles_that_wikidata_knows_cost_no_further_question(world: Wikimedia, web: Client) -> None:
     look_up(web, Identifier("enwiki", "Kyiv"), Identifier("wikidata", "Q5"))
     assert world.questions(HOST) == []
     assert len(world.asked) == 2
 
 
-def test_a_wikipedia_that_wikidata_does_not_know_is_not_asked(world: Wikimedia, web: Web) -> None:
+def test_a_wikipedia_that_wikidata_does_not_know_is_not_asked(
+    world: Wikimedia, web: Client
+) -> None:
     refusal = {"error": {"code": "badvalue", "info": "Unrecognized value for sites."}}
     world.replies["www.wikidata.org"] = [(200, {}, refusal)]
     article = Identifier("xxwiki", "A")
@@ -120,7 +122,7 @@ def test_a_wikipedia_that_wikidata_does_not_know_is_not_asked(world: Wikimedia, 
 
 
 def test_titles_that_a_wikipedia_refuses_are_not_found_and_say_why(
-    world: Wikimedia, web: Web, pauses: list[float]
+    world: Wikimedia, web: Client, pauses: list[float]
 ) -> None:
     refusal = {"error": {"code": "readapidenied", "info": "You need read permission."}}
     world.replies[HOST] = [(200, {}, refusal)]
@@ -130,7 +132,7 @@ def test_titles_that_a_wikipedia_refuses_are_not_found_and_say_why(
 
 
 def test_titles_left_over_are_asked_for_fifty_at_a_time_at_their_own_wikipedia(
-    world: Wikimedia, make_web: Callable[..., Web]
+    world: Wikimedia, make_web: Callable[..., Client]
 ) -> None:
     world.add(*(entity(f"Q{i}", f"n{i}", enwiki=f"New {i}") for i in range(1, 61)))
     world.add(entity("Q99", "neu", dewiki="Neu"))
@@ -146,7 +148,7 @@ def test_titles_left_over_are_asked_for_fifty_at_a_time_at_their_own_wikipedia(
 
 
 @pytest.mark.usefixtures("kyiv")
-def test_a_second_run_asks_nothing(world: Wikimedia, make_web: Callable[..., Web]) -> None:
+def test_a_second_run_asks_nothing(world: Wikimedia, make_web: Callable[..., Client]) -> None:
     world.redirects[f"{HOST}/Kiev"] = "Kyiv"
     nobody = Identifier("enwiki", "Nobody")
     first = look_up(make_web(), OLD, nobody)
@@ -157,7 +159,7 @@ def test_a_second_run_asks_nothing(world: Wikimedia, make_web: Callable[..., Web
 
 @pytest.mark.usefixtures("kyiv")
 def test_a_wikipedia_that_is_down_is_unreachable_and_is_asked_by_the_next_run(
-    world: Wikimedia, make_web: Callable[..., Web]
+    world: Wikimedia, make_web: Callable[..., Client]
 ) -> None:
     world.redirects[f"{HOST}/Kiev"] = "Kyiv"
     world.replies[HOST] = [(404, {}, b"")]

@@ -3,7 +3,7 @@
 import pytest
 from wikimedia import Wikimedia
 
-from imf_core.lookup.asking import Web
+from imf_core.lookup.asking import Client
 from imf_core.lookup.identifiers import Identifier
 from imf_core.lookup.wikipedia import look_up_summaries
 
@@ -11,7 +11,7 @@ CAT = Identifier("enwiki", "AC/DC é")
 KEY = "en.wikipedia.org/AC/DC_é"
 
 
-def test_the_first_sentences_are_the_text(world: Wikimedia, web: Web) -> None:
+def test_the_first_sentences_are_the_text(world: Wikimedia, web: Client) -> None:
     world.summaries[KEY] = {"type": "standard", "title": "AC/DC é", "extract": "A band.\n"}
     answer = look_up_summaries([CAT], web)[CAT]
     assert (answer.status, answer.extract) == ("ok", "A band.")
@@ -20,12 +20,12 @@ def test_the_first_sentences_are_the_text(world: Wikimedia, web: Web) -> None:
 
 
 @pytest.mark.parametrize("kind", ["disambiguation", "no-extract"])
-def test_a_page_that_is_no_article_gives_no_text(kind: str, world: Wikimedia, web: Web) -> None:
+def test_a_page_that_is_no_article_gives_no_text(kind: str, world: Wikimedia, web: Client) -> None:
     world.summaries[KEY] = {"type": kind, "extract": "AC/DC may refer to:"}
     assert look_up_summaries([CAT], web)[CAT].extract == ""
 
 
-def test_an_article_that_is_gone_is_not_found(world: Wikimedia, web: Web) -> None:
+def test_an_article_that_is_gone_is_not_found(world: Wikimedia, web: Client) -> None:
     assert look_up_summaries([CAT], web)[CAT].status == "not_found"
 
 
@@ -44,7 +44,7 @@ UPLOAD = "https://upload.wikimedia.org/wikipedia"
     ],
 )
 def test_the_image_of_an_article_is_a_file_on_commons_or_its_own(
-    source: str, file: str | None, url: str | None, world: Wikimedia, web: Web
+    source: str, file: str | None, url: str | None, world: Wikimedia, web: Client
 ) -> None:
     world.summaries[KEY] = {"extract": "A band.", "thumbnail": {"source": source, "width": 330}}
     answer = look_up_summaries([CAT], web)[CAT]

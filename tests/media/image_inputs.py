@@ -1,4 +1,4 @@
-"""Files of pictures made byte by byte, and what `reencode_image` makes of them."""
+"""Picture files made byte by byte, and their results of `reencode_image`."""
 
 import io
 import struct
@@ -33,7 +33,7 @@ def png(size: tuple[int, int], depth: int, colour: int, rows: list[bytes], *note
 
 
 def with_chunk(content: bytes, extra: bytes) -> bytes:
-    """Puts a chunk behind the header of a PNG."""
+    """Inserts a chunk after the header of a PNG."""
     end = len(PNG_SIGNATURE) + 25
     return content[:end] + extra + content[end:]
 

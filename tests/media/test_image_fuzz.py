@@ -1,4 +1,4 @@
-"""Whatever bytes a file holds, it becomes a picture or a status, never an exception."""
+"""Any bytes become a picture or a status, never an exception."""
 
 import io
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def quiet() -> Iterator[None]:
 
 
 def check(content: bytes) -> None:
-    """A picture that can be opened, or a status with a printable reason."""
+    """Checks for a picture that can be opened, or a status with a printable reason."""
     result = reencode(content, max_pixels=200_000)
     if isinstance(result, ReencodedImage):
         with Image.open(io.BytesIO(result.content)) as image:

@@ -1,4 +1,4 @@
-"""Pictures of rare modes, with big notes, or hard to see, and files that are no picture."""
+"""Pictures of rare modes, with large metadata, or nearly invisible, and files without a picture."""
 
 import struct
 import threading

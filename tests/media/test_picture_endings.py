@@ -1,4 +1,4 @@
-"""The endings by which a picture is known agree with the formats that are read."""
+"""The endings of pictures agree with the readable formats."""
 
 from PIL import Image
 

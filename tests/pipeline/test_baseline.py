@@ -82,4 +82,6 @@ def test_what_dvc_does_not_watch_has_no_say() -> None:
     every = {f"{s}.{k}" for s in ("model", "train") for k in first.model_dump()[s]}
     assert differ == every - set(stage["params"])
     assert baseline.keep_structure(first.model) == baseline.keep_structure(other.model)
-    assert baseline.keep_its_penalty(first.train) == baseline.keep_its_penalty(other.train)
+    assert baseline.keep_structural_penalty(first.train) == baseline.keep_structural_penalty(
+        other.train
+    )

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A repository of git and DVC without a commit, in which one stands."""
+    """The working folder is a repository of git and DVC without a commit."""
     monkeypatch.chdir(tmp_path)
     made = Workspace(tmp_path)
     made.run("git", "init", "-q")

@@ -1,4 +1,4 @@
-"""`make clean` removes what a run makes again, and nothing else."""
+"""`make clean` removes only the outputs of runs."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ OWN = [
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project folder without DVC in reach, with all outs and files of a user's own."""
+    """A project folder without DVC, with all outs and with files of the user."""
     for name in ("Makefile", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     for out in [*OUTS, *OWN, ".venv/bin/python", ".dvc/plots.html"]:

@@ -1,4 +1,4 @@
-"""The page of DVC's plots: whole, offline, with every chart drawn."""
+"""The page of DVC's plots: complete, offline, with every chart."""
 
 import shutil
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def test_make_install_makes_the_page_and_tells_dvc_of_it() -> None:
 
 @pytest.fixture
 def with_reliability(finished: Workspace) -> Iterator[Workspace]:
-    """The finished workspace with a table of reliability, a made one where it has none."""
+    """The finished workspace with a table of reliability, generated if missing."""
     table = finished.folder / "results/evaluation/reliability.csv"
     is_made = not table.exists()
     if is_made:

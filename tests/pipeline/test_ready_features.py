@@ -1,4 +1,4 @@
-"""Ready features in the place of encoders, on a graph that has neither images nor texts."""
+"""Ready features instead of encoders, on a graph without images and texts."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ ENTITIES = 137
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Workspace:
-    """A workspace whose graph is nothing but facts."""
+    """A workspace whose graph has only facts."""
     workspace = make_workspace(tmp_path)
     for name in ("image_index.tsv", "entity2name.txt", "entity2desc.txt"):
         (workspace.folder / "examples/solar-system" / name).unlink()

@@ -1,4 +1,4 @@
-"""With which status and message a stage ends."""
+"""Exit statuses and messages of stages."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What a stage loads before it begins: its start is paid on every run."""
+"""The imports of stages, whose time every run pays."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Stages in two processes are one process to whoever runs them."""
+"""Stages in two processes behave like one process."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ IN_TWO = {"train": {"processes": 2}, "evaluate": {"processes": 2}}
 
 @pytest.fixture
 def workspace(finished: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the finished workspace, for two processes, without states to go on from."""
+    """A copy of the finished workspace for two processes, without checkpoints."""
     ignored = shutil.ignore_patterns(".imf")
     shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True, ignore=ignored)
     copy = Workspace(tmp_path / "copy")

@@ -1,4 +1,4 @@
-"""The stage `train` reads the chosen values and says where training stands."""
+"""The stage `train` reads the chosen values and reports its progress."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(**overrides: object) -> dict[str, object]:
-    """Runs the stage; returns what its model's file says of the training."""
+    """Runs the stage; returns the training data in the model's file."""
     raw = small_params().model_dump()
     for dotted, value in overrides.items():
         section, _, key = dotted.partition("__")

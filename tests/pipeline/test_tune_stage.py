@@ -45,7 +45,7 @@ def write_inputs(tables: Mapping[str, FeatureTable]) -> None:
 
 
 def run(*auto: str, **overrides: object) -> dict[str, object]:
-    """Runs the stage with some keys left to it; returns the chosen values."""
+    """Runs the stage with some keys `auto`; returns the chosen values."""
     given = {key.replace("__", "."): value for key, value in overrides.items()}
     raw = small_params(given).model_dump()
     for dotted in auto:
@@ -59,7 +59,7 @@ def run(*auto: str, **overrides: object) -> dict[str, object]:
 
 @dataclass
 class FakeTraining:
-    """Stands in for `run_trial`: counts trainings and gives each setting a MRR at once.
+    """Replaces `run_trial`: counts trainings and returns the MRR of each setting at once.
 
     Attributes:
         score: The MRR of a trial, or an error to raise after one validation.

@@ -1,4 +1,4 @@
-"""The made-up graph of typed entities."""
+"""The generated graph of typed entities."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The made graph on which the fused channel is measured."""
+"""The generated graph for measurements of the fused channel."""
 
 import torch
 

@@ -20,7 +20,7 @@ GAIN: dict[str, Any] = {
 
 
 def save_without_ranks(store: Store, full: float, structure: float) -> None:
-    """Stores two rows as another machine has measured them."""
+    """Stores two rows measured on another machine."""
     for row, mrr in (("full", full), ("structure", structure)):
         store.save(make_measurement(row=row, mrr=mrr), make_ranks(2.0))
     shutil.rmtree(store.ranks)

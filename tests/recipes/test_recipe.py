@@ -1,4 +1,4 @@
-"""Recipes and rows: valid over params.yaml, and refused by name where they are not."""
+"""Recipes and rows: valid over params.yaml; errors name invalid ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tables are what the stored measurements give, here and in the texts."""
+"""Tables in code and docs equal the stored measurements."""
 
 import dataclasses
 from pathlib import Path

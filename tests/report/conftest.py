@@ -1,4 +1,4 @@
-"""One written run for all tests of the report, which leave it as it is."""
+"""One written run for all tests of the report, which must not change it."""
 
 import pytest
 from made_run import compose, write_run

@@ -1,4 +1,4 @@
-"""The files of a run on the tiny graph, as the stages would have written them."""
+"""The files of a run on the tiny graph, in the stages' formats."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from imf_core.report.page import Page
 from imf_core.report.provenance import describe_lock
 
 HOSTILE = '</script><img src=x onerror="window.isHacked=1"><script>window.isHacked=1</script>'
-"""A name that would run a script in a page that takes it as it is."""
+"""A name that would run a script in a page without escaping."""
 
 CALIBRATION = Calibration(slope=1.0, offset=0.0, shown=3, answers=10, true_answers=5)
 
@@ -61,11 +61,11 @@ LOCKED = {
         "outs": [{"path": "data/media", "hash": "md5", "md5": "abc.dir", "size": 12}],
     }
 }
-"""What `dvc.lock` says of the stages."""
+"""Entries of `dvc.lock`."""
 
 
 def named_graph() -> Graph:
-    """The tiny graph, in which strangers have chosen some names."""
+    """The tiny graph with some hostile names."""
     graph = tiny_graph()
     names, texts = list(graph.entity_names), list(graph.entity_descriptions)
     for country in COUNTRIES:
@@ -83,7 +83,7 @@ def draw_picture(colour: int) -> bytes:
 
 
 def write_run(root: Path) -> RunFiles:
-    """Writes all that the report reads; the pictures are those of the countries."""
+    """Writes all inputs of the report, with pictures of the countries."""
     files = RunFiles(
         graph=root / "graph",
         media=root / "media",
@@ -192,13 +192,13 @@ def _write_audit(files: RunFiles, graph: Graph) -> None:
 
 def write_sources(
     folder: Path,
-    fates: Sequence[tuple[str, str, str, str | None]],
+    source_outcomes: Sequence[tuple[str, str, str, str | None]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes `sources.parquet`: source, status, reason and time of the outcome of each picture."""
-    source, status, reason, fetched_at = zip(*fates, strict=True)
+    source, status, reason, fetched_at = zip(*source_outcomes, strict=True)
     table = {
-        "entity_id": pa.array([COUNTRIES[1]] * len(fates), pa.int64()),
+        "entity_id": pa.array([COUNTRIES[1]] * len(source_outcomes), pa.int64()),
         "source": [HOSTILE + each for each in source],
         "status": status,
         "reason": reason,

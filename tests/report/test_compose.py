@@ -1,4 +1,4 @@
-"""What the page shows is what the files say."""
+"""The page shows the content of the files."""
 
 import re
 from dataclasses import replace
@@ -88,7 +88,7 @@ def test_a_committed_run_with_other_metrics_is_left_aside(run_files: RunFiles) -
 
 
 def with_probability(run_files: RunFiles, folder: Path, most: float) -> RunFiles:
-    """Copies the predictions, the first of which is to have the probability `most`."""
+    """Copies the predictions; the first one gets the probability `most`."""
     table = read_parquet(run_files.predictions)
     probabilities = [most * (1 - place / len(table)) for place in range(len(table))]
     place = table.column_names.index("probability")
@@ -192,13 +192,13 @@ def test_a_file_that_download_has_not_copied_counts_once_and_a_url_still_counts(
     reported: str, tmp_path: Path
 ) -> None:
     moment = "2026-01-01T00:00:00Z"
-    fates = [
+    source_outcomes = [
         ("/etc/a.png", "refused", "not a path inside the data folder", None),
         ("b.png", "missing", "there is no such file", None),
         ("https://10.0.0.1/c.png", "refused", "a private address", moment),
         ("d.png", "truncated", "half a file", None),
     ]
-    write_sources(tmp_path, fates)
+    write_sources(tmp_path, source_outcomes)
     names = [""] * 30
     kinds = {issue.kind: issue.count for issue in find_failures(tmp_path, names, {reported})}
     assert kinds == {"picture_refused": 1, "picture_truncated": 1}
@@ -210,7 +210,7 @@ def test_an_entity_that_is_only_a_tail_is_shown_in_facts_of_others(page: Page) -
     graph = named_graph()
     heads = set(graph.triples["train"][:, 0].tolist())
     only_tail = next(tail for _, _, tail in graph.triples["train"].tolist() if tail not in heads)
-    shown = page.cast.sampled(only_tail, graph, page.relation_names)
+    shown = page.cards.sampled(only_tail, graph, page.relation_names)
     assert shown.facts
     assert all(fact.endswith(f" – {shown.name}") for fact in shown.facts)
 

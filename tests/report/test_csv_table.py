@@ -1,4 +1,4 @@
-"""A damaged table of the run is told with its file and the remedy."""
+"""The error of a damaged table names its file and the remedy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The page as text: self-contained, the same each time, and safe from what strangers wrote."""
+"""The page as text: self-contained, reproducible, and safe for hostile names."""
 
 import json
 import re

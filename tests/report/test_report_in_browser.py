@@ -1,4 +1,4 @@
-"""The page in a real browser: drawn, sorted, and usable by everybody."""
+"""The page in a real browser: charts, sorting and accessibility."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 
 def open_page(browser: Browser, address: str, width: int, scheme: str) -> tuple[Tab, list[str]]:
-    """Opens the page and waits for its charts; faults of its scripts and requests are collected."""
+    """Opens the page, waits for its charts and collects errors of its scripts and requests."""
     context = browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
     )

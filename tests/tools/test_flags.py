@@ -30,7 +30,7 @@ def _png(image: Image.Image) -> bytes:
 
 
 def _area_by_colour(image: Image.Image) -> dict[str, float]:
-    """Return the share of the pixels that have exactly a palette colour."""
+    """Returns the share of pixels of each palette colour."""
     names = {rgb: name for name, rgb in PALETTE.items()}
     counted = image.getcolors(maxcolors=image.width * image.height)
     total = image.width * image.height

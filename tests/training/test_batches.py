@@ -1,4 +1,4 @@
-"""Grouped training rows and the batches made of them."""
+"""Grouped training rows and their batches."""
 
 from collections import Counter
 

@@ -9,12 +9,12 @@ from imf_core.data.known_tails import build_known_tails, known_tails_in
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training import calibration_fit
+from imf_core.training.calibration_data import SHOWN, CalibrationData, collect_calibration_data
 from imf_core.training.calibration_fit import calibrate, fit_calibration
-from imf_core.training.judged_answers import SHOWN, CalibrationData, collect_calibration_data
 
 
 def make_data(slope: float, offset: float) -> CalibrationData:
-    """Makes answers that are right as often as a calibration says."""
+    """Makes answers that are right with the frequency of a calibration."""
     generator = torch.Generator().manual_seed(3)
     log_odds = 3 * torch.randn(40_000, generator=generator, dtype=torch.float64)
     chance = torch.rand(40_000, generator=generator, dtype=torch.float64)

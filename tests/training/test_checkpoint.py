@@ -128,7 +128,7 @@ def test_a_state_that_a_twin_uses_stays_when_it_is_cleared(
 
 
 def finish_at(folder: Path, key: str, seconds: int) -> Checkpoints:
-    """Makes the state of a run that has ended at some time."""
+    """Makes the state of a run with a given end time."""
     checkpoints = Checkpoints(folder, key)
     checkpoints.save(STATE)
     checkpoints.finish()

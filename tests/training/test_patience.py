@@ -1,4 +1,4 @@
-"""When training stops: at the bound of epochs, or where validations bring no gain."""
+"""The end of training: at the bound of epochs, or without gain in validations."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ MakeTrainer = Callable[..., Trainer]
 
 @pytest.fixture
 def stop(make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Progress]:
-    """Returns a function that runs the loop with a MRR on valid that is highest at `best`."""
+    """Returns a function that runs the loop with the highest MRR on valid at `best`."""
 
     def run(best: int, patience: int | str = "auto", every: int = 1, epochs: int = 500) -> Progress:
         trainer = make_trainer(

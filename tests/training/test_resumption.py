@@ -1,4 +1,4 @@
-"""A killed run and a run of more epochs go on from a checkpoint."""
+"""A killed run and a run of more epochs continue from a checkpoint."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ class KilledError(Exception):
 
 
 def killed_after(validations: int) -> Callable[[Record], None]:
-    """Makes a callback that dies at a validation, as a killed process would after its save."""
+    """Makes a callback that dies at a validation, like a process killed after its save."""
     calls: list[Record] = []
 
     def kill(record: Record) -> None:
@@ -84,7 +84,7 @@ def test_a_finished_run_is_not_trained_again(make_trainer: MakeTrainer, tmp_path
 
 @pytest.fixture
 def finish(make_trainer: MakeTrainer, tmp_path: Path) -> Callable[[int], Trainer]:
-    """Returns a function that runs to some number of epochs, as the stage does."""
+    """Returns a function that runs to a number of epochs, like the stage."""
 
     def run(epochs: int) -> Trainer:
         checkpoints = Checkpoints(tmp_path, "key")

@@ -1,4 +1,4 @@
-"""Which facts move which weights, and which epoch is kept."""
+"""Gradients by facts and weights, and the selected epoch."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Two processes rank exactly as one does, and train as one does but for rounding."""
+"""Two processes rank exactly like one, and train like one up to rounding."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ from two_at_work import (
 from imf_core.training.checkpoint import Checkpoints
 
 MARK = -1.0
-"""A loss that no training has."""
+"""An impossible loss."""
 
 DECISION_TOLERANCE = {"valid_mrr": 5e-3}
 """The fit of the decision, on six facts, ends a step earlier or later by rounding: noise of a

@@ -1,4 +1,4 @@
-"""The work of each of two processes in `test_two_processes`; a module to start as a process."""
+"""The work of each of the two processes in `test_two_processes`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +84,7 @@ def rank(block: int, graph: Graph, processes: Processes = ALONE) -> RankTable:
 
 
 def kill_at_second(record: Record) -> None:
-    """Dies at a validation, as a killed process would after its save."""
+    """Dies at a validation, like a process killed after its save."""
     if record["epoch"] == 2:
         raise KilledError
 

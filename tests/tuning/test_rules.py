@@ -24,7 +24,7 @@ ALL_AUTO = {
 
 
 def auto_params(overrides: dict[str, object] | None = None) -> Params:
-    """Parameters in which every key is `auto` that can be."""
+    """Parameters with `auto` for every possible key."""
     settled = small_params()
     raw = settled.model_dump()
     for dotted, value in {**ALL_AUTO, **(overrides or {})}.items():
@@ -49,7 +49,7 @@ def random_graph(num_entities: int, num_facts: int) -> Graph:
 
 
 def make_tables(num_entities: int, *modalities: str) -> dict[str, FeatureTable]:
-    """Tables in which the entities have the given modalities alone."""
+    """Tables in which the entities have only the given modalities."""
     return {
         name: FeatureTable(
             torch.zeros(num_entities, 2),

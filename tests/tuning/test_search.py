@@ -11,7 +11,7 @@ HALVES = Axis("train.n3", factors=(0.5, 2.0))
 
 
 class Landscape:
-    """Scores settings by a function and notes the order in which they are tried."""
+    """Scores settings by a function and records their order."""
 
     def __init__(self, score: Callable[[Setting], float]) -> None:
         self._score = score

@@ -1,4 +1,4 @@
-"""Chosen values take the place of `auto`, and of nothing else."""
+"""Chosen values replace `auto`, and nothing else."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ KEYS = [
     *(f"model.{key}" for key in ModelParams.__annotations__),
     *(f"train.{key}" for key in TrainParams.__annotations__),
 ]
-"""Those that may be `auto` until the stage `tune` has chosen."""
+"""Keys that may be `auto` until the stage `tune` has chosen."""
 
 
 def params_with_auto(*keys: str) -> Params:

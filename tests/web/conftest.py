@@ -1,4 +1,4 @@
-"""A server to ask, and back-off that does not wait."""
+"""A local server, and backoff without waiting."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -6,12 +6,12 @@ from contextlib import ExitStack
 import pytest
 from local_server import LocalServer
 
-from imf_core.web import hosts, manners
+from imf_core.web import backoff, hosts
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manners, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(hosts, "FIRST_PAUSE_SECONDS", 0.001)
 
 

@@ -1,4 +1,4 @@
-"""The live web as a program of its own: what a path does is written in its number.
+"""A simulated live web in its own process: the number of a path determines its answer.
 
 `python live_sources.py NUM_PORTS LOG` serves `/<number>` on so many ports of the loopback, prints
 them, and writes a line to LOG for every request begun ("asked <path>") and every whole picture sent
@@ -28,7 +28,7 @@ REDIRECTS = {
 
 
 def expected_status(number: int) -> str:
-    """Says what becomes of a path in the end."""
+    """Returns the final status of a path."""
     kind = number % 100
     if kind in NOT_FOUND:
         return "not_found"
@@ -95,7 +95,7 @@ class LiveSources:
                 if num_parts > 1:
                     await asyncio.sleep(0.05)
             await response.write_eof()
-        except ConnectionError:  # whoever asked was killed
+        except ConnectionError:  # the client was killed
             return response
         self._log.write(f"sent {request.path}\n")
         return response

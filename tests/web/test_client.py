@@ -17,7 +17,7 @@ from web_inputs import fetch_params
 from imf_core.config import FetchParams
 from imf_core.web import client, hosts
 from imf_core.web.client import WebClient
-from imf_core.web.faults import Fault
+from imf_core.web.failures import Failure
 from imf_core.web.hosts import Host
 
 Serve = Callable[..., LocalServer]
@@ -30,8 +30,8 @@ def fetch(
     mirror: str | None = None,
     max_bytes: int = 10_000_000,
     resume: bool = False,
-) -> Fault | None:
-    async def run() -> Fault | None:
+) -> Failure | None:
+    async def run() -> Failure | None:
         async with WebClient(params or fetch_params(), mirror) as made:
             return await made.fetch(url, target, max_bytes=max_bytes, resume=resume)
 
@@ -79,13 +79,13 @@ def test_the_environment_names_no_proxy(
 @pytest.mark.parametrize("status", [404, 410])
 def test_what_is_not_there_is_final_at_once(serve: Serve, target: Path, status: int) -> None:
     server = serve(a=[(status, {}, b"")])
-    assert fetch(f"{server.url}/a", target) == Fault("not_found", f"HTTP {status}", True)
+    assert fetch(f"{server.url}/a", target) == Failure("not_found", f"HTTP {status}", True)
     assert server.asked["/a"] == 1
 
 
 def test_a_page_we_may_not_see_is_not_asked_for_again_now(serve: Serve, target: Path) -> None:
     server = serve(a=[(403, {}, b"")])
-    assert fetch(f"{server.url}/a", target) == Fault("unreachable", "HTTP 403", False)
+    assert fetch(f"{server.url}/a", target) == Failure("unreachable", "HTTP 403", False)
     assert server.asked["/a"] == 1
 
 
@@ -93,7 +93,7 @@ def test_a_failing_server_is_asked_as_often_as_the_parameters_say(
     serve: Serve, target: Path
 ) -> None:
     server = serve(a=[(503, {}, b"")])
-    assert fetch(f"{server.url}/a", target) == Fault("unreachable", "HTTP 503", False)
+    assert fetch(f"{server.url}/a", target) == Failure("unreachable", "HTTP 503", False)
     assert server.asked["/a"] == 3
 
 
@@ -116,7 +116,7 @@ def test_a_pause_until_a_far_date_is_not_waited_for(serve: Serve, target: Path) 
     when = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     server = serve(a=[(429, {"Retry-After": when}, b"")], b=[(200, {}, b"bytes")])
 
-    async def run() -> list[Fault | None]:
+    async def run() -> list[Failure | None]:
         async with WebClient(fetch_params(), None) as made:
             urls = [f"{server.url}/{name}" for name in "ab"]
             return [await made.fetch(url, target, max_bytes=9) for url in urls]
@@ -133,8 +133,8 @@ def test_a_body_over_the_limit_is_given_up_by_its_announced_length(
     serve: Serve, target: Path
 ) -> None:
     server = serve(a=[(200, {}, b"x" * 5000)])
-    fault = fetch(f"{server.url}/a", target, max_bytes=4999)
-    assert fault == Fault("too_many_bytes", "more than 4999 bytes", True)
+    failure = fetch(f"{server.url}/a", target, max_bytes=4999)
+    assert failure == Failure("too_many_bytes", "more than 4999 bytes", True)
     assert list(target.parent.iterdir()) == []
 
 
@@ -148,8 +148,8 @@ def test_a_body_that_announces_no_length_is_cut_off_at_the_limit(
             await response.write(b"x" * 100_000)
 
     server = serve(a=endless)
-    fault = fetch(f"{server.url}/a", target, max_bytes=1_000_000)
-    assert fault == Fault("too_many_bytes", "more than 1000000 bytes", True)
+    failure = fetch(f"{server.url}/a", target, max_bytes=1_000_000)
+    assert failure == Failure("too_many_bytes", "more than 1000000 bytes", True)
     assert list(target.parent.iterdir()) == []
 
 
@@ -159,8 +159,8 @@ def test_a_file_of_just_the_limit_is_taken(serve: Serve, target: Path) -> None:
 
 def test_a_body_cut_short_is_no_file(serve: Serve, target: Path) -> None:
     server = serve(a=broken_off(b"half"))
-    fault = fetch(f"{server.url}/a", target)
-    assert fault == Fault("unreachable", "the connection broke off", False)
+    failure = fetch(f"{server.url}/a", target)
+    assert failure == Failure("unreachable", "the connection broke off", False)
     assert server.asked["/a"] == 3
     assert list(target.parent.iterdir()) == []
 
@@ -177,7 +177,7 @@ def test_a_server_that_keeps_us_waiting_is_left_after_the_time_out(
 
     server = serve(a=endless)
     params = fetch_params(timeout_seconds=1.0, attempts=2)
-    assert fetch(f"{server.url}/a", target, params) == Fault("unreachable", "timed out", False)
+    assert fetch(f"{server.url}/a", target, params) == Failure("unreachable", "timed out", False)
     assert server.asked["/a"] == 2
 
 
@@ -212,19 +212,19 @@ def test_a_body_that_swells_is_cut_off_at_the_limit(serve: Serve, target: Path) 
     server = serve(a=[(200, GZIP, bomb)])
     tracemalloc.start()
     try:
-        fault = fetch(f"{server.url}/a", target, max_bytes=1_000_000)
+        failure = fetch(f"{server.url}/a", target, max_bytes=1_000_000)
         most_held = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert fault == Fault("too_many_bytes", "more than 1000000 bytes", True)
+    assert failure == Failure("too_many_bytes", "more than 1000000 bytes", True)
     assert most_held < 20_000_000
     assert list(target.parent.iterdir()) == []
 
 
 def test_a_gzip_of_nothing_over_and_over_is_cut_off(serve: Serve, target: Path) -> None:
     server = serve(a=[(200, GZIP, gzip.compress(b"") * 10_000)])
-    fault = fetch(f"{server.url}/a", target, max_bytes=1000)
-    assert fault == Fault("too_many_bytes", "more than 1000 bytes", True)
+    failure = fetch(f"{server.url}/a", target, max_bytes=1000)
+    assert failure == Failure("too_many_bytes", "more than 1000 bytes", True)
 
 
 def test_a_gzip_cut_short_is_asked_for_again(serve: Serve, target: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_gzip_that_cannot_be_unpacked_is_no_file(
     serve: Serve, target: Path, body: bytes, reason: str
 ) -> None:
     server = serve(a=[(200, GZIP, body)])
-    assert fetch(f"{server.url}/a", target) == Fault("unreachable", reason, False)
+    assert fetch(f"{server.url}/a", target) == Failure("unreachable", reason, False)
     assert list(target.parent.iterdir()) == []
 
 
@@ -315,8 +315,8 @@ def test_a_partial_file_stays_for_the_next_run_when_the_server_fails(
 ) -> None:
     partial = target.with_name("file.partial")
     partial.write_bytes(b"half")
-    fault = fetch(f"{serve(a=[(503, {}, b'')]).url}/a", target, resume=True)
-    assert fault == Fault("unreachable", "HTTP 503", False)
+    failure = fetch(f"{serve(a=[(503, {}, b'')]).url}/a", target, resume=True)
+    assert failure == Failure("unreachable", "HTTP 503", False)
     assert partial.read_bytes() == b"half"
 
 
@@ -365,7 +365,9 @@ def test_redirects_are_followed_to_the_file(serve: Serve, target: Path) -> None:
 
 def test_a_circle_of_redirects_is_given_up(serve: Serve, target: Path) -> None:
     server = serve(a=[(302, {"Location": "/a"}, b"")])
-    assert fetch(f"{server.url}/a", target) == Fault("unreachable", "more than 5 redirects", False)
+    assert fetch(f"{server.url}/a", target) == Failure(
+        "unreachable", "more than 5 redirects", False
+    )
     assert server.asked["/a"] == 6
 
 
@@ -384,11 +386,11 @@ def test_a_redirect_is_checked_as_a_url_is(
     serve: Serve, target: Path, location: str, reason: str
 ) -> None:
     server = serve(a=[(302, {"Location": location}, b"")])
-    fault = fetch(f"{server.url}/a", target)
-    assert fault is not None
-    assert (fault.status, fault.is_final) == ("refused", True)
-    assert fault.reason.startswith("redirected to ")
-    assert reason in fault.reason
+    failure = fetch(f"{server.url}/a", target)
+    assert failure is not None
+    assert (failure.status, failure.is_final) == ("refused", True)
+    assert failure.reason.startswith("redirected to ")
+    assert reason in failure.reason
     assert server.asked["/a"] == 1
 
 
@@ -399,14 +401,14 @@ def test_a_redirect_is_checked_as_a_url_is(
 def test_no_spelling_of_the_loopback_is_asked(serve: Serve, target: Path, host: str) -> None:
     server = serve(a=[(200, {}, b"secret")])
     params = fetch_params(allowed_private_hosts=["example.org"])
-    fault = fetch(f"http://{host}:{server.port}/a", target, params)
-    assert fault is not None
-    assert fault.status == "refused"
+    failure = fetch(f"http://{host}:{server.port}/a", target, params)
+    assert failure is not None
+    assert failure.status == "refused"
     assert server.asked == {}
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Makes every name stand for these addresses."""
+    """Resolves every name to these addresses."""
 
     def getaddrinfo(_host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
         family = {True: socket.AF_INET6, False: socket.AF_INET}
@@ -424,7 +426,7 @@ def test_a_name_of_private_addresses_is_refused_for_now(
 ) -> None:
     resolve_to(monkeypatch, *addresses)
     reason = "a.example is not a public address; fetch.allowed_private_hosts may name its host"
-    assert fetch("http://a.example/a", target) == Fault("refused", reason, False)
+    assert fetch("http://a.example/a", target) == Failure("refused", reason, False)
 
 
 def test_a_named_host_may_have_several_private_addresses(
@@ -452,11 +454,11 @@ def test_a_healthy_host_does_not_wait_behind_dead_names(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
-    async def run() -> list[Fault | None]:
+    async def run() -> list[Failure | None]:
         params = fetch_params(attempts=1, timeout_seconds=60.0, allowed_private_hosts=hosts)
         async with WebClient(params, None) as made:
 
-            def get(host: str) -> Coroutine[object, object, Fault | None]:
+            def get(host: str) -> Coroutine[object, object, Failure | None]:
                 url = f"http://{host}:{server.port}/a"
                 return made.fetch(url, tmp_path / host, max_bytes=99)
 
@@ -469,7 +471,7 @@ def test_a_healthy_host_does_not_wait_behind_dead_names(
 
     alive, *dead = asyncio.run(run())
     assert alive is None
-    assert dead == [Fault("unreachable", "the host's name is not known", False)] * 60
+    assert dead == [Failure("unreachable", "the host's name is not known", False)] * 60
 
 
 def test_a_slow_look_up_is_no_silence_of_the_host(
@@ -480,10 +482,10 @@ def test_a_slow_look_up_is_no_silence_of_the_host(
     monkeypatch.setattr(Host, "note_silence", None)
     params = fetch_params(timeout_seconds=0.05, attempts=2)
     try:
-        fault = fetch("http://a.example/a", target, params)
+        failure = fetch("http://a.example/a", target, params)
     finally:
         may_end.set()
-    assert fault == Fault("unreachable", "the look-up of the host's name timed out", False)
+    assert failure == Failure("unreachable", "the look-up of the host's name timed out", False)
 
 
 def test_a_host_that_answered_is_waited_for_whatever_the_attempts(
@@ -507,28 +509,28 @@ def test_a_host_that_answered_is_waited_for_whatever_the_attempts(
     monkeypatch.setattr(hosts, "sleep", sleep)
     params = fetch_params(attempts=1, allowed_private_hosts=[])
 
-    async def run(answered: set[str]) -> Fault | None:
+    async def run(answered: set[str]) -> Failure | None:
         async with WebClient(params, None, answered) as made:
             return await made.fetch(f"{server.url}/a", target, max_bytes=99)
 
-    assert asyncio.run(run(set())) == Fault("unreachable", "no connection", False)
+    assert asyncio.run(run(set())) == Failure("unreachable", "no connection", False)
     assert refusals == 19
     assert asyncio.run(run({server.host})) is None
 
 
 def test_a_refusal_says_which_parameter_may_allow_it(target: Path) -> None:
-    fault = fetch("http://127.0.0.2:9/a", target)
+    failure = fetch("http://127.0.0.2:9/a", target)
     reason = "127.0.0.2 is not a public address; fetch.allowed_private_hosts may name its host"
-    assert fault == Fault("refused", reason, True)
+    assert failure == Failure("refused", reason, True)
 
 
 def test_an_allowed_host_is_asked_at_its_port_alone(serve: Serve, target: Path) -> None:
     allowed, other = serve(a=[(200, {}, b"bytes")]), serve(a=[(200, {}, b"bytes")])
     params = fetch_params(allowed_private_hosts=[allowed.host])
     assert fetch(f"{allowed.url}/a", target, params) is None
-    fault = fetch(f"{other.url}/a", target, params)
-    assert fault is not None
-    assert fault.status == "refused"
+    failure = fetch(f"{other.url}/a", target, params)
+    assert failure is not None
+    assert failure.status == "refused"
 
 
 @pytest.mark.parametrize(
@@ -547,15 +549,15 @@ def test_an_allowed_host_is_asked_at_its_port_alone(serve: Serve, target: Path) 
     ],
 )
 def test_what_is_no_web_address_is_refused(target: Path, url: str) -> None:
-    fault = fetch(url, target)
-    assert fault is not None
-    assert (fault.status, fault.is_final) == ("refused", True)
+    failure = fetch(url, target)
+    assert failure is not None
+    assert (failure.status, failure.is_final) == ("refused", True)
 
 
 def test_a_host_that_does_not_listen_is_unreachable(serve: Serve, target: Path) -> None:
     with LocalServer({}) as server:
         url = f"{server.url}/a"
-    assert fetch(url, target) == Fault("unreachable", "no connection", False)
+    assert fetch(url, target) == Failure("unreachable", "no connection", False)
 
 
 def test_no_more_requests_are_under_way_at_a_host_than_the_parameters_say(
@@ -596,9 +598,9 @@ def test_a_mirror_folder_stands_for_the_web(target: Path, tmp_path: Path) -> Non
     assert fetch("https://example.org/a.png?width=3", target, mirror=mirror) is None
     assert target.read_bytes() == b"bytes"
     missing = fetch("https://example.org/b.png", target, mirror=mirror)
-    assert missing == Fault("not_found", "not in the mirror folder", False)
+    assert missing == Failure("not_found", "not in the mirror folder", False)
     long = fetch("https://example.org/a.png?width=3", target, mirror=mirror, max_bytes=4)
-    assert long == Fault("too_many_bytes", "more than 4 bytes", True)
+    assert long == Failure("too_many_bytes", "more than 4 bytes", True)
     climbing = fetch("https://example.org/../../secret", target, mirror=mirror)
     assert climbing is not None
     assert climbing.status == "refused"
@@ -612,15 +614,15 @@ def test_a_mirror_url_stands_for_the_web_and_may_be_private(target: Path) -> Non
         assert fetch("https://example.org/a.png?width=3", target, params, mirror) is None
         missing = fetch("https://example.org/b.png", target, params, mirror)
     assert target.read_bytes() == b"bytes"
-    assert missing == Fault("not_found", "HTTP 404 from the mirror", False)
+    assert missing == Failure("not_found", "HTTP 404 from the mirror", False)
 
 
 @pytest.mark.parametrize("path", ["../../admin", "%2e%2e/%2E%2E/admin", "..%2f../admin"])
 def test_a_mirror_url_cannot_be_climbed_out_of(serve: Serve, target: Path, path: str) -> None:
     server = serve(admin=[(200, {}, b"secret")])
     url = f"http://example.org/{path}"
-    fault = fetch(url, target, mirror=f"{server.url}/base")
-    assert fault == Fault("refused", f"{url} leads out of the mirror", True)
+    failure = fetch(url, target, mirror=f"{server.url}/base")
+    assert failure == Failure("refused", f"{url} leads out of the mirror", True)
     assert server.asked == {}
 
 
@@ -628,9 +630,9 @@ def test_a_mirror_does_not_open_other_private_places(serve: Serve, target: Path)
     other = serve(a=[(200, {}, b"secret")])
     answers = {"/example.org/a": [(302, {"Location": f"{other.url}/a"}, b"")]}
     with LocalServer(answers) as server:
-        fault = fetch(
+        failure = fetch(
             "http://example.org/a", target, fetch_params(allowed_private_hosts=[]), server.url
         )
-    assert fault is not None
-    assert fault.status == "refused"
+    assert failure is not None
+    assert failure.status == "refused"
     assert other.asked == {}

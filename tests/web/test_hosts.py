@@ -7,7 +7,7 @@ from imf_core.web.hosts import HostGivenUpError, Hosts
 
 
 class Clock:
-    """Time that passes by sleeping alone."""
+    """A clock that only sleeping advances."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -49,24 +49,22 @@ class Sources:
         self.ports = [int(port) for port in self._process.stdout.readline().split()]
 
     def forget(self) -> None:
-        """Makes every path new again, and the log empty."""
+        """Resets all paths and the log."""
         urllib.request.urlopen(f"http://127.0.0.1:{self.ports[0]}/forget").close()
         os.truncate(self._log, 0)
 
     def url(self, number: int) -> str:
-        """Returns where a path is served."""
+        """Returns the URL of a path."""
         return f"http://127.0.0.1:{self.ports[number % NUM_PORTS]}/{number}"
 
     def log(self) -> list[str]:
-        """Returns the lines that are written to their end."""
+        """Returns the complete lines of the log."""
         return self._log.read_text().rpartition("\n")[0].splitlines()
 
     def num_lines(self) -> int:
-        """Counts the lines of the log."""
         return self._log.read_bytes().count(b"\n")
 
     def stop(self) -> None:
-        """Ends the server."""
         self._process.terminate()
         self._process.communicate()
 
@@ -106,7 +104,6 @@ class Project:
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
     def start(self) -> subprocess.Popen[str]:
-        """Starts the stage."""
         hidden = ("IMF_MIRROR", "IMF_STATE")
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         return subprocess.Popen(
@@ -151,7 +148,7 @@ class Project:
 
 
 def peak_mebibytes(pid: int) -> int:
-    """Reads the most memory a process has held, 0 where the system does not tell."""
+    """Reads the peak memory of a process, 0 where the system does not report it."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -172,7 +169,7 @@ def sources_of(num_entities: int) -> list[tuple[int, int]]:
 
 
 def surplus_paths(num_entities: int) -> set[str]:
-    """Lists the paths that nobody needs: enough others of their entity are good."""
+    """Lists the unneeded paths: enough others of their entity are good."""
     surplus = set()
     good: Counter[int] = Counter()
     for entity, number in sources_of(num_entities):
@@ -184,7 +181,7 @@ def surplus_paths(num_entities: int) -> set[str]:
 
 
 def kill_when(process: subprocess.Popen[str], is_time: Callable[[], bool]) -> None:
-    """Kills the stage as soon as it is time."""
+    """Kills the stage at the chosen moment."""
     while not is_time():
         assert process.poll() is None, "the stage ended before it could be killed"
         time.sleep(0.01)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from imf_core.errors import ConfigError
-from imf_core.web.faults import FaultError
+from imf_core.web.failures import FetchError
 from imf_core.web.mirror import FolderMirror, make_mirror
 
 
@@ -21,7 +21,7 @@ def test_a_folder_holds_files_at_their_url_without_the_scheme(tmp_path: Path) ->
 
 @pytest.mark.parametrize("url", ["https://example.org/../../secret", "http:///etc/hostname"])
 def test_a_url_cannot_climb_out_of_the_folder(tmp_path: Path, url: str) -> None:
-    with pytest.raises(FaultError, match="leads out of the mirror"):
+    with pytest.raises(FetchError, match="leads out of the mirror"):
         FolderMirror(tmp_path).find(url)
 
 

@@ -1,4 +1,4 @@
-"""What servers may send that no client expects; nothing of it ends a stage."""
+"""Unexpected answers of servers; none ends a stage."""
 
 import asyncio
 import gzip
@@ -14,7 +14,7 @@ from web_inputs import fetch_params
 
 from imf_core.web import client
 from imf_core.web.client import WebClient
-from imf_core.web.faults import MAX_REASON_CHARACTERS, Fault
+from imf_core.web.failures import MAX_REASON_CHARACTERS, Failure
 from imf_core.web.fetch import fetch_into
 from imf_core.web.store import WebStore
 
@@ -81,8 +81,8 @@ def raw() -> Iterator[Serve]:
         server.close()
 
 
-def fetch(url: str, target: Path, *, resume: bool = False) -> Fault | None:
-    async def run() -> Fault | None:
+def fetch(url: str, target: Path, *, resume: bool = False) -> Failure | None:
+    async def run() -> Failure | None:
         params = fetch_params(attempts=1, timeout_seconds=2.0)
         async with WebClient(params, None) as made:
             return await made.fetch(url, target, max_bytes=1000, resume=resume)
@@ -175,10 +175,10 @@ def test_a_redirect_to_nowhere_is_a_status(
     raw: Serve, tmp_path: Path, location: bytes, status: str
 ) -> None:
     server = raw(a=FOUND + location + b"\r\n\r\n")
-    fault = fetch(f"{server.url}/a", tmp_path / "a")
-    assert fault is not None
-    assert fault.status == status
-    assert is_plain(fault.reason)
+    failure = fetch(f"{server.url}/a", tmp_path / "a")
+    assert failure is not None
+    assert failure.status == status
+    assert is_plain(failure.reason)
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,10 @@ def test_a_redirect_to_nowhere_is_a_status(
 )
 def test_no_secret_of_a_redirect_is_kept(raw: Serve, tmp_path: Path, location: bytes) -> None:
     server = raw(a=FOUND + location + b"\r\n\r\n")
-    fault = fetch(f"{server.url}/a", tmp_path / "a")
-    assert fault is not None
-    assert fault.reason.startswith("redirected to ")
-    assert "SECRET" not in fault.reason
+    failure = fetch(f"{server.url}/a", tmp_path / "a")
+    assert failure is not None
+    assert failure.reason.startswith("redirected to ")
+    assert "SECRET" not in failure.reason
 
 
 @pytest.mark.parametrize(
@@ -208,18 +208,18 @@ def test_an_odd_retry_after_is_a_status_of_its_url(
 ) -> None:
     head = b"HTTP/1.1 429 Too Many\r\nContent-Length: 0\r\nRetry-After: "
     server = raw(a=head + value + b"\r\n\r\n")
-    fault = fetch(f"{server.url}/a", tmp_path / "a")
-    assert fault is not None
-    assert fault.status == "unreachable"
-    assert fault.reason.startswith("HTTP 429")
+    failure = fetch(f"{server.url}/a", tmp_path / "a")
+    assert failure is not None
+    assert failure.status == "unreachable"
+    assert failure.reason.startswith("HTTP 429")
 
 
 @pytest.mark.parametrize("extra", [b"", b"Content-Range: bytes 0-1/9\r\n"])
 def test_a_part_that_nobody_asked_for_is_no_file(raw: Serve, tmp_path: Path, extra: bytes) -> None:
     server = raw(a=b"HTTP/1.1 206 Part\r\nContent-Length: 2\r\n" + extra + b"\r\nab")
-    fault = fetch(f"{server.url}/a", tmp_path / "a")
+    failure = fetch(f"{server.url}/a", tmp_path / "a")
     reason = "a part of the file, which was not asked for"
-    assert fault == Fault("unreachable", reason, is_final=False)
+    assert failure == Failure("unreachable", reason, is_final=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -240,8 +240,8 @@ def test_a_range_that_is_not_as_announced_is_no_file(
     head = b"HTTP/1.1 206 Part\r\nContent-Length: 2\r\nContent-Range: "
     server = raw(a=head + content_range + b"\r\n\r\nab")
     (tmp_path / "a.partial").write_bytes(b"1234")
-    fault = fetch(f"{server.url}/a", tmp_path / "a", resume=True)
-    assert fault == Fault("unreachable", reason, is_final=False)
+    failure = fetch(f"{server.url}/a", tmp_path / "a", resume=True)
+    assert failure == Failure("unreachable", reason, is_final=False)
     assert not (tmp_path / "a").exists()
 
 
@@ -250,9 +250,9 @@ def test_a_coding_that_was_not_asked_for_is_no_file(
     raw: Serve, tmp_path: Path, encoding: bytes
 ) -> None:
     server = raw(a=OK + b"Content-Encoding: " + encoding + b"\r\n\r\nab")
-    fault = fetch(f"{server.url}/a", tmp_path / "a")
+    failure = fetch(f"{server.url}/a", tmp_path / "a")
     reason = "the answer is compressed in a way that was not asked for"
-    assert fault == Fault("unreachable", reason, is_final=False)
+    assert failure == Failure("unreachable", reason, is_final=False)
 
 
 @pytest.mark.parametrize("encoding", [b"identity", b"UTF-8", b"", b"\xff", b"none"])
@@ -284,8 +284,8 @@ def test_no_header_of_a_server_ends_a_fetch(
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in pairs)
     server = raw()
     server.default = b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n" % status + lines + b"\r\nab"
-    fault = fetch(f"{server.url}/a", tmp_path / "file")
-    assert fault is None or (fault.status != "error" and is_plain(fault.reason))
+    failure = fetch(f"{server.url}/a", tmp_path / "file")
+    assert failure is None or (failure.status != "error" and is_plain(failure.reason))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("odd\x1b"), KeyError("x"), RecursionError()])

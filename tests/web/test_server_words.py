@@ -1,4 +1,4 @@
-"""Words of servers become text in one place: no header raises, no reason harms."""
+"""Texts of servers are cleaned in one place: no header raises, no reason does harm."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imf_core.web.faults import MAX_REASON_CHARACTERS, Fault, FaultError, plain_reason
-from imf_core.web.manners import retry_after_seconds
+from imf_core.web.backoff import retry_after_seconds
+from imf_core.web.failures import MAX_REASON_CHARACTERS, Failure, FetchError, plain_reason
 from imf_core.web.urls import join, parse
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -62,7 +62,7 @@ def test_a_date_is_the_time_until_then() -> None:
 @given(ANY_TEXT | st.text(":/@?#[]%.\\ \x1b\udce9é東a1"))
 def test_every_location_is_a_plain_url_or_refused(location: str) -> None:
     for text in (location, f"http://{location}"):
-        with suppress(FaultError):
+        with suppress(FetchError):
             place = parse(join(parse("http://example.org/x?y=1"), text))
             assert str(place).isascii()
             assert str(place).isprintable()
@@ -72,7 +72,7 @@ def test_every_location_is_a_plain_url_or_refused(location: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(ANY_TEXT)
 def test_every_reason_is_plain(text: str) -> None:
-    once = Fault("unreachable", text, is_final=False).reason
+    once = Failure("unreachable", text, is_final=False).reason
     assert is_plain(once)
     assert plain_reason(once) == once
 

@@ -1,4 +1,4 @@
-"""What was had before is asked for again, and nothing of it is lost."""
+"""Stored content is fetched again, and none of it is lost."""
 
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from web_inputs import fetch_params
 
 from imf_core.errors import NetworkError
 from imf_core.web import hosts
-from imf_core.web.faults import Fault
+from imf_core.web.failures import Failure
 from imf_core.web.fetch import fetch_into
 from imf_core.web.store import Stored, WebStore
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fetched(folder: Path) -> Callable[[Iterable[str]], None]:
-    """Fetches in a run of its own, as long ago as can be."""
+    """Fetches in a separate run, at the oldest possible time."""
 
     def fetch(urls: Iterable[str]) -> None:
         with WebStore(folder) as store:
@@ -52,7 +52,7 @@ def fetch_all(store: WebStore, urls: Iterable[str]) -> None:
 
 
 def ask_again(folder: Path, url: str) -> Stored | None:
-    """Has everything asked for again in a run of its own, and returns what is then known."""
+    """Refetches everything in a separate run, and returns the outcomes."""
     with WebStore(folder) as store:
         store.set_aside_older_than(datetime.now(UTC))
     with WebStore(folder) as store:
@@ -89,7 +89,7 @@ def test_the_same_fault_keeps_its_time(serve: Serve, folder: Path, fetched: Fetc
     urls = [f"{server.url}/a", f"{server.url}/b"]
     fetched(urls)
     with WebStore(folder) as store:
-        assert store.set_aside_failed() == 1  # the other is asked for again as it is
+        assert store.set_aside_failed() == 1  # the other is refetched in any case
     with WebStore(folder) as store:
         fetch_all(store, urls)
         assert [store.get(url).fetched_at for url in urls] == [NEVER, NEVER]  # type: ignore[union-attr]
@@ -109,7 +109,7 @@ def test_what_is_gone_by_the_word_of_its_host_is_gone(
 @pytest.mark.parametrize(
     "answer",
     [BROKEN, (500, {}, b""), (200, {}, b"x" * 99), (302, {"Location": "http://127.0.0.2:9"}, b"")],
-    ids=["forbidden", "a fault of the server", "too long", "redirected to a private address"],
+    ids=["forbidden", "a failure of the server", "too long", "redirected to a private address"],
 )
 def test_content_gives_way_to_no_other_fault(
     serve: Serve, folder: Path, fetched: Fetched, answer: tuple[int, dict[str, str], bytes]
@@ -135,8 +135,8 @@ def test_a_network_that_is_down_takes_nothing_and_fails_no_run(
     with WebStore(folder) as store:
         fetch_all(store, urls)
         assert [store.get(url).status for url in urls] == ["ok", "not_found"]  # type: ignore[union-attr]
-        told = "2 files or answers were asked for again in vain, what was known of them before"
-        assert told in store.warning
+        expected = "2 files or answers were requested again without success; their earlier content"
+        assert expected in store.warning
         assert "(no connection: 2)" in store.warning
 
 
@@ -177,9 +177,9 @@ def test_only_what_was_named_is_set_aside(serve: Serve, folder: Path, fetched: F
 
 
 def test_an_index_of_an_earlier_release_is_read_on(folder: Path) -> None:
-    url, fault = "http://example.org/a", Fault("not_found", "HTTP 404", is_final=True)
+    url, failure = "http://example.org/a", Failure("not_found", "HTTP 404", is_final=True)
     with WebStore(folder) as store:
-        store.put_fault(url, fault, "")
+        store.put_failure(url, failure, "")
     index = sqlite3.connect(folder / "index.sqlite")
     index.execute("ALTER TABLE outcomes DROP COLUMN asked_at")
     index.execute("DROP TABLE earlier")

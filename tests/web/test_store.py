@@ -8,7 +8,7 @@ import pytest
 
 from imf_core.errors import DataError
 from imf_core.web import index
-from imf_core.web.faults import Fault
+from imf_core.web.failures import Failure
 from imf_core.web.store import WebStore
 
 URL = "http://example.org/a"
@@ -100,13 +100,13 @@ def test_runs_may_open_a_new_store_at_the_same_time(tmp_path: Path) -> None:
 
 def test_a_fault_is_kept_with_its_terms_and_gives_way_to_a_file(tmp_path: Path) -> None:
     with WebStore(tmp_path) as store:
-        store.put_fault(URL, Fault("too_many_bytes", "more than 5 bytes", True), "5")
-        fault = store.get(URL)
+        store.put_failure(URL, Failure("too_many_bytes", "more than 5 bytes", True), "5")
+        failure = store.get(URL)
         put(store, URL, b"bytes")
         mended = store.get(URL)
-    assert fault is not None
-    assert (fault.status, fault.reason) == ("too_many_bytes", "more than 5 bytes")
-    assert (fault.is_final, fault.terms, fault.path) == (True, "5", None)
+    assert failure is not None
+    assert (failure.status, failure.reason) == ("too_many_bytes", "more than 5 bytes")
+    assert (failure.is_final, failure.terms, failure.path) == (True, "5", None)
     assert mended is not None
     assert mended.status == "ok"
 
@@ -128,17 +128,17 @@ def test_a_file_that_is_gone_or_cut_short_has_no_outcome(
 
 def test_a_damaged_index_is_an_error_that_says_what_to_delete(tmp_path: Path) -> None:
     (tmp_path / "index.sqlite").write_bytes(b"no database" * 1000)
-    with pytest.raises(DataError, match=r"delete the folder .* to fetch anew"):
+    with pytest.raises(DataError, match=r"delete the folder .* to fetch everything again"):
         WebStore(tmp_path)
 
 
 def test_a_full_disk_under_the_index_is_told_as_one(tmp_path: Path) -> None:
     with WebStore(tmp_path) as store:
         store._index.execute("PRAGMA max_page_count = 1")  # no page beyond those there are
-        fault = Fault("unreachable", "no connection", is_final=False)
+        failure = Failure("unreachable", "no connection", is_final=False)
         url = URL + "x" * 100_000
         with pytest.raises(OSError, match="the disk is full") as caught:
-            store.put_fault(url, fault, "")
+            store.put_failure(url, failure, "")
         assert caught.value.errno == errno.ENOSPC
         assert store.get(url) is None
 
@@ -226,7 +226,7 @@ def test_a_bug_in_a_statement_stays_one(tmp_path: Path) -> None:
 
 def test_a_reason_of_an_earlier_release_is_made_plain(tmp_path: Path) -> None:
     with WebStore(tmp_path) as store:
-        store.put_fault(URL, Fault("unreachable", "no connection", is_final=False), "")
+        store.put_failure(URL, Failure("unreachable", "no connection", is_final=False), "")
         reason = "redirected to http://me:pw@a/b?token=x: \x1b[2J"
         store._index.execute("UPDATE outcomes SET reason = ?", reason)
         stored = store.get(URL)

@@ -1,6 +1,6 @@
 import pytest
 
-from imf_core.web.faults import FaultError
+from imf_core.web.failures import FetchError
 from imf_core.web.urls import below_mirror, is_url, without_scheme
 
 
@@ -22,7 +22,7 @@ def test_a_scheme_and_a_fragment_are_no_part_of_a_place() -> None:
     "path", ["/etc", "host/../a", "host/%2e%2E/a", "host/..%2fa", "host/..%5ca", "../a", "host/.."]
 )
 def test_a_path_that_climbs_has_no_place_in_a_mirror(path: str) -> None:
-    with pytest.raises(FaultError, match="leads out of the mirror"):
+    with pytest.raises(FetchError, match="leads out of the mirror"):
         below_mirror(f"http://{path}")
 
 

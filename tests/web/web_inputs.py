@@ -1,4 +1,4 @@
-"""Parameters for the tests of the web room."""
+"""Parameters for the tests of `imf_core.web`."""
 
 from imf_core.config import FetchParams
 

@@ -38,9 +38,9 @@ def write_atlas(folder: Path, tables: Path = TABLES, flags: Path = FLAGS_PATH) -
     """Writes the atlas as a folder: `train.txt` with all facts, texts, and one PNG per flag.
 
     Args:
-        folder: Where to write.
+        folder: Output folder.
         tables: Folder with `countries.tsv`, `entities.tsv` and `facts.tsv`.
-        flags: YAML file with the flag of each country, null for one without.
+        flags: YAML file with the flag of each country, null for none.
 
     Raises:
         DataError: If a table is malformed or the tables contradict each other or the flags.
@@ -67,7 +67,7 @@ def write_atlas(folder: Path, tables: Path = TABLES, flags: Path = FLAGS_PATH) -
 
 
 def _flags_of(atlas: Tables, flags: Path) -> dict[str, FlagSpec]:
-    """Returns the flags there are, in the order of their codes."""
+    """Returns the existing flags in the order of their codes."""
     try:
         specs = load_flag_specs(flags)
     except ValueError as error:
@@ -82,7 +82,7 @@ def _flags_of(atlas: Tables, flags: Path) -> dict[str, FlagSpec]:
 
 
 def _flag_facts(atlas: Tables, specs: dict[str, FlagSpec], flags: Path) -> list[Fact]:
-    """Returns which colours each flag has and what it shows."""
+    """Returns the facts about colours and designs of the flags."""
     facts = []
     for code, spec in specs.items():
         colours = [colour.replace("_", " ").capitalize() for colour in flag_colours(spec)]
@@ -96,7 +96,6 @@ def _flag_facts(atlas: Tables, specs: dict[str, FlagSpec], flags: Path) -> list[
 
 
 def _write_rows(path: Path, rows: list[tuple[str, ...]]) -> None:
-    """Writes tab-separated rows."""
     write_text(path, "".join("\t".join(row) + "\n" for row in rows))
 
 

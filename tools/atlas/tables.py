@@ -14,7 +14,7 @@ from imf_core.errors import DataError
 
 COUNTRIES, ENTITIES, FACTS = "countries.tsv", "entities.tsv", "facts.tsv"
 
-# Column of the countries' table -> relation, kind of the tail.
+# Column of countries.tsv -> relation, kind of the tail.
 COUNTRY_RELATIONS = {
     "capital": ("capital", "city"),
     "official_languages": ("official_language", "language"),
@@ -46,7 +46,7 @@ _MAY_BE_EMPTY = {
 
 @dataclass(frozen=True)
 class Entity:
-    """A thing of the atlas."""
+    """An entity of the atlas."""
 
     name: str
     description: str
@@ -54,7 +54,7 @@ class Entity:
 
 @dataclass(frozen=True, order=True)
 class Fact:
-    """Labels of a fact."""
+    """A fact, as labels."""
 
     head: str
     relation: str
@@ -67,7 +67,7 @@ class Tables:
 
     Attributes:
         entities: Label -> entity, countries included.
-        facts: As the tables state them.
+        facts: Facts in table order.
         country_codes: In table order.
     """
 
@@ -78,7 +78,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class _Row:
-    """One line of a table and where it stands."""
+    """One line of a table and its place."""
 
     place: str
     cells: dict[str, str]
@@ -93,8 +93,8 @@ def read_tables(folder: Path) -> Tables:
     """Reads and checks the tables.
 
     Raises:
-        DataError: If a table is missing or malformed, an entity stands twice, a fact refers to an
-            entity that does not exist or stands twice, or a border is stated by one side only.
+        DataError: If a table is missing or malformed, an entity or a fact occurs twice, a fact
+            names an unknown entity, or only one side has a border.
     """
     countries = _read_table(folder / COUNTRIES)
     others = _read_table(folder / ENTITIES)
@@ -121,7 +121,6 @@ def read_tables(folder: Path) -> Tables:
 
 
 def _read_table(path: Path) -> list[_Row]:
-    """Reads one table with the columns it must have."""
     columns = _COLUMNS[path.name]
     lines, _ = read_lines(path)
     if not lines or lines[0][1].split("\t") != columns:
@@ -141,14 +140,14 @@ def _read_table(path: Path) -> list[_Row]:
 
 
 def _add_entity(entities: dict[str, Entity], row: _Row, label: str) -> None:
-    """Adds an entity that must not be there yet."""
+    """Adds a new entity."""
     if label in entities:
         raise DataError(f"{row.place}: {label} stands twice; keep one line")
     entities[label] = Entity(row.cells["name"], row.cells["description"])
 
 
 def _country_facts(countries: list[_Row]) -> Iterator[tuple[Fact, str]]:
-    """Yields the facts in the columns of the countries' table, each with its place."""
+    """Yields the facts in the columns of countries.tsv, each with its place."""
     for row in countries:
         head = entity_label("country", row.cells["code"])
         for column, (relation, kind) in COUNTRY_RELATIONS.items():
@@ -158,7 +157,7 @@ def _country_facts(countries: list[_Row]) -> Iterator[tuple[Fact, str]]:
 
 
 def _other_facts(rows: list[_Row]) -> Iterator[tuple[Fact, str]]:
-    """Yields the facts between other things, each with its place."""
+    """Yields the facts of facts.tsv, each with its place."""
     for row in rows:
         cells = row.cells
         head = entity_label(cells["kind"], cells["name"])

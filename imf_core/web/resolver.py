@@ -1,7 +1,7 @@
-"""Looks up the names of hosts, in threads of its own.
+"""Resolves host names in its own threads.
 
-A look-up cannot be broken off: that of a dead name holds its thread long after its request has
-timed out. With threads to spare, no healthy host waits behind dead ones.
+A DNS query cannot be cancelled: a dead name occupies its thread long after the request has timed
+out. Spare threads keep other hosts from waiting for dead names.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from imf_core.web.hosts import REQUESTS_IN_ALL
 
 _THREADS = 2 * REQUESTS_IN_ALL
-"""For the requests under way, and for as many look-ups that outlast theirs."""
+"""One per request under way, and as many for queries that outlast their request."""
 
 
-class NameResolver(AbstractResolver):
-    """Asks the system."""
+class Resolver(AbstractResolver):
+    """Resolves names with the operating system."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, "name")
         self._under_way: set[str] = set()
 
     def is_looking_up(self, host: str | None) -> bool:
-        """Whether the address of `host` is not known yet, so that it cannot have been asked."""
+        """Returns whether the query for `host` is still running."""
         return host in self._under_way
 
     async def resolve(
@@ -57,5 +57,5 @@ class NameResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Lets the threads go; a look-up under way ends when the system gives it up."""
+        """Stops the threads; a running query ends when the system gives up."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,9 +1,8 @@
-"""The features of one entity that the graph does not have, by the encoder that made the graph's.
+"""Computes the features of one unseen entity with the encoder of the graph's features.
 
-In: a text or a picture, and what the feature stages read and wrote. Out: a vector that stands among
-those of the graph's entities. A pretrained model is loaded as the stage loads it; a built-in one is
-fitted once more to the graph's own texts or pictures, and must give the vectors that stand in the
-features' file.
+In: a text or a picture, and the inputs and outputs of the feature stages. Out: a vector in the
+space of the graph's vectors. A pretrained model is loaded as in the stage; a built-in one is fitted
+again to the graph's texts or pictures, and must reproduce the features' file.
 """
 
 from collections.abc import Mapping
@@ -35,13 +34,13 @@ def encode_new_text(
     params: TextFeaturesParams,
     table: FeatureTable,
 ) -> Tensor:
-    """Encodes the text about an entity that the graph does not have.
+    """Encodes the text of an unseen entity.
 
     Args:
-        name: Of the entity; "" where it has none.
-        description: About the entity.
+        name: Name of the entity; "" if it has none.
+        description: Description of the entity.
         entities_path: `entities.parquet` of the graph.
-        looked_up_path: `descriptions.parquet`, as the stage reads it.
+        looked_up_path: `descriptions.parquet` of the stage.
         params: The encoder.
         table: The graph's text features.
 
@@ -49,7 +48,7 @@ def encode_new_text(
         shape: (F,), dtype: float32.
 
     Raises:
-        QuestionError: If the graph's features were made otherwise, or the text says nothing.
+        QuestionError: If the graph's features have another encoder, or the vector is zero.
         DataError: If a file is missing or damaged.
         ModelUnavailableError: If the model cannot be loaded.
     """
@@ -85,13 +84,13 @@ def encode_new_image(
     params: ImageFeaturesParams,
     table: FeatureTable,
 ) -> Tensor:
-    """Encodes a picture of an entity that the graph does not have.
+    """Encodes a picture of an unseen entity.
 
     Args:
         path: The picture's file.
         entities_path: `entities.parquet` of the graph.
         images_folder: Shards and manifest of the images stage.
-        images: How pictures are re-encoded.
+        images: Parameters of re-encoding.
         params: The encoder.
         table: The graph's image features.
 
@@ -99,7 +98,7 @@ def encode_new_image(
         shape: (F,), dtype: float32.
 
     Raises:
-        QuestionError: If the graph's features were made otherwise, or the file is no picture.
+        QuestionError: If the graph's features have another encoder, or the file is no picture.
         DataError: If a file is missing or damaged.
         ModelUnavailableError: If the model cannot be loaded.
     """
@@ -135,7 +134,7 @@ def encode_new_image(
 
 
 def _read_picture(path: Path, images: ImagesParams) -> bytes:
-    """Reads and re-encodes a picture as the images stage does."""
+    """Reads and re-encodes a picture like the images stage."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -153,7 +152,7 @@ def _read_picture(path: Path, images: ImagesParams) -> bytes:
 
 
 def _require_encoder(section: Section, table: FeatureTable) -> None:
-    """Refuses features that no encoder made, or of which there is none."""
+    """Refuses ready features, and features without any present entity."""
     kind = section.removesuffix("_features")
     made_by = table.provenance.get("model", "")
     if made_by.startswith("precomputed:"):
@@ -168,7 +167,7 @@ def _require_encoder(section: Section, table: FeatureTable) -> None:
 
 
 def _require_same(section: Section, provenance: Mapping[str, str], table: FeatureTable) -> None:
-    """Refuses another encoder than the one that made the graph's features."""
+    """Refuses an encoder other than that of the graph's features."""
     if dict(provenance) != table.provenance:
         raise QuestionError(
             f"the features of this graph were made by {table.provenance}, but {section} in "
@@ -177,11 +176,11 @@ def _require_same(section: Section, provenance: Mapping[str, str], table: Featur
 
 
 def _require_equal(section: Section, found: np.ndarray, expected: np.ndarray) -> None:
-    """Refuses a built-in encoder whose fit is not the one that made the graph's features."""
+    """Refuses a fit that does not reproduce the graph's features."""
     if found.shape != expected.shape or not np.allclose(found, expected, atol=TOLERANCE):
         raise QuestionError(
-            f"fitted to the graph's files again, {section}.model does not give the features that "
-            f"stand in data/features; they, {section}.dim or the encoder have changed "
+            f"fitted to the graph's files again, {section}.model does not give the features "
+            f"in data/features; they, {section}.dim or the encoder have changed "
             "since, or another machine made them: "
             f"run `dvc repro --force --single-item {section}` and `dvc repro`"
         )

@@ -1,4 +1,4 @@
-"""Good manners: who we say we are, and how long we wait before we ask again."""
+"""The user agent, and the pauses between attempts."""
 
 import hashlib
 import re
@@ -9,13 +9,13 @@ from imf_core.config import FetchParams
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 1.0e9
-"""Numbers above it are the same to us."""
+"""Longer pauses are cut to this."""
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 def user_agent(params: FetchParams) -> str:
-    """Says to every host who asks, and whom to write to."""
+    """Returns the User-Agent header, with the contact of the parameters."""
     contact = f"; +{params.contact}" if params.contact else ""
     return f"imf/0.1 (multimodal knowledge-graph completion{contact})"
 
@@ -28,7 +28,7 @@ def back_off_seconds(url: str, failures: int) -> float:
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """Reads a Retry-After header, seconds or a date; None where there is none to be understood."""
+    """Reads a Retry-After header, seconds or a date; None if it is missing or malformed."""
     text = (header or "").strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), LONGEST_PAUSE_SECONDS)

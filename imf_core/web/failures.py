@@ -1,6 +1,6 @@
-"""Why a file could not be had: the fault that is reported, and how attempts end in between.
+"""The failure of a fetch, and the exceptions of one attempt.
 
-A fault's reason is made plain here, whoever words it: a server may have chosen a part of it.
+A reason may contain text of the server, so `Failure` reduces it to plain ASCII.
 """
 
 import re
@@ -9,30 +9,30 @@ from typing import Literal
 
 from imf_core.terminal import escaped
 
-FaultStatus = Literal["not_found", "refused", "too_many_bytes", "unreachable", "error"]
+FailureStatus = Literal["not_found", "refused", "too_many_bytes", "unreachable", "error"]
 
 MAX_REASON_CHARACTERS = 300
 MAX_URL_CHARACTERS = 150
 
-# Only as much as takes linear time: a server may choose megabytes of text.
+# Linear time: a server may send megabytes of text.
 _URL = re.compile(r"(https?://)(\S*)", re.IGNORECASE)
 _QUERY = re.compile(r"[?#]")
 _PUNCTUATION = ":;,.)'\""
-"""Of the sentence around a URL, where it follows a query or fragment."""
+"""Punctuation of the sentence around a URL, after a query or fragment."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Why there is no file.
+class Failure:
+    """A fetch that brought no file.
 
     Attributes:
-        status: not_found (404, 410), refused (by us: the address or the URL itself),
+        status: not_found (404, 410), refused (by this program, for the address or the URL),
             too_many_bytes, error (of this program), or unreachable (anything else).
-        reason: For people; made plain as `plain_reason` says.
-        is_final: Asking again, with the same parameters, will not help.
+        reason: The cause in words, as `plain_reason` returns it.
+        is_final: Whether another request with the same parameters would fail too.
     """
 
-    status: FaultStatus
+    status: FailureStatus
     reason: str
     is_final: bool
 
@@ -41,20 +41,20 @@ class Fault:
         object.__setattr__(self, "reason", plain_reason(self.reason))
 
 
-class FaultError(Exception):
-    """Another attempt will not help in this run."""
+class FetchError(Exception):
+    """A failure that another attempt in this run does not repair."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.reason)
-        self.fault = fault
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
 
 
 class TransientError(Exception):
-    """Another attempt may help.
+    """A failure that another attempt may repair.
 
     Attributes:
-        is_host_paused: The host has a pause, which takes the place of the file's own.
-        is_of_file: It counts as one of the file's attempts.
+        is_host_paused: Whether the host has a pause, which replaces the pause of the file.
+        is_of_file: Whether it counts as one of the file's attempts.
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class TransientError(Exception):
         self.is_of_file = is_of_file
 
 
-def too_long(max_bytes: int) -> FaultError:
-    """Makes the fault of a file over the limit."""
-    return FaultError(Fault("too_many_bytes", f"more than {max_bytes} bytes", is_final=True))
+def too_long(max_bytes: int) -> FetchError:
+    """Makes the error of a file over the size limit."""
+    return FetchError(Failure("too_many_bytes", f"more than {max_bytes} bytes", is_final=True))
 
 
 def plain_reason(text: str) -> str:
-    """Returns one line of printable ASCII, at most some hundred characters long.
+    """Returns one line of printable ASCII with at most `MAX_REASON_CHARACTERS` characters.
 
-    URLs in it lose their user names, passwords, queries and fragments, which may hold secrets.
+    User names, passwords, queries and fragments of URLs are removed: they may contain secrets.
     """
     line = " ".join(_URL.sub(_shown_url, text).split())
     plain = escaped(line).encode("ascii", "backslashreplace").decode("ascii")
