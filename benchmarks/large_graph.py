@@ -18,7 +18,7 @@ from benchmarks.graphs import make_graph
 from benchmarks.pictures import make_sources
 from benchmarks.project_copy import copy_project
 from benchmarks.texts import make_texts
-from imf_core.config import read_yaml
+from imf_core.typed_yaml import read_yaml
 from measuring.environment import describe_environment
 
 NUM_RELATIONS, NUM_PICTURES = 200, 2_000

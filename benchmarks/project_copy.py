@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.recipes import ROOT
-from imf_core.config import read_yaml
+from imf_core.typed_yaml import read_yaml
 
 COPIED = (
     "imf_core",

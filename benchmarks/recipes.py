@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from imf_core.config import SettledParams, read_yaml, validate
+from imf_core.config import SettledParams
+from imf_core.typed_yaml import read_yaml, validate
 
 ROOT = Path(__file__).parents[1]
 

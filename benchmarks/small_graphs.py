@@ -25,7 +25,7 @@ from benchmarks.accuracy import Model, Row, load, render, store
 from benchmarks.complex_n3 import Trained, train_complex_n3
 from benchmarks.plain_scorer import mrr, rank
 from benchmarks.recipes import ROOT
-from imf_core.config import DecisionParams, load_params, read_yaml
+from imf_core.config import DecisionParams, load_params
 from imf_core.data.graph import SPLITS, Graph, save_graph
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, RankTable
@@ -34,6 +34,7 @@ from imf_core.model.scorer import Scorer
 from imf_core.processes import ALONE
 from imf_core.tuning.settle import settle_model, settle_train
 from imf_core.tuning.trial import NO_FUSION
+from imf_core.typed_yaml import read_yaml
 from measuring.environment import describe_environment
 from measuring.markdown import write_between_markers
 from stages import tune

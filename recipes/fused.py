@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imf_core.config import SettledParams, validate
+from imf_core.config import SettledParams
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.evaluation.metrics import rank_metrics
@@ -25,6 +25,7 @@ from imf_core.features.table import FeatureTable
 from imf_core.inference.saved_model import build_model
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
+from imf_core.typed_yaml import validate
 from recipes.pair import fit_ensemble
 from recipes.recipe import lay_over
 from recipes.rows import SEEDS_APART

@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
-from imf_core.config import Params, SettledParams, load_params, read_yaml
+from imf_core.config import Params, SettledParams, load_params
 from imf_core.errors import ConfigError
 from imf_core.tuning.settle import settle
+from imf_core.typed_yaml import read_yaml
 from recipes.gain import update_gains
 from recipes.measurement import find_basis, measure_row
 from recipes.recipe import Overrides, lay_over, list_recipes, read_recipe

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imf_core.config import Section, read_yaml, validate
+from imf_core.typed_yaml import Section, read_yaml, validate
 from recipes.recipe import PUBLISHED
 
 _MARKS = {

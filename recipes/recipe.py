@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imf_core.config import Params, parse_yaml, validate
+from imf_core.config import Params
 from imf_core.errors import ConfigError
+from imf_core.typed_yaml import parse_yaml, validate
 
 FOLDER = Path(__file__).parent
 PUBLISHED = FOLDER / "published.yaml"

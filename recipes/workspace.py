@@ -8,8 +8,9 @@ import subprocess
 from collections.abc import Iterable
 from typing import Any
 
-from imf_core.config import Params, read_yaml, validate
+from imf_core.config import Params
 from imf_core.errors import ConfigError
+from imf_core.typed_yaml import read_yaml, validate
 from stages.dvc_lock import read_locked_stages
 from stages.layout import LOCK, PARAMS
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from imf_core.config import read_yaml
 from imf_core.errors import DataError
+from imf_core.typed_yaml import read_yaml
 
 
 def read_locked_stages(path: Path) -> dict[str, Any] | None:

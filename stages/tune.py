@@ -14,14 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imf_core.artifacts import read_json, write_csv, write_json
-from imf_core.config import (
-    AUTO,
-    Modality,
-    ModelParams,
-    TrainParams,
-    TuneParams,
-    load_params,
-)
+from imf_core.config import Modality, ModelParams, TrainParams, TuneParams, load_params
 from imf_core.data.graph import Graph
 from imf_core.device import explain_out_of_memory, resolve_device
 from imf_core.errors import DivergenceError
@@ -32,6 +25,7 @@ from imf_core.tuning.rules import choose_by_rule, follow_from
 from imf_core.tuning.search import Axis, Setting, search
 from imf_core.tuning.settle import find_auto, settle_model, settle_train
 from imf_core.tuning.trial import LARGEST_DIM, run_trial, trial_epochs
+from imf_core.typed_yaml import AUTO
 from stages.fitting import ADVICE, input_files
 from stages.inputs import load_inputs
 from stages.layout import CHOSEN, PARAMS, TRIALS

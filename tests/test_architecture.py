@@ -34,6 +34,7 @@ BOTTOM = {
     "markdown",
     "processes",
     "terminal",
+    "typed_yaml",
 }
 OURS = {"imf_core", "stages", "flows", "recipes", "measuring", "benchmarks", "tools"}
 FOR_FLOWS = {
@@ -42,6 +43,7 @@ FOR_FLOWS = {
     "imf_core.artifacts",
     "imf_core.markdown",
     "imf_core.terminal",
+    "imf_core.typed_yaml",
 }
 """Modules of the core that flows may import: parameters for forms, metrics, safe output."""
 

@@ -10,8 +10,9 @@ import yaml
 from pydantic import ValidationError
 from tiny_world import ROOT
 
-from imf_core.config import Params, load_params, name_graph, read_yaml
+from imf_core.config import Params, load_params, name_graph
 from imf_core.errors import ConfigError
+from imf_core.typed_yaml import read_yaml
 
 VALUES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
 KEYS = [(section, key) for section, values in VALUES.items() for key in values]

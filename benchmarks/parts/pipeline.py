@@ -12,7 +12,7 @@ from statistics import median
 from benchmarks.project_copy import copy_project, run, time_command
 from benchmarks.recipes import ROOT
 from benchmarks.row import Row
-from imf_core.config import read_yaml
+from imf_core.typed_yaml import read_yaml
 
 PART = "pipeline"
 ROUNDS = 3

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from flows.experiments.git import git
 from flows.faults import FlowError
-from imf_core.config import Params, load_params, parse_yaml, validate
+from imf_core.config import Params, load_params
 from imf_core.errors import ConfigError
+from imf_core.typed_yaml import parse_yaml, validate
 
 PARAMS_FILE = Path("params.yaml")
 

@@ -20,7 +20,7 @@ from flows.experiments.git import Experiment, git, list_experiments
 from flows.faults import FlowError
 from flows.pages.report_link import HOST, REPORT, experiment_path
 from flows.running.lock_file import LOCK_FILE
-from imf_core.config import read_yaml
+from imf_core.typed_yaml import read_yaml
 
 _STAGE = "report"
 _MD5 = re.compile(r"[0-9a-f]{32}")

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from flows.experiments.form import check_values
 from flows.experiments.run_experiment import apply_changes
 from flows.faults import FlowError
-from imf_core.config import Auto, Params
+from imf_core.config import Params
+from imf_core.typed_yaml import Auto
 
 _MOST_CHECKED = 5_000
 """Largest number of values of a range that are checked one by one."""

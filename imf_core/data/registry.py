@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from imf_core.config import Section, validate
 from imf_core.errors import ConfigError
+from imf_core.typed_yaml import Section, validate
 
 FOLDER, RDF = "folder", "rdf"
 """Names of users' graphs, reserved in the registry."""

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from imf_core.artifacts import read_json, write_bytes, write_json
-from imf_core.config import FusionParams, ModelParams, Section, validate
+from imf_core.config import FusionParams, ModelParams
 from imf_core.data.degrees import DEGREE_BINS, count_train_facts, find_degree_bins
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import find_loops, with_inverses
@@ -22,6 +22,7 @@ from imf_core.errors import DataError
 from imf_core.features.table import FeatureTable
 from imf_core.model.calibration import Calibration
 from imf_core.model.imf import IMF, Features
+from imf_core.typed_yaml import Section, validate
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

@@ -10,7 +10,7 @@ show that link predictors need calibration and that two numbers do much of it.
 import torch
 from torch import Tensor
 
-from imf_core.config import Section
+from imf_core.typed_yaml import Section
 
 LEAST_DOUBT = 1e-7
 """Smallest distance from one of a probability that single precision distinguishes from one."""

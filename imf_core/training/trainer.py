@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from imf_core.config import AUTO, DecisionParams, FusionParams, TrainParams
+from imf_core.config import DecisionParams, FusionParams, TrainParams
 from imf_core.data.graph import Graph
 from imf_core.data.known_tails import known_tails_in
 from imf_core.device import resolve_device
@@ -28,6 +28,7 @@ from imf_core.training.calibration_fit import calibrate
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.decision_fit import fit_decision, score_held_out
 from imf_core.training.step import TrainingStep
+from imf_core.typed_yaml import AUTO
 
 VALIDATION_BATCH = 512
 """Queries scored at once in validation."""

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from imf_core.config import (
-    AUTO,
     ModelParams,
     ModelSettings,
     Params,
     SettledParams,
     TrainParams,
     TrainSettings,
-    validate,
 )
+from imf_core.typed_yaml import AUTO, validate
 
 Values = Mapping[str, Any]
 """Chosen values by `section.key`."""

@@ -6,7 +6,7 @@ import pytest
 from tiny_world import ROOT
 
 from flows.experiments.params_file import write_values
-from imf_core.config import read_yaml
+from imf_core.typed_yaml import read_yaml
 
 OURS = (ROOT / "params.yaml").read_text(encoding="utf-8")
 

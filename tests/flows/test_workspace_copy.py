@@ -15,7 +15,7 @@ from flows.experiments.reach import check_tracked_paths
 from flows.experiments.run_experiment import apply_changes
 from flows.experiments.workspace_copy import forget_runs_except, record_version, temporary_copy
 from flows.faults import FlowError
-from imf_core.config import read_yaml
+from imf_core.typed_yaml import read_yaml
 
 # DVC and the libraries below it warn of their own deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

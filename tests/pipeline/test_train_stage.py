@@ -7,10 +7,10 @@ import yaml
 from tiny_world import small_params, tiny_graph, tiny_tables
 
 from imf_core.artifacts import read_json, write_json
-from imf_core.config import AUTO
 from imf_core.data.graph import save_graph
 from imf_core.errors import ConfigError
 from imf_core.features.table import save_features
+from imf_core.typed_yaml import AUTO
 from stages import train
 from stages.layout import CHOSEN, FEATURES, GRAPH, MODEL
 

@@ -10,11 +10,12 @@ import yaml
 from tiny_world import ROOT, small_params, tiny_graph, tiny_tables
 
 from imf_core.artifacts import read_json
-from imf_core.config import AUTO, ModelParams, TrainParams
+from imf_core.config import ModelParams, TrainParams
 from imf_core.data.graph import Graph, save_graph
 from imf_core.errors import DivergenceError
 from imf_core.features.table import FeatureTable, save_features
 from imf_core.report.curves import read_trials
+from imf_core.typed_yaml import AUTO
 from stages import tune
 from stages.layout import CHOSEN, FEATURES, GRAPH, TRIALS
 

@@ -8,8 +8,8 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from tiny_world import ROOT
 
-from imf_core.config import read_yaml
 from imf_core.errors import ConfigError
+from imf_core.typed_yaml import read_yaml
 from recipes.__main__ import REFUSED
 from recipes.arguments import make_arguments
 

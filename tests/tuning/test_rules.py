@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_world import small_params, tiny_graph, tiny_tables
 
-from imf_core.config import AUTO, ModelParams, Params, SettledParams, TrainParams
+from imf_core.config import ModelParams, Params, SettledParams, TrainParams
 from imf_core.data.graph import Graph
 from imf_core.features.table import FeatureTable
 from imf_core.tuning.rules import (
@@ -16,6 +16,7 @@ from imf_core.tuning.rules import (
     n3_by_density,
 )
 from imf_core.tuning.settle import find_auto, settle
+from imf_core.typed_yaml import AUTO
 
 ALL_AUTO = {
     **{f"model.{key}": AUTO for key in ModelParams.__annotations__},

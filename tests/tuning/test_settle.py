@@ -6,9 +6,10 @@ import pytest
 from tiny_world import small_params
 
 from imf_core.artifacts import write_json
-from imf_core.config import AUTO, ModelParams, Params, TrainParams
+from imf_core.config import ModelParams, Params, TrainParams
 from imf_core.errors import ConfigError
 from imf_core.tuning.settle import find_auto, settle, settle_model, settle_train
+from imf_core.typed_yaml import AUTO
 from stages.chosen import read_chosen
 from stages.layout import CHOSEN
 
