@@ -61,7 +61,9 @@ lock: install  ## pin every package anew within the ranges of pyproject.toml
 
 # The outs of all stages. By awk, since clean also works without the environment that has DVC.
 LIST_OUTS := awk '/^[^ ]/ { on = 0 } /^    [a-z]+:/ { on = /^    (outs|metrics|plots):/ } \
-	on && /^ +- [^$$]+$$/ { sub(/^ +- /, ""); sub(/:$$/, ""); print }' dvc.yaml
+	on { sub(/^    [a-z]+:/, ""); gsub(/[][]/, ""); count = split($$0, outs, /, */); \
+	for (i = 1; i <= count; i++) { out = outs[i]; gsub(/^ +(- )?| +$$/, "", out); sub(/:$$/, "", out); \
+	if (out != "" && out !~ /[$$]|: /) print out } }' dvc.yaml
 
 clean:  ## remove the outs of dvc.yaml and the environment; your data, .imf and DVC's cache are kept
 	@$(LIST_OUTS) | while IFS= read -r out; do \

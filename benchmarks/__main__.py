@@ -2,7 +2,7 @@
 
 Each part runs in its own process, with one thread, then with one per core. The figures replace
 those of the same part in `benchmarks/results.json`, and a table is printed. `python -m
-benchmarks.table` then updates the tables of README and docs.
+benchmarks.results` then updates the tables of README and docs.
 """
 
 import argparse
@@ -12,10 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.recipes import ROOT
-from benchmarks.results import RESULTS, Results, load_results, save_results
-from benchmarks.table import render_full
-from measuring.environment import count_cores
+from benchmarks.accuracy import ROOT
+from benchmarks.results import RESULTS, Results, load_results, render_full, save_results
+from recipes.environment import count_cores
 
 PARTS = tuple(
     sorted(

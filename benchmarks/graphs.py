@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.data.graph import Graph
-from imf_core.features.table import FeatureTable
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
 
 RELATION_SKEW = 0.53
 """Relation number i is drawn with weight exp(-RELATION_SKEW * sqrt(i))."""

@@ -14,12 +14,11 @@ import time
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 
+from benchmarks.encoders import make_sources, make_texts
 from benchmarks.graphs import make_graph
-from benchmarks.pictures import make_sources
-from benchmarks.project_copy import copy_project
-from benchmarks.texts import make_texts
-from imf_core.typed_yaml import read_yaml
-from measuring.environment import describe_environment
+from benchmarks.parts.pipeline import copy_project
+from imf_core.base.typed_yaml import read_yaml
+from recipes.environment import describe_environment
 
 NUM_RELATIONS, NUM_PICTURES = 200, 2_000
 HELD_OUT = 5_000

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.results import Results, Run, save_results
-from measuring.environment import count_cores, describe_environment
+from recipes.environment import count_cores, describe_environment
 
 
 def run_part(name: str) -> Run:

@@ -20,29 +20,25 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import pykeen_peers as peers
-from benchmarks.accuracy import Model, Row, load, render, store
-from benchmarks.complex_n3 import Trained, train_complex_n3
-from benchmarks.plain_scorer import mrr, rank
-from benchmarks.recipes import ROOT
-from imf_core.config import DecisionParams, load_params
-from imf_core.data.graph import SPLITS, Graph, save_graph
+from benchmarks import peers
+from benchmarks.accuracy import ROOT, Model, Row, load, render, store
+from benchmarks.peers import Trained, mrr, rank, train_complex_n3
+from imf_core.base.config import DecisionParams, load_params
+from imf_core.base.device import ALONE
+from imf_core.base.typed_yaml import read_yaml
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, RankTable
-from imf_core.features.table import FeatureTable, save_features
+from imf_core.graph.feature_table import FeatureTable, save_features
+from imf_core.graph.graph import SPLITS, Graph, save_graph
 from imf_core.model.scorer import Scorer
-from imf_core.processes import ALONE
-from imf_core.tuning.settle import settle_model, settle_train
-from imf_core.tuning.trial import NO_FUSION
-from imf_core.typed_yaml import read_yaml
-from measuring.environment import describe_environment
-from measuring.markdown import write_between_markers
+from imf_core.training.settle import settle_model, settle_train
+from imf_core.tuning.search import NO_FUSION
+from recipes.environment import describe_environment, write_between_markers
 from stages import tune
 from stages.baseline import keep_structural_penalty, keep_structure
-from stages.chosen import read_chosen
-from stages.fitting import make_trainer
-from stages.held_out import rank_held_out
-from stages.layout import FEATURES, GRAPH, PARAMS
+from stages.evaluate import rank_held_out
+from stages.paths import FEATURES, GRAPH, PARAMS
+from stages.training import make_trainer, read_chosen
 
 NAMES = ("umls", "kinships", "nations")
 RESULTS = Path(__file__).with_name("small_graphs.json")

@@ -13,11 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
-from imf_core.model.dropout import Dropout
-from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
+from imf_core.model.encoders import (
+    BlockDiagonalContext,
+    Context,
+    DenseContext,
+    FeatureEncoder,
+    StructuralEncoder,
+)
 from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
 from imf_core.model.imf import FUSED, IMF, NO_ANSWER_LOGIT
+from imf_core.model.kernels import Dropout
 
 Known = Mapping[tuple[int, int], list[int]]
 """Known answers by query (entity, relation with inverses)."""

@@ -6,17 +6,27 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.experiments.comparison import compare_with_baseline, summarise, write_page
-from flows.experiments.experiment_tasks import name_this_run, read_form, run_as_task
 from flows.experiments.form import complete_form, find_empty, read_values_at
-from flows.experiments.git import list_experiments
-from flows.experiments.names import check_name, derive_name, reserved_name, with_counter
-from flows.experiments.reach import check_tracked_paths
-from flows.experiments.recipe import apply_recipe
-from flows.experiments.run_experiment import Plan, find_changes, find_outdated
-from flows.experiments.workspace_copy import record_version
-from flows.pages.report_link import describe_report, report_link, report_title
+from flows.experiments.names import (
+    check_name,
+    check_tracked_paths,
+    derive_name,
+    reserved_name,
+    with_counter,
+)
+from flows.experiments.run_experiment import (
+    Plan,
+    apply_recipe,
+    find_changes,
+    find_outdated,
+    name_this_run,
+    read_form,
+    run_as_task,
+)
+from flows.experiments.workspace_copy import list_experiments, record_version
+from flows.pages.headline import describe_report, report_link, report_title
 from flows.processes.children import Children
-from imf_core.config import (
+from imf_core.base.config import (
     DatasetParams,
     DecisionParams,
     EvaluateParams,

@@ -11,8 +11,7 @@ from prefect.states import Completed
 from flows.pages.headline import name_run
 from flows.pages.results_page import read_metrics, show_results
 from flows.processes.children import Children
-from flows.running.dag import StageName, read_dag
-from flows.running.stage_tasks import run_stages
+from flows.running.stage import StageName, read_dag, run_stages
 from flows.running.workspace import locked_workspace
 
 

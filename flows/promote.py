@@ -8,14 +8,13 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.errors import FlowError
 from flows.experiments.form import PARAMS_FILE
-from flows.experiments.git import Experiment, git, list_experiments, read_head
-from flows.faults import FlowError
+from flows.experiments.workspace_copy import Experiment, git, list_experiments, read_head
 from flows.pages.results_page import read_metrics, show_results
 from flows.processes.children import Children
-from flows.running.dag import read_dag
 from flows.running.lock_file import LOCK_FILE, idle_workspace
-from flows.running.stage_tasks import run_stages
+from flows.running.stage import read_dag, run_stages
 from flows.running.workspace import locked_workspace
 
 

@@ -18,17 +18,14 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
+from flows.errors import StageError
 from flows.experiments.form import read_values
-from flows.faults import StageError
 from flows.pages.headline import headline, name_graph, name_run
 from flows.pages.refresh_report import Situation, report, take_situation
-from flows.processes.children import Children
-from flows.processes.command import run_command
-from flows.running.dag import read_dag
-from flows.running.stage import Finished
-from flows.running.stage_tasks import run_stages
+from flows.processes.children import Children, run_command
+from flows.running.stage import Finished, read_dag, run_stages
 from flows.running.workspace import locked_workspace
-from imf_core.artifacts import read_parquet
+from imf_core.base.artifacts import read_parquet
 
 _ANSWERS = {
     "media": Path("data/media/manifest.parquet"),

@@ -16,9 +16,9 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.workers.process import ProcessWorker
 
-from flows.server.schedules import read_schedules, wait_for_due_runs
+from flows.server.parts import read_schedules, wait_for_due_runs
 from flows.ui import HOME, read_address
-from imf_core.terminal import protect_output
+from imf_core.base.terminal import protect_output
 
 DESCRIPTION = Path("prefect.yaml")
 REGISTERED = HOME / "prefect.yaml"

@@ -11,21 +11,20 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.experiments.experiment_tasks import name_this_run, run_as_task
-from flows.experiments.form import check_values, read_values_at
-from flows.experiments.git import git, list_experiments
-from flows.experiments.names import Reservation, check_name, reserved_name
-from flows.experiments.reach import check_tracked_paths
-from flows.experiments.run_experiment import Plan, apply_changes, flatten
-from flows.experiments.state import state_folder
-from flows.experiments.workspace_copy import Version, record_version
-from flows.faults import FlowError, StageError
-from flows.processes.children import Children
-from flows.processes.command import Logger
-from flows.sweeps.code import read_code
+from flows.errors import FlowError, StageError
+from flows.experiments.form import check_values, read_values_at, state_folder
+from flows.experiments.names import Reservation, check_name, check_tracked_paths, reserved_name
+from flows.experiments.run_experiment import (
+    Plan,
+    apply_changes,
+    flatten,
+    name_this_run,
+    run_as_task,
+)
+from flows.experiments.workspace_copy import Version, git, list_experiments, record_version
+from flows.processes.children import Children, Logger
 from flows.sweeps.space import Choice, Range, Space, check_space, count_grid
-from flows.sweeps.study import SamplerName, Study, Trial
-from flows.sweeps.sweep_table import describe, find_best, show_table
+from flows.sweeps.study import SamplerName, Study, Trial, describe, find_best, read_code, show_table
 
 TARGET = "train"
 SELECTED_BY = "valid_mrr"

@@ -18,13 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from flows.errors import FlowError
 from flows.experiments.form import read_values
-from flows.faults import FlowError
-from flows.pages.report_link import HOST, VARIABLE
-from flows.processes.children import Children
-from flows.processes.parent import end_with_parent
+from flows.pages.headline import HOST, VARIABLE
+from flows.processes.children import Children, end_with_parent
 from flows.server.parts import Parts
-from imf_core.terminal import protect_output
+from imf_core.base.terminal import protect_output
 
 HOME = Path(".imf/prefect")
 ADDRESS = HOME / "address"

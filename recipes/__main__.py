@@ -7,13 +7,12 @@ workspace.
 import argparse
 import sys
 
-from imf_core.config import Params, load_params
-from imf_core.errors import ConfigError
-from recipes.arguments import make_arguments
-from recipes.recipe import Overrides, lay_over, list_recipes, read_recipe
+from imf_core.base.config import Params, load_params
+from imf_core.base.errors import ConfigError
+from recipes.recipe import Overrides, lay_over, list_recipes, make_arguments, read_recipe
 from recipes.rows import FULL, ROWS, find_row, is_row_of, overrides_of
 from recipes.workspace import find_differences, read_committed
-from stages.layout import PARAMS
+from stages.paths import PARAMS
 from stages.runner import run_stage
 
 REFUSED = "--no-such-recipe"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imf_core.artifacts import write_text
-from imf_core.terminal import protect_output
+from imf_core.base.artifacts import write_text
+from imf_core.base.terminal import protect_output
 
 SIZES = {
     "species": 300,

@@ -11,12 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from recipes.detail import picture_name
 from recipes.recipe import list_recipes
 from recipes.rows import FULL
 from recipes.store import RESULTS, Store
 from recipes.summary import Summary, summarise
-from recipes.table import ROOT
+from recipes.table import ROOT, picture_name
 from stages.runner import run_stage, state_folder
 
 FOLDER = ROOT / "docs" / "images"

@@ -16,17 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imf_core.config import SettledParams
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in
+from imf_core.base.config import SettledParams
+from imf_core.base.typed_yaml import validate
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
-from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import build_model
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import known_tails_in
+from imf_core.model.saved import build_model
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
-from imf_core.typed_yaml import validate
-from recipes.pair import fit_ensemble
+from recipes.measurement import fit_ensemble
 from recipes.recipe import lay_over
 from recipes.rows import SEEDS_APART
 from recipes.workspace import read_committed

@@ -14,20 +14,19 @@ from typing import Any
 
 import yaml
 
-from imf_core.config import Params, SettledParams, load_params
-from imf_core.errors import ConfigError
-from imf_core.tuning.settle import settle
-from imf_core.typed_yaml import read_yaml
-from recipes.gain import update_gains
+from imf_core.base.config import Params, SettledParams, load_params
+from imf_core.base.errors import ConfigError
+from imf_core.base.typed_yaml import read_yaml
+from imf_core.training.settle import settle
 from recipes.measurement import find_basis, measure_row
 from recipes.recipe import Overrides, lay_over, list_recipes, read_recipe
 from recipes.rows import ROWS, Row, find_row, is_row_of, overrides_of
-from recipes.store import RESULTS, Store
+from recipes.store import RESULTS, Store, update_gains
 from recipes.workspace import check_prepared, read_committed
-from stages.chosen import read_chosen
 from stages.inputs import load_inputs
-from stages.layout import GRAPH, IMAGE_FEATURES, PARAMS, TEXT_FEATURES
+from stages.paths import GRAPH, IMAGE_FEATURES, PARAMS, TEXT_FEATURES
 from stages.runner import run_stage, state_folder
+from stages.training import read_chosen
 
 INPUTS = (GRAPH / "triples.parquet", IMAGE_FEATURES, TEXT_FEATURES)
 

@@ -1,13 +1,55 @@
-"""Lists and reads the recipes, and applies their values to others."""
+"""Recipes: lists and reads them, applies them to other values, formats them for `dvc exp run`.
+
+In `dvc exp run $(python -m recipes db15k)` the shell splits the output at blanks, so no value may
+contain one. DVC parses the text after `=` by Hydra's grammar.
+"""
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imf_core.config import Params
-from imf_core.errors import ConfigError
-from imf_core.typed_yaml import parse_yaml, validate
+from imf_core.base.config import Params
+from imf_core.base.errors import ConfigError
+from imf_core.base.typed_yaml import parse_yaml, validate
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:@-]*")
+_KEYWORDS = {"true", "false", "null", "nan", "inf"}
+
+
+def make_arguments(overrides: Mapping[str, Any]) -> list[str]:
+    """Returns the arguments that set values by `section.key`.
+
+    Raises:
+        ConfigError: If a value contains a blank.
+    """
+    words = []
+    for key, value in overrides.items():
+        written = f"{key}={_write(value)}"
+        if re.search(r"\s", written):
+            raise ConfigError(
+                f"{key} contains a blank, at which the shell would split it: {value!r}"
+            )
+        words += ["-S", written]
+    return words
+
+
+def _write(value: object) -> str:
+    """Writes a value in Hydra's grammar."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(_write, value))}]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_write(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, str):
+        is_plain = _PLAIN.fullmatch(value) and value.lower() not in _KEYWORDS
+        return value if is_plain else "'" + value.replace("'", "\\'") + "'"
+    return str(value)
+
 
 FOLDER = Path(__file__).parent
 PUBLISHED = FOLDER / "published.yaml"

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from imf_core.config import Modality, Params
-from imf_core.errors import ConfigError
-from imf_core.typed_yaml import AUTO
+from imf_core.base.config import Modality, Params
+from imf_core.base.errors import ConfigError
+from imf_core.base.typed_yaml import AUTO
 from recipes.recipe import Overrides
 
 FULL, STRUCTURE, TWO_STRUCTURES = "full", "structure", "two-structures"

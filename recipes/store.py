@@ -1,10 +1,11 @@
-"""Stores measurements: one JSON file per data set, row and seed, and its ranks.
+"""Stores measurements as one JSON file per data set, row and seed, and gains between rows.
 
 The JSON files are committed; the tables are made from them. The ranks are not; they serve to
 compute the interval of a gain right after a measurement.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imf_core.artifacts import atomic_path, read_json, write_text
-from imf_core.errors import DataError
+from imf_core.base.artifacts import atomic_path, read_json, write_text
+from imf_core.base.errors import DataError
+from imf_core.evaluation.metrics import average_by_fact, estimate_gain
 from imf_core.evaluation.ranking import COMBINED, RankTable
 from recipes.recipe import FOLDER
+from recipes.rows import FULL, STRUCTURE, TWO_STRUCTURES
 
 RESULTS = FOLDER / "results"
 GAIN = "gain.json"
@@ -72,7 +75,7 @@ class Measurement:
         overrides: Values that differ from the committed params.yaml, except the seed.
         modalities: Modalities of the model.
         command: Command of the measurement.
-        environment: From `measuring.environment`, with the device.
+        environment: From `recipes.environment`, with the device.
         threads: Threads of one process.
         basis: Inputs of the figures; a row with the same basis need not be measured again.
         models: Record of each training; mostly one.
@@ -155,7 +158,7 @@ class Store:
         return ranks
 
     def save_gain(self, dataset: str, gain: dict[str, Any]) -> None:
-        """Writes the gains of a data set, from `recipes.gain`."""
+        """Writes the gains of a data set, from `recipes.store`."""
         write_text(self.results / dataset / GAIN, _dump(gain))
 
     def load_gain(self, dataset: str) -> dict[str, Any]:
@@ -198,3 +201,90 @@ def _round(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _round(each) for key, each in value.items()}
     return [_round(each) for each in value] if isinstance(value, list) else value
+
+
+TOLERANCE = 1e-5
+"""Largest difference between a gain and two MRRs, which are stored with six digits."""
+
+
+def update_gains(store: Store, dataset: str) -> None:
+    """Updates the gains of a data set from its measurements and their ranks.
+
+    A gain without ranks on this disk is kept if it still matches the stored measurements.
+    """
+    measurements = store.load_all(dataset)
+    gains = load_current_gains(store, dataset)
+    for other in (STRUCTURE, TWO_STRUCTURES):
+        seeds = sorted(_mrr_by_seed(FULL, measurements).keys() & _mrr_by_seed(other, measurements))
+        pairs = [
+            (store.load_ranks(dataset, FULL, seed), store.load_ranks(dataset, other, seed))
+            for seed in seeds
+        ]
+        differences = [
+            of_fact(full, rest) for full, rest in pairs if full is not None and rest is not None
+        ]
+        if len(differences) < len(seeds):
+            print(
+                f"{dataset}: the gain of {FULL} over {other} "
+                f"{'is kept' if other in gains else 'is left out'}, since the ranks of some of its "
+                "seeds are not on this disk; measure those with --again"
+            )
+        elif seeds:
+            gains[other] = compute_gain(seeds, differences)
+    store.save_gain(dataset, gains)
+
+
+def load_current_gains(store: Store, dataset: str) -> dict[str, Any]:
+    """Reads the gains of a data set that match the stored measurements.
+
+    Returns:
+        Results of `compute_gain`, by the row that `full` is compared with.
+    """
+    measurements = store.load_all(dataset)
+    return {
+        other: gain
+        for other, gain in store.load_gain(dataset).items()
+        if is_gain_of(gain, other, measurements)
+    }
+
+
+def is_gain_of(gain: Mapping[str, Any], other: str, measurements: Sequence[Measurement]) -> bool:
+    """Returns whether a gain equals the difference of MRRs, for every seed.
+
+    Args:
+        gain: From `compute_gain`.
+        other: The row that `full` is compared with.
+        measurements: All measurements of the data set.
+    """
+    full, rest = _mrr_by_seed(FULL, measurements), _mrr_by_seed(other, measurements)
+    return all(
+        seed in full and seed in rest and abs(full[seed] - rest[seed] - each["gain"]) <= TOLERANCE
+        for seed, each in zip(gain["seeds"], gain["by_seed"], strict=True)
+    )
+
+
+def _mrr_by_seed(row: str, measurements: Sequence[Measurement]) -> dict[int, float]:
+    """Returns the MRR on test of a row, by seed."""
+    return {each.seed: each.test["mrr"] for each in measurements if each.row == row}
+
+
+def of_fact(full: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Returns the difference in mean reciprocal rank of each fact, shape: (2N,) -> (N,)."""
+    return average_by_fact(full.astype(np.float64) - other)
+
+
+def compute_gain(
+    seeds: Sequence[int], differences: Sequence[NDArray[np.float64]]
+) -> dict[str, Any]:
+    """Returns the gain in MRR, by seed and pooled, with intervals.
+
+    Args:
+        seeds: At least one.
+        differences: From `of_fact`, for each seed, shape: (N,).
+    """
+    pooled = np.mean(differences, axis=0)
+    return {
+        "seeds": list(seeds),
+        "by_seed": [asdict(estimate_gain(each)) for each in differences],
+        "pooled": asdict(estimate_gain(pooled)),
+    }

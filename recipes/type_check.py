@@ -16,17 +16,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from imf_core.artifacts import read_parquet
-from imf_core.config import PredictParams, load_params
-from imf_core.data.graph import Graph, load_graph
-from imf_core.data.known_tails import known_tails_in
-from imf_core.errors import DataError
-from imf_core.inference.candidates import Acceptance, plausible_queries
+from imf_core.base.artifacts import read_parquet
+from imf_core.base.config import PredictParams, load_params
+from imf_core.base.errors import DataError
+from imf_core.graph.graph import Graph, load_graph
+from imf_core.graph.known_tails import known_tails_in
 from imf_core.inference.fact_table import select_new
-from imf_core.inference.kinds import estimate_affinities
-from imf_core.inference.used_up import FurtherAnswers
-from measuring.markdown import make_table
-from stages.layout import GRAPH, PARAMS, PREDICTIONS
+from imf_core.inference.plausibility import FurtherAnswers, estimate_affinities
+from imf_core.inference.predict import Acceptance, plausible_queries
+from recipes.environment import make_table
+from stages.paths import GRAPH, PARAMS, PREDICTIONS
 from stages.runner import run_stage
 
 Fact = tuple[str, str, str]

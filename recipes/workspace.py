@@ -8,11 +8,11 @@ import subprocess
 from collections.abc import Iterable
 from typing import Any
 
-from imf_core.config import Params
-from imf_core.errors import ConfigError
-from imf_core.typed_yaml import read_yaml, validate
-from stages.dvc_lock import read_locked_stages
-from stages.layout import LOCK, PARAMS
+from imf_core.base.config import Params
+from imf_core.base.errors import ConfigError
+from imf_core.base.typed_yaml import read_yaml, validate
+from stages.committed import read_locked_stages
+from stages.paths import LOCK, PARAMS
 
 DATA_SECTIONS = ("dataset", "prepare", "media", "images", "image_features", "text_features")
 """Sections that graph and features depend on."""

@@ -24,14 +24,20 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from imf_core.device import explain_out_of_memory
-from imf_core.errors import QuestionError
+from imf_core.base.device import explain_out_of_memory
+from imf_core.base.errors import QuestionError
+from imf_core.inference.answers import ASKED, Answer, Question, parse_question
 from imf_core.inference.completer import Completer
-from imf_core.inference.question import ASKED, Answer, Question, parse_question
 from imf_core.inference.question_file import answer_file
-from stages.completion import UNNAMED, add_unseen_entity, load_workspace_completer
 from stages.runner import run_stage
-from stages.wording import format_channel_shares, format_split, shorten
+from stages.wording import (
+    UNNAMED,
+    add_unseen_entity,
+    format_channel_shares,
+    format_split,
+    load_workspace_completer,
+    shorten,
+)
 
 NAMES_SHOWN = 5
 

@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imf_core.config import Params, load_params
-from imf_core.data.cardinality import CLASSES
-from imf_core.data.graph import SPLITS
-from imf_core.data.issues import issues_of
-from imf_core.data.prepare import prepare_graph
-from imf_core.data.registry import FOLDER, RDF, find_dataset, load_registry
-from imf_core.data.summary import Summary
-from imf_core.markdown import escape
+from imf_core.base.config import Params, load_params
+from imf_core.base.terminal import escape
+from imf_core.graph.graph import SPLITS
+from imf_core.graph.issues import issues_of
+from imf_core.prepare.facts import CLASSES
+from imf_core.prepare.prepare import prepare_graph
+from imf_core.prepare.summary import Summary
+from imf_core.sources.registry import FOLDER, RDF, find_dataset, load_registry
 from stages.download import fill_raw
-from stages.layout import PARAMS
+from stages.paths import PARAMS
 from stages.runner import run_stage
 
 Cell = Callable[[Summary], str]

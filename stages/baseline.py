@@ -11,26 +11,25 @@ from functools import partial
 
 import pyarrow as pa
 
-from imf_core.artifacts import write_json, write_parquet
-from imf_core.config import DecisionParams, ModelParams, TrainParams, load_params
-from imf_core.data.graph import load_graph
-from imf_core.device import explain_out_of_memory, resolve_device
+from imf_core.base.artifacts import write_json, write_parquet
+from imf_core.base.config import DecisionParams, ModelParams, TrainParams, load_params
+from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
+from imf_core.graph.graph import load_graph
 from imf_core.model.scorer import Scorer
-from imf_core.processes import Processes
-from imf_core.tuning.settle import settle_model, settle_train
-from imf_core.tuning.trial import NO_FUSION
-from stages.chosen import read_chosen
-from stages.fitting import (
+from imf_core.training.settle import settle_model, settle_train
+from imf_core.tuning.search import NO_FUSION
+from stages.evaluate import measure_held_out, rank_held_out, write_ranks
+from stages.paths import BASELINE, GRAPH, METRICS, PARAMS, RANKS
+from stages.runner import run_stage
+from stages.torchrun import run_in_processes
+from stages.training import (
     ADVICE,
+    describe_rise,
     describe_training,
     finish_states,
     make_trainer,
+    read_chosen,
 )
-from stages.held_out import measure_held_out, rank_held_out, write_ranks
-from stages.layout import BASELINE, GRAPH, METRICS, PARAMS, RANKS
-from stages.rise import describe_rise
-from stages.runner import run_stage
-from stages.workers import run_in_processes
 
 # Without effect: a single channel has no weights.
 _NO_DECISION = DecisionParams(weights="equal", shrinkage=0.0)

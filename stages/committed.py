@@ -1,7 +1,7 @@
-"""Reads the metrics of the last committed run through DVC.
+"""The metrics of the last committed run, and the hashes in `dvc.lock`.
 
-`dvc.yaml` cannot have git's HEAD as an input: each commit would remake every page. So a page names
-the run it was compared with.
+The content of git's HEAD cannot be a dependency in `dvc.yaml`: a commit that changes nothing else
+would rerun the report. So the page names the commit that it was compared with.
 """
 
 import json
@@ -9,13 +9,40 @@ from pathlib import Path
 from typing import Any
 
 import dvc.api
+import yaml
 from dvc.exceptions import DvcException
 from scmrepo.exceptions import SCMError
 
-from imf_core.data.graph import Graph
-from imf_core.inference.saved_model import CONFIG
+from imf_core.base.errors import DataError
+from imf_core.base.typed_yaml import read_yaml
+from imf_core.graph.graph import Graph
+from imf_core.model.saved import CONFIG
 from imf_core.report.comparison import NotCompared
-from stages.layout import EVALUATION, LOCK, METRICS, MODEL
+from stages.paths import EVALUATION, LOCK, METRICS, MODEL
+
+
+def read_locked_stages(path: Path) -> dict[str, Any] | None:
+    """Returns the entries of `dvc.lock` by stage.
+
+    DVC writes the file in place; meanwhile it may be empty or incomplete.
+
+    Returns:
+        The entries; None without the file, or if it ends before its first stage: DVC ran no stage.
+
+    Raises:
+        DataError: If the file ends within a value, or is malformed.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} is damaged: it is no valid YAML; put it back with `git checkout {path}`, or "
+            "remove it and run `dvc repro`"
+        ) from error
+    stages = content.get("stages") if isinstance(content, dict) else None
+    return dict(stages) if stages else None
 
 
 def read_committed_metrics(graph: Graph) -> dict[str, Any] | NotCompared:

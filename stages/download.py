@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from imf_core.config import DatasetParams, FetchParams, load_params
-from imf_core.data.download import download_dataset
-from imf_core.data.folder_copy import copy_folder
-from imf_core.data.issues import DataIssue, write_issues
-from imf_core.data.raw import fresh_folder
-from imf_core.data.rdf import write_rdf_as_folder
-from imf_core.data.registry import (
+from imf_core.base.artifacts import fresh_folder
+from imf_core.base.config import DatasetParams, FetchParams, load_params
+from imf_core.graph.issues import DataIssue, write_issues
+from imf_core.sources.folder import copy_folder
+from imf_core.sources.rdf import write_rdf_as_folder
+from imf_core.sources.registry import (
     EMBEDDED,
     FOLDER,
     RDF,
     DownloadedDataset,
     EmbeddedDataset,
+    download_dataset,
     find_dataset,
 )
-from stages.layout import PARAMS, RAW
+from stages.paths import PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
 

@@ -1,39 +1,62 @@
-"""Stage `evaluate`: filtered ranks of valid and test, and metrics.
-
-Test is scored only here, with the model selected on valid. With `evaluate.processes`, each process
-holds and scores a shard of the entities; the ranks are the same. The first process alone then
-measures the calibration of the probabilities.
-"""
+"""Stage `evaluate`: filtered ranks, metrics and calibration data of valid and test."""
 
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 
-from imf_core.artifacts import write_csv, write_json
-from imf_core.config import EvaluateParams, load_params
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in
-from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.evaluation.ranking import RankTable
-from imf_core.evaluation.reliability import brier_score, calibration_error, reliability_rows
-from imf_core.evaluation.report import (
+from imf_core.base.artifacts import write_csv, write_json, write_parquet
+from imf_core.base.config import EvaluateParams, load_params
+from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
+from imf_core.evaluation.metrics import (
+    brier_score,
     by_degree,
     by_media,
     by_relation,
+    calibration_error,
+    overall_metrics,
+    rank_rows,
+    reliability_rows,
     summarize_metrics,
 )
-from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import load_calibration, load_model
+from imf_core.evaluation.ranking import RankingScorer, RankTable, rank_triples
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import known_tails_in
+from imf_core.model.saved import load_calibration, load_model
 from imf_core.model.scorer import Scorer
-from imf_core.processes import Processes
-from imf_core.training.calibration_data import CalibrationData, collect_calibration_data
-from stages.held_out import measure_held_out, rank_held_out, write_ranks
+from imf_core.training.calibration_fit import CalibrationData, collect_calibration_data
 from stages.inputs import load_inputs
-from stages.layout import EVALUATION, METRICS, MODEL, PARAMS
+from stages.paths import EVALUATION, METRICS, MODEL, PARAMS, RANKS
 from stages.runner import run_stage
-from stages.workers import run_in_processes
+from stages.torchrun import run_in_processes
+
+_HELD_OUT = ("valid", "test")
+
+
+def rank_held_out(scorer: RankingScorer, graph: Graph, batch_size: int) -> dict[str, RankTable]:
+    """Ranks every fact of valid and test in both directions, filtered by all known facts."""
+    known = known_tails_in(graph)
+    return {
+        split: rank_triples(
+            scorer, graph.triples[split], known, graph.num_relations, batch_size, split
+        )
+        for split in _HELD_OUT
+    }
+
+
+def measure_held_out(ranked: dict[str, RankTable]) -> dict[str, Any]:
+    """Returns the metrics of each split."""
+    return {split: overall_metrics(table) for split, table in ranked.items()}
+
+
+def write_ranks(ranked: dict[str, RankTable], graph: Graph, folder: Path) -> None:
+    """Writes `ranks.parquet` into `folder`."""
+    ranks = [rank_rows(table, graph, split) for split, table in ranked.items()]
+    write_parquet(folder / RANKS, pa.concat_tables(ranks))
 
 
 def main() -> None:

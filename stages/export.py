@@ -12,13 +12,12 @@ Parquet files of entities and of relations, one for each channel.
 import argparse
 from pathlib import Path
 
-from imf_core.artifacts import read_parquet
-from imf_core.inference.export import write_embeddings, write_tsv
+from imf_core.base.artifacts import read_parquet
+from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
 from imf_core.inference.fact_table import LEAST_PROBABILITY, select_new
-from imf_core.inference.ntriples import write_ntriples
-from stages.completion import load_workspace_completer
-from stages.layout import PREDICTIONS
+from stages.paths import PREDICTIONS
 from stages.runner import run_stage
+from stages.wording import load_workspace_completer
 
 
 def main() -> None:

@@ -22,12 +22,12 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from imf_core.artifacts import read_parquet
-from imf_core.features.shards import SOURCES
-from imf_core.media.images import NO_PICTURE
+from imf_core.base.artifacts import read_parquet
+from imf_core.raster.reencode import NO_PICTURE
+from imf_core.raster.shards import SOURCES
 from imf_core.web.store import WebStore
 from imf_core.web.urls import is_url
-from stages.layout import IMAGES
+from stages.paths import IMAGES
 from stages.runner import run_stage, state_folder
 
 LONGEST_DAYS = 3_650

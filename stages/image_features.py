@@ -3,11 +3,11 @@
 If `image_features.precomputed` names a file of ready features, it is read instead of images.
 """
 
-from imf_core.config import load_params
-from imf_core.device import explain_out_of_memory
-from imf_core.features.images_to_vectors import write_image_features
-from imf_core.features.precomputed import describe, write_precomputed_features
-from stages.layout import GRAPH, IMAGE_FEATURES, IMAGES, PARAMS
+from imf_core.base.config import load_params
+from imf_core.base.device import explain_out_of_memory
+from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.features.shared.precomputed import describe, write_precomputed_features
+from stages.paths import GRAPH, IMAGE_FEATURES, IMAGES, PARAMS
 from stages.runner import ray_address, run_stage, state_folder
 
 

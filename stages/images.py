@@ -3,12 +3,12 @@
 An entity's own images come before looked-up ones.
 """
 
-from imf_core.config import load_params
-from imf_core.features.image_fetching import ImageFetcher
-from imf_core.features.images_to_shards import write_image_shards
-from imf_core.media.images import NO_PICTURE, ONE_COLOUR
+from imf_core.base.config import load_params
+from imf_core.images.select import ImageFetcher
+from imf_core.images.write_shards import write_image_shards
+from imf_core.raster.reencode import NO_PICTURE, ONE_COLOUR
 from imf_core.web.store import WebStore
-from stages.layout import GRAPH, IMAGES, MEDIA, PARAMS, RAW
+from stages.paths import GRAPH, IMAGES, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
 FINAL = frozenset({"not_found", "refused"}) | NO_PICTURE

@@ -1,8 +1,8 @@
 """Loads the graph and the feature tables for training, evaluation and prediction."""
 
-from imf_core.data.graph import Graph, load_graph
-from imf_core.features.table import FeatureTable, load_features
-from stages.layout import FEATURES, GRAPH
+from imf_core.graph.feature_table import FeatureTable, load_features
+from imf_core.graph.graph import Graph, load_graph
+from stages.paths import FEATURES, GRAPH
 
 
 def load_inputs() -> tuple[Graph, dict[str, FeatureTable]]:

@@ -3,14 +3,14 @@
 It sends requests only if `media.source` is set.
 """
 
-from imf_core.config import load_params
-from imf_core.data.folder import ENTITY_IDENTIFIERS
-from imf_core.lookup.asking import Client
-from imf_core.lookup.files import MediaSummary
-from imf_core.lookup.identifiers import read_identifier_map
-from imf_core.lookup.media import look_up_media, write_without_look_up
+from imf_core.base.config import load_params
+from imf_core.sources.layout import ENTITY_IDENTIFIERS
 from imf_core.web.store import WebStore
-from stages.layout import GRAPH, MEDIA, PARAMS, RAW
+from imf_core.wikimedia.api import Client
+from imf_core.wikimedia.identifiers import read_identifier_map
+from imf_core.wikimedia.lookup import look_up_media, write_without_look_up
+from imf_core.wikimedia.records import MediaSummary
+from stages.paths import GRAPH, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
 

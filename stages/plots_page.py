@@ -9,7 +9,7 @@ from pathlib import Path
 
 import vl_convert
 
-from imf_core.artifacts import write_bytes
+from imf_core.base.artifacts import write_bytes
 from stages.runner import run_stage
 
 PAGE = Path(".dvc/plots.html")

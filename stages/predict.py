@@ -2,15 +2,15 @@
 
 import pyarrow.compute as pc
 
-from imf_core.artifacts import write_parquet
-from imf_core.config import load_params
-from imf_core.device import explain_out_of_memory, resolve_device
+from imf_core.base.artifacts import write_parquet
+from imf_core.base.config import load_params
+from imf_core.base.device import explain_out_of_memory, resolve_device
 from imf_core.inference.fact_table import NEW
 from imf_core.inference.predict import predict_facts
-from imf_core.inference.saved_model import load_calibration, load_model
+from imf_core.model.saved import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from stages.inputs import load_inputs
-from stages.layout import MODEL, PARAMS, PREDICTIONS
+from stages.paths import MODEL, PARAMS, PREDICTIONS
 from stages.runner import run_stage
 
 

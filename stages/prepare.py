@@ -1,13 +1,13 @@
 """Stage `prepare`: makes the graph with its splits, the image sources and an audit of both."""
 
-from imf_core.artifacts import write_csv, write_json
-from imf_core.config import load_params
-from imf_core.data.graph import save_graph
-from imf_core.data.image_sources import save_image_sources
-from imf_core.data.issues import issues_of, read_issues
-from imf_core.data.prepare import prepare_graph
-from imf_core.data.summary import describe
-from stages.layout import DATA_RELATIONS, DATA_SUMMARY, GRAPH, PARAMS, RAW
+from imf_core.base.artifacts import write_csv, write_json
+from imf_core.base.config import load_params
+from imf_core.graph.entities import save_image_sources
+from imf_core.graph.graph import save_graph
+from imf_core.graph.issues import issues_of, read_issues
+from imf_core.prepare.prepare import prepare_graph
+from imf_core.prepare.summary import describe
+from stages.paths import DATA_RELATIONS, DATA_SUMMARY, GRAPH, PARAMS, RAW
 from stages.runner import run_stage
 
 

@@ -2,19 +2,17 @@
 
 import vl_convert
 
-from imf_core.artifacts import write_text
-from imf_core.config import load_params
-from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.inference.saved_model import load_model
+from imf_core.base.artifacts import write_text
+from imf_core.base.config import load_params
+from imf_core.base.device import explain_out_of_memory, resolve_device
+from imf_core.model.saved import load_model
 from imf_core.model.scorer import Scorer
 from imf_core.report.compose import RunFiles, compose_page
-from imf_core.report.page import CHARTS_SCRIPT, render_page
-from imf_core.report.provenance import Lock, describe_lock
-from stages import layout
-from stages.committed import read_committed_metrics
-from stages.dvc_lock import read_locked_stages
+from imf_core.report.page import CHARTS_SCRIPT, Lock, describe_lock, render_page
+from stages import paths
+from stages.committed import read_committed_metrics, read_locked_stages
 from stages.inputs import load_inputs
-from stages.layout import MODEL, PARAMS, REPORT
+from stages.paths import MODEL, PARAMS, REPORT
 from stages.runner import run_stage
 
 STAGE = "report"
@@ -24,17 +22,17 @@ def main() -> None:
     """Writes `results/report.html`."""
     device = resolve_device(load_params(PARAMS).predict.device, "predict.device")
     files = RunFiles(
-        graph=layout.GRAPH,
-        media=layout.MEDIA,
-        images=layout.IMAGES,
-        summary=layout.DATA_SUMMARY,
-        relations=layout.DATA_RELATIONS,
-        trials=layout.TRIALS,
-        training=layout.TRAINING,
-        model=layout.MODEL,
-        evaluation=layout.EVALUATION,
-        baseline=layout.BASELINE,
-        predictions=layout.PREDICTIONS,
+        graph=paths.GRAPH,
+        media=paths.MEDIA,
+        images=paths.IMAGES,
+        summary=paths.DATA_SUMMARY,
+        relations=paths.DATA_RELATIONS,
+        trials=paths.TRIALS,
+        training=paths.TRAINING,
+        model=paths.MODEL,
+        evaluation=paths.EVALUATION,
+        baseline=paths.BASELINE,
+        predictions=paths.PREDICTIONS,
     )
     graph, tables = load_inputs()
     with explain_out_of_memory("on a GPU, set predict.device: cpu"):
@@ -47,7 +45,7 @@ def main() -> None:
 
 def _lock() -> Lock | None:
     """Returns `dvc.lock` without this stage, whose entry is from an earlier run."""
-    stages = read_locked_stages(layout.LOCK)
+    stages = read_locked_stages(paths.LOCK)
     if stages is None:
         return None
     return describe_lock({name: stage for name, stage in stages.items() if name != STAGE})

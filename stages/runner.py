@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from imf_core.artifacts import make_state_folder
-from imf_core.errors import ImfError, NetworkError, find_full_disk
-from imf_core.terminal import protect_output
+from imf_core.base.artifacts import make_state_folder
+from imf_core.base.errors import ImfError, NetworkError, find_full_disk
+from imf_core.base.terminal import protect_output
 
 STATE_VARIABLE = "IMF_STATE"
 MIRROR_VARIABLE = "IMF_MIRROR"

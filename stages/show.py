@@ -4,12 +4,12 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from imf_core.artifacts import read_json, read_parquet
-from imf_core.data.summary import describe
+from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.inference.fact_table import read_shares
-from stages.layout import DATA_SUMMARY, EVALUATION, MODEL, PREDICTIONS, REPORT
-from stages.rise import describe_rise
+from imf_core.prepare.summary import describe
+from stages.paths import DATA_SUMMARY, EVALUATION, MODEL, PREDICTIONS, REPORT
 from stages.runner import run_stage
+from stages.training import describe_rise
 from stages.wording import format_channel_shares, format_split
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}

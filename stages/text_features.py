@@ -3,11 +3,11 @@
 If `text_features.precomputed` names a file of ready features, it is read instead of texts.
 """
 
-from imf_core.config import load_params
-from imf_core.device import explain_out_of_memory
-from imf_core.features.precomputed import describe, write_precomputed_features
-from imf_core.features.texts_to_vectors import write_text_features
-from stages.layout import GRAPH, MEDIA, PARAMS, TEXT_FEATURES
+from imf_core.base.config import load_params
+from imf_core.base.device import explain_out_of_memory
+from imf_core.features.shared.precomputed import describe, write_precomputed_features
+from imf_core.features.text.texts_to_vectors import write_text_features
+from stages.paths import GRAPH, MEDIA, PARAMS, TEXT_FEATURES
 from stages.runner import ray_address, run_stage, state_folder
 
 

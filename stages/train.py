@@ -11,25 +11,24 @@ from functools import partial
 
 from dvclive.live import Live
 
-from imf_core.config import Params, load_params
-from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.inference.saved_model import save_calibration, save_model
-from imf_core.processes import Processes
+from imf_core.base.config import Params, load_params
+from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
+from imf_core.model.saved import save_calibration, save_model
+from imf_core.training.settle import settle_model, settle_train
 from imf_core.training.trainer import Progress, Record, Trainer
-from imf_core.tuning.settle import settle_model, settle_train
-from stages.chosen import read_chosen
-from stages.fitting import (
+from stages.inputs import load_inputs
+from stages.paths import MODEL, PARAMS, TRAINING
+from stages.runner import run_stage
+from stages.torchrun import run_in_processes
+from stages.training import (
     ADVICE,
+    describe_rise,
     describe_training,
     finish_states,
     make_trainer,
     print_estimate,
+    read_chosen,
 )
-from stages.inputs import load_inputs
-from stages.layout import MODEL, PARAMS, TRAINING
-from stages.rise import describe_rise
-from stages.runner import run_stage
-from stages.workers import run_in_processes
 
 SHOWN = ("loss", "valid_mrr")
 """Values in `metrics.json` beside the epoch; the files of the plots hold all values."""

@@ -13,23 +13,30 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imf_core.artifacts import read_json, write_csv, write_json
-from imf_core.config import Modality, ModelParams, TrainParams, TuneParams, load_params
-from imf_core.data.graph import Graph
-from imf_core.device import explain_out_of_memory, resolve_device
-from imf_core.errors import DivergenceError
-from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import require_features
+from imf_core.base.artifacts import read_json, write_csv, write_json
+from imf_core.base.config import Modality, ModelParams, TrainParams, TuneParams, load_params
+from imf_core.base.device import explain_out_of_memory, resolve_device
+from imf_core.base.errors import DivergenceError
+from imf_core.base.typed_yaml import AUTO
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
+from imf_core.model.saved import require_features
 from imf_core.training.checkpoint import code_files, run_key
-from imf_core.tuning.rules import choose_by_rule, follow_from
-from imf_core.tuning.search import Axis, Setting, search
-from imf_core.tuning.settle import find_auto, settle_model, settle_train
-from imf_core.tuning.trial import LARGEST_DIM, run_trial, trial_epochs
-from imf_core.typed_yaml import AUTO
-from stages.fitting import ADVICE, input_files
+from imf_core.training.settle import find_auto, settle_model, settle_train
+from imf_core.tuning.search import (
+    LARGEST_DIM,
+    Axis,
+    Setting,
+    choose_by_rule,
+    follow_from,
+    run_trial,
+    search,
+    trial_epochs,
+)
 from stages.inputs import load_inputs
-from stages.layout import CHOSEN, PARAMS, TRIALS
+from stages.paths import CHOSEN, PARAMS, TRIALS
 from stages.runner import run_stage, state_folder
+from stages.training import ADVICE, input_files
 
 VALIDATIONS = 12
 """Approximate number of validations per trial."""

@@ -1,20 +1,24 @@
 """The tiny graph of `tiny_world` as fixtures, models trained on it, and a finished workspace."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 import torch
 from tiny_world import small_params, tiny_graph, tiny_tables
 from workspace import Workspace, make_workspace
 
-from imf_core.config import Params
-from imf_core.data.graph import Graph
-from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import build_model
+from imf_core.base.config import Params, PrepareParams
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
 from imf_core.model.imf import IMF
+from imf_core.model.saved import build_model
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.trainer import Trainer
 
+SHARED = Path(__file__).parents[1] / "../shared"
+
+MakeFolder = Callable[..., Path]
 MakeTrainer = Callable[..., Trainer]
 
 
@@ -65,3 +69,43 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace.run("git", "add", "-A")
     workspace.run("git", "commit", "-qm", "first run")
     return workspace
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> MakeFolder:
+    """Returns a function that writes a folder; a list of rows becomes a tab-separated file."""
+
+    def make(files: dict[str, object], name: str = "source") -> Path:
+        folder = tmp_path / name
+        for file, content in files.items():
+            path = folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = content if isinstance(content, list) else []
+            text = "".join("\t".join(row.split()) + "\n" for row in rows) or content
+            path.write_bytes(text.encode() if isinstance(text, str) else text)
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def prepare_params() -> PrepareParams:
+    return PrepareParams(
+        split="leak-free", test="as-given", valid_fraction=0.1, test_fraction=0.1, seed=0
+    )
+
+
+@pytest.fixture
+def ring_facts() -> list[str]:
+    """Twelve entities, each linked to the next three by one relation each: 36 pairs."""
+    return [f"e{i:02} r{step} e{(i + step) % 12:02}" for i in range(12) for step in (1, 2, 3)]
+
+
+@pytest.fixture
+def mirror() -> Path:
+    """The directory with copies of public source files."""
+    path = SHARED / "mirror"
+    if not path.is_dir():
+        pytest.skip(f"the mirror of public source files is not at {path}")
+    return path

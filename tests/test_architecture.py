@@ -1,4 +1,4 @@
-"""The import rule: flows -> (subprocess) -> stages -> imf_core, and the packages of the core."""
+"""The import rule: flows -> (subprocess) -> stages -> imf_core, and the rooms inside the core."""
 
 import ast
 import sys
@@ -7,45 +7,35 @@ from pathlib import Path
 import pytest
 from tiny_world import ROOT
 
-PACKAGES = {
-    "bottom": set(),
-    "media": {"bottom"},
-    "web": {"bottom"},
-    "data": {"bottom", "media", "web"},
-    "features": {"bottom", "media", "data", "web"},
-    "model": {"bottom"},
-    "evaluation": {"bottom", "data"},
-    "lookup": {"bottom", "data", "web"},
-    "training": {"bottom", "data", "model", "evaluation"},
-    "inference": {"bottom", "data", "features", "model"},
-    "tuning": {"bottom", "data", "features", "training", "inference"},
-    "report": {"bottom", "media", "data", "features", "model", "evaluation", "inference"},
+PIPELINE = {
+    "base": "",
+    "web": "base",
+    "graph": "base",
+    "sources": "base web graph",
+    "raster": "base graph",
+    "prepare": "base web graph sources",
+    "wikimedia": "base web graph sources",
+    "images": "base web graph sources raster",
+    "features/shared": "base graph",
+    "features/image": "base graph raster features/shared",
+    "features/text": "base graph features/shared",
+    "features": "base graph raster features/shared features/image features/text",
+    "model": "base graph",
+    "evaluation": "base graph",
+    "training": "base graph model evaluation",
+    "tuning": "base graph model training",
+    "inference": "base graph sources model features",
+    "report": "base graph raster model evaluation inference",
 }
-"""Packages of `imf_core` that a package may import, in addition to itself."""
+"""Room of `imf_core` -> rooms that it may import from, beside itself.
 
-BOTTOM = {
-    "artifacts",
-    "characters",
-    "config",
-    "config_errors",
-    "device",
-    "errors",
-    "holds",
-    "markdown",
-    "processes",
-    "terminal",
-    "typed_yaml",
-}
-OURS = {"imf_core", "stages", "flows", "recipes", "measuring", "benchmarks", "tools"}
+`dvc.yaml` names rooms, so a stage reruns after an edit of any file of its rooms."""
+ROOMS = {room: set(below.split()) for room, below in PIPELINE.items()}
+OURS = {"imf_core", "stages", "flows", "recipes", "benchmarks", "tools"}
 FOR_FLOWS = {
-    "imf_core.config",
-    "imf_core.errors",
-    "imf_core.artifacts",
-    "imf_core.markdown",
-    "imf_core.terminal",
-    "imf_core.typed_yaml",
+    f"imf_core.base.{name}" for name in ("config", "typed_yaml", "errors", "artifacts", "terminal")
 }
-"""Modules of the core that flows may import: parameters for forms, metrics, safe output."""
+"""Modules of the core that flows may use: parameters, metrics, safe output."""
 
 HEAVY = {
     "torch",
@@ -70,7 +60,7 @@ def tree_of(file: str) -> ast.Module:
 
 
 def imports_of(file: str) -> set[str]:
-    """Returns the dotted modules that a file imports, at any place."""
+    """Returns the dotted modules a file imports, wherever in the file it does."""
     found = set()
     for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
@@ -88,9 +78,9 @@ def top_level(file: str) -> set[str]:
     return {module.split(".")[0] for module in imports_of(file)}
 
 
-def package_of(module: str) -> str:
-    name = module.removeprefix("imf_core.").split(".")[0]
-    return "bottom" if name in BOTTOM else name
+def room_of(module: str) -> str:
+    """Returns the innermost folder of a module of the core."""
+    return "/".join(module.split(".")[1:-1])
 
 
 def core_imports(file: str) -> set[str]:
@@ -98,12 +88,13 @@ def core_imports(file: str) -> set[str]:
 
 
 CORE, STAGES, FLOWS = files_of("imf_core"), files_of("stages"), files_of("flows")
-RECIPES, MEASURING = files_of("recipes"), files_of("measuring")
-ALL = CORE + STAGES + FLOWS + RECIPES + MEASURING
+RECIPES = files_of("recipes")
+ALL = CORE + STAGES + FLOWS + RECIPES
+EVERY = [*ALL, *files_of("benchmarks"), *files_of("tools")]
 
 
 def importing(files: list[str], *forbidden: str) -> list[str]:
-    """Returns the files that import one of the packages."""
+    """Returns those of the files that import one of the packages."""
     return [file for file in files if top_level(file) & set(forbidden)]
 
 
@@ -112,19 +103,23 @@ def outside(files: list[str], *folders: str) -> list[str]:
 
 
 def test_every_folder_of_the_core_is_a_room() -> None:
-    folders = {file.split("/")[1] for file in CORE if file.count("/") > 1}
-    assert folders == PACKAGES.keys() - {"bottom"}
+    assert {room_of(file.replace("/", ".")[:-3]) for file in CORE} - {""} == ROOMS.keys()
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_of_the_core_imports_only_packages_below_it(package: str) -> None:
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_of_the_core_imports_only_rooms_below_it(room: str) -> None:
     used = {
-        package_of(module)
+        room_of(module)
         for file in CORE
-        if package_of(file.removesuffix(".py").replace("/", ".")) == package
+        if room_of(file.removesuffix(".py").replace("/", ".")) == room
         for module in core_imports(file)
     }
-    assert used <= PACKAGES[package] | {package}
+    assert used <= ROOMS[room] | {room}
+
+
+def test_no_room_is_below_itself() -> None:
+    order = list(ROOMS)
+    assert all(order.index(below) < order.index(room) for room in order for below in ROOMS[room])
 
 
 def test_the_core_knows_nothing_of_stages_flows_dvc_and_prefect() -> None:
@@ -143,8 +138,8 @@ def test_the_core_reads_no_environment_variable() -> None:
     assert readers == []
 
 
-def test_images_are_decoded_in_media_and_features_alone() -> None:
-    others = outside(CORE, "imf_core/media/", "imf_core/features/") + STAGES + FLOWS
+def test_images_are_decoded_in_raster_and_features_alone() -> None:
+    others = outside(CORE, "imf_core/raster/", "imf_core/features/") + STAGES + FLOWS
     assert importing(others, "PIL") == []
 
 
@@ -155,7 +150,7 @@ def test_transformers_are_used_in_features_alone() -> None:
 
 def test_ray_is_imported_in_one_file_and_only_when_asked_for() -> None:
     (file,) = importing(CORE + STAGES + FLOWS, "ray")
-    assert file == "imf_core/features/ray_cluster.py"
+    assert file == "imf_core/features/shared/ray.py"
     at_import = [node for node in tree_of(file).body if isinstance(node, ast.Import)]
     assert "ray" not in {alias.name.split(".")[0] for node in at_import for alias in node.names}
 
@@ -167,25 +162,27 @@ def test_the_network_is_reached_from_the_web_room_alone() -> None:
 
 
 def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
-    model = [file for file in CORE if file.startswith("imf_core/model/")]
+    folder = "imf_core/model/"
+    model = [file for file in CORE if file.startswith(folder) and file != f"{folder}saved.py"]
     packages = set().union(*map(top_level, model))
     assert packages <= {"torch", "imf_core", *sys.stdlib_module_names}
     modules = set().union(*map(core_imports, model))
-    beside = {module for module in modules if package_of(module) != "model"}
-    assert beside <= {f"imf_core.{name}" for name in ("config", "device", "errors", "processes")}
+    beside = {module for module in modules if room_of(module) != "model"}
+    assert beside <= {
+        f"imf_core.base.{name}" for name in ("config", "typed_yaml", "device", "errors")
+    }
 
 
 def test_nothing_imports_the_benchmarks_and_the_tools() -> None:
     assert importing(ALL, "benchmarks", "tools") == []
 
 
-def test_recipes_know_the_core_the_stages_and_what_benchmarks_report_by() -> None:
+def test_recipes_know_the_core_and_the_stages() -> None:
     assert importing(RECIPES, "flows", "benchmarks", "prefect", "dvc", "dvclive") == []
-    assert importing(MEASURING, *OURS - {"measuring"}) == []
 
 
 def test_of_the_recipes_flows_know_what_each_sets_and_nothing_else_knows_of_them() -> None:
-    assert importing([*CORE, *STAGES, *files_of("benchmarks")], "recipes") == []
+    assert importing(CORE + STAGES, "recipes") == []
     used = {module for file in FLOWS for module in imports_of(file) if module[:7] == "recipes"}
     assert used <= {"recipes.recipe"}
     assert core_imports("recipes/recipe.py") <= FOR_FLOWS
@@ -221,7 +218,7 @@ def test_live_metrics_are_logged_by_the_train_stage_alone() -> None:
 
 
 def test_stages_and_the_form_of_experiments_alone_read_the_parameter_file() -> None:
-    others = outside(CORE + FLOWS, "imf_core/config.py", "flows/experiments/form.py")
+    others = outside(CORE + FLOWS, "imf_core/base/config.py", "flows/experiments/form.py")
     readers = [file for file in others if "load_params" in (ROOT / file).read_text("utf-8")]
     assert readers == []
 
@@ -233,3 +230,9 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_no_module_is_a_drawer_for_everything() -> None:
     drawers = {"utils", "helpers", "common", "misc"}
     assert [file for file in ALL if Path(file).stem in drawers] == []
+
+
+def test_no_source_file_is_longer_than_400_lines() -> None:
+    assert [
+        file for file in EVERY if len((ROOT / file).read_text("utf-8").splitlines()) > 400
+    ] == []

@@ -19,7 +19,7 @@ from dvc.cli.parser import get_main_parser
 from dvc.utils.hydra import apply_overrides
 from workspace import ROOT, Workspace
 
-from imf_core.config import load_params
+from imf_core.base.config import load_params
 from recipes.recipe import read_recipe
 from recipes.rows import find_row
 

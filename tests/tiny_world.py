@@ -8,13 +8,13 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from imf_core.config import SettledParams
-from imf_core.data.graph import Graph
-from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import build_model
+from imf_core.base.config import SettledParams
+from imf_core.base.device import unsharded
+from imf_core.base.typed_yaml import validate
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
 from imf_core.model.imf import IMF
-from imf_core.processes import unsharded
-from imf_core.typed_yaml import validate
+from imf_core.model.saved import build_model
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,6 @@ COPIED = (
     "stages",
     "flows",
     "recipes",
-    "measuring",
     "examples",
     "dvc.yaml",
     "params.yaml",

@@ -10,17 +10,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.encoders import BERT_BASE, CLIP_B32, make_image_encoder, make_text_encoder
-from benchmarks.forward import record_inputs, run_forward
-from benchmarks.pictures import make_sources, reencode, write_shard
-from benchmarks.recipes import read_params
-from benchmarks.row import Row
-from benchmarks.texts import make_texts
-from benchmarks.timing import time_side_by_side
-from imf_core.config import SettledParams
-from imf_core.features.pretrained_image import encode_images
-from imf_core.features.pretrained_text import encode_texts
-from imf_core.features.resume import ChunkStore
+from benchmarks.accuracy import read_params
+from benchmarks.case import time_side_by_side
+from benchmarks.encoders import (
+    BERT_BASE,
+    CLIP_B32,
+    make_image_encoder,
+    make_sources,
+    make_text_encoder,
+    make_texts,
+    record_inputs,
+    reencode,
+    run_forward,
+    write_shard,
+)
+from benchmarks.results import Row
+from imf_core.base.config import SettledParams
+from imf_core.features.image.pretrained_image import encode_images
+from imf_core.features.shared.pretrained import ChunkStore
+from imf_core.features.text.pretrained_text import encode_texts
 
 PART = "features"
 ROUNDS = 3

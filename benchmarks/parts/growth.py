@@ -16,17 +16,16 @@ from typing import Literal
 
 import torch
 
-from benchmarks.contestant import Case, time_per_item
+from benchmarks.accuracy import LARGE_SAMPLED, ROOT, read_params
+from benchmarks.case import Case, peak_bytes, reset_peak, time_per_item
+from benchmarks.floor import iterate_batches, make_our_steps
 from benchmarks.graphs import World, make_graph, make_tables
-from benchmarks.memory import peak_bytes, reset_peak
-from benchmarks.recipes import LARGE_SAMPLED, ROOT, read_params
-from benchmarks.row import Row
-from benchmarks.steps import iterate_batches, make_our_steps
-from imf_core.data.known_tails import known_tails_in
+from benchmarks.results import Row
 from imf_core.evaluation.ranking import rank_triples
-from imf_core.inference.saved_model import build_model
+from imf_core.graph.known_tails import known_tails_in
+from imf_core.model.saved import build_model
 from imf_core.model.scorer import Scorer
-from imf_core.training.plan import Planner
+from imf_core.training.objective import Planner
 
 PART = "growth"
 SIZES = (10_000, 100_000, 1_000_000)

@@ -17,14 +17,13 @@ import torch
 from PIL import Image
 from transformers import CLIPVisionConfig
 
-from benchmarks.encoders import make_image_encoder
-from benchmarks.pictures import make_sources, reencode, write_shard
-from benchmarks.recipes import read_params
-from benchmarks.row import Row
-from benchmarks.timing import time_side_by_side
-from imf_core.config import SettledParams
-from imf_core.features.shards import read_shard
-from imf_core.features.table import FeatureTable, load_features, save_features
+from benchmarks.accuracy import read_params
+from benchmarks.case import time_side_by_side
+from benchmarks.encoders import make_image_encoder, make_sources, reencode, write_shard
+from benchmarks.results import Row
+from imf_core.base.config import SettledParams
+from imf_core.graph.feature_table import FeatureTable, load_features, save_features
+from imf_core.raster.shards import read_shard
 
 PART = "storage"
 ROUNDS = 5

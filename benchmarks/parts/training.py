@@ -5,12 +5,7 @@ On a graph of DB15K's shape; and what a high `fusion.rank` costs, on one of the 
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.contestant import Case, time_per_item
-from benchmarks.floor import Asked, Product, count_flops, list_products, run_products
-from benchmarks.graphs import World, make_atlas_like, make_db15k_like
-from benchmarks.memory import measure_memory
-from benchmarks.pykeen_tucker import PYKEEN
-from benchmarks.recipes import (
+from benchmarks.accuracy import (
     DENSE,
     DENSE_256,
     DENSE_SMALL,
@@ -19,16 +14,24 @@ from benchmarks.recipes import (
     ONE_HEAD,
     read_params,
 )
-from benchmarks.row import Row
-from benchmarks.steps import (
+from benchmarks.case import Case, measure_memory, time_per_item
+from benchmarks.floor import (
     PYKEEN_BATCH,
     TEXTBOOK_BATCH,
+    Asked,
+    Product,
+    count_flops,
     iterate_batches,
+    list_products,
     make_our_steps,
     make_pykeen_step,
     make_textbook_step,
+    run_products,
 )
-from imf_core.inference.saved_model import build_model
+from benchmarks.graphs import World, make_atlas_like, make_db15k_like
+from benchmarks.peers import PYKEEN
+from benchmarks.results import Row
+from imf_core.model.saved import build_model
 
 PART = "training"
 ROUNDS = 3

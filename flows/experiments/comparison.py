@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.errors import FlowError
 from flows.experiments.form import PARAMS_FILE, read_values_at
 from flows.experiments.run_experiment import flatten
-from flows.faults import FlowError
-from flows.pages.headline import PLACES
-from flows.pages.metrics_table import COLUMNS
-from flows.processes.command import DVC
+from flows.pages.headline import COLUMNS, PLACES
+from flows.processes.children import DVC
 from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, read_lock_file
-from imf_core.artifacts import read_json
-from imf_core.markdown import escape, table
+from imf_core.base.artifacts import read_json
+from imf_core.base.terminal import escape, table
 
 SUMMARY = Path("results/evaluation/summary.json")
 """The metrics of an evaluation in dvc.yaml."""

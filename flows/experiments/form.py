@@ -1,16 +1,67 @@
-"""Reads and checks the values of params.yaml and of the forms in the UI."""
+"""The values of params.yaml as a form of the sections of `Params`, and back into the file."""
 
+import json
+import os
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import BaseRepresenter
 
-from flows.experiments.git import git
-from flows.faults import FlowError
-from imf_core.config import Params, load_params
-from imf_core.errors import ConfigError
-from imf_core.typed_yaml import parse_yaml, validate
+from flows.errors import FlowError
+from flows.experiments.workspace_copy import git
+from imf_core.base.artifacts import make_state_folder
+from imf_core.base.config import Params, load_params
+from imf_core.base.errors import ConfigError
+from imf_core.base.typed_yaml import parse_yaml, validate
+
+_LONGEST_LINE = 10_000
+"""Longer lines would be broken; a value stays on one line."""
+
+
+def write_values(text: str, changes: Mapping[str, Any]) -> str:
+    """Returns the text with other values.
+
+    Args:
+        text: A params.yaml: sections of keys.
+        changes: New values by `section.key`; the keys must exist.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = _LONGEST_LINE
+    yaml.representer.add_representer(type(None), _represent_null)
+    params = yaml.load(text)
+    for key, value in changes.items():
+        section, name = key.split(".")
+        params[section][name] = YAML().load(json.dumps(value))  # in the flow style of JSON
+    written = StringIO()
+    yaml.dump(params, written)
+    return written.getvalue()
+
+
+def _represent_null(representer: BaseRepresenter, _value: None) -> ScalarNode:
+    """Writes `null`; ruamel.yaml would leave it out."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+VARIABLE = "IMF_STATE"
+
+
+def state_folder() -> Path:
+    """Returns the absolute path of the folder that the stages of the workspace use.
+
+    Raises:
+        FlowError: If the variable is empty or names no writable folder; stages refuse it too.
+    """
+    try:
+        return make_state_folder(os.environ.get(VARIABLE, ".imf"), VARIABLE).absolute()
+    except ConfigError as error:
+        raise FlowError(str(error)) from error
+
 
 PARAMS_FILE = Path("params.yaml")
 

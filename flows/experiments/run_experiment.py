@@ -1,4 +1,4 @@
-"""Runs one experiment with DVC in a copy of the workspace and fetches the result."""
+"""One experiment: its recipe and changes, a copy of the workspace, the run by DVC, its results."""
 
 import json
 import sys
@@ -6,17 +6,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
-from flows.experiments.form import PARAMS_FILE
-from flows.experiments.git import Experiment, git, list_experiments
-from flows.experiments.params_file import write_values
-from flows.experiments.state import VARIABLE, state_folder
-from flows.experiments.workspace_copy import Version, forget_runs_except, temporary_copy
-from flows.faults import FlowError
-from flows.processes.children import Children
-from flows.processes.command import Logger, run_dvc
+from prefect import get_client, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import deployment, flow_run
+from prefect.states import Completed
+
+from flows.errors import FlowError
+from flows.experiments.form import PARAMS_FILE, VARIABLE, check_values, state_folder, write_values
+from flows.experiments.workspace_copy import (
+    Experiment,
+    Version,
+    forget_runs_except,
+    git,
+    list_experiments,
+    temporary_copy,
+)
+from flows.processes.children import Children, Logger, run_dvc
 from flows.processes.output import Bar
-from flows.running.dag import needed_by, read_dag
+from flows.running.stage import (
+    RETRY_DELAYS_SECONDS,
+    ProgressShown,
+    attempt,
+    has_temporary_failure,
+    needed_by,
+    read_dag,
+)
+from imf_core.base.errors import ConfigError
+from recipes.recipe import read_recipe
 
 METRICS_FILE = Path("results/training/metrics.json")
 
@@ -133,3 +152,71 @@ def _fetch_experiment(experiment: Experiment, folder: Path) -> None:
         )
     must_be_new = ""
     git("update-ref", experiment.ref, experiment.commit, must_be_new)
+
+
+@task(
+    name="experiment",
+    task_run_name="{plan.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_condition_fn=has_temporary_failure,
+)
+def run_as_task(
+    plan: Plan, folder: Path, environment: Mapping[str, str], children: Children
+) -> State:
+    """Runs one experiment with a reserved name; see `run_experiment`.
+
+    Returns:
+        Completed, with the metrics of training as result; Cancelled if the flow run was stopped.
+    """
+
+    def run() -> State:
+        show = ProgressShown(plan.name).show
+        logger = get_run_logger()
+        return Completed(data=run_experiment(plan, folder, environment, children, logger, show))
+
+    return attempt(run, children)
+
+
+def name_this_run(name: str) -> None:
+    """Renames the current flow run."""
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(str(flow_run.id)), name=name)
+
+
+def read_form() -> dict[str, dict[str, Any]]:
+    """Reads the default values of this flow run's form, by section.
+
+    Returns:
+        The values registered with the deployment; empty without a deployment.
+    """
+    if (deployment_id := deployment.id) is None:
+        return {}
+    with get_client(sync_client=True) as client:
+        parameters = client.read_deployment(UUID(str(deployment_id))).parameters
+    return {name: section for name, section in parameters.items() if isinstance(section, dict)}
+
+
+def apply_recipe(
+    recipe: str | None, filled_in: Mapping[str, Any], base: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the values of an experiment.
+
+    Args:
+        recipe: A recipe's name, or None.
+        filled_in: The values in the form; those equal to `base` give way to the recipe.
+        base: The values of params.yaml.
+
+    Raises:
+        FlowError: If the recipe does not exist or its values are not valid with the others.
+    """
+    if recipe is None:
+        return dict(filled_in)
+    try:
+        overrides = read_recipe(recipe)
+    except ConfigError as error:
+        raise FlowError(str(error)) from error
+    of_recipe = check_values(apply_changes(base, overrides), f"recipes/{recipe}.yaml")
+    values = apply_changes(of_recipe, find_changes(filled_in, base))
+    return check_values(values, f"recipes/{recipe}.yaml with the form's values")

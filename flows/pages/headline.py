@@ -1,13 +1,74 @@
-"""The name and the result of a run, in one line each."""
+"""The results of a run: one line, its metrics as Markdown, and the link to its report."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from flows.errors import FlowError
 from flows.experiments.form import read_values
-from flows.faults import FlowError
-from flows.pages.metrics_table import are_comparable
+from imf_core.base.terminal import table
+
+COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
+SIDES = ("tail", "head")
+
+_SPLITS = {
+    "test": "Test: filtered ranking over all entities, both directions, per cent",
+    "valid": "Valid: the model was selected on it, so these are optimistic",
+}
+
+Metrics = Mapping[str, Any]
+
+
+def metrics_table(before: Metrics | None, after: Metrics) -> str:
+    """Formats a table for test and one for valid.
+
+    Args:
+        before: Content of `results/evaluation/metrics.json` before the run, None without it.
+        after: Its present content.
+
+    Returns:
+        Markdown; changes are in brackets, in percentage points.
+    """
+    parts = ["Nothing has changed since the run before."] if before == after else []
+    if before is not None and not are_comparable(before, after):
+        parts.append("The run before had other test facts, so no change is shown.")
+        before = None
+    for split, title in _SPLITS.items():
+        earlier = dict(_rows((before or {}).get(split, {})))
+        rows = [
+            [title, *(_cell(metrics, earlier.get(title), key) for key in COLUMNS)]
+            for title, metrics in _rows(after[split])
+        ]
+        parts.append(f"{title}\n\n{table(['', *COLUMNS.values()], rows)}")
+    return "\n\n".join(parts)
+
+
+def are_comparable(before: Metrics, after: Metrics) -> bool:
+    """Returns whether two runs have the same test facts."""
+    return before.get("test_digest") == after.get("test_digest")
+
+
+def _rows(metrics: Metrics) -> Iterator[tuple[str, Metrics]]:
+    """Yields the rows of a split: every single channel, the full model and its two directions."""
+    for name, value in metrics.items():
+        if isinstance(value, Mapping) and name not in SIDES:
+            yield f"{name} channel alone", value
+    if metrics:
+        yield "**full model**", metrics
+    for side in SIDES:
+        if side in metrics:
+            yield f"asked for the {side}", metrics[side]
+
+
+def _cell(metrics: Metrics, before: Metrics | None, key: str) -> str:
+    """Formats a fraction in per cent, with its change if there is any."""
+    now = f"{100 * metrics[key]:.1f}"
+    change = f"{100 * (metrics[key] - (before or metrics)[key]):+.1f}"
+    return now if float(change) == 0 else f"{now} ({change})"
+
 
 PLACES = {"folder", "rdf"}
 """Values of `dataset.name` that read the graph from `dataset.path`."""
@@ -45,3 +106,50 @@ def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, An
     if before is None or not are_comparable(before, after):
         return line
     return f"{line} ({100 * (mrr - before['test']['mrr']):+.1f})"
+
+
+REPORT = Path("results/report.html")
+HOST = "127.0.0.1"
+VARIABLE = "IMF_REPORTS"
+"""Variable with the address of the server of reports, set by `make ui`."""
+
+
+def experiment_path(name: str) -> str:
+    """Returns the URL path of an experiment's report."""
+    return f"/experiments/{quote(name, safe='')}/{REPORT.name}"
+
+
+def report_link(experiment: str | None = None) -> str:
+    """Returns the URL of a report, or its path without a server.
+
+    Args:
+        experiment: Name of the experiment; None for the workspace.
+
+    Returns:
+        "" for an experiment without a server: its report is in DVC's cache.
+    """
+    if server := os.environ.get(VARIABLE):
+        return server + (experiment_path(experiment) if experiment else f"/{REPORT.name}")
+    return "" if experiment else str(REPORT.absolute())
+
+
+def report_title(link: str, otherwise: str) -> str:
+    """Returns the description of a report's artifact: a link if there is a URL."""
+    return f"[Open the report]({link})" if link.startswith("http") else otherwise
+
+
+def describe_report(link: str, experiment: str | None = None) -> str:
+    """Formats the address of a report as Markdown.
+
+    Args:
+        link: Value of `report_link`.
+        experiment: Name of the experiment; None for the workspace.
+    """
+    contents = "pictures, charts and mistakes to learn from, as one page"
+    last = "" if experiment else " It shows the workspace's last run: a later run replaces it."
+    if link.startswith("http"):
+        return (
+            f"## [Open the report]({link})\n\nAll of this with {contents}.{last} The link works "
+            "while `make ui` runs."
+        )
+    return f"All of this with {contents} that any browser opens: `{link}`.{last}"

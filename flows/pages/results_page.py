@@ -1,4 +1,4 @@
-"""Results of a pipeline run on its page in the UI: metrics, audit, predictions."""
+"""The page of a pipeline run in the UI, as Markdown: results, audit, predictions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,15 +7,153 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 
 from flows.experiments.form import read_values
-from flows.pages.audit_table import audit
-from flows.pages.headline import headline, name_graph
-from flows.pages.metrics_table import metrics_table
-from flows.pages.predictions_table import predictions_table
-from flows.pages.report_link import describe_report, report_link, report_title
-from flows.processes.command import Logger
+from flows.pages.headline import (
+    describe_report,
+    headline,
+    metrics_table,
+    name_graph,
+    report_link,
+    report_title,
+)
+from flows.processes.children import Logger
 from flows.running.lock_file import idle_workspace
-from flows.running.whole_files import whole_files
-from imf_core.artifacts import read_json
+from flows.running.workspace import whole_files
+from imf_core.base.artifacts import read_json, read_parquet
+from imf_core.base.terminal import escape, table
+
+_GIVEN_AWAY = {
+    "in_train": "word for word",
+    "symmetric_copies": "by a symmetric relation",
+    "inverse_copies": "by an inverse relation",
+    "duplicate_copies": "by a duplicate relation",
+    "given_away": "**given away by train in all**",
+    "pairs_linked_in_train": "pair linked in train by any relation",
+    "entities_unseen_in_train": "entities without a train fact",
+    "relations_unseen_in_train": "relations without a train fact",
+}
+_LEFT_OUT = {
+    "blank_lines": "blank lines",
+    "texts_of_unknown_labels": "texts of labels that no fact has",
+    "repeated_text_lines": "repeated lines of texts",
+    "empty_texts": "empty texts",
+    "images_of_unknown_entities": "images of labels that no fact has",
+    "repeated_image_lines": "repeated lines of the image index",
+}
+
+Counts = Mapping[str, Any]
+
+
+def audit(data: Counts) -> str:
+    """Formats the audit.
+
+    Args:
+        data: Content of `results/data.json`.
+
+    Returns:
+        Markdown.
+    """
+    return "\n\n".join([_describe(data), _leaks(data), _left_out(data), *_issues(data)])
+
+
+def _describe(data: Counts) -> str:
+    entities, relations, facts = data["entities"], data["relations"], data["facts"]
+    have = ", ".join(
+        f"{words} {entities[f'with_{key}']:,} ({entities[f'share_with_{key}']:.1%})"
+        for key, words in (
+            ("name", "a name"),
+            ("description", "a description"),
+            ("image_source", "an image source"),
+        )
+    )
+    return (
+        f"**{escape(data['dataset'])}**: {entities['total']:,} entities, {relations['total']:,} "
+        f"relations, {facts['train']:,} train / {facts['valid']:,} valid / {facts['test']:,} test "
+        f"facts. Valid is {data['valid_source']}, test {data['test_source']}.\n\n"
+        f"Of the entities have {have}; none of these: {entities['with_none_of_these']:,}. Of the "
+        f"relations, {relations['symmetric']:,} are symmetric; {relations['inverse_pairs']:,} "
+        f"pairs are inverse, {relations['duplicate_pairs']:,} duplicate."
+    )
+
+
+def _leaks(data: Counts) -> str:
+    """Formats the leaks from train into valid and test, as a table if there are any."""
+    leaks, facts = data["leaks"], data["facts"]
+    rows = [
+        [words, *(f"{leaks[f'{split}_{key}']:,}" for split in ("valid", "test"))]
+        for key, words in _GIVEN_AWAY.items()
+        if leaks[f"valid_{key}"] or leaks[f"test_{key}"]
+    ]
+    if not rows:
+        return "Nothing leaks: train gives away no fact of valid or test."
+    titles = ["Facts of", f"valid ({facts['valid']:,})", f"test ({facts['test']:,})"]
+    return table(titles, rows)
+
+
+def _left_out(data: Counts) -> str:
+    """Formats the counts of omitted lines and facts."""
+    source = data["source"]
+    counts = {
+        "lines that repeat a fact of their split": sum(source["duplicate_lines"].values()),
+        **{
+            f"{split} facts dropped because of leaks": source[f"{split}_facts_dropped"]
+            for split in ("train", "valid", "test")
+        },
+        **{words: data["ignored"][key] for key, words in _LEFT_OUT.items()},
+    }
+    omitted = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
+    return f"Left out: {omitted or 'nothing'}."
+
+
+def _issues(data: Counts) -> list[str]:
+    """Lists the data issues of the input; empty if there are none."""
+    lines = []
+    for issue in data["issues"]:
+        examples = "; ".join(map(escape, issue["examples"]))
+        first = f" (first: {examples})" if examples else ""
+        lines.append(f"- {issue['count']:,} {escape(issue['text'])}{first}")
+    return ["Look at these first:\n\n" + "\n".join(lines)] if lines else []
+
+
+_SHARE = "share_"
+_NEW = "new"
+"""Value of `known_in` for a fact that is neither in valid nor in test."""
+
+
+def predictions_table(path: Path, n: int) -> str:
+    """Formats the most probable fact of each relation, most probable first.
+
+    Args:
+        path: `results/predictions.parquet`.
+        n: Largest number of rows.
+
+    Returns:
+        Markdown. A fact is true if it is in valid or test, which the channels were not trained on.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    best: dict[str, dict[str, Any]] = {}
+    for fact in read_parquet(path, ["relation", "probability", "known_in"]).to_pylist():
+        best.setdefault(fact["relation"], fact)
+    rows = [_row(fact) for fact in list(best.values())[:n]]
+    if not rows:
+        return "No fact is predicted."
+    return table(["Fact", "Probability", "Verdict", "Most by channel"], rows)
+
+
+def _row(fact: dict[str, Any]) -> list[str]:
+    names = (fact[f"{part}_name"] for part in ("head", "relation", "tail"))
+    share, channel = max(
+        (value, key.removeprefix(_SHARE)) for key, value in fact.items() if key.startswith(_SHARE)
+    )
+    verdict = _NEW if fact["known_in"] == _NEW else f"true ({fact['known_in']})"
+    return [
+        " – ".join(map(escape, names)),
+        f"{fact['probability']:.2f}",
+        verdict,
+        f"{channel} {share:.0%}",
+    ]
+
 
 METRICS = Path("results/evaluation/metrics.json")
 AUDIT = Path("results/data.json")

@@ -1,27 +1,74 @@
-"""Starts the processes of a flow, each under a supervisor, and stops all of them.
+"""The processes that a flow starts, each under a supervisor, and their common stop.
 
 Cancelling a flow run raises in its main thread, while its tasks wait for their processes in other
-threads. So the flow's body runs in `Children`, which stops all supervisors before Prefect waits for
-the tasks.
+threads. So the flow's body runs in `Children`, which stops every process before Prefect waits for
+the tasks. Prefect's worker stops its flow runs when it stops, but not when it is killed: a flow run
+ends when the process that started it has ended.
 """
 
 import codecs
 import json
+import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from flows.faults import StoppedError
-from flows.processes.parent import end_with_worker
-from imf_core.terminal import escaped
+from flows.errors import StageError, StoppedError
+from flows.processes.output import (
+    Bar,
+    failure_message,
+    is_bar,
+    is_busy,
+    is_chatter,
+    is_temporary,
+    read_bar,
+    read_blockers,
+    warning_in,
+)
+from flows.running.lock_file import find_runner
+from imf_core.base.terminal import escaped
 
-_SUPERVISOR = [sys.executable, "-m", "flows.processes.leash"]
+_LAUNCHED = "PREFECT__FLOW_RUN_ID"
+"""Set by a worker for the processes that it launches."""
+
+_PAUSE_SECONDS = 0.5
+_GRACE_SECONDS = 10.0
+
+
+@cache
+def end_with_worker() -> None:
+    """Calls `end_with_parent`, once, if a worker launched this process."""
+    if _LAUNCHED in os.environ:
+        end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Watches the parent in a thread; at its end, sends SIGTERM and later SIGKILL to this process.
+
+    After SIGTERM the process cleans up and reports its state. A parent that ended before the call
+    goes unnoticed.
+    """
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PAUSE_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+_SUPERVISOR = [sys.executable, "-m", "flows.processes.supervisor"]
 _TERMINAL_SIZE = (24, 100)
 """Lines and columns."""
 
@@ -189,3 +236,97 @@ class Children:
         """
         if self._is_stopping.wait(seconds):
             raise StoppedError("the flow run is being stopped")
+
+
+DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
+
+_BUSY_PAUSE_SECONDS = 2.0
+
+Logger = logging.Logger | logging.LoggerAdapter[Any]
+
+
+def run_command(
+    children: Children,
+    name: str,
+    command: Sequence[str],
+    after_failure: Sequence[str],
+    environment: Mapping[str, str],
+    logger: Logger,
+    show: Callable[[Bar], None],
+) -> list[str]:
+    """Runs a command to its end.
+
+    Args:
+        children: The flow run's processes.
+        name: Name of the command in messages.
+        command: Program and arguments.
+        after_failure: Command that cleans up if this one fails or is stopped.
+        environment: Variables in addition to those of this process.
+        logger: Receives the lines.
+        show: Receives the states of the progress bars.
+
+    Returns:
+        The lines of the output without bars.
+
+    Raises:
+        StageError: If the command failed, with its own message or that of its stage.
+        StoppedError: If the flow run was stopped.
+    """
+    output: list[str] = []
+    variables = {"DVC_NO_ANALYTICS": "1", **environment}
+    with children.start(command, after_failure, variables) as child:
+        for line in child.lines():
+            if is_bar(line):
+                if bar := read_bar(line):
+                    show(bar)
+                continue
+            output.append(line)
+            if not is_chatter(line):
+                logger.log(_level(line), "%s", line)
+        status = child.wait()
+    if child.was_stopped:
+        raise StoppedError(f"{name} was stopped")
+    if status:
+        raise StageError(
+            f"{name}: {failure_message(output)}", is_temporary(output), is_busy(output)
+        )
+    return output
+
+
+def run_dvc(
+    children: Children,
+    name: str,
+    arguments: Sequence[str],
+    after_failure: Sequence[str],
+    environment: Mapping[str, str],
+    logger: Logger,
+    show: Callable[[Bar], None],
+) -> list[str]:
+    """Runs DVC, otherwise like `run_command`.
+
+    If another DVC process uses the same files, it waits for that process: DVC itself waits only for
+    its lock, which is free while a stage runs. `after_failure` runs then too, and must not touch
+    files that the other process writes.
+    """
+    command = [*DVC, *arguments]
+    is_waiting = False
+    while True:
+        try:
+            return run_command(children, name, command, after_failure, environment, logger, show)
+        except StageError as error:
+            if not error.is_busy:
+                raise
+            if not is_waiting:
+                is_waiting = True
+                logger.info("%s", f"waiting for another process of DVC: {error}")
+            blockers = read_blockers(str(error))
+        children.pause(_BUSY_PAUSE_SECONDS)
+        while find_runner(blockers):
+            children.pause(_BUSY_PAUSE_SECONDS)
+
+
+def _level(line: str) -> int:
+    """Returns the log level of a line of a stage's output."""
+    if line.lower().startswith("error: "):
+        return logging.ERROR
+    return logging.WARNING if warning_in(line) else logging.INFO

@@ -16,7 +16,7 @@ import psutil
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
-from imf_core.typed_yaml import read_yaml
+from imf_core.base.typed_yaml import read_yaml
 
 LOCK_FILE = Path("dvc.lock")
 

@@ -1,14 +1,182 @@
-"""Runs one stage with DVC and returns its outcome, with the hashes of its outs."""
+"""The DAG as DVC reads it, and its stages as Prefect tasks with progress bars and attempts.
 
-from collections.abc import Callable
+`dvc.yaml` is the only description of the DAG. Prefect counts the attempts; the pause before each is
+taken here, since Prefect's own cannot be interrupted.
+"""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Literal, cast
+from uuid import UUID
 
-from flows.processes.children import Children
-from flows.processes.command import Logger, run_dvc
+import httpx
+from dvc.exceptions import DvcException
+from dvc.stage import PipelineStage
+from prefect import get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.runtime import task_run
+from prefect.states import Cancelled, Completed
+
+from flows.errors import FlowError, StageError, StoppedError
+from flows.processes.children import Children, Logger, run_dvc
 from flows.processes.output import Bar, warning_in
 from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, read_lock_file
 from flows.running.restore import keep_lock_file, restore_command
+
+StageName = Literal[
+    "download",
+    "prepare",
+    "media",
+    "images",
+    "image_features",
+    "text_features",
+    "tune",
+    "baseline",
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+]
+"""The stages of dvc.yaml, as options of a form."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of `dvc.yaml`.
+
+    Attributes:
+        name: Its name.
+        needs: Sorted names of the stages that make its inputs.
+        outs: Paths of its outs, metrics and plots, relative to the project's root.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    outs: tuple[str, ...]
+
+
+def read_dag(root: Path, notify: Notify) -> list[Stage]:
+    """Reads the stages of a DVC project in topological order.
+
+    Args:
+        root: Root of the project.
+        notify: Receives a line if the call waits for another process.
+
+    Raises:
+        FlowError: If there is no DVC project, or DVC refuses its dvc.yaml or params.yaml.
+    """
+    try:
+        with dvc_locked(notify, root) as repo:
+            graph = repo.index.graph  # edges lead from a stage to the stages that it needs
+            stages = [
+                Stage(
+                    str(stage.name),
+                    tuple(sorted(str(needed.name) for needed in graph[stage] if _is_run(needed))),
+                    tuple(out.def_path for out in stage.outs),
+                )
+                for stage in graph
+                if _is_run(stage)
+            ]
+    except DvcException as error:
+        raise FlowError(
+            f"DVC cannot read the pipeline in {root}: {error}; run `dvc status` there to see where"
+        ) from error
+
+    by_name = {stage.name: stage for stage in sorted(stages, key=lambda stage: stage.name)}
+    order = TopologicalSorter({name: stage.needs for name, stage in by_name.items()})
+    return [by_name[name] for name in order.static_order()]
+
+
+def _is_run(stage: object) -> bool:
+    """Returns whether a node of DVC's graph is a stage rather than data under `dvc add`."""
+    return isinstance(stage, PipelineStage)
+
+
+def needed_by(name: str, stages: Sequence[Stage]) -> set[str]:
+    """Returns the names of a stage and of all stages that must run before it.
+
+    Args:
+        name: Name of the stage.
+        stages: All stages in topological order.
+    """
+    names = {name}
+    for stage in reversed(stages):
+        if stage.name in names:
+            names.update(stage.needs)
+    return names
+
+
+RETRY_DELAYS_SECONDS = [30.0, 120.0, 600.0]
+"""Pauses before each retry after a network error."""
+
+
+def has_temporary_failure(_task: object, _run: object, state: State) -> bool:
+    """Returns whether a task has failed for a temporary reason."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StageError) and error.is_temporary
+
+
+def attempt(work: Callable[[], State], children: Children) -> State:
+    """Does the work of a task, after a pause before a retry.
+
+    Args:
+        work: Returns the task's state.
+        children: The flow run's processes.
+
+    Returns:
+        The state that `work` returns; Cancelled if the flow run was stopped.
+    """
+    try:
+        if (earlier_tries := task_run.run_count - 1) > 0:
+            delay_seconds = RETRY_DELAYS_SECONDS[earlier_tries - 1]
+            get_run_logger().info("the network failed; trying again in %g s", delay_seconds)
+            children.pause(delay_seconds)
+        return work()
+    except StoppedError as error:
+        return Cancelled(message=str(error))
+
+
+_SECONDS_BETWEEN_UPDATES = 1.0
+
+
+class ProgressShown:
+    """The progress bar of a task on its page, made at the first update."""
+
+    def __init__(self, name: str) -> None:
+        """Shows nothing yet.
+
+        Args:
+            name: Name of the task.
+        """
+        self._key = f"progress-{re.sub('[^a-z0-9]+', '-', name.lower())}"
+        self._artifact: UUID | None = None
+        self._last = 0.0
+
+    def show(self, bar: Bar) -> None:
+        """Draws the bar, at most once per second; a full bar is always drawn."""
+        now = time.monotonic()
+        if now - self._last < _SECONDS_BETWEEN_UPDATES and bar.percent < 100:
+            return
+        self._last = now
+        # An unreachable server must not fail the stage.
+        with suppress(httpx.HTTPError):
+            self._draw(bar)
+
+    def _draw(self, bar: Bar) -> None:
+        if self._artifact is None:
+            made = create_progress_artifact(bar.percent, key=self._key, description=bar.label)
+            self._artifact = cast(UUID, made)  # a coroutine only in asynchronous code
+        else:
+            update_progress_artifact(self._artifact, bar.percent, description=bar.label)
+
 
 Outcome = Literal["Completed", "Cached", "Restored"]
 """The stage ran; nothing had changed; or its outs came from DVC's run-cache."""
@@ -83,3 +251,62 @@ def _outcome(stage: str, output: list[str]) -> Outcome:
     if any(line.startswith(f"Stage '{stage}' didn't change") for line in output):
         return "Cached"
     return "Completed"
+
+
+@task(
+    name="stage",
+    task_run_name="{stage}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_condition_fn=has_temporary_failure,
+)
+def run_stage(stage: str, children: Children, is_forced: bool) -> State:
+    """Brings one stage up to date.
+
+    Returns:
+        A state named Completed, Cached or Restored, with the hashes of the outs as message and the
+        `Finished` as result; Cancelled if the flow run was stopped.
+    """
+
+    def bring_up_to_date() -> State:
+        show = ProgressShown(stage).show
+        finished = reproduce(children, stage, is_forced, get_run_logger(), show)
+        return Completed(name=finished.outcome, message=finished.describe(), data=finished)
+
+    return attempt(bring_up_to_date, children)
+
+
+def run_stages(stages: Sequence[Stage], children: Children, forced: Sequence[str]) -> list[State]:
+    """Runs stages of the DAG as tasks, independent ones in parallel.
+
+    Args:
+        stages: The stages in topological order.
+        children: The flow run's processes.
+        forced: Names of stages that run even if nothing has changed.
+
+    Returns:
+        The state of each stage.
+
+    Raises:
+        FlowError: If `forced` has an unknown name; or the first error of a stage, after all
+            independent stages have ended.
+    """
+    names = [stage.name for stage in stages]
+    if unknown := sorted(set(forced) - set(names)):
+        raise FlowError(f"force names no stage: {', '.join(unknown)}; dvc.yaml has {names}")
+    futures: dict[str, PrefectFuture[State]] = {}
+    for stage in stages:
+        upstream = [futures[name] for name in stage.needs]
+        named = run_stage.with_options(name=stage.name)  # the name shown before the start
+        futures[stage.name] = named.submit(
+            stage.name, children, stage.name in forced, return_state=False, wait_for=upstream
+        )
+    states = []
+    for future in futures.values():
+        future.wait()
+        states.append(future.state)
+    for state in states:
+        if state.is_failed():
+            state.result()
+    return states

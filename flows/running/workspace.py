@@ -1,13 +1,15 @@
-"""Locks the workspace for one run at a time; the system releases the lock after a kill."""
+"""The workspace and its lock: one run at a time, and files read while DVC may work."""
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from flows.processes.parent import end_with_worker
-from flows.running.lock_file import idle_workspace
+from flows.processes.children import end_with_worker
+from flows.running.lock_file import Notify, idle_workspace
 
 LOCK = Path(".dvc/tmp/imf-workspace.lock")
 
@@ -45,3 +47,30 @@ def locked_workspace(run_name: str, notify: Callable[[str], None]) -> Iterator[i
         yield file
     finally:
         os.close(file)
+
+
+@contextmanager
+def whole_files(paths: Iterable[Path], notify: Notify) -> Iterator[Path]:
+    """Links outs of the last run into a folder, which is removed at the end.
+
+    DVC deletes an out before its stage runs and does not write into it, so a link keeps the
+    content.
+
+    Args:
+        paths: Paths relative to the working folder; missing files are left out.
+        notify: Receives a line if the call waits for another process.
+
+    Yields:
+        The folder; each file has its path relative to the working folder.
+    """
+    with ExitStack() as kept:
+        with idle_workspace(notify) as repo:
+            folder = Path(kept.enter_context(TemporaryDirectory(dir=repo.tmp_dir)))
+            for path in filter(Path.exists, paths):
+                link = folder / path
+                link.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(path.resolve(), link)
+                except OSError:  # another file system, or no support for links
+                    shutil.copyfile(path, link)
+        yield folder

@@ -16,11 +16,11 @@ from urllib.parse import unquote
 import yaml
 from dvc.repo import Repo
 
-from flows.experiments.git import Experiment, git, list_experiments
-from flows.faults import FlowError
-from flows.pages.report_link import HOST, REPORT, experiment_path
+from flows.errors import FlowError
+from flows.experiments.workspace_copy import Experiment, git, list_experiments
+from flows.pages.headline import HOST, REPORT, experiment_path
 from flows.running.lock_file import LOCK_FILE
-from imf_core.typed_yaml import read_yaml
+from imf_core.base.typed_yaml import read_yaml
 
 _STAGE = "report"
 _MD5 = re.compile(r"[0-9a-f]{32}")

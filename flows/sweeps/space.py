@@ -14,11 +14,11 @@ from optuna.distributions import (
 )
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from flows.errors import FlowError
 from flows.experiments.form import check_values
 from flows.experiments.run_experiment import apply_changes
-from flows.faults import FlowError
-from imf_core.config import Params
-from imf_core.typed_yaml import Auto
+from imf_core.base.config import Params
+from imf_core.base.typed_yaml import Auto
 
 _MOST_CHECKED = 5_000
 """Largest number of values of a range that are checked one by one."""

@@ -1,25 +1,66 @@
-"""The study of a sweep: values and results of its trials, so that a sweep can continue.
+"""The record of a sweep: an Optuna study in SQLite, its trials, their files and their table.
 
-It is an Optuna study in SQLite, which survives a kill at any moment. Samplers have no state: each
-trial uses a sampler seeded with the sweep's seed and the trial's number, so an interrupted sweep
-continues as if it had not been interrupted.
+The samplers have no state: each trial is drawn by a sampler seeded with the sweep's seed and the
+trial's number, so an interrupted sweep continues as it would have. Trials are comparable only if
+the tracked files are the same.
 """
 
 import json
 import logging
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from dvc.dependency import ParamsDependency
 from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from prefect.artifacts import create_table_artifact
 
-from flows.faults import FlowError
+from flows.errors import FlowError
+from flows.experiments.workspace_copy import git
+from flows.running.lock_file import Notify, dvc_locked
+from flows.running.stage import needed_by, read_dag
 from flows.sweeps.space import Space, list_grid, make_distributions, read_suggestion
+
+_SHOWN_DIGITS = 12
+
+
+def read_code(tree: str, target: str, notify: Notify) -> dict[str, str]:
+    """Reads the hashes of the files in a git tree that a stage or an earlier one depends on.
+
+    Data under `dvc add` are represented by their `.dvc` file.
+
+    Args:
+        tree: The tree's hash.
+        target: Name of the stage.
+        notify: Receives a line if the call waits for another process.
+
+    Returns:
+        The first digits of the hashes, by path.
+
+    Raises:
+        FlowError: If git fails, or DVC cannot read the pipeline.
+    """
+    stages = needed_by(target, read_dag(Path.cwd(), notify))
+    with dvc_locked(notify) as repo:
+        paths = {
+            dependency.def_path
+            for stage in repo.index.stages
+            if getattr(stage, "name", None) in stages
+            for dependency in stage.deps
+            if not isinstance(dependency, ParamsDependency)
+        }
+    inside = sorted(path for path in paths if Path(path).parts[0] not in ("/", ".."))
+    of_data = [f"{path}.dvc" for path in inside]
+    listed = git("ls-tree", "-r", "-z", tree, "--", "dvc.yaml", *inside, *of_data)
+    entries = (entry.split("\t", 1) for entry in listed.split("\0") if entry)
+    return {path: entry.split()[2][:_SHOWN_DIGITS] for entry, path in entries}
+
 
 SamplerName = Literal["grid", "random", "tpe"]
 Status = Literal["running", "completed", "failed"]
@@ -147,3 +188,39 @@ def _differences(before: Any, now: Any) -> str:
 def _format_value(values: Mapping[str, Any], key: str) -> str:
     """Formats the value of a key; null differs from a missing key."""
     return json.dumps(values[key]) if key in values else "nothing"
+
+
+def find_best(trials: Sequence[Trial]) -> Trial | None:
+    """Returns the first trial with the highest MRR on valid."""
+    completed = [trial for trial in trials if trial.valid_mrr is not None]
+    return max(completed, key=lambda trial: trial.valid_mrr or 0.0, default=None)
+
+
+def make_rows(sweep: str, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Returns a row for each trial."""
+    best = find_best(trials)
+    return [
+        {
+            "experiment": f"{sweep}-{trial.number}",
+            **{key: _shorten(value) for key, value in trial.changes.items()},
+            "valid MRR %": "" if trial.valid_mrr is None else f"{100 * trial.valid_mrr:.2f}",
+            "state": f"{trial.status}, best" if trial is best else trial.status,
+            "message": trial.failure,
+        }
+        for trial in trials
+    ]
+
+
+def describe(trial: Trial) -> str:
+    """Formats a trial's values on one line."""
+    return ", ".join(f"{key} {_shorten(value)}" for key, value in trial.changes.items())
+
+
+def _shorten(value: object) -> object:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def show_table(sweep: str, trials: Sequence[Trial]) -> None:
+    """Shows the present trials on the run's page."""
+    key = f"sweep-{re.sub('[^a-z0-9]+', '-', sweep.lower())}"
+    create_table_artifact(table=make_rows(sweep, trials), key=key)

@@ -1,4 +1,15 @@
-"""Ranks every held-out fact in both directions, by every channel and by the decision."""
+"""Ranks every held-out fact in both directions, by every channel and by the decision.
+
+The rank of the true tail t of a query is the mean of the optimistic rank (t before its ties) and
+the pessimistic one (t after them):
+
+    rank = 1 + #{c: z_c > z_t} + #{c != t: z_c = z_t} / 2
+
+where c runs over all entities but the other known answers (the filtered setting of Bordes et al.,
+NeurIPS 2013; "realistic" ranks in Berrendorf et al., arXiv 2002.06914). The code counts over all
+entities, then subtracts the few known answers. Processes that hold a shard of the entities each
+count over their own entities, and the counts are summed.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,10 +21,182 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from imf_core.data.known_tails import KnownTails, with_inverses
-from imf_core.errors import DivergenceError
-from imf_core.evaluation.ranks import filtered_ranks, find_answers
-from imf_core.processes import Processes, Shard
+from imf_core.base.device import Processes, Shard, to_device
+from imf_core.base.errors import DivergenceError
+from imf_core.graph.known_tails import KnownTails, ragged_arange, with_inverses
+
+TILE_ELEMENTS = 1 << 18
+"""Scores compared at once on a CPU, few enough to fit in its cache."""
+
+GPU_TILE_ELEMENTS = 1 << 25
+"""The same on a GPU; also the scores copied at once for queries with several true tails."""
+
+EXACT_FLOATS = 1 << 24
+"""Largest integer up to which float32 counts in ones."""
+
+MAX_PAIRS = 1 << 22
+"""Pairs of a true tail and another known answer held at once, unless one true tail has more."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """True tails and filtered candidates of a batch of queries, shared by all channels.
+
+    Attributes:
+        shard: Entities scored in this process.
+        rows: Query of each of P true tails, ascending, shape: (P,), dtype: long.
+        num_candidates: Number of candidates of each true tail, itself included, on the CPU, shape:
+            (P,), dtype: long.
+        held: Indices of the true tails scored in this process, shape: (N,), dtype: long.
+        held_columns: Columns of their scores, shape: (N,), dtype: long.
+        excluded: The other known answers scored in this process.
+    """
+
+    shard: Shard
+    rows: Tensor
+    num_candidates: Tensor
+    held: Tensor
+    held_columns: Tensor
+    excluded: "Excluded"
+
+
+class Excluded:
+    """The other known answers of each true tail's query, in chunks of bounded size.
+
+    Iterating yields indices of true tails and columns of other answers, shapes: (K,), (K,), dtype:
+    long. A single chunk is cached; several are computed again at each iteration.
+    """
+
+    def __init__(
+        self, rows: Tensor, tails: Tensor, known: tuple[Tensor, Tensor], shard: Shard
+    ) -> None:
+        known_rows, self._known_tails = known
+        sizes = torch.bincount(known_rows, minlength=int(rows[-1]) + 1)
+        self._tails, self._shard = tails, shard
+        self._sizes, self._firsts = sizes[rows], (sizes.cumsum(0) - sizes)[rows]
+        # A chunk ends where the number of pairs passes another multiple of the bound.
+        part = self._sizes.cumsum(0).sub(1).clamp_min(0) // MAX_PAIRS
+        _, lengths = part.unique_consecutive(return_counts=True)
+        stops = lengths.cumsum(0).tolist()
+        self._parts = list(zip([0, *stops], stops, strict=False))
+        self._kept = [self._find(*self._parts[0])] if len(self._parts) == 1 else None
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(self._kept or (self._find(*part) for part in self._parts))
+
+    def _find(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Returns the chunk of some true tails."""
+        answer, index = ragged_arange(self._firsts[start:stop], self._sizes[start:stop])
+        answer += start
+        others = self._known_tails[index]
+        is_other = others != self._tails[answer]
+        position, columns = self._shard.find(others[is_other])
+        return answer[is_other][position], columns
+
+
+def find_answers(
+    rows: Tensor,
+    tails: Tensor,
+    known_rows: Tensor,
+    known_tails: Tensor,
+    shard: Shard,
+    device: torch.device,
+) -> Answers:
+    """Prepares the ranking of a batch on the CPU, once for all channels.
+
+    Args:
+        rows: Query of each true tail, ascending, shape: (P,), dtype: long.
+        tails: The true tails, shape: (P,), dtype: long.
+        known_rows: Query of each known answer, ascending, shape: (K,), dtype: long.
+        known_tails: The known answers, with or without the true tails, each (row, tail) at most
+            once, shape: (K,), dtype: long.
+        shard: Entities scored in this process.
+        device: Device of the scores.
+    """
+    excluded = Excluded(rows, tails, (known_rows, known_tails), shard)
+    is_known = torch.isin(rows * shard.num_rows + tails, known_rows * shard.num_rows + known_tails)
+    num_known = torch.bincount(known_rows, minlength=int(rows[-1]) + 1)[rows]
+    num_candidates = shard.num_rows - num_known + is_known.long()
+    held, held_columns = shard.find(tails)
+    return Answers(
+        shard,
+        to_device(rows, device),
+        num_candidates,
+        to_device(held, device),
+        to_device(held_columns, device),
+        excluded,
+    )
+
+
+def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
+    """Ranks true tails among all entities except other known answers.
+
+    Args:
+        scores: Finite scores of B queries for the entities held here, shape: (B, held), dtype:
+            float.
+        answers: From `find_answers`.
+
+    Returns:
+        Realistic ranks, multiples of one half, on the CPU, shape: (P,), dtype: float64.
+
+    Raises:
+        LostProcessError: If another process has ended.
+    """
+    rows, processes = answers.rows, answers.shard.processes
+    limits = scores.new_zeros(len(rows))
+    limits[answers.held] = scores[rows[answers.held], answers.held_columns]
+    processes.all_reduce([limits])
+    counts = _count_scores(scores, rows, limits)
+    for answer, columns in answers.excluded:
+        numbers = to_device(answer, scores.device)
+        excluded = scores[rows[numbers], to_device(columns, scores.device)]
+        for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
+            count.index_add_(0, numbers, compare(excluded, limits[numbers]).double(), alpha=-1)
+    processes.all_reduce([counts])
+    greater, at_least = counts
+    # `at_least` counts the true tail itself.
+    rank: Tensor = 1 + greater + (at_least - greater - 1) / 2
+    return rank.cpu()
+
+
+def _count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
+    """Counts, in rows of a table, the scores above a limit and those at least as high.
+
+    Args:
+        scores: shape: (B, E), dtype: float.
+        rows: Row of each limit, ascending, each row at least once, shape: (P,), dtype: long.
+        limits: shape: (P,), dtype: float.
+
+    Returns:
+        Both counts, shape: (2, P), dtype: float64.
+    """
+    is_first = torch.ones_like(rows, dtype=torch.bool)
+    is_first[1:] = rows[1:] != rows[:-1]
+    first, rest = is_first.nonzero().flatten(), (~is_first).nonzero().flatten()
+    counts = torch.empty(2, len(rows), dtype=torch.float64, device=scores.device)
+    # First true tails use the table itself, further ones copies of its rows.
+    counts[:, first] = _count_by_row(scores, limits[first])
+    for some in rest.split(max(1, GPU_TILE_ELEMENTS // max(1, scores.shape[1]))):
+        counts[:, some] = _count_by_row(scores.index_select(0, rows[some]), limits[some])
+    return counts
+
+
+def _count_by_row(scores: Tensor, limits: Tensor) -> Tensor:
+    """Counts, in each row, the scores above its limit and those at least as high, -> (2, B)."""
+    counts = torch.zeros(2, len(scores), dtype=torch.float64, device=scores.device)
+    size = TILE_ELEMENTS if scores.device.type == "cpu" else GPU_TILE_ELEMENTS
+    num_rows = max(1, size // max(1, scores.shape[1]))
+    # Summing floats is many times faster than summing booleans.
+    ones = torch.empty(num_rows, min(scores.shape[1], EXACT_FLOATS), device=scores.device)
+    for start in range(0, len(scores), num_rows):
+        rows = slice(start, start + num_rows)
+        for tile in scores[rows].split(EXACT_FLOATS, dim=1):
+            for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
+                is_met = ones[: len(tile), : tile.shape[1]]
+                compare(tile, limits[rows].unsqueeze(1), out=is_met)
+                count[rows] += is_met.sum(dim=1)
+    return counts
+
 
 COMBINED = "combined"
 

@@ -8,30 +8,74 @@ probabilities and shares of the channels, precedents of an answer, and nearest e
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from imf_core.data.graph import Graph, load_graph
-from imf_core.data.known_tails import known_tails_in
-from imf_core.errors import QuestionError
-from imf_core.features.table import FeatureTable, load_features
-from imf_core.inference.answers import Answers, concatenate, find_answers, find_known_answers
+from imf_core.base.errors import QuestionError
+from imf_core.graph.feature_table import FeatureTable, load_features
+from imf_core.graph.graph import Graph, load_graph
+from imf_core.graph.known_tails import known_tails_in
+from imf_core.inference.answers import (
+    ASKED,
+    Answer,
+    Answers,
+    Question,
+    concatenate,
+    find_answers,
+    find_known_answers,
+)
 from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import Names
-from imf_core.inference.neighbours import Neighbour, find_nearest
-from imf_core.inference.question import ASKED, Answer, Question
-from imf_core.inference.saved_model import SavedModel, load_calibration, load_config, load_model
-from imf_core.inference.unseen import add_unseen_entity
-from imf_core.inference.used_up import USED_UP, FurtherAnswers
-from imf_core.model.calibration import Calibration
+from imf_core.inference.plausibility import USED_UP, FurtherAnswers
+from imf_core.inference.unseen_entity import add_unseen_entity
+from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
+from imf_core.model.saved import SavedModel, load_calibration, load_config, load_model
 from imf_core.model.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An entity near another one, with the cosine of their embeddings."""
+
+    label: str
+    name: str
+    cosine: float
+
+
+def find_nearest(
+    scorer: Scorer, graph: Graph, channel: str, entity: int, among: Tensor, count: int
+) -> list[Neighbour]:
+    """Finds the entities nearest to one entity, by the cosine of their embeddings.
+
+    Args:
+        scorer: The trained model.
+        graph: Its graph.
+        channel: Channel of the embeddings.
+        entity: The entity, which has the channel's modality; it is not its own neighbour.
+        among: Entities to choose from; entities without the channel's modality or without train
+            facts are left out, shape: (N,), dtype: long.
+        count: Neighbours, at most.
+
+    Returns:
+        Nearest first.
+    """
+    model, vectors = scorer.model, scorer.entities[channel]
+    among = among.to(vectors.device)
+    among = among[(among != entity) & model.is_present(channel)[among] & model.is_learned[among]]
+    cosines = F.cosine_similarity(vectors[among], vectors[entity].unsqueeze(0))
+    best = cosines.topk(min(count, len(among)))
+    return [
+        Neighbour(graph.entity_labels[number], graph.entity_names[number], cosine)
+        for number, cosine in zip(among[best.indices].tolist(), best.values.tolist(), strict=True)
+    ]
 
 
 class Completer:

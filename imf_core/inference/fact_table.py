@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from imf_core.data.graph import SPLITS, Graph
+from imf_core.graph.graph import SPLITS, Graph
 from imf_core.inference.answers import Answers, as_facts
-from imf_core.inference.used_up import USED_UP
+from imf_core.inference.plausibility import USED_UP
 
 NEW = "new"
 """Value of `known_in` for a fact in no split."""

@@ -4,8 +4,8 @@ import difflib
 from collections import defaultdict
 from collections.abc import Sequence
 
-from imf_core.characters import plain_form
-from imf_core.errors import QuestionError
+from imf_core.base.errors import QuestionError
+from imf_core.base.terminal import plain_form
 
 SHOWN = 5
 

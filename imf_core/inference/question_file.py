@@ -12,13 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imf_core.artifacts import atomic_path
-from imf_core.data.formats import read_lines
-from imf_core.data.headers import is_title
-from imf_core.data.line_causes import explain_line
-from imf_core.errors import DataError, QuestionError
+from imf_core.base.artifacts import atomic_path
+from imf_core.base.errors import DataError, QuestionError
+from imf_core.base.line_causes import explain_line
+from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
-from imf_core.inference.question import ASKED, Question, parse_question
+from imf_core.sources.folder import is_title
+from imf_core.sources.formats import read_lines
 
 ROLES = ("head", "relation", "tail")
 QUESTIONS_AT_ONCE = 1024

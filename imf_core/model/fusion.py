@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from imf_core.model.dropout import Dropout
+from imf_core.model.kernels import Dropout
 
 NARROW_DIM = 16
 """Size of the narrow terms: all terms of the narrow form, and those of the full form beyond one per

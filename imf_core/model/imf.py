@@ -24,12 +24,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from imf_core.config import FusionParams, ModelParams
-from imf_core.model.contexts import BlockDiagonalContext, Context, DenseContext
+from imf_core.base.config import FusionParams, ModelParams
 from imf_core.model.decision import DecisionFusion
-from imf_core.model.dropout import Dropout
-from imf_core.model.encoders import FeatureEncoder, StructuralEncoder
+from imf_core.model.encoders import (
+    BlockDiagonalContext,
+    Context,
+    DenseContext,
+    FeatureEncoder,
+    StructuralEncoder,
+)
 from imf_core.model.fusion import LowRankBilinearFusion, NarrowFusion
+from imf_core.model.kernels import Dropout
 
 CHANNEL_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.device import to_device
+from imf_core.base.device import ALONE, Processes, Shard, to_device
 from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
-from imf_core.processes import ALONE, Processes, Shard
 
 MAX_SCORES = 1 << 25
 """Largest number of scores at once: 128 MiB in float32; a few copies exist at a time."""

@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from imf_core.artifacts import read_json, read_parquet
-from imf_core.config import name_graph
-from imf_core.data.degrees import count_train_facts, find_degree_bins
-from imf_core.data.graph import Graph
-from imf_core.data.issues import issues_of
-from imf_core.features.entities import read_entity_words
-from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import CONFIG, load_calibration
+from imf_core.base.artifacts import read_json, read_parquet
+from imf_core.base.config import name_graph
+from imf_core.graph.entities import read_entity_words
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph, count_train_facts, find_degree_bins
+from imf_core.graph.issues import issues_of
+from imf_core.model.saved import CONFIG, load_calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report import comparison
-from imf_core.report.cast import EntityCards, choose_sample
-from imf_core.report.credits import read_credits
+from imf_core.report.charts import average_weights
+from imf_core.report.comparison import Ranked, read_test_ranks
 from imf_core.report.curves import (
     draw_reliability,
     draw_training,
@@ -26,20 +25,25 @@ from imf_core.report.curves import (
     read_reliability,
     read_trials,
 )
-from imf_core.report.decision_weights import average_weights
-from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
-from imf_core.report.gallery import choose_new_facts, count_predictions, find_mistakes
-from imf_core.report.page import Page
-from imf_core.report.picture_sources import entities_with_picture, find_failures
-from imf_core.report.pictures import read_thumbnails
-from imf_core.report.provenance import Lock, describe_environment
-from imf_core.report.ranked import Ranked, read_test_ranks
-from imf_core.report.relations import (
+from imf_core.report.entities import (
+    EntityCards,
+    choose_sample,
+    entities_with_picture,
+    find_failures,
+    read_credits,
+    read_thumbnails,
+)
+from imf_core.report.examples import (
     MAX_ROWS,
+    choose_new_facts,
+    count_predictions,
+    find_mistakes,
     format_redundancy,
     make_relation_rows,
     read_relations,
 )
+from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
+from imf_core.report.page import Lock, Page, describe_environment
 
 METRICS = "metrics.json"
 RANKS = "ranks.parquet"

@@ -1,13 +1,42 @@
-"""Figures of how the model came about and how far it can be trusted: curves and reliability."""
+"""Figures of the training and of the reliability of probabilities, from the run's CSV files."""
 
-from collections.abc import Mapping, Sequence
+import csv
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from imf_core.base.errors import DataError
 from imf_core.report import charts
 from imf_core.report.comparison import CHANNEL_WORDS, format_channel
-from imf_core.report.csv_table import read_csv
 from imf_core.report.figures import Figure, as_percent
+
+
+def read_csv(
+    path: Path, columns: Mapping[str, Callable[[str], Any]], delimiter: str = ","
+) -> list[dict[str, Any]]:
+    """Reads a table with a line of titles.
+
+    Args:
+        path: Of the file, in UTF-8.
+        columns: What is read of it: title -> what makes a value of a cell, such as `int`.
+        delimiter: Between cells.
+
+    Raises:
+        DataError: If the file is missing or damaged, or lacks a column.
+    """
+    if not path.exists():
+        raise DataError(f"{path} is missing; run `dvc repro`")
+    again = "delete it and run `dvc repro` to make it again"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+            missing = [title for title in columns if title not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path} has no column {', '.join(missing)}; {again}")
+            return [{title: make(row[title]) for title, make in columns.items()} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); {again}") from error
+
 
 COMBINED_CURVE = "valid_mrr"
 MAX_POINTS = 100

@@ -13,10 +13,10 @@ from imf_core.report.comparison import (
     FULL,
     Group,
     MetricsRow,
+    Ranked,
     count_ranks,
     format_channel,
 )
-from imf_core.report.ranked import Ranked
 
 RELATIONS_DRAWN = 25
 BARS_DRAWN = frozenset({"full", "channel", "baseline", "committed"})

@@ -1,32 +1,109 @@
-"""The page as HTML: one file that asks for nothing else and runs no script but its own.
+"""The report as one HTML file that requests nothing and runs no script but its own.
 
-Names and descriptions come from strangers. The template escapes all of them; beyond that, the
-page's own policy (`Content-Security-Policy`) lets no script run but the two whose hashes it names,
-and nothing be fetched.
+Names and descriptions come from strangers: the template escapes them, and the page's policy
+(`Content-Security-Policy`) allows the two scripts with its hashes and no request. The page names
+the parameters and hashes of the run as `dvc.lock` has them, and the software.
 """
 
 import base64
 import hashlib
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePath
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from imf_core.data.issues import DataIssue
-from imf_core.evaluation.gain import Gain
+from imf_core.base.terminal import escaped
+from imf_core.evaluation.metrics import Gain
+from imf_core.graph.issues import DataIssue
 from imf_core.inference.fact_table import LEAST_PROBABILITY
-from imf_core.report.cast import Entity, EntityCards
 from imf_core.report.comparison import MetricsRow
-from imf_core.report.credits import Credit
+from imf_core.report.entities import Credit, Entity, EntityCards
+from imf_core.report.examples import Mistake, NewFact, PredictionCounts, RelationRow
 from imf_core.report.figures import Figure, format_points
-from imf_core.report.gallery import Mistake, NewFact, PredictionCounts
-from imf_core.report.provenance import Lock
-from imf_core.report.relations import RelationRow
-from imf_core.terminal import escaped
+
+PRIVATE_SECTIONS = frozenset({"fetch"})
+"""Holds the address of whoever ran it, which a page that is passed on must not."""
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "transformers", "pyarrow", "dvc", "prefect")
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file or folder that a stage wrote, with DVC's hash of it."""
+
+    stage: str
+    path: str
+    hash: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What `dvc.lock` says of the stages.
+
+    Attributes:
+        outputs: By path.
+        params: Value as YAML has it by `section.key`, sorted; of an absolute path the last part.
+    """
+
+    outputs: list[Output]
+    params: dict[str, str]
+
+
+def describe_lock(stages: Mapping[str, Any]) -> Lock:
+    """Lists outputs and parameters.
+
+    Args:
+        stages: What DVC has locked of each stage, by its name.
+    """
+    outputs = [
+        Output(name, out["path"], f"{out['hash']}:{out[out['hash']]}", out.get("size", 0))
+        for name, stage in stages.items()
+        for out in stage.get("outs", [])
+    ]
+    params: dict[str, str] = {}
+    for stage in stages.values():
+        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            if key.split(".")[0] not in PRIVATE_SECTIONS:
+                params.update(_flatten(key, value))
+    # The order in the file is that in which stages came to be run.
+    return Lock(sorted(outputs, key=lambda out: out.path), dict(sorted(params.items())))
+
+
+def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Returns the versions of Python and of what results depend on, and the kind of machine."""
+    found = {"Python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {**found, "system": f"{platform.system()} on {platform.machine()}"}
+
+
+def _flatten(key: str, value: object) -> dict[str, str]:
+    """Writes a section as its keys."""
+    if isinstance(value, Mapping):
+        return {f"{key}.{name}": _word(each) for name, each in value.items()}
+    return {key: _word(value)}
+
+
+def _word(value: object) -> str:
+    """Writes a value; where on a machine its files lie is of no use elsewhere."""
+    if isinstance(value, str):
+        return f"…/{PurePath(value).name}" if PurePath(value).is_absolute() else value
+    if isinstance(value, list):
+        return f"[{', '.join(map(_word, value))}]"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_word(each)}" for name, each in value.items())
+    return json.dumps(value)
+
 
 _FOLDER = Path(__file__).parent
 CHARTS_SCRIPT = "window.vegaEmbed = vegaEmbed;"

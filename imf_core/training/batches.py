@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.data.known_tails import KnownTails, ragged_arange
+from imf_core.graph.known_tails import KnownTails, ragged_arange
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from typing import Any, BinaryIO
 
 import torch
 
-from imf_core.artifacts import atomic_path, file_sha256
-from imf_core.config import DecisionParams, FusionParams, ModelParams, TrainParams
-from imf_core.device import resolve_device
-from imf_core.errors import TrainingError
-from imf_core.holds import SharedLock, try_exclusive_lock
+from imf_core.base.artifacts import SharedLock, atomic_path, file_sha256, try_exclusive_lock
+from imf_core.base.config import DecisionParams, FusionParams, ModelParams, TrainParams
+from imf_core.base.device import resolve_device
+from imf_core.base.errors import TrainingError
 
 FILE_NAME = "last.pt"
 FINISHED = "finished"

@@ -10,9 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from imf_core.config import DecisionParams
-from imf_core.data.known_tails import KnownTails, with_inverses
-from imf_core.errors import DivergenceError
+from imf_core.base.config import DecisionParams
+from imf_core.base.errors import DivergenceError
+from imf_core.graph.known_tails import KnownTails, with_inverses
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.scorer import ChannelScores
 

@@ -12,23 +12,22 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from imf_core.config import DecisionParams, FusionParams, TrainParams
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in
-from imf_core.device import resolve_device
-from imf_core.errors import DivergenceError, TrainingError
+from imf_core.base.config import DecisionParams, FusionParams, TrainParams
+from imf_core.base.device import ALONE, Processes, resolve_device
+from imf_core.base.errors import DivergenceError, TrainingError
+from imf_core.base.typed_yaml import AUTO
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
-from imf_core.model.calibration import Calibration
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import known_tails_in
+from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
-from imf_core.processes import ALONE, Processes
 from imf_core.training.batches import QueryRows, build_rows
 from imf_core.training.calibration_fit import calibrate
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.decision_fit import fit_decision, score_held_out
-from imf_core.training.step import TrainingStep
-from imf_core.typed_yaml import AUTO
+from imf_core.training.optimization import TrainingStep
 
 VALIDATION_BATCH = 512
 """Queries scored at once in validation."""

@@ -16,20 +16,32 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from imf_core.config import FetchParams
-from imf_core.web.addresses import (
+from imf_core.base.config import FetchParams
+from imf_core.web.hosts import Host, HostGivenUpError, Hosts, Resolver
+from imf_core.web.responses import (
+    Failure,
+    FetchError,
+    TransientError,
+    back_off_seconds,
+    finish,
+    receive,
+    retry_after_seconds,
+    size_of,
+    too_long,
+    user_agent,
+)
+from imf_core.web.urls import (
+    FolderMirror,
     PrivateAddressError,
+    UrlMirror,
+    format_redirect,
     is_named,
+    join,
+    make_mirror,
+    parse,
     private_address_failure,
     public_socket,
 )
-from imf_core.web.backoff import back_off_seconds, retry_after_seconds, user_agent
-from imf_core.web.body import finish, receive, size_of
-from imf_core.web.failures import Failure, FetchError, TransientError, too_long
-from imf_core.web.hosts import Host, HostGivenUpError, Hosts
-from imf_core.web.mirror import FolderMirror, UrlMirror, make_mirror
-from imf_core.web.resolver import Resolver
-from imf_core.web.urls import format_redirect, join, parse
 
 MAX_REDIRECTS = 5
 PROGRESS_BYTES = 1 << 20

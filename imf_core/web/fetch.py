@@ -11,10 +11,10 @@ from itertools import islice
 
 from tqdm import tqdm
 
-from imf_core.config import FetchParams
-from imf_core.errors import NetworkError
+from imf_core.base.config import FetchParams
+from imf_core.base.errors import NetworkError
 from imf_core.web.client import WebClient
-from imf_core.web.failures import Failure
+from imf_core.web.responses import Failure
 from imf_core.web.store import Stored, WebStore
 
 LOOK_AHEAD = 1024

@@ -1,14 +1,21 @@
-"""Limits the requests per host, and pauses or gives up hosts.
+"""Limits per host: requests at the same time, pauses, and hosts that are skipped for this run.
 
-A host is a name with a port. All requests to a host wait for the pause that it asks for. A silent
-host gets a pause as long as its silence. A host that is silent for minutes, or asks for a longer
-pause than the parameters allow, is given up for this run.
+A host is a name with a port. A pause applies to all its requests: one that it asks for, or one as
+long as its silence. A host that is silent for minutes, or asks for a longer pause than the
+parameters allow, is skipped. Names are resolved in threads of their own, since the look-up of a
+dead name cannot be interrupted.
 """
 
+import asyncio
+import socket
 import time
 from asyncio import Semaphore, sleep
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
+
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 REQUESTS_IN_ALL = 64
 FIRST_PAUSE_SECONDS = 1.0
@@ -153,3 +160,51 @@ class Hosts:
             host = Host(name, self._requests_per_host, self._longest_pause_seconds, self._answered)
             self._hosts[name] = host
         return host
+
+
+_THREADS = 2 * REQUESTS_IN_ALL
+"""One per request under way, and as many for queries that outlast their request."""
+
+
+class Resolver(AbstractResolver):
+    """Resolves names with the operating system."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, "name")
+        self._under_way: set[str] = set()
+
+    def is_looking_up(self, host: str | None) -> bool:
+        """Returns whether the query for `host` is still running."""
+        return host in self._under_way
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Returns every address of a host.
+
+        Raises:
+            OSError: If the name is not known.
+        """
+        ask = partial(
+            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        self._under_way.add(host)
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        finally:
+            self._under_way.discard(host)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Stops the threads; a running query ends when the system gives up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,19 +1,19 @@
-"""The outcome of every URL: an index, and the files by their content.
+"""The outcome of every URL in SQLite, and the fetched files under the hash of their content.
 
-A folder of resumable work outside DVC's outs. A file waits in `incoming` until its row is
-committed, one row per commit, so a killed run loses no finished file. Equal content is stored once.
-Several runs may use the store at once: each has a folder in `incoming`, and takes over the files of
-killed runs.
-
-An outcome may be set aside for refetching. If the refetch fails, it is put back, so a network
-failure loses no content.
+The store is resumable work outside DVC's outs. A file waits in `incoming` until its row is
+committed, so a killed run loses nothing. Several runs may share the store: each has a folder in
+`incoming` and adopts those of killed runs. Table `outcomes` has the last outcome of every URL,
+`earlier` the outcome before a refetch, which is restored if the refetch fails.
 """
 
+import errno
 import os
 import shutil
+import sqlite3
+import threading
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,10 +21,105 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from imf_core.artifacts import file_sha256
-from imf_core.holds import SharedLock, exclusive_lock, try_exclusive_lock
-from imf_core.web.failures import Failure, plain_reason
-from imf_core.web.index import COLUMNS, Index
+from imf_core.base.artifacts import (
+    SharedLock,
+    exclusive_lock,
+    file_sha256,
+    is_full,
+    try_exclusive_lock,
+)
+from imf_core.base.errors import DataError
+from imf_core.web.responses import Failure, plain_reason
+
+LOCK_SECONDS = 300.0
+"""How long a statement waits for the statement of another run."""
+
+COLUMNS = "url, status, reason, fetched_at, sha256, bytes, is_final, terms, run, asked_at"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS {name} (
+    url TEXT PRIMARY KEY,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    fetched_at TEXT NOT NULL,
+    sha256 TEXT,
+    bytes INTEGER,
+    is_final INTEGER NOT NULL,
+    terms TEXT NOT NULL,
+    run TEXT NOT NULL,
+    asked_at TEXT
+) WITHOUT ROWID
+"""
+
+
+class Index:
+    """A database in one file; may be used by several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or creates the database.
+
+        Raises:
+            OSError: If the disk is full or fails.
+            DataError: If it is damaged, in use or cannot be written.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        with self._explained():
+            self._connection = sqlite3.connect(
+                path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            self.execute("PRAGMA journal_mode = WAL")
+            self.execute("PRAGMA synchronous = NORMAL")
+            self.execute(_SCHEMA.format(name="outcomes"))
+            self.execute(_SCHEMA.format(name="earlier"))
+            if not self.execute(
+                "SELECT 1 FROM pragma_table_info('outcomes') WHERE name='asked_at'"
+            ):
+                self.execute("ALTER TABLE outcomes ADD COLUMN asked_at TEXT")
+        except (DataError, OSError):
+            self.close()
+            raise
+
+    def execute(self, statement: str, *values: object) -> list[Any]:
+        """Runs one statement and returns its rows.
+
+        Raises:
+            OSError: If the disk is full or fails.
+            DataError: If the database is damaged, in use or cannot be written.
+        """
+        with self._lock, self._explained():
+            return self._connection.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns an error of SQLite into an error with a remedy; other errors pass."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code is None:
+                raise
+            kind, folder = code & 0xFF, self._path.parent  # the other bits are details
+            # A full disk is also a failed write (SQLITE_IOERR) where SQLite maps a file to memory.
+            if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and is_full(folder)):
+                raise OSError(errno.ENOSPC, f"the disk is full ({error})", str(folder)) from error
+            if kind == sqlite3.SQLITE_IOERR:
+                raise OSError(errno.EIO, f"the disk fails: {error}", str(folder)) from error
+            if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+                remedy = f"delete the folder {folder} to fetch everything again"
+            elif kind in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                remedy = "another run has been using it for minutes; run again when that has ended"
+            else:
+                remedy = (
+                    f"make {folder} a folder that can be written, or set IMF_STATE to another one"
+                )
+            raise DataError(f"{self._path} cannot be used ({error}); {remedy}") from error
+
 
 _READ = (
     "SELECT known.status, known.reason, known.fetched_at, known.sha256, known.bytes, "

@@ -8,11 +8,10 @@ import torch.nn.functional as F
 from tiny_world import tiny_graph
 
 from benchmarks.accuracy import Model, Row, load, render, store
-from benchmarks.complex_n3 import ComplEx
-from benchmarks.plain_scorer import PlainScorer, rank
+from benchmarks.peers import ComplEx, PlainScorer, rank
 from benchmarks.small_graphs import DOCUMENT, MARKER, RESULTS
 from imf_core.evaluation.ranking import COMBINED
-from measuring.markdown import replace_between_markers
+from recipes.environment import replace_between_markers
 
 
 def complex_of_three() -> ComplEx:

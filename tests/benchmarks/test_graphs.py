@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.graphs import make_db15k_like, make_graph, make_tables
-from imf_core.data.known_tails import known_tails_in
+from imf_core.graph.known_tails import known_tails_in
 
 
 def test_a_graph_has_the_sizes_asked_for_and_no_fact_twice() -> None:

@@ -2,10 +2,15 @@
 
 import torch
 
-from benchmarks.forward import record_inputs, run_forward
-from benchmarks.pictures import make_sources, reencode
-from benchmarks.texts import make_texts, make_vocabulary
-from imf_core.media.images import open_rgb
+from benchmarks.encoders import (
+    make_sources,
+    make_texts,
+    make_vocabulary,
+    record_inputs,
+    reencode,
+    run_forward,
+)
+from imf_core.raster.reencode import open_rgb
 
 
 def test_texts_are_the_same_each_time_and_their_lengths_spread() -> None:

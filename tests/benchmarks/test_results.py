@@ -5,10 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.results import RESULTS, Results, Run, load_results, save_results
-from benchmarks.row import Row
-from benchmarks.table import MARKER, PLACES, SHORT_ROWS, render_full, render_short
-from measuring.markdown import replace_between_markers, start_of
+from benchmarks.results import (
+    MARKER,
+    PLACES,
+    RESULTS,
+    SHORT_ROWS,
+    Results,
+    Row,
+    Run,
+    load_results,
+    render_full,
+    render_short,
+    save_results,
+)
+from recipes.environment import replace_between_markers, start_of
 
 
 def row(name: str, value: float, target: str | None = None, unit: str = "x") -> Row:

@@ -6,13 +6,12 @@ from tiny_world import small_params, tiny_graph, tiny_model, tiny_tables
 from torch import Tensor
 
 from benchmarks import textbook
-from imf_core.data.known_tails import known_tails_in, with_inverses
 from imf_core.evaluation.ranking import COMBINED, rank_triples
+from imf_core.graph.known_tails import known_tails_in, with_inverses
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training.batches import Batch, build_rows
-from imf_core.training.objective import Objective
-from imf_core.training.plan import Planner
+from imf_core.training.objective import Objective, Planner
 
 BINARY = {
     "train.loss": "binary-cross-entropy",

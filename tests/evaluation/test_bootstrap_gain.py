@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imf_core.evaluation.gain import Gain, average_by_fact, estimate_gain
+from imf_core.evaluation.metrics import Gain, average_by_fact, estimate_gain
 
 
 def test_both_questions_about_a_fact_are_one_number() -> None:

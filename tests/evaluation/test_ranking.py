@@ -9,10 +9,10 @@ import torch
 from tiny_world import COUNTRIES, LOOPED, UNSEEN_RELATIONS, TableScorer, looped_graph, tiny_model
 from torch import Tensor
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in, with_inverses
-from imf_core.errors import TrainingError
+from imf_core.base.errors import TrainingError
 from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import known_tails_in, with_inverses
 from imf_core.model.scorer import Scorer
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from imf_core.evaluation import ranks
-from imf_core.evaluation.ranks import Answers, filtered_ranks, find_answers
-from imf_core.processes import unsharded
+from imf_core.base.device import unsharded
+from imf_core.evaluation import ranking
+from imf_core.evaluation.ranking import Answers, filtered_ranks, find_answers
 
 NOTHING = torch.empty(0, dtype=torch.long)
 SEEDS = range(5)
@@ -129,7 +129,7 @@ def test_ranks_in_parts_equal_ranks_in_one_piece(
 ) -> None:
     case = random_case(seed)
     in_one_piece = rank(*case)
-    monkeypatch.setattr(ranks, limit, 25 if "TILE" in limit else 4)
+    monkeypatch.setattr(ranking, limit, 25 if "TILE" in limit else 4)
     assert torch.equal(rank(*case), in_one_piece)
 
 

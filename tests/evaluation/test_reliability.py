@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imf_core.evaluation.reliability import brier_score, calibration_error, reliability_rows
+from imf_core.evaluation.metrics import brier_score, calibration_error, reliability_rows
 
 PROBABILITY = np.array([0.05, 0.05, 0.95, 1.0, 0.92, 0.92])
 IS_TRUE = np.array([False, True, True, True, True, False])

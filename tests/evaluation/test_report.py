@@ -7,19 +7,19 @@ import pytest
 import torch
 from tiny_world import tiny_model
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails
-from imf_core.evaluation.metrics import rank_metrics
-from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
-from imf_core.evaluation.report import (
+from imf_core.evaluation.metrics import (
     by_degree,
     by_media,
     by_relation,
     overall_metrics,
+    rank_metrics,
     rank_rows,
     summarize_metrics,
 )
-from imf_core.features.table import FeatureTable
+from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import build_known_tails
 from imf_core.model.scorer import Scorer
 
 

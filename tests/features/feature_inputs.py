@@ -8,12 +8,12 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from imf_core.artifacts import write_parquet
-from imf_core.config import FetchParams, ImageFeaturesParams, ImagesParams, TextFeaturesParams
-from imf_core.data.fingerprint import FINGERPRINT_KEY
-from imf_core.data.graph import SPLITS, Graph, save_graph
-from imf_core.features.image_fetching import ImageFetcher
-from imf_core.features.images_to_shards import ImageSummary, write_image_shards
+from imf_core.base.artifacts import write_parquet
+from imf_core.base.config import FetchParams, ImageFeaturesParams, ImagesParams, TextFeaturesParams
+from imf_core.graph.entities import FINGERPRINT_KEY
+from imf_core.graph.graph import SPLITS, Graph, save_graph
+from imf_core.images.select import ImageFetcher
+from imf_core.images.write_shards import ImageSummary, write_image_shards
 from imf_core.web.store import WebStore
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from imf_core.errors import DataError
+from imf_core.base.errors import DataError
 
 
 def read(number: int) -> list[int]:

@@ -8,10 +8,10 @@ import torch
 from feature_inputs import Workspace, image_features_params, picture
 from PIL import Image, ImageDraw
 
-from imf_core.errors import ConfigError
-from imf_core.features.builtin_image import describe_images, reduce_descriptions
-from imf_core.features.images_to_vectors import write_image_features
-from imf_core.features.table import FeatureTable, load_features
+from imf_core.base.errors import ConfigError
+from imf_core.features.image.builtin_image import describe_images, reduce_descriptions
+from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
 

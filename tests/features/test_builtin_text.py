@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from feature_inputs import TEXTS, Workspace, text_features_params
 
-from imf_core.features import builtin_text
-from imf_core.features.builtin_text import (
+from imf_core.features.text import builtin_text
+from imf_core.features.text.builtin_text import (
     FittedTexts,
     SampledTexts,
     _CharacterCounts,
     encode_texts_tfidf,
     fit_texts,
 )
-from imf_core.features.table import FeatureTable, load_features
-from imf_core.features.texts_to_vectors import write_text_features
+from imf_core.features.text.texts_to_vectors import write_text_features
+from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
 

@@ -3,9 +3,9 @@ from collections.abc import Callable
 import pytest
 from feature_inputs import Workspace
 
-from imf_core.artifacts import read_parquet, write_parquet
-from imf_core.errors import DataError
-from imf_core.features.entities import entity_text, read_entity_texts
+from imf_core.base.artifacts import read_parquet, write_parquet
+from imf_core.base.errors import DataError
+from imf_core.graph.entities import entity_text, read_entity_texts
 
 
 @pytest.mark.parametrize(

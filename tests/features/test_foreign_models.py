@@ -30,13 +30,13 @@ from transformers import (
     RobertaModel,
 )
 
-from imf_core.errors import ConfigError, ImfError, ModelUnavailableError, OutOfMemoryError
-from imf_core.features.images_to_vectors import write_image_features
-from imf_core.features.model_source import ModelSource, locate_model
-from imf_core.features.pretrained import computing, loading
-from imf_core.features.pretrained_image import ImageEncoder, load_image_encoder
-from imf_core.features.pretrained_text import TextEncoder, load_text_encoder
-from imf_core.features.texts_to_vectors import write_text_features
+from imf_core.base.errors import ConfigError, ImfError, ModelUnavailableError, OutOfMemoryError
+from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.features.image.pretrained_image import ImageEncoder, load_image_encoder
+from imf_core.features.shared.model_files import ModelSource, locate_model
+from imf_core.features.shared.pretrained import computing, loading
+from imf_core.features.text.pretrained_text import TextEncoder, load_text_encoder
+from imf_core.features.text.texts_to_vectors import write_text_features
 
 MakeWorkspace = Callable[..., Workspace]
 SMALL = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -133,8 +133,8 @@ def test_a_yes_from_the_keyboard_runs_no_code(bert: Path, tmp_path: Path) -> Non
     change(bert / "config.json", model_type="of-its-own")
     script = (
         "import sys; from transformers import AutoModel\n"
-        "from imf_core.features import model_files, pretrained_text as text\n"
-        "from imf_core.features.model_source import ModelSource\n"
+        "from imf_core.features.text import pretrained_text as text\n"
+        "from imf_core.features.shared.model_files import ModelSource\n"
         "from feature_inputs import text_features_params\n"
         "text.check_model_files = lambda source: None  # the second barrier alone\n"
         f"source = ModelSource('text_features', {str(bert)!r}, None, 'builtin')\n"
@@ -338,7 +338,7 @@ def test_a_processor_that_crops_to_no_size_is_one_message(clip: Path) -> None:
 def test_finished_chunks_stay_where_a_later_batch_fails(
     workspace: MakeWorkspace, bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imf_core.features.pretrained_text.CHUNK_BATCHES", 1)
+    monkeypatch.setattr("imf_core.features.text.pretrained_text.CHUNK_BATCHES", 1)
     place = workspace(7)
     params = text_features_params(model=str(bert))
     forward, calls = BertModel.forward, []
@@ -350,7 +350,7 @@ def test_finished_chunks_stay_where_a_later_batch_fails(
         return forward(self, *inputs, **named)
 
     arguments = place.entities, place.looked_up, params, place.unfinished, place.output
-    monkeypatch.setattr("imf_core.features.pretrained_text.signature", _signature_of(forward))
+    monkeypatch.setattr("imf_core.features.text.pretrained_text.signature", _signature_of(forward))
     monkeypatch.setattr(BertModel, "forward", fails_at_the_fifth)
     with pytest.raises(ModelUnavailableError, match="index out of range in self"):
         write_text_features(*arguments)

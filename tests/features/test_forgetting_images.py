@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from feature_inputs import Workspace, picture
 
-from imf_core.artifacts import read_parquet
+from imf_core.base.artifacts import read_parquet
 from stages import forget, images
 
 PROJECT = Path(__file__).parents[2]

@@ -3,9 +3,9 @@ from collections.abc import Callable
 import pytest
 from feature_inputs import Workspace
 
-from imf_core.errors import DataError
-from imf_core.features import image_list
-from imf_core.features.image_list import ImageList
+from imf_core.base.errors import DataError
+from imf_core.images import select
+from imf_core.images.select import ImageList
 
 MakeWorkspace = Callable[..., Workspace]
 
@@ -14,7 +14,7 @@ MakeWorkspace = Callable[..., Workspace]
 def test_every_entity_comes_in_order_with_its_sources_as_listed(
     workspace: MakeWorkspace, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_list, "_ENTITIES_AT_ONCE", at_once)
+    monkeypatch.setattr(select, "_ENTITIES_AT_ONCE", at_once)
     place = workspace(5)
     paths = [
         place.list_sources([(4, "d"), (1, "b"), (4, "a"), (1, "http://b")], "one.parquet"),

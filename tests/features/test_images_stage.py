@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from feature_inputs import Workspace, picture
 
-from imf_core.errors import NetworkError
+from imf_core.base.errors import NetworkError
 from imf_core.web import hosts
 from stages import images
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from feature_inputs import Workspace, picture
 
-from imf_core.artifacts import read_parquet
-from imf_core.errors import DataError
-from imf_core.features.entity_pictures import SOURCE_STATUSES
-from imf_core.features.shards import read_shard, shard_paths
+from imf_core.base.artifacts import read_parquet
+from imf_core.base.errors import DataError
+from imf_core.images.select import SOURCE_STATUSES
+from imf_core.raster.shards import read_shard, shard_paths
 from imf_core.web.store import WebStore
 
 MakeWorkspace = Callable[..., Workspace]

@@ -15,12 +15,12 @@ from feature_inputs import (
     text_features_params,
 )
 
-from imf_core.errors import QuestionError
-from imf_core.features import builtin_text
-from imf_core.features.images_to_vectors import write_image_features
-from imf_core.features.table import FeatureTable, load_features
-from imf_core.features.texts_to_vectors import write_text_features
-from imf_core.features.unseen import encode_new_image, encode_new_text
+from imf_core.base.errors import QuestionError
+from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.features.text import builtin_text
+from imf_core.features.text.texts_to_vectors import write_text_features
+from imf_core.features.unseen_features import encode_new_image, encode_new_text
+from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
 

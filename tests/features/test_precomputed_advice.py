@@ -16,12 +16,11 @@ import torch
 from feature_inputs import Workspace
 from safetensors.numpy import save_file
 
-from imf_core.config import PrecomputedParams
-from imf_core.errors import ConfigError, DataError, ModelUnavailableError
-from imf_core.features.model_files import check_model_files
-from imf_core.features.model_source import ModelSource
-from imf_core.features.pasted import literal, python_command
-from imf_core.features.precomputed import write_precomputed_features
+from imf_core.base.config import PrecomputedParams
+from imf_core.base.errors import ConfigError, DataError, ModelUnavailableError
+from imf_core.features.shared.model_files import ModelSource, check_model_files
+from imf_core.features.shared.precomputed import write_precomputed_features
+from imf_core.features.shared.precomputed_advice import literal, python_command
 
 MakeWorkspace = Callable[..., Workspace]
 VECTORS = np.arange(1, 13, dtype=np.float32).reshape(3, 4)

@@ -14,11 +14,11 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from imf_core.errors import ConfigError, DataError, ModelUnavailableError
-from imf_core.features import pretrained_image
-from imf_core.features.images_to_vectors import write_image_features
-from imf_core.features.table import FeatureTable, load_features
-from imf_core.media.images import open_rgb
+from imf_core.base.errors import ConfigError, DataError, ModelUnavailableError
+from imf_core.features.image import pretrained_image
+from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.graph.feature_table import FeatureTable, load_features
+from imf_core.raster.reencode import open_rgb
 
 MakeWorkspace = Callable[..., Workspace]
 

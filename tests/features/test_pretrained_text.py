@@ -6,12 +6,12 @@ import pytest
 import torch
 from feature_inputs import TEXTS, Workspace, text_features_params
 
-from imf_core.errors import ConfigError, ModelUnavailableError
-from imf_core.features import pretrained_text
-from imf_core.features.model_source import ModelSource
-from imf_core.features.pretrained_text import TextEncoder, load_text_encoder
-from imf_core.features.table import FeatureTable, load_features
-from imf_core.features.texts_to_vectors import write_text_features
+from imf_core.base.errors import ConfigError, ModelUnavailableError
+from imf_core.features.shared.model_files import ModelSource
+from imf_core.features.text import pretrained_text
+from imf_core.features.text.pretrained_text import TextEncoder, load_text_encoder
+from imf_core.features.text.texts_to_vectors import write_text_features
+from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
 

@@ -12,13 +12,14 @@ import torch
 from feature_inputs import Workspace, image_features_params, picture, text_features_params
 from tiny_world import ROOT
 
-from imf_core.errors import ClusterError, DataError
-from imf_core.features import pretrained_image, pretrained_text
-from imf_core.features.distributed import compute_chunks
-from imf_core.features.images_to_vectors import write_image_features
-from imf_core.features.ray_cluster import Workers
-from imf_core.features.resume import ChunkStore
-from imf_core.features.texts_to_vectors import write_text_features
+from imf_core.base.errors import ClusterError, DataError
+from imf_core.features.image import pretrained_image
+from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.features.shared.pretrained import ChunkStore
+from imf_core.features.shared.ray import Workers
+from imf_core.features.shared.workers import compute_chunks
+from imf_core.features.text import pretrained_text
+from imf_core.features.text.texts_to_vectors import write_text_features
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytest.importorskip("ray.data", reason="the extra `ray` is not installed")

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imf_core.errors import DataError
-from imf_core.features.ordered import map_in_order
-from imf_core.features.resume import ChunkStore
+from imf_core.base.errors import DataError
+from imf_core.features.shared.pretrained import ChunkStore
+from imf_core.raster.reencode import map_in_order
 
 
 def never() -> np.ndarray:

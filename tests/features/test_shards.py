@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from feature_inputs import Workspace, picture
 
-from imf_core.artifacts import read_parquet
-from imf_core.errors import DataError
-from imf_core.features.shards import ShardWriter, read_shard, shard_paths
+from imf_core.base.artifacts import read_parquet
+from imf_core.base.errors import DataError
+from imf_core.raster.shards import ShardWriter, read_shard, shard_paths
 
 MakeWorkspace = Callable[..., Workspace]
 

@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 from feature_inputs import Workspace, image_features_params, picture, text_features_params
 
-from imf_core.errors import ClusterError, ConfigError, ModelUnavailableError
-from imf_core.features import workers
-from imf_core.features.images_to_vectors import write_image_features
-from imf_core.features.model_source import ModelSource
-from imf_core.features.pretrained import describe_encoder
-from imf_core.features.pretrained_text import load_chunk_encoder, text_chunks
-from imf_core.features.ray_cluster import Workers, connected
-from imf_core.features.resume import ChunkStore
-from imf_core.features.shard_parts import cut_shards
-from imf_core.features.shards import read_shard
-from imf_core.features.texts_to_vectors import write_text_features
+from imf_core.base.errors import ClusterError, ConfigError, ModelUnavailableError
+from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.features.shared import workers
+from imf_core.features.shared.model_files import ModelSource
+from imf_core.features.shared.pretrained import ChunkStore, describe_encoder
+from imf_core.features.shared.ray import Workers, connected
+from imf_core.features.text.pretrained_text import load_chunk_encoder, text_chunks
+from imf_core.features.text.texts_to_vectors import write_text_features
+from imf_core.raster.shards import cut_shards, read_shard
 
 MakeWorkspace = Callable[..., Workspace]
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from workspace import ROOT
 
-from flows.faults import StoppedError
+from flows.errors import StoppedError
 from flows.processes.children import Children
 from flows.processes.output import Bar, read_bar
 

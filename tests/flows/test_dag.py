@@ -6,8 +6,8 @@ import pytest
 import yaml
 from workspace import ROOT, Workspace
 
-from flows.faults import FlowError
-from flows.running.dag import Stage, read_dag
+from flows.errors import FlowError
+from flows.running.stage import Stage, read_dag
 
 # DVC's own libraries warn of their deprecations.
 pytestmark = pytest.mark.filterwarnings("default")

@@ -11,16 +11,13 @@ from typing import Any
 import pytest
 from workspace import ROOT
 
-from flows.faults import StageError
-from flows.processes.children import Child, Children
-from flows.processes.command import run_dvc
-from flows.running.dag import read_dag
+from flows.errors import StageError
+from flows.processes.children import Child, Children, run_dvc
 from flows.running.lock_file import dvc_locked, find_runner, idle_workspace
 from flows.running.restore import restore
-from flows.running.stage import read_hashes, reproduce
-from flows.running.whole_files import whole_files
-from flows.running.workspace import locked_workspace
-from flows.sweeps.code import read_code
+from flows.running.stage import read_dag, read_hashes, reproduce
+from flows.running.workspace import locked_workspace, whole_files
+from flows.sweeps.study import read_code
 
 # DVC and the libraries below it warn of their own deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -151,7 +148,7 @@ def test_dvc_is_not_started_again_while_the_process_that_blocks_it_works(
         return start(self, command, *rest)
 
     monkeypatch.setattr(Children, "start", counted)
-    monkeypatch.setattr("flows.processes.command._BUSY_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("flows.processes.children._BUSY_PAUSE_SECONDS", 0.1)
 
     class Patient(Lines):
         def __call__(self, line: str) -> None:

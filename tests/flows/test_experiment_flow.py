@@ -14,11 +14,9 @@ from prefect.exceptions import PrefectHTTPStatusError
 from workspace import Workspace
 
 from flows.experiment import experiment
-from flows.experiments.form import read_values
-from flows.experiments.git import Experiment, git, list_experiments, read_head
+from flows.experiments.form import read_values, state_folder, write_values
 from flows.experiments.names import RUNNING
-from flows.experiments.params_file import write_values
-from flows.experiments.state import state_folder
+from flows.experiments.workspace_copy import Experiment, git, list_experiments, read_head
 from flows.promote import promote
 from flows.sweep import sweep
 from flows.sweeps.space import Choice

@@ -7,10 +7,10 @@ import pytest
 from prefect.utilities.schema_tools.validation import validate
 from tiny_world import ROOT
 
+from flows.errors import FlowError
 from flows.experiment import experiment
 from flows.experiments.form import complete_form, find_empty, read_values
-from flows.faults import FlowError
-from imf_core.config import Params
+from imf_core.base.config import Params
 
 BASE: dict[str, Any] = read_values(ROOT / "params.yaml")
 SCHEMA = experiment.parameters.model_dump()

@@ -3,8 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from flows.pages.graph_changes import compare, describe_changes
-from flows.pages.graph_snapshot import Snapshot
+from flows.pages.refresh_report import Snapshot, compare, describe_changes
 
 Facts = list[tuple[str, str, str]]
 BASE: Facts = [("a", "r", "b"), ("b", "r", "c")]

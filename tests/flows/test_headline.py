@@ -12,7 +12,7 @@ from workspace import ROOT
 from flows.experiments.comparison import Comparison, summarise, write_page
 from flows.pages.headline import headline, name_graph, name_run
 from flows.pipeline import pipeline
-from flows.running.dag import StageName
+from flows.running.stage import StageName
 
 OLD, NEW = {"test": {"mrr": 0.534}}, {"test": {"mrr": 0.5361}}
 

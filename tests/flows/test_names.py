@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.errors import FlowError
 from flows.experiments.names import (
     LONGEST,
     RUNNING,
@@ -15,7 +16,6 @@ from flows.experiments.names import (
     reserved_name,
     with_counter,
 )
-from flows.faults import FlowError
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from prefect.client.schemas.objects import State
 from workspace import ROOT, Workspace
 
 from flows.pipeline import pipeline
-from flows.running import stage_tasks
-from flows.running.dag import read_dag
-from imf_core.artifacts import file_sha256
+from flows.running import stage
+from flows.running.stage import read_dag
+from imf_core.base.artifacts import file_sha256
 
 # Prefect's server and the libraries below it warn of their own deprecations.
 pytestmark = [
@@ -51,7 +51,7 @@ def download_from(workspace: Workspace, url: str) -> None:
         },
         "files": [{"save_as": "train.txt", "url": url, "sha256": file_sha256(FACTS)}],
     }
-    registry = workspace.folder / "imf_core/data/registry.yaml"
+    registry = workspace.folder / "imf_core/sources/registry.yaml"
     registry.write_text(yaml.safe_dump({"datasets": {"nearby": entry}}))
     workspace.set_params(
         {
@@ -66,16 +66,16 @@ def test_a_stage_is_tried_again_once_its_host_is_back(
 ) -> None:
     faults: list[str] = []
     server = LocalServer({"/facts": [(200, {}, FACTS.read_bytes())]}, port=unused)
-    condition = stage_tasks.run_stage.retry_condition_fn
+    condition = stage.run_stage.retry_condition_fn
 
     def bring_up(task: object, run: object, state: State) -> bool:
         faults.append(str(state.message))
         server.__enter__()
         return condition(task, run, state)
 
-    watched = stage_tasks.run_stage.with_options(retry_condition_fn=bring_up)
-    monkeypatch.setattr(stage_tasks, "run_stage", watched)
-    monkeypatch.setattr("flows.running.attempts.RETRY_DELAYS_SECONDS", [0.0])
+    watched = stage.run_stage.with_options(retry_condition_fn=bring_up)
+    monkeypatch.setattr(stage, "run_stage", watched)
+    monkeypatch.setattr("flows.running.stage.RETRY_DELAYS_SECONDS", [0.0])
     # What follows has nothing to do with it.
     first = [stage for stage in read_dag(fresh.folder, print) if stage.name == "download"]
     monkeypatch.setattr("flows.pipeline.read_dag", lambda *_: first)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from tiny_world import ROOT
 
-from flows.experiments.params_file import write_values
-from imf_core.typed_yaml import read_yaml
+from flows.experiments.form import write_values
+from imf_core.base.typed_yaml import read_yaml
 
 OURS = (ROOT / "params.yaml").read_text(encoding="utf-8")
 

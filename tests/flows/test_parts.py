@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.faults import FlowError
+from flows.errors import FlowError
 from flows.processes.children import Children
 from flows.server.parts import Parts
 

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import State
 from workspace import Workspace
 
 from flows.pipeline import pipeline
-from flows.running.dag import read_dag
+from flows.running.stage import read_dag
 
 # Prefect's server and the libraries below it warn of their own deprecations.
 pytestmark = [

@@ -6,12 +6,11 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from workspace import Workspace
 
-from flows.pages.audit_table import audit
-from flows.pages.metrics_table import metrics_table
-from flows.pages.predictions_table import predictions_table
+from flows.pages.headline import metrics_table
 from flows.pages.refresh_report import report, take_situation
+from flows.pages.results_page import audit, predictions_table
 from flows.refresh import _has_asked, refresh
-from imf_core.artifacts import read_json
+from imf_core.base.artifacts import read_json
 
 pytestmark = pytest.mark.slow
 

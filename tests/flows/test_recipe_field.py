@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tiny_world import ROOT
 
+from flows.errors import FlowError
 from flows.experiments.form import read_values
 from flows.experiments.names import derive_name
-from flows.experiments.recipe import apply_recipe
-from flows.faults import FlowError
+from flows.experiments.run_experiment import apply_recipe
 
 BASE: dict[str, Any] = read_values(ROOT / "params.yaml")
 RECIPE = {
@@ -22,7 +22,7 @@ RECIPE = {
 
 @pytest.fixture(autouse=True)
 def _recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.experiments.recipe.read_recipe", lambda _: RECIPE)
+    monkeypatch.setattr("flows.experiments.run_experiment.read_recipe", lambda _: RECIPE)
 
 
 def test_a_form_as_it_came_gives_the_recipe() -> None:
@@ -47,7 +47,7 @@ def test_without_a_recipe_the_form_is_taken_as_it_is() -> None:
 def test_a_recipe_that_params_yaml_does_not_know_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flows.experiments.recipe.read_recipe", lambda _: {"fusion.rnk": 1})
+    monkeypatch.setattr("flows.experiments.run_experiment.read_recipe", lambda _: {"fusion.rnk": 1})
     with pytest.raises(FlowError, match=r"recipes/x.yaml: unknown key fusion.rnk; .*fusion.rank"):
         apply_recipe("x", BASE, BASE)
 

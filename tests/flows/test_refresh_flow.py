@@ -21,10 +21,9 @@ from prefect.client.schemas.objects import State
 from workspace import Workspace, make_workspace
 
 from flows.refresh import refresh
-from flows.running import stage_tasks
-from flows.running.dag import read_dag
-from flows.running.stage import read_hashes
-from imf_core.artifacts import read_parquet
+from flows.running import stage
+from flows.running.stage import read_dag, read_hashes
+from imf_core.base.artifacts import read_parquet
 
 # Prefect's server and the libraries below it warn of their own deprecations.
 pytestmark = [
@@ -167,7 +166,7 @@ def test_a_network_that_is_down_takes_nothing(workspace: Workspace) -> None:
 def test_a_forced_stage_that_fails_leaves_the_outs_of_its_last_good_run(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage_tasks, "run_stage", stage_tasks.run_stage.with_options(retries=0))
+    monkeypatch.setattr(stage, "run_stage", stage.run_stage.with_options(retries=0))
     shutil.rmtree(".imf/web")  # so that nothing is known from before
     (workspace.folder / ".imf/web").mkdir()
     before = statuses()

@@ -7,11 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from flows.pages.audit_table import audit
-from flows.pages.metrics_table import metrics_table
-from flows.pages.predictions_table import predictions_table
-from imf_core.artifacts import write_parquet
-from imf_core.markdown import escape, table
+from flows.pages.headline import metrics_table
+from flows.pages.results_page import audit, predictions_table
+from imf_core.base.artifacts import write_parquet
+from imf_core.base.terminal import escape, table
 
 
 def figures(mrr: float) -> dict[str, Any]:

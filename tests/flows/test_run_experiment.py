@@ -15,11 +15,10 @@ import psutil
 import pytest
 from workspace import Workspace
 
+from flows.errors import FlowError
 from flows.experiments.comparison import compare_with_baseline, write_page
-from flows.experiments.git import Experiment, git, list_experiments
 from flows.experiments.run_experiment import Plan, run_experiment
-from flows.experiments.workspace_copy import record_version
-from flows.faults import FlowError
+from flows.experiments.workspace_copy import Experiment, git, list_experiments, record_version
 from flows.processes.children import Children
 from flows.promote import check_nothing_is_lost, find_experiment
 from flows.running.workspace import locked_workspace
@@ -149,9 +148,9 @@ def test_only_experiments_of_the_present_code_can_be_promoted(copied: Workspace)
     copied.set_params({"fusion": {"rank": 5}})
     git("commit", "-qam", "another value")
     assert find_experiment("old") == made
-    Path("flows/faults.py").write_text("# other code\n")
+    Path("flows/errors.py").write_text("# other code\n")
     git("commit", "-qam", "other code")
-    with pytest.raises(FlowError, match=rf"{made.baseline[:7]};.* undo: flows/faults.py; .* again"):
+    with pytest.raises(FlowError, match=rf"{made.baseline[:7]};.* undo: flows/errors.py; .* again"):
         find_experiment("old")
 
 

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 from tiny_world import ROOT
 
-from flows.faults import FlowError
+from flows.errors import FlowError
 from flows.sweep import sweep
 from flows.sweeps.space import Choice, Range, Space, check_space, count_grid, list_grid
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.experiments.state import state_folder
-from flows.faults import FlowError
-from imf_core.errors import ConfigError
+from flows.errors import FlowError
+from flows.experiments.form import state_folder
+from imf_core.base.errors import ConfigError
 from stages import runner
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.faults import FlowError
+from flows.errors import FlowError
 from flows.sweeps.space import Choice, Range
 from flows.sweeps.study import SamplerName, Study
 

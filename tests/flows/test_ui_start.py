@@ -14,8 +14,8 @@ from running_ui import RunningUI, wait_until
 from workspace import ROOT
 
 from flows import register
-from flows.faults import FlowError
-from flows.server.schedules import read_schedules
+from flows.errors import FlowError
+from flows.server.parts import read_schedules
 from flows.ui import HOST, _is_alive, check_port
 
 slow = pytest.mark.slow

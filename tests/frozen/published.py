@@ -19,7 +19,7 @@ import torch
 import yaml
 from workspace import ROOT, Workspace, make_workspace
 
-from imf_core.config import Params
+from imf_core.base.config import Params
 
 FILE = Path(__file__).with_name("published.json")
 COMMANDS = ("stages", "flows", "recipes")

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, build_known_tails, known_tails_in
-from imf_core.inference.candidates import Acceptance, plausible_queries
-from imf_core.inference.kinds import estimate_affinities
-from imf_core.inference.used_up import FurtherAnswers
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import KnownTails, build_known_tails, known_tails_in
+from imf_core.inference.plausibility import FurtherAnswers, estimate_affinities
+from imf_core.inference.predict import Acceptance, plausible_queries
 
 CAPITAL, CURRENCY, INVERSE = 0, 1, 2
 """Relations; the inverse of relation r is r + INVERSE."""

@@ -7,15 +7,15 @@ import pytest
 import torch
 from tiny_world import LONELY, every_query, looped_graph, small_params, tiny_model
 
-from imf_core.data.graph import Graph, save_graph
-from imf_core.data.known_tails import known_tails_in
-from imf_core.errors import DataError, QuestionError
-from imf_core.features.table import FeatureTable, save_features
+from imf_core.base.errors import DataError, QuestionError
+from imf_core.graph.feature_table import FeatureTable, save_features
+from imf_core.graph.graph import Graph, save_graph
+from imf_core.graph.known_tails import known_tails_in
+from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer, load_completer
-from imf_core.inference.question import Question
-from imf_core.inference.saved_model import CALIBRATION, save_calibration, save_model
-from imf_core.model.calibration import Calibration
+from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
+from imf_core.model.saved import CALIBRATION, save_calibration, save_model
 from imf_core.model.scorer import Scorer
 
 Tables = dict[str, FeatureTable]

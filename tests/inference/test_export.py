@@ -10,14 +10,13 @@ import torch
 from pyoxigraph import RdfFormat, parse
 from tiny_world import tiny_graph, tiny_tables
 
-from imf_core.errors import QuestionError
+from imf_core.base.errors import QuestionError
 from imf_core.inference.completer import Completer
-from imf_core.inference.export import write_embeddings, write_tsv
+from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
 from imf_core.inference.fact_table import select_new
-from imf_core.inference.ntriples import write_ntriples
-from imf_core.inference.saved_model import SavedModel
-from imf_core.model.calibration import Calibration
+from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
+from imf_core.model.saved import SavedModel
 
 PREFIX = "https://example.org/"
 

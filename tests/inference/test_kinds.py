@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from imf_core.data.known_tails import KnownTails, build_known_tails
-from imf_core.inference import kinds
-from imf_core.inference.kinds import estimate_affinities
+from imf_core.graph.known_tails import KnownTails, build_known_tails
+from imf_core.inference import plausibility
+from imf_core.inference.plausibility import estimate_affinities
 
 NUM_RELATIONS = 6
 
@@ -65,7 +65,7 @@ def test_fewer_references_stand_for_the_signatures_next_to_them(
     signatures = [[0, *np.flatnonzero(generator.random(2) < 0.9) + 1] for _ in range(300)]
     signatures += [[0, *np.flatnonzero(generator.random(2) < 0.9) + 3] for _ in range(300)]
     known = known_of([list(map(int, each)) for each in signatures])
-    monkeypatch.setattr(kinds, "REFERENCES", 6)
+    monkeypatch.setattr(plausibility, "REFERENCES", 6)
     lacking = [each for each in range(300) if 1 not in signatures[each] and 2 in signatures[each]]
     assert affinity_of(known, lacking[0], 1) > 0.5
     assert affinity_of(known, lacking[0], 3) < 0.1

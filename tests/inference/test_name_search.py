@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
-from imf_core.data.alike import find_alike
-from imf_core.errors import QuestionError
+from imf_core.base.errors import QuestionError
+from imf_core.base.terminal import find_alike
 from imf_core.inference.names import Names
 
 NAMES = Names(

@@ -15,14 +15,13 @@ from tiny_world import (
     tiny_model,
 )
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, build_known_tails, known_tails_in
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import KnownTails, build_known_tails, known_tails_in
 from imf_core.inference import predict as predict_module
 from imf_core.inference.answers import find_answers
-from imf_core.inference.candidates import plausible_queries
 from imf_core.inference.fact_table import NEW, FactTable
-from imf_core.inference.predict import predict_facts
-from imf_core.model.calibration import Calibration
+from imf_core.inference.predict import plausible_queries, predict_facts
+from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 

@@ -8,14 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_world import tiny_graph, tiny_tables
 
-from imf_core.errors import QuestionError
+from imf_core.base.errors import QuestionError
 from imf_core.inference import question_file
+from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
-from imf_core.inference.question import Question
 from imf_core.inference.question_file import answer_file, read_questions
-from imf_core.inference.saved_model import SavedModel
-from imf_core.model.calibration import Calibration
+from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
+from imf_core.model.saved import SavedModel
 
 LINES = "E05\tspeaks\t?\n?\tnext to\te07\ne06\tin\t?\n"
 ROWS = {"head": ["E05", None, "e06"], "relation": ["speaks", "next to", "in"]}

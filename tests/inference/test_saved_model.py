@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_world import COUNTRIES, LONELY, every_query, small_params
 
-from imf_core.artifacts import file_sha256, read_json, write_json
-from imf_core.data.graph import Graph
-from imf_core.errors import ConfigError, DataError, ImfError
-from imf_core.features.table import FeatureTable
-from imf_core.inference.saved_model import (
+from imf_core.base.artifacts import file_sha256, read_json, write_json
+from imf_core.base.errors import ConfigError, DataError, ImfError
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
+from imf_core.model.decision import Calibration
+from imf_core.model.imf import IMF
+from imf_core.model.saved import (
     CALIBRATION,
     CONFIG,
     ENTITY_TABLE,
@@ -24,8 +26,6 @@ from imf_core.inference.saved_model import (
     save_calibration,
     save_model,
 )
-from imf_core.model.calibration import Calibration
-from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 
 Tables = dict[str, FeatureTable]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails
-from imf_core.inference.used_up import FurtherAnswers, share_with_more
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import build_known_tails
+from imf_core.inference.plausibility import FurtherAnswers, share_with_more
 
 CAPITAL, CURRENCY = 0, 1
 TRAIN = [(0, CAPITAL, 3), (1, CAPITAL, 4), (2, CAPITAL, 5), (0, CURRENCY, 6), (1, CURRENCY, 7)]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from imf_core.model.calibration import Calibration, Candidates
+from imf_core.model.decision import Calibration, Candidates
 
 PROBABILITIES = torch.tensor([[0.0, 0.4, 0.2, 0.3]])
 """Scores of four entities; the first is not a possible answer. They need not sum to one."""

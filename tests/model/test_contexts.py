@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from imf_core.model.contexts import BlockDiagonalContext, DenseContext
+from imf_core.model.encoders import BlockDiagonalContext, DenseContext
 
 DIM, RELATION_DIM = 6, 3
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from imf_core.model.dropout import Dropout
+from imf_core.model.kernels import Dropout
 
 MANY = torch.ones(1000, 101)
 

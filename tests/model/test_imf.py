@@ -15,12 +15,11 @@ from tiny_world import (
 )
 from torch import Tensor
 
-from imf_core.data.known_tails import build_known_tails
-from imf_core.inference.saved_model import build_model
+from imf_core.graph.known_tails import build_known_tails
 from imf_core.model.imf import IMF
+from imf_core.model.saved import build_model
 from imf_core.training.batches import build_rows
-from imf_core.training.objective import Objective
-from imf_core.training.plan import Planner
+from imf_core.training.objective import Objective, Planner
 
 HEADS = {"structure": "structural", "image": "visual", "text": "textual"}
 SUBSETS = [list(chosen) for size in (1, 2, 3) for chosen in combinations(HEADS, size)]

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imf_core.model import losses
-from imf_core.model.losses import (
+from imf_core.training import losses
+from imf_core.training.losses import (
     Positives,
     grouped_binary_cross_entropy,
     grouped_cross_entropy,

@@ -7,16 +7,16 @@ import torch
 import yaml
 from tiny_world import ROOT, small_params, tiny_graph
 
-from imf_core.artifacts import read_json, read_parquet
-from imf_core.config import Params
-from imf_core.data.graph import save_graph
-from imf_core.data.known_tails import known_tails_in
+from imf_core.base.artifacts import read_json, read_parquet
+from imf_core.base.config import Params
 from imf_core.evaluation.ranking import rank_triples
-from imf_core.inference.saved_model import build_model
+from imf_core.graph.graph import save_graph
+from imf_core.graph.known_tails import known_tails_in
+from imf_core.model.saved import build_model
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
 from stages import baseline
-from stages.layout import BASELINE, GRAPH
+from stages.paths import BASELINE, GRAPH
 
 
 @pytest.fixture

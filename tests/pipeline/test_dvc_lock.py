@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.errors import DataError
-from stages.dvc_lock import read_locked_stages
+from imf_core.base.errors import DataError
+from stages.committed import read_locked_stages
 
 
 def test_stages_are_returned_by_name(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from workspace import Workspace, make_workspace
 
-from imf_core.artifacts import file_sha256, read_json, read_parquet_metadata
+from imf_core.base.artifacts import file_sha256, read_json, read_parquet_metadata
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from workspace import Workspace, make_workspace
 
-from imf_core.data.graph import load_graph
+from imf_core.graph.graph import load_graph
 
 pytestmark = pytest.mark.slow
 

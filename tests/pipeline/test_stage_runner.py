@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.errors import ConfigError, DataError, NetworkError
+from imf_core.base.errors import ConfigError, DataError, NetworkError
 from stages.runner import ray_address, run_stage, state_folder
 
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 from workspace import Workspace
 
-from imf_core.errors import ConfigError
-from stages.workers import run_in_processes
+from imf_core.base.errors import ConfigError
+from stages.torchrun import run_in_processes
 
 pytestmark = pytest.mark.slow
 

@@ -6,13 +6,13 @@ import pytest
 import yaml
 from tiny_world import small_params, tiny_graph, tiny_tables
 
-from imf_core.artifacts import read_json, write_json
-from imf_core.data.graph import save_graph
-from imf_core.errors import ConfigError
-from imf_core.features.table import save_features
-from imf_core.typed_yaml import AUTO
+from imf_core.base.artifacts import read_json, write_json
+from imf_core.base.errors import ConfigError
+from imf_core.base.typed_yaml import AUTO
+from imf_core.graph.feature_table import save_features
+from imf_core.graph.graph import save_graph
 from stages import train
-from stages.layout import CHOSEN, FEATURES, GRAPH, MODEL
+from stages.paths import CHOSEN, FEATURES, GRAPH, MODEL
 
 WEIGHTS = MODEL / "model.safetensors"
 

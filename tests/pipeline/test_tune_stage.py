@@ -9,15 +9,15 @@ import torch
 import yaml
 from tiny_world import ROOT, small_params, tiny_graph, tiny_tables
 
-from imf_core.artifacts import read_json
-from imf_core.config import ModelParams, TrainParams
-from imf_core.data.graph import Graph, save_graph
-from imf_core.errors import DivergenceError
-from imf_core.features.table import FeatureTable, save_features
+from imf_core.base.artifacts import read_json
+from imf_core.base.config import ModelParams, TrainParams
+from imf_core.base.errors import DivergenceError
+from imf_core.base.typed_yaml import AUTO
+from imf_core.graph.feature_table import FeatureTable, save_features
+from imf_core.graph.graph import Graph, save_graph
 from imf_core.report.curves import read_trials
-from imf_core.typed_yaml import AUTO
 from stages import tune
-from stages.layout import CHOSEN, FEATURES, GRAPH, TRIALS
+from stages.paths import CHOSEN, FEATURES, GRAPH, TRIALS
 
 STAGE = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]["tune"]
 HEADER = "channels,trial,setting,epochs,valid_mrr,ended,is_chosen\n"

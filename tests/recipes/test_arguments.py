@@ -8,10 +8,10 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from tiny_world import ROOT
 
-from imf_core.errors import ConfigError
-from imf_core.typed_yaml import read_yaml
+from imf_core.base.errors import ConfigError
+from imf_core.base.typed_yaml import read_yaml
 from recipes.__main__ import REFUSED
-from recipes.arguments import make_arguments
+from recipes.recipe import make_arguments
 
 VALUES = [3, 0.05, 5e-4, 1e-05, True, None, [], ["structure", "text"], [1, 2]]
 VALUES += ["atlas", "yes", "null", "1e5", "0123", "12e45", "true", "a,b", "it's", "x=y", ""]

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from made_results import make_measurement, make_ranks
 
-from recipes.gain import compute_gain, load_current_gains, of_fact, update_gains
 from recipes.recipe import list_recipes
-from recipes.store import RESULTS, Store
+from recipes.store import RESULTS, Store, compute_gain, load_current_gains, of_fact, update_gains
 
 GAIN: dict[str, Any] = {
     "seeds": [0],

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tiny_world import small_params, tiny_graph, tiny_tables
 
-from imf_core.errors import ConfigError
+from imf_core.base.errors import ConfigError
 from recipes import measure
 from recipes.measure import read_setting, write_setting
 from recipes.store import Store

@@ -9,16 +9,15 @@ import pytest
 import torch
 from tiny_world import small_params
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in
 from imf_core.evaluation.ranking import COMBINED, RankTable, rank_triples
-from imf_core.features.table import FeatureTable
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import known_tails_in
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
-from recipes.measurement import find_basis, measure_row
+from recipes.measurement import Stopwatch, find_basis, measure_row
 from recipes.rows import find_row
 from recipes.store import Measurement, Store
-from recipes.training import Stopwatch
 
 Tables = dict[str, FeatureTable]
 

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from made_results import make_basis, make_measurement, make_ranks
 
-from imf_core.errors import DataError
-from measuring.markdown import replace_between_markers
-from recipes.published import read_published
+from imf_core.base.errors import DataError
+from recipes.environment import replace_between_markers
 from recipes.recipe import list_recipes
 from recipes.store import RESULTS, Basis, Measurement, Store
-from recipes.summary import summarise
+from recipes.summary import read_published, summarise
 from recipes.table import MARKER, NOTHING, PLACES, render_full, render_short
 
 

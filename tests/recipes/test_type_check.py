@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from tiny_world import small_params, tiny_graph
 
-from imf_core.errors import DataError
+from imf_core.base.errors import DataError
 from recipes.type_check import facts_of_odd_type, reachable_shares, read_types
 
 

@@ -10,23 +10,22 @@ import torch
 from PIL import Image
 from tiny_world import COUNTRIES, small_params, tiny_graph, tiny_model, tiny_tables
 
-from imf_core.artifacts import write_csv, write_json, write_parquet, write_text
-from imf_core.data.fingerprint import FINGERPRINT_KEY
-from imf_core.data.graph import Graph, save_graph
-from imf_core.data.issues import DataIssue
-from imf_core.data.known_tails import known_tails_in
+from imf_core.base.artifacts import write_csv, write_json, write_parquet, write_text
+from imf_core.evaluation.metrics import overall_metrics, rank_rows
 from imf_core.evaluation.ranking import rank_triples
-from imf_core.evaluation.report import overall_metrics, rank_rows
-from imf_core.features.shards import ShardWriter
+from imf_core.graph.entities import FINGERPRINT_KEY
+from imf_core.graph.graph import Graph, save_graph
+from imf_core.graph.issues import DataIssue
+from imf_core.graph.known_tails import known_tails_in
 from imf_core.inference.predict import predict_facts
-from imf_core.inference.saved_model import save_calibration, save_model
-from imf_core.model.calibration import Calibration
+from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
+from imf_core.model.saved import save_calibration, save_model
 from imf_core.model.scorer import Scorer
+from imf_core.raster.shards import ShardWriter
 from imf_core.report.comparison import NotCompared
 from imf_core.report.compose import RunFiles, compose_page
-from imf_core.report.page import Page
-from imf_core.report.provenance import describe_lock
+from imf_core.report.page import Page, describe_lock
 
 HOSTILE = '</script><img src=x onerror="window.isHacked=1"><script>window.isHacked=1</script>'
 """A name that would run a script in a page without escaping."""

@@ -11,7 +11,7 @@ from markupsafe import escape
 from tiny_world import tiny_tables
 from workspace import ROOT
 
-from imf_core.artifacts import (
+from imf_core.base.artifacts import (
     read_json,
     read_parquet,
     write_csv,
@@ -19,16 +19,15 @@ from imf_core.artifacts import (
     write_parquet,
     write_text,
 )
-from imf_core.data.issues import DataIssue
-from imf_core.errors import DataError
+from imf_core.base.errors import DataError
+from imf_core.graph.issues import DataIssue
 from imf_core.inference.fact_table import NEW
 from imf_core.report.comparison import NotCompared
 from imf_core.report.compose import RunFiles
 from imf_core.report.curves import MAX_POINTS, draw_training
-from imf_core.report.gallery import DOUBTFUL_FACTS
+from imf_core.report.entities import find_failures
+from imf_core.report.examples import DOUBTFUL_FACTS, read_relations
 from imf_core.report.page import Page, render_page
-from imf_core.report.picture_sources import find_failures
-from imf_core.report.relations import read_relations
 
 
 def test_the_gain_is_the_difference_of_the_two_metrics(page: Page) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.errors import DataError
-from imf_core.report.csv_table import read_csv
+from imf_core.base.errors import DataError
+from imf_core.report.curves import read_csv
 
 COLUMNS = {"name": str, "count": int}
 

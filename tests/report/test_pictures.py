@@ -7,7 +7,7 @@ from PIL import Image
 from tiny_world import COUNTRIES, tiny_graph
 
 from imf_core.report.compose import RunFiles
-from imf_core.report.pictures import THUMBNAIL_PIXELS, read_thumbnails
+from imf_core.report.entities import THUMBNAIL_PIXELS, read_thumbnails
 
 
 def test_the_first_picture_of_each_wanted_entity_is_read_and_no_other(run_files: RunFiles) -> None:

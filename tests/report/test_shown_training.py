@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.artifacts import read_json, write_json
+from imf_core.base.artifacts import read_json, write_json
 from imf_core.report.compose import RunFiles
 from stages import show
 

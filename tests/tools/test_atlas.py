@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageChops
 from tiny_world import ROOT
 
-from imf_core.config import PrepareParams
-from imf_core.data.prepare import prepare_graph
-from imf_core.data.registry import EMBEDDED
-from imf_core.errors import DataError
+from imf_core.base.config import PrepareParams
+from imf_core.base.errors import DataError
+from imf_core.prepare.prepare import prepare_graph
+from imf_core.sources.registry import EMBEDDED
 from tools.atlas.build import TABLES, write_atlas
 from tools.atlas.flag_specs import DESIGNS
 from tools.atlas.tables import COUNTRY_RELATIONS, Fact, Tables, entity_label, read_tables

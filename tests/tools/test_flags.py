@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from imf_core.errors import DataError
+from imf_core.base.errors import DataError
 from tools.atlas.flag_layers import PALETTE
 from tools.atlas.flag_specs import (
     DESIGNS,

@@ -8,7 +8,7 @@ from same_weights import assert_same_weights
 from tiny_world import tiny_model
 
 from imf_core.model.imf import IMF
-from imf_core.training.averaging import WeightAverage
+from imf_core.training.optimization import WeightAverage
 from imf_core.training.trainer import Record, Trainer
 
 MakeTrainer = Callable[..., Trainer]

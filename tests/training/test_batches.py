@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import KnownTails, build_known_tails, with_inverses
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import KnownTails, build_known_tails, with_inverses
 from imf_core.training.batches import Batch, QueryRows, build_rows
 
 

@@ -4,13 +4,18 @@ import pytest
 import torch
 from tiny_world import COUNTRIES, LOOPED, looped_graph, small_params, tiny_graph, tiny_model
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails, known_tails_in
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import build_known_tails, known_tails_in
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training import calibration_fit
-from imf_core.training.calibration_data import SHOWN, CalibrationData, collect_calibration_data
-from imf_core.training.calibration_fit import calibrate, fit_calibration
+from imf_core.training.calibration_fit import (
+    SHOWN,
+    CalibrationData,
+    calibrate,
+    collect_calibration_data,
+    fit_calibration,
+)
 
 
 def make_data(slope: float, offset: float) -> CalibrationData:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_world import small_params
 
-from imf_core.errors import TrainingError
+from imf_core.base.errors import TrainingError
 from imf_core.training import checkpoint
 from imf_core.training.checkpoint import (
     DIGEST_BYTES,

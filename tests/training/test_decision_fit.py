@@ -5,10 +5,10 @@ import torch
 from tiny_world import COUNTRIES, LOOPED, looped_graph, small_params, tiny_model
 from torch import Tensor
 
-from imf_core.config import DecisionParams
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails, with_inverses
-from imf_core.errors import TrainingError
+from imf_core.base.config import DecisionParams
+from imf_core.base.errors import TrainingError
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import build_known_tails, with_inverses
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.scorer import Scorer
 from imf_core.training import decision_fit

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from imf_core.model.contexts import BlockDiagonalContext, DenseContext
+from imf_core.model.encoders import BlockDiagonalContext, DenseContext
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
-from imf_core.features.table import FeatureTable
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import build_known_tails
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer

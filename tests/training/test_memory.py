@@ -14,9 +14,9 @@ FIXED_BYTES = 3 << 28
 PROGRAM = f"""
 import sys
 from benchmarks.graphs import make_graph, make_tables
-from benchmarks.memory import peak_bytes, reset_peak
-from benchmarks.recipes import read_params
-from imf_core.inference.saved_model import build_model
+from benchmarks.case import peak_bytes, reset_peak
+from benchmarks.accuracy import read_params
+from imf_core.model.saved import build_model
 from imf_core.training.trainer import Trainer
 
 params = read_params({{**{MODEL!r}, "train.epochs": 1}})

@@ -8,11 +8,10 @@ import pytest
 import torch
 from tiny_world import small_params, tiny_graph, tiny_model
 
-from imf_core.data.known_tails import known_tails_in
+from imf_core.graph.known_tails import known_tails_in
 from imf_core.training.batches import build_rows
-from imf_core.training.objective import Objective
-from imf_core.training.plan import Planner
-from imf_core.training.step import TrainingStep
+from imf_core.training.objective import Objective, Planner
+from imf_core.training.optimization import TrainingStep
 
 META = torch.device("meta")
 

@@ -5,11 +5,10 @@ import torch
 from tiny_world import LONELY, UNSEEN_RELATIONS, small_params, tiny_graph, tiny_model
 from torch import Tensor
 
-from imf_core.data.known_tails import build_known_tails, with_inverses
+from imf_core.graph.known_tails import build_known_tails, with_inverses
 from imf_core.model.imf import IMF
 from imf_core.training.batches import Batch, build_rows
-from imf_core.training.objective import Objective
-from imf_core.training.plan import Plan, Planner
+from imf_core.training.objective import Objective, Plan, Planner
 
 PLAIN = {
     "train.n3": 0.0,

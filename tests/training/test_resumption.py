@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from same_weights import assert_same_weights
 
-from imf_core.errors import TrainingError
+from imf_core.base.errors import TrainingError
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.trainer import Record, Trainer
 

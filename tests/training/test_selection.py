@@ -8,8 +8,8 @@ import torch
 from same_weights import assert_same_weights
 from tiny_world import small_params
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import build_known_tails
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import build_known_tails
 from imf_core.model.scorer import Scorer
 from imf_core.training import trainer as trainer_module
 from imf_core.training.decision_fit import fit_decision, score_held_out

@@ -7,9 +7,9 @@ import pytest
 import torch
 from same_weights import assert_same_weights
 
-from imf_core.data.graph import Graph
-from imf_core.errors import ConfigError, TrainingError
-from imf_core.features.table import FeatureTable
+from imf_core.base.errors import ConfigError, TrainingError
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
 from imf_core.training.trainer import Trainer
 
 MakeTrainer = Callable[..., Trainer]

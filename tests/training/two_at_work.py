@@ -17,13 +17,13 @@ from tiny_world import (
     tiny_tables,
 )
 
-from imf_core.data.graph import Graph
-from imf_core.data.known_tails import known_tails_in
+from imf_core.base.device import ALONE, Processes
 from imf_core.evaluation.ranking import RankTable, rank_triples
-from imf_core.inference.saved_model import build_model
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import known_tails_in
 from imf_core.model import scorer
 from imf_core.model.imf import IMF
-from imf_core.processes import ALONE, Processes
+from imf_core.model.saved import build_model
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.trainer import Record, Trainer
 

@@ -4,10 +4,12 @@ import pytest
 import torch
 from tiny_world import small_params, tiny_graph, tiny_tables
 
-from imf_core.config import ModelParams, Params, SettledParams, TrainParams
-from imf_core.data.graph import Graph
-from imf_core.features.table import FeatureTable
-from imf_core.tuning.rules import (
+from imf_core.base.config import ModelParams, Params, SettledParams, TrainParams
+from imf_core.base.typed_yaml import AUTO
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
+from imf_core.training.settle import find_auto, settle
+from imf_core.tuning.search import (
     LARGEST_N3,
     SMALL_GRAPH,
     SMALLEST_N3,
@@ -15,8 +17,6 @@ from imf_core.tuning.rules import (
     follow_from,
     n3_by_density,
 )
-from imf_core.tuning.settle import find_auto, settle
-from imf_core.typed_yaml import AUTO
 
 ALL_AUTO = {
     **{f"model.{key}": AUTO for key in ModelParams.__annotations__},

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from tiny_world import small_params
 
-from imf_core.artifacts import write_json
-from imf_core.config import ModelParams, Params, TrainParams
-from imf_core.errors import ConfigError
-from imf_core.tuning.settle import find_auto, settle, settle_model, settle_train
-from imf_core.typed_yaml import AUTO
-from stages.chosen import read_chosen
-from stages.layout import CHOSEN
+from imf_core.base.artifacts import write_json
+from imf_core.base.config import ModelParams, Params, TrainParams
+from imf_core.base.errors import ConfigError
+from imf_core.base.typed_yaml import AUTO
+from imf_core.training.settle import find_auto, settle, settle_model, settle_train
+from stages.paths import CHOSEN
+from stages.training import read_chosen
 
 KEYS = [
     *(f"model.{key}" for key in ModelParams.__annotations__),

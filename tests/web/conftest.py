@@ -6,12 +6,12 @@ from contextlib import ExitStack
 import pytest
 from local_server import LocalServer
 
-from imf_core.web import backoff, hosts
+from imf_core.web import hosts, responses
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(responses, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(hosts, "FIRST_PAUSE_SECONDS", 0.001)
 
 

@@ -3,7 +3,7 @@ import socket
 import pytest
 from yarl import URL
 
-from imf_core.web.addresses import PrivateAddressError, is_named, is_public, public_socket
+from imf_core.web.urls import PrivateAddressError, is_named, is_public, public_socket
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from email.utils import format_datetime
 import pytest
 from web_inputs import fetch_params
 
-from imf_core.web.backoff import back_off_seconds, retry_after_seconds, user_agent
+from imf_core.web.responses import back_off_seconds, retry_after_seconds, user_agent
 
 
 def test_an_empty_contact_is_left_out_of_our_name() -> None:

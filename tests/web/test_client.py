@@ -14,11 +14,11 @@ from aiohttp import web
 from local_server import LocalServer, broken_off, ranged
 from web_inputs import fetch_params
 
-from imf_core.config import FetchParams
+from imf_core.base.config import FetchParams
 from imf_core.web import client, hosts
 from imf_core.web.client import WebClient
-from imf_core.web.failures import Failure
 from imf_core.web.hosts import Host
+from imf_core.web.responses import Failure
 
 Serve = Callable[..., LocalServer]
 

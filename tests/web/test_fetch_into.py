@@ -10,7 +10,7 @@ import pytest
 from local_server import LocalServer
 from web_inputs import fetch_params
 
-from imf_core.errors import ConfigError, NetworkError
+from imf_core.base.errors import ConfigError, NetworkError
 from imf_core.web import client, fetch, hosts
 from imf_core.web.client import WebClient
 from imf_core.web.fetch import fetch_into

@@ -18,9 +18,9 @@ import torch
 import yaml
 from live_sources import expected_status
 
-from imf_core.artifacts import read_parquet, write_parquet
-from imf_core.data.fingerprint import FINGERPRINT_KEY
-from imf_core.data.graph import SPLITS, Graph, save_graph
+from imf_core.base.artifacts import read_parquet, write_parquet
+from imf_core.graph.entities import FINGERPRINT_KEY
+from imf_core.graph.graph import SPLITS, Graph, save_graph
 from imf_core.web.hosts import REQUESTS_IN_ALL
 
 ROOT = Path(__file__).parents[2]

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.errors import ConfigError
-from imf_core.web.failures import FetchError
-from imf_core.web.mirror import FolderMirror, make_mirror
+from imf_core.base.errors import ConfigError
+from imf_core.web.responses import FetchError
+from imf_core.web.urls import FolderMirror, make_mirror
 
 
 def test_a_folder_holds_files_at_their_url_without_the_scheme(tmp_path: Path) -> None:

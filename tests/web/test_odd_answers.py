@@ -14,8 +14,8 @@ from web_inputs import fetch_params
 
 from imf_core.web import client
 from imf_core.web.client import WebClient
-from imf_core.web.failures import MAX_REASON_CHARACTERS, Failure
 from imf_core.web.fetch import fetch_into
+from imf_core.web.responses import MAX_REASON_CHARACTERS, Failure
 from imf_core.web.store import WebStore
 
 Serve = Callable[..., "RawServer"]

@@ -8,8 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imf_core.web.backoff import retry_after_seconds
-from imf_core.web.failures import MAX_REASON_CHARACTERS, Failure, FetchError, plain_reason
+from imf_core.web.responses import (
+    MAX_REASON_CHARACTERS,
+    Failure,
+    FetchError,
+    plain_reason,
+    retry_after_seconds,
+)
 from imf_core.web.urls import join, parse
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))

@@ -9,10 +9,10 @@ import pytest
 from local_server import LocalServer
 from web_inputs import fetch_params
 
-from imf_core.errors import NetworkError
+from imf_core.base.errors import NetworkError
 from imf_core.web import hosts
-from imf_core.web.failures import Failure
 from imf_core.web.fetch import fetch_into
+from imf_core.web.responses import Failure
 from imf_core.web.store import Stored, WebStore
 
 Serve = Callable[..., LocalServer]

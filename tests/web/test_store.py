@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.errors import DataError
-from imf_core.web import index
-from imf_core.web.failures import Failure
+import imf_core.web.store as store_module
+from imf_core.base.errors import DataError
+from imf_core.web.responses import Failure
 from imf_core.web.store import WebStore
 
 URL = "http://example.org/a"
@@ -178,7 +178,7 @@ def test_an_error_of_input_or_output_is_a_full_disk_where_no_space_is_free(
     number: int,
     words: str,
 ) -> None:
-    monkeypatch.setattr(index, "is_full", lambda _: is_full)
+    monkeypatch.setattr(store_module, "is_full", lambda _: is_full)
     with WebStore(tmp_path) as store:
         failing(store, code, "disk I/O error")
         with pytest.raises(OSError, match=words) as caught:

@@ -1,6 +1,6 @@
 import pytest
 
-from imf_core.web.failures import FetchError
+from imf_core.web.responses import FetchError
 from imf_core.web.urls import below_mirror, is_url, without_scheme
 
 

@@ -1,6 +1,6 @@
 """Parameters for the tests of `imf_core.web`."""
 
-from imf_core.config import FetchParams
+from imf_core.base.config import FetchParams
 
 
 def fetch_params(**changes: object) -> FetchParams:

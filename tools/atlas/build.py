@@ -2,15 +2,16 @@
 
     python -m tools.atlas.build
 
-In: the tables and the flag specifications beside this file. Out: `imf_core/data/atlas`, a folder in
-the format that users bring (`docs/your-graph.md`). The folder is committed; run this after a change
-of a table or a flag.
+In: the tables and the flag specifications beside this file. Out: `imf_core/sources/atlas`, a folder
+in the format that users bring (`docs/your-graph.md`). The folder is committed; run this after a
+change of a table or a flag.
 """
 
 from pathlib import Path
 
-from imf_core.artifacts import atomic_path, write_text
-from imf_core.data.folder import (
+from imf_core.base.artifacts import atomic_path, write_text
+from imf_core.base.errors import DataError
+from imf_core.sources.layout import (
     ENTITY_DESCRIPTIONS,
     ENTITY_NAMES,
     IMAGE_INDEX,
@@ -19,8 +20,7 @@ from imf_core.data.folder import (
     ImageLine,
     write_image_index,
 )
-from imf_core.data.registry import EMBEDDED
-from imf_core.errors import DataError
+from imf_core.sources.registry import EMBEDDED
 from tools.atlas.flag_specs import (
     FLAGS_PATH,
     FlagSpec,

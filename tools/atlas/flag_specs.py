@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from imf_core.errors import DataError
+from imf_core.base.errors import DataError
 from tools.atlas import flag_layers as vocabulary
 from tools.atlas.flag_layers import LAYERS, PALETTE, Group, Layer
 

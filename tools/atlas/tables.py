@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from imf_core.data.formats import read_lines
-from imf_core.errors import DataError
+from imf_core.base.errors import DataError
+from imf_core.sources.formats import read_lines
 
 COUNTRIES, ENTITIES, FACTS = "countries.tsv", "entities.tsv", "facts.tsv"
 

@@ -1,0 +1,1 @@
+"""What every room may import: parameters, errors, files, locks, devices, safe output."""

@@ -1,0 +1,185 @@
+r"""Safe output of any text, and plain forms, in which labels that look the same are equal.
+
+A name may hold escape sequences, marks that change the direction of the line, or invisible
+characters. Printed text has them as escapes (`\x1b`, `\u202e`); letters, accents, emoji and the
+joiners of all scripts stay.
+"""
+
+import inspect
+import logging
+import re
+import sys
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO, cast
+
+JOINERS = "\u200c\u200d"
+"""Format characters that are part of the spelling: Persian, Indic scripts and emoji need them."""
+
+_VISIBLE_FORMATS = frozenset(
+    [
+        *map(chr, range(0x600, 0x606)),
+        *"\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd",
+        *map(chr, range(0x13430, 0x13440)),
+    ]
+)
+"""Marks of Arabic, Syriac, Kaithi and Egyptian."""
+_INVISIBLE_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
+_INVISIBLE_MARKS = frozenset(
+    [
+        "\u034f",
+        *map(chr, range(0x180B, 0x1810)),
+        *map(chr, range(0xFE00, 0xFE10)),
+        *map(chr, range(0xE0100, 0xE01F0)),
+    ]
+)
+"""The joiner of graphemes and the selectors of variants."""
+
+
+def is_format(character: str) -> bool:
+    """Returns whether a character formats or controls a text and is not white space."""
+    is_any = unicodedata.category(character) in {"Cf", "Cc"} and not character.isspace()
+    return is_any and character not in _VISIBLE_FORMATS
+
+
+def is_invisible(character: str) -> bool:
+    """Returns whether a character is invisible: a format character, an empty letter or mark."""
+    is_empty = character in _INVISIBLE_LETTERS or character in _INVISIBLE_MARKS
+    return is_empty or is_format(character)
+
+
+def plain_form(text: str) -> str:
+    """Returns a text after NFKC, without invisible characters and outer or repeated spaces.
+
+    NFKC, not NFC: it makes full-width letters, ligatures and no-break spaces equal to plain ones.
+    """
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    kept = "".join(each for each in text if not is_invisible(each))
+    return " ".join(unicodedata.normalize("NFKC", kept).split())
+
+
+def find_alike(labels: Iterable[str]) -> list[list[str]]:
+    """Groups labels with the same plain form, ignoring quotes around them.
+
+    Returns:
+        Groups of at least two, in the order of their first labels.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        groups[_without_quotes(plain_form(label))].append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _without_quotes(label: str) -> str:
+    """Removes a pair of quotes around a label, as in tables of other programs."""
+    is_quoted = len(label) > 2 and label[0] == label[-1] and label[0] in "\"'"
+    return label[1:-1].strip() if is_quoted else label
+
+
+def show_alike(labels: Sequence[str]) -> str:
+    """Formats labels with codes for characters beyond ASCII, so that differences are visible."""
+    return " and ".join(map(ascii, labels))
+
+
+_UNSAFE = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and line feed
+    "\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # invisible, or turning
+    "\ud800-\udfff"  # surrogates, which no encoding holds
+    "\ufdd0-\ufdef\ufff0-\ufffb\ufffe\uffff"  # annotations and noncharacters
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # controls of shorthand and of music
+    "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"  # tags
+    "]"
+)
+"""`characters.is_format` without joiners, and more; a pattern is fast on long output."""
+
+_CURSOR = re.compile("\r|\n*(?:\x1b\\[A)+")
+"""Start of a progress bar's output: moves to the start of its line, or up to it."""
+
+
+def escaped(text: str) -> str:
+    """Escapes characters that a terminal would interpret or hide."""
+    return _UNSAFE.sub(lambda found: _escape(ord(found[0])), text)
+
+
+def protect_output() -> None:
+    """Makes all later output safe, and printable in any encoding.
+
+    Standard output and standard error are wrapped once; log handlers that already write to them
+    follow. Characters that the encoding lacks become escapes too.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or isinstance(stream, _EscapingStream):
+            continue
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+        protected = cast("TextIO", _EscapingStream(stream))
+        setattr(sys, name, protected)
+        for logger in [logging.root, *logging.root.manager.loggerDict.values()]:
+            for handler in getattr(logger, "handlers", []):
+                if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+                    handler.setStream(protected)
+
+
+class _EscapingStream:
+    """A text stream that escapes its input; progress bars of tqdm may move the cursor."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes text, escaped."""
+        found = _CURSOR.match(text)
+        start = found.end() if found and _is_called_by_tqdm() else 0
+        self._stream.write(text[:start] + escaped(text[start:]))
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """Writes lines, escaped."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _is_called_by_tqdm() -> bool:
+    """Returns whether the write comes from a progress bar."""
+    frame = inspect.currentframe()
+    writer = frame and frame.f_back and frame.f_back.f_back
+    return writer is not None and str(writer.f_globals.get("__name__")).startswith("tqdm.")
+
+
+def _escape(code: int) -> str:
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~$&!:@]|(?<=www)\.|^[-+=])", re.IGNORECASE)
+"""Marks of Markdown and HTML, of links and of lists."""
+_NUMBER = re.compile(r"^(\d{1,9})([.)])")
+"""The start of a numbered list."""
+
+
+def escape(text: str) -> str:
+    """Escapes text so that it appears unchanged on one line; a name may contain anything."""
+    plain = _SPECIAL.sub(r"\\\1", escaped(" ".join(text.split())))
+    return _NUMBER.sub(r"\1\\\2", plain)
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Formats a table; the first column is left-aligned, the others right-aligned.
+
+    Args:
+        titles: Titles of the columns.
+        rows: Cells in Markdown.
+
+    Returns:
+        Lines without a final line break.
+    """
+    marks = ["---", *["---:"] * (len(titles) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [titles, marks, *rows])

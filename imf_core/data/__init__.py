@@ -1,1 +1,0 @@
-"""From source files to a graph with integer ids and a split."""

@@ -1,0 +1,1 @@
+"""Image features: built-in, of a pretrained model, or precomputed."""

@@ -1,0 +1,1 @@
+"""What image and text features share: precomputed files, pretrained models, Ray workers."""

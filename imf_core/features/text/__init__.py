@@ -1,0 +1,1 @@
+"""Text features: built-in, of a pretrained model, or precomputed."""

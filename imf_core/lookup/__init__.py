@@ -1,1 +1,0 @@
-"""What the Wikimedia projects say about the entities: their texts and where their images are."""

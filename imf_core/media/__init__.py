@@ -1,1 +1,0 @@
-"""Pictures: flags of the atlas, and checks and re-encoding of picture files."""

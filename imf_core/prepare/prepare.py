@@ -1,0 +1,192 @@
+"""Makes the graph from the raw folder.
+
+In: the raw folder of `download`. Out: the graph with dense ids and leak-free splits, the list of
+image sources, a summary with counts and issues, and a table of the relations.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from imf_core.base.config import PrepareParams
+from imf_core.base.errors import DataError
+from imf_core.graph.entities import ImageSources
+from imf_core.graph.graph import SPLITS, Graph
+from imf_core.graph.issues import read_issues
+from imf_core.prepare.facts import find_cardinality
+from imf_core.prepare.find_issues import find_issues, has_relation_last
+from imf_core.prepare.redundancy import find_redundancy
+from imf_core.prepare.source import (
+    LabelledTexts,
+    SourceGraph,
+    read_id_graph,
+    read_image_sources,
+    read_label_graph,
+    read_labelled_texts,
+    read_spaced_graph,
+    read_titles,
+    read_wikidata_json,
+)
+from imf_core.prepare.split import make_splits
+from imf_core.prepare.summary import Summary, relation_rows, summarise
+from imf_core.sources.layout import ENTITY_DESCRIPTIONS, ENTITY_NAMES, RELATION_NAMES
+from imf_core.sources.registry import FOLDER, RDF, Counts, DownloadedDataset, find_dataset
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The results of `prepare`."""
+
+    graph: Graph
+    images: ImageSources
+    summary: Summary
+    relation_rows: list[dict[str, Any]]
+
+
+def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepared:
+    """Reads the raw folder of a data set and makes its graph.
+
+    Args:
+        raw: Folder with the source files.
+        dataset_name: Name of a registered set, or `folder`.
+        params: Parameters of the split.
+
+    Returns:
+        The graph, its image sources, the summary and a row for every relation.
+
+    Raises:
+        ConfigError: If the data set is unknown.
+        DataError: If a file is missing or malformed, or the counts differ from the registry.
+    """
+    dataset = None if dataset_name in {FOLDER, RDF} else find_dataset(dataset_name)
+    download = dataset if isinstance(dataset, DownloadedDataset) else None
+    source = _read_source(raw, download)
+    num_entities, num_relations = len(source.entity_labels), len(source.relation_labels)
+    # From all splits together: redundancy does not depend on the split, and a random four fifths of
+    # two perfect inverses no longer share 0.8 of their pairs.
+    redundancy = find_redundancy(
+        np.concatenate(list(source.facts.values())), num_entities, num_relations
+    )
+    try:
+        splits = make_splits(source.facts, redundancy, num_entities, num_relations, params)
+    except DataError as error:
+        raise _blame_column_order(error, source, raw) from error
+    cardinality = find_cardinality(splits.facts["train"], num_entities, num_relations)
+    names, descriptions = _read_entity_texts(raw, download, source.entity_labels)
+    relation_names = _read_relation_names(raw, download, source.relation_labels)
+    graph = Graph(
+        entity_labels=source.entity_labels,
+        entity_names=_or_labels(names.texts, source.entity_labels),
+        entity_descriptions=descriptions.texts,
+        relation_labels=source.relation_labels,
+        relation_names=_or_labels(relation_names.texts, source.relation_labels),
+        triples={split: torch.from_numpy(splits.facts[split].copy()) for split in SPLITS},
+    )
+    images, skipped_images = read_image_sources(raw, graph.entity_labels)
+    summary = summarise(
+        dataset_name,
+        source,
+        splits,
+        redundancy,
+        cardinality,
+        graph,
+        names,
+        descriptions,
+        relation_names,
+        images,
+        skipped_images,
+    )
+    texts = (
+        ("name", names, source.entity_labels),
+        ("description", descriptions, source.entity_labels),
+        ("name of a relation", relation_names, source.relation_labels),
+    )
+    issues = find_issues(read_issues(raw), source, graph, texts, skipped_images, summary)
+    summary["issues"] = [issue.as_row() for issue in issues]
+    return Prepared(graph, images, summary, relation_rows(graph, redundancy, cardinality))
+
+
+def _read_source(raw: Path, download: DownloadedDataset | None) -> SourceGraph:
+    """Reads labels and facts in the format of the set, and checks the registered counts."""
+    if download is None:
+        return read_label_graph(raw)
+    match download.format:
+        case "labels":
+            source = read_label_graph(raw)
+        case "spaced":
+            source = read_spaced_graph(raw)
+        case "ids":
+            source = read_id_graph(raw, "hrt")
+        case "ids-htr":
+            source = read_id_graph(raw, "htr")
+    _require_counts(source, download.counts, raw)
+    return source
+
+
+def _require_counts(source: SourceGraph, counts: Counts, raw: Path) -> None:
+    """Raises a `DataError` unless the source has the registered counts."""
+    found = {
+        "entities": len(source.entity_labels),
+        "relations": len(source.relation_labels),
+        **{f"{split} lines": len(source.facts.get(split, ())) for split in SPLITS},
+    }
+    expected = [counts.entities, counts.relations, counts.train, counts.valid, counts.test]
+    faults = [
+        f"{name}: expected {number}, found {found[name]}"
+        for name, number in zip(found, expected, strict=True)
+        if number not in (None, found[name])
+    ]
+    if faults:
+        raise DataError(
+            f"{raw} does not hold the registered data set ({'; '.join(faults)}); delete it and run "
+            "`dvc repro` again, or bring the changed files as your own folder"
+        )
+
+
+def _blame_column_order(error: DataError, source: SourceGraph, raw: Path) -> DataError:
+    """Returns the error, or one that says that the columns are head, tail, relation if they are.
+
+    Relations in the place of tails make every fact the only one of its relation, so that none can
+    be held out.
+    """
+    if not has_relation_last(np.concatenate(list(source.facts.values()))):
+        return error
+    return DataError(
+        f"the columns of the files in {raw} seem to be head, tail, relation, as in OpenKE's files: "
+        "the second has many different labels and the third few. They must be head, relation, "
+        "tail; exchange the second and the third in the source, such as by "
+        "`awk -F'\\t' -v OFS='\\t' '{print $1, $3, $2}' OLD > NEW`. If they are right: "
+        f"{error}"
+    )
+
+
+def _read_entity_texts(
+    raw: Path, download: DownloadedDataset | None, labels: list[str]
+) -> tuple[LabelledTexts, LabelledTexts]:
+    """Reads names and descriptions of entities from the text files, else from registered files."""
+    names = read_labelled_texts(raw / ENTITY_NAMES, labels)
+    descriptions = read_labelled_texts(raw / ENTITY_DESCRIPTIONS, labels)
+    if download and download.entity_titles:
+        names = read_titles(raw / download.entity_titles, labels)
+    if download and download.wikidata_json:
+        other_names, other_descriptions = read_wikidata_json(raw / download.wikidata_json, labels)
+        names = names if names.present else other_names
+        descriptions = descriptions if descriptions.present else other_descriptions
+    return names, descriptions
+
+
+def _read_relation_names(
+    raw: Path, download: DownloadedDataset | None, labels: list[str]
+) -> LabelledTexts:
+    """Reads the names of relations, from titles if the set has them."""
+    if download and download.relation_titles:
+        return read_titles(raw / download.relation_titles, labels)
+    return read_labelled_texts(raw / RELATION_NAMES, labels)
+
+
+def _or_labels(texts: list[str], labels: list[str]) -> list[str]:
+    """Replaces missing texts by labels."""
+    return [text or label for text, label in zip(texts, labels, strict=True)]

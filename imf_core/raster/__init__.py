@@ -1,0 +1,1 @@
+"""Images as bytes: formats that are read, checks, re-encoding, shards."""

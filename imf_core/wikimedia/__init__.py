@@ -1,0 +1,1 @@
+"""The stage media: texts and images of Wikidata, Wikipedia and Commons."""
