@@ -3,6 +3,7 @@
 import pyarrow.compute as pc
 
 from imf_core.base.artifacts import write_parquet
+from imf_core.base.bounds import max_predicted_queries
 from imf_core.base.config import load_params
 from imf_core.base.device import explain_out_of_memory, resolve_device
 from imf_core.inference.fact_table import NEW
@@ -19,6 +20,13 @@ def main() -> None:
     params = load_params(PARAMS).predict
     graph, tables = load_inputs()
     device = resolve_device(params.device, "predict.device")
+    most = max_predicted_queries(graph.num_entities)
+    if most < params.max_queries:
+        print(
+            f"asks {most:,} questions at most, not predict.max_queries {params.max_queries:,}: the "
+            f"graph has {graph.num_entities:,} entities",
+            flush=True,
+        )
     with explain_out_of_memory("lower predict.max_queries or, on a GPU, set predict.device: cpu"):
         scorer = Scorer(load_model(MODEL, graph, tables).to(device))
         facts = predict_facts(scorer, load_calibration(MODEL), graph, params)

@@ -18,6 +18,7 @@ from imf_core.base.config import (
 )
 from imf_core.base.device import Processes
 from imf_core.base.errors import ConfigError
+from imf_core.base.terminal import format_minutes
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.model.saved import build_model
@@ -103,6 +104,11 @@ def make_trainer(
                 f"training from the start: the kept checkpoint has {kept} epochs, more than "
                 f"train.epochs {train.epochs}"
             )
+        if len(trainer.valid) < (num_valid := len(graph.triples["valid"])):
+            print(
+                f"validation and decision use a sample of {len(trainer.valid):,} of the "
+                f"{num_valid:,} facts of valid: the graph has {graph.num_entities:,} entities"
+            )
     return trainer
 
 
@@ -130,8 +136,7 @@ def print_estimate(epochs: int, first_epoch_seconds: float) -> None:
         epochs: Largest number of epochs.
         first_epoch_seconds: Wall-clock time without validation.
     """
-    minutes = epochs * first_epoch_seconds / 60
-    time = f"{minutes:.0f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
+    time = format_minutes(epochs * first_epoch_seconds)
     print(
         f"an epoch takes about {first_epoch_seconds:.1f} s, all {epochs} at most {time} and their "
         "validations; training stops sooner where these bring no gain",

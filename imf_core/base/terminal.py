@@ -9,10 +9,13 @@ import inspect
 import logging
 import re
 import sys
+import time
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, TextIO, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TextIO, TypeVar, cast
+
+from tqdm import tqdm
 
 JOINERS = "\u200c\u200d"
 """Format characters that are part of the spelling: Persian, Indic scripts and emoji need them."""
@@ -183,3 +186,46 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """
     marks = ["---", *["---:"] * (len(titles) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [titles, marks, *rows])
+
+
+T = TypeVar("T")
+
+LINE_SECONDS = 60.0
+"""Seconds between two lines in a log. A shorter loop prints none."""
+
+BAR_SECONDS = 2.0
+"""Seconds before a terminal shows the bar. A shorter loop shows none."""
+
+
+def track(items: Iterable[T], title: str, total: int, *, is_shown: bool = True) -> Iterator[T]:
+    """Yields items and shows how many are done.
+
+    Args:
+        items: Taken lazily.
+        title: Name of the work.
+        total: Number of the items.
+        is_shown: False in all processes but the first.
+    """
+    if not is_shown:
+        yield from items
+    elif sys.stderr is not None and sys.stderr.isatty():
+        yield from tqdm(items, title, total, leave=False, delay=BAR_SECONDS)
+    else:
+        yield from _print_lines(items, title, total)
+
+
+def _print_lines(items: Iterable[T], title: str, total: int) -> Iterator[T]:
+    start = printed = time.monotonic()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if done and now - printed >= LINE_SECONDS:
+            left = (now - start) / done * (total - done)
+            print(f"{title}: {done:,} of {total:,}, about {format_minutes(left)} left", flush=True)
+            printed = now
+        yield item
+
+
+def format_minutes(seconds: float) -> str:
+    """Returns a duration in minutes, or in seconds below two minutes."""
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes >= 2 else f"{seconds:.0f} s"

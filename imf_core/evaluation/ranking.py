@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from imf_core.base.device import Processes, Shard, to_device
 from imf_core.base.errors import DivergenceError
+from imf_core.base.terminal import track
 from imf_core.graph.known_tails import KnownTails, ragged_arange, with_inverses
 
 TILE_ELEMENTS = 1 << 18
@@ -275,7 +275,7 @@ def rank_triples(
         known: Known facts to filter by.
         num_relations: R, without inverses.
         batch_size: Distinct queries scored at once, at most.
-        progress: Title of a progress bar, None for no bar.
+        progress: Title of the shown progress, None to show none.
 
     Returns:
         2N rows.
@@ -296,7 +296,7 @@ def rank_triples(
     starts = range(0, len(distinct), batch_size)
     processes = scorer.shard.processes
     is_shown = progress is not None and processes.is_first
-    for start in tqdm(starts, desc=progress, disable=None if is_shown else True, leave=False):
+    for start in track(starts, progress or "", len(starts), is_shown=is_shown):
         queries = distinct[start : start + batch_size]
         index = order[bounds[start] : bounds[min(start + batch_size, len(distinct))]]
         rows, tails = member[index] - start, facts[index, 2]

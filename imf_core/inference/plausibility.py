@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix, diags, vstack
 from torch import Tensor
 
+from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, known_tails_in, ragged_arange
 from imf_core.inference.answers import Answers, as_facts
@@ -103,7 +104,8 @@ def estimate_affinities(known: KnownTails, num_relations: int) -> Affinities:
     weighted = (diags(weights) @ references).tocsr()
     owners, others = weighted.T.tocsr(), references.T.tocsr()
     parts = []
-    for start in range(0, has.shape[0], _CHUNK):
+    starts = range(0, has.shape[0], _CHUNK)
+    for start in track(starts, "similar entities, batches", len(starts)):
         mine = has[start : start + _CHUNK]
         shared = (mine @ others).toarray()
         own_size = np.asarray(mine.sum(axis=1))

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from imf_core.base.bounds import max_predicted_queries
 from imf_core.base.config import PredictParams
+from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, known_tails_in
 from imf_core.inference.answers import as_facts, concatenate, find_answers
@@ -113,6 +114,7 @@ def predict_facts(
     Only answers that `Acceptance` accepts are kept. `known_in` marks facts of valid and test, which
     the channels have not learned from and which confirm a prediction; the others are new. An
     entity answers a query about itself only where train has loops of the relation.
+    On a large graph, fewer than `params.max_queries` are asked (`imf_core.base.bounds`).
 
     Args:
         scorer: The trained model.
@@ -127,15 +129,11 @@ def predict_facts(
     train = known_tails_in(graph, ["train"])
     least = params.min_relation_affinity
     affinities = estimate_affinities(train, graph.num_relations)
-    queries = plausible_queries(train, graph.num_relations, least, params.max_queries, affinities)
+    most = min(params.max_queries, max_predicted_queries(graph.num_entities))
+    queries = plausible_queries(train, graph.num_relations, least, most, affinities)
     further = FurtherAnswers(graph)
     acceptance = Acceptance(graph, affinities, further, least)
-    batches = tqdm(
-        queries.split(scorer.probability_batch_size(BATCH)),
-        desc="predict",
-        disable=None,
-        leave=False,
-    )
+    batches = queries.split(scorer.probability_batch_size(BATCH))
     found = concatenate(
         find_answers(
             scorer,
@@ -145,7 +143,7 @@ def predict_facts(
             params.answers_per_query,
             [acceptance.accepted(batch)],
         )
-        for batch in batches
+        for batch in track(batches, "predict, batches", len(batches))
     )
     found = further.weigh(found)
     found = found.select(torch.argsort(found.probability, descending=True, stable=True))

@@ -7,6 +7,8 @@ Costabello (ICLR 2020, arXiv 1912.10000) and Safavi, Koutra and Meij (EMNLP 2020
 show that link predictors need calibration and that two numbers do much of it.
 """
 
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 
@@ -108,7 +110,11 @@ class Candidates:
         self._combined = combined
         self._log_probs = combined.clone()
         self._log_probs[known_rows.to(device), known_tails.to(device)] = -torch.inf
-        self._totals = self._log_probs.logsumexp(dim=1).clamp_min(torch.finfo(torch.float32).min)
+
+    @cached_property
+    def _totals(self) -> Tensor:
+        """Log of the candidates' probability, shape: (B,), dtype: float32."""
+        return self._log_probs.logsumexp(dim=1).clamp_min(torch.finfo(torch.float32).min)
 
     def best(self, count: int) -> tuple[Tensor, Tensor]:
         """Returns the most probable candidates of each query, best first.

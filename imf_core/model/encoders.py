@@ -17,6 +17,10 @@ from imf_core.model.kernels import Dropout, multiply_groups
 INITIAL_NORM = 3.0
 """Initial norm of a feature embedding; logits of similar pairs then reach about nine."""
 
+LARGE_GRAPH = 50_000
+"""Least number of entities for which a channel that few entities have skips the others. On smaller
+graphs results keep their last digits."""
+
 
 class StructuralEncoder(nn.Module):
     """A learned embedding per entity.
@@ -93,12 +97,27 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, entity_ids: Tensor) -> Tensor:
         """Encodes entities, shape: (N,) long -> (N, D)."""
-        inputs = self.dropout(self.features[entity_ids])
-        encoded = self.linear(inputs) + self.perceptron(inputs)
-        present = self.is_present[entity_ids].unsqueeze(1)
+        is_present = self.is_present[entity_ids]
         are_few = _are_few(entity_ids, self.is_present)
         absent = _look_up(self.absent, self.absent_row[entity_ids], has_sparse_gradient=are_few)
-        return torch.where(present, encoded, absent)
+        if self._is_rare(is_present):
+            rows = is_present.nonzero().flatten()
+            return absent.index_copy(0, rows, self._encode(entity_ids[rows]))
+        return torch.where(is_present.unsqueeze(1), self._encode(entity_ids), absent)
+
+    def _encode(self, entity_ids: Tensor) -> Tensor:
+        """Projects the features of entities, shape: (N,) long -> (N, D)."""
+        inputs = self.dropout(self.features[entity_ids])
+        encoded: Tensor = self.linear(inputs) + self.perceptron(inputs)
+        return encoded
+
+    def _is_rare(self, is_present: Tensor) -> bool:
+        """Returns whether to encode only the rows with the modality: few rows of a large graph.
+
+        A GPU would wait for their number.
+        """
+        is_large = is_present.device.type == "cpu" and len(self.is_present) >= LARGE_GRAPH
+        return is_large and 2 * int(is_present.sum()) < len(is_present)
 
 
 def _are_few(entity_ids: Tensor, all_entities: Tensor) -> bool:

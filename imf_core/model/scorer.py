@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from imf_core.base.device import ALONE, Processes, Shard, to_device
+from imf_core.model.encoders import LARGE_GRAPH
 from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
 
 MAX_SCORES = 1 << 25
@@ -114,7 +115,7 @@ class Scorer:
                 self._entities[name].split(ENTITIES_PER_BLOCK),
                 strict=True,
             ):
-                torch.mm(vectors, entities.T, out=block)
+                self._multiply(vectors, can_answer[:, position], entities, block)
             if position == 0:
                 torch.mul(logits, weights[:, :1], out=combined)
             else:
@@ -139,21 +140,43 @@ class Scorer:
         can_answer = self._can_answer(
             to_device(heads, self.device), to_device(relations, self.device)
         )
-        log_probs = torch.stack(
-            [
-                context @ self._entities[name].T
-                for name, context in self._contexts(heads, relations).items()
-            ],
-            dim=1,
-        )
+        contexts = self._contexts(heads, relations)
+        # One buffer, changed in place: on a large graph each copy would take as long as a product.
+        shape = (len(queries), len(contexts), self.model.num_entities)
+        log_probs = next(iter(contexts.values())).new_empty(shape)
+        for position, (name, context) in enumerate(contexts.items()):
+            entities, logits = self._entities[name], log_probs[:, position]
+            self._multiply(context, can_answer[:, position], entities, logits)
         rows, columns = self._find_own_entities(queries)
         log_probs[rows, :, columns] = NO_ANSWER_LOGIT
-        log_probs = log_probs.log_softmax(dim=2)
-        log_probs = torch.where(can_answer.unsqueeze(2), log_probs, 0.0)
+        torch.log_softmax(log_probs, dim=2, out=log_probs)
+        log_probs.masked_fill_(~can_answer.unsqueeze(2), 0.0)
         pooled = self.model.decision(log_probs, to_device(queries, self.device), can_answer)
-        pooled = pooled.masked_fill(~self.model.is_learned, -torch.inf)
+        pooled.masked_fill_(~self.model.is_learned, -torch.inf)
         pooled[rows, columns] = -torch.inf
         return ChannelScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+
+    def _multiply(
+        self, vectors: Tensor, can_answer: Tensor, entities: Tensor, logits: Tensor
+    ) -> None:
+        """Writes the logits of a channel; they count only for queries that it takes part in.
+
+        On a large graph, the others are not multiplied where they are most of the batch. A GPU
+        would wait for their number.
+
+        Args:
+            vectors: Context vectors, shape: (B, D).
+            can_answer: shape: (B,), dtype: bool.
+            entities: shape: (C, D).
+            logits: The output, shape: (B, C).
+        """
+        is_large = self.device.type == "cpu" and self.model.num_entities >= LARGE_GRAPH
+        if is_large and 2 * int(can_answer.sum()) < len(vectors):
+            rows = can_answer.nonzero().flatten()
+            logits.zero_()
+            logits[rows] = vectors[rows] @ entities.T
+        else:
+            torch.mm(vectors, entities.T, out=logits)
 
     def _find_own_entities(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Finds the queries' own entities that cannot answer, without waiting for a GPU.

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from imf_core.base.bounds import max_sample_facts
 from imf_core.base.config import DecisionParams
+from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, build_known_tails, known_tails_in, with_inverses
 from imf_core.model.decision import Calibration, Candidates
@@ -58,8 +60,9 @@ def collect_calibration_data(
 
     Args:
         scorer: The model, in one process.
-        asked: Facts to ask about, an evenly spaced sample if there are more than `MAX_FACTS`,
-            shape: (N, 3), dtype: long, N at least one.
+        asked: Facts to ask about, an evenly spaced sample if there are more than `MAX_FACTS`, or
+            fewer on a large graph (`imf_core.base.bounds`), shape: (N, 3), dtype: long, N at least
+            one.
         held_out: Facts that make an answer true, shape: (M, 3), dtype: long.
         known: Known answers; they are no candidates.
         num_relations: R.
@@ -68,11 +71,12 @@ def collect_calibration_data(
     Returns:
         The calibration data, on the CPU.
     """
-    step = -(-len(asked) // MAX_FACTS)
+    step = -(-len(asked) // min(MAX_FACTS, max_sample_facts(known.num_entities)))
     questions = with_inverses(asked[::step], num_relations)[:, :2].unique(dim=0)
     truth = build_known_tails(held_out, known.num_entities, num_relations)
     batches = questions.split(scorer.probability_batch_size(batch_size))
-    return gather(_judge(scorer, batch, truth, known) for batch in batches)
+    shown = track(batches, "calibration, batches", len(batches))
+    return gather(_judge(scorer, batch, truth, known) for batch in shown)
 
 
 def gather(parts: Iterable[CalibrationData]) -> CalibrationData:

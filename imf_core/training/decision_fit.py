@@ -12,6 +12,7 @@ from torch import Tensor
 
 from imf_core.base.config import DecisionParams
 from imf_core.base.errors import DivergenceError
+from imf_core.base.terminal import track
 from imf_core.graph.known_tails import KnownTails, with_inverses
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.scorer import ChannelScores
@@ -79,11 +80,10 @@ def score_held_out(
         DivergenceError: If a score is not finite.
     """
     parts: list[HeldOutScores] = []
-    for facts in with_inverses(triples, num_relations).split(
-        scorer.probability_batch_size(batch_size)
-    ):
+    batches = with_inverses(triples, num_relations).split(scorer.probability_batch_size(batch_size))
+    for facts in track(batches, "fit of the decision, batches", len(batches)):
         scores = scorer.score_all_tails(facts[:, :2])
-        if not bool(torch.isfinite(scores.log_probs).all()):
+        if not bool(scores.log_probs.sum().isfinite()):
             raise DivergenceError(
                 "the weights are no longer finite; lower train.embedding_learning_rate or "
                 "train.network_learning_rate in params.yaml"
@@ -92,14 +92,17 @@ def score_held_out(
         log_probs = scores.log_probs
         num_channels, num_entities = log_probs.shape[1:]
         known_rows, known_tails = (each.to(scorer.device) for each in known.lookup(facts[:, :2]))
-        is_possible = torch.isfinite(scores.combined)
+        is_possible = scores.combined > -torch.inf
         kept = is_possible.gather(1, answers).flatten()
         allowed = is_possible.clone()
         allowed[known_rows, known_tails] = False
         allowed.scatter_(1, answers, False)
-        ranked = log_probs.masked_fill(~allowed.unsqueeze(1), -torch.inf)
-        top = ranked.topk(min(TOP_CANDIDATES, num_entities), dim=2).indices.flatten(start_dim=1)
-        top = top.sort(dim=1).values
+        ranked, impossible = torch.empty_like(scores.combined), log_probs.new_tensor(-torch.inf)
+        best = []
+        for channel in log_probs.unbind(dim=1):
+            torch.where(allowed, channel, impossible, out=ranked)
+            best.append(ranked.topk(min(TOP_CANDIDATES, num_entities), dim=1).indices)
+        top = torch.cat(best, dim=1).sort(dim=1).values
         repeated = torch.zeros_like(top, dtype=torch.bool)
         repeated[:, 1:] = top[:, 1:] == top[:, :-1]
         chosen = torch.cat([answers, top], dim=1)

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from imf_core.base.bounds import sample_facts
 from imf_core.base.config import DecisionParams, FusionParams, TrainParams
 from imf_core.base.device import ALONE, Processes, resolve_device
 from imf_core.base.errors import DivergenceError, TrainingError
+from imf_core.base.terminal import track
 from imf_core.base.typed_yaml import AUTO
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
@@ -70,7 +72,8 @@ class Trainer:
 
     What is validated and selected is a moving average of the weights. To select the epoch and to
     stop early, each half of valid is ranked with decision weights fitted on the other half; the
-    decision weights of the selected epoch are then fitted again, on the whole of valid.
+    decision weights of the selected epoch are then fitted again, on the whole of valid. On a large
+    graph, a sample of valid takes the place of valid (`imf_core.base.bounds`).
 
     Several processes share every training step. The first of them validates for all, saves, and
     has the selected weights in the end.
@@ -83,6 +86,9 @@ class Trainer:
         decision: Section `decision` of the parameters.
         checkpoints: Where to save states and to look for one to go on from.
         processes: Processes that train the model together, from the same weights.
+
+    Attributes:
+        valid: The facts of valid that are ranked, shape: (N, 3), dtype: long.
 
     Raises:
         TrainingError: If train or valid is empty.
@@ -116,7 +122,7 @@ class Trainer:
         self.step = TrainingStep(self.model, train, fusion, self.device, processes)
         self.rows = self._rows(graph)
         self.known = known_tails_in(graph, ("train", "valid"))
-        self.valid = graph.triples["valid"]
+        self.valid = sample_facts(graph.triples["valid"], graph.num_entities, train.seed)
         self.halves = _halve(self.valid, train.seed)
         self.progress = Progress()
         self._kept: dict[str, Any] | None = None
@@ -213,10 +219,15 @@ class Trainer:
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(candidate_seed)
         total = torch.zeros((), device=self.device)
-        steps = 0
-        for batch in self.rows.batches(self.params.batch_size, seed):
+        size = self.params.batch_size
+        steps = -(-len(self.rows) // size)
+        for batch in track(
+            self.rows.batches(size, seed),
+            f"steps of epoch {self.progress.epoch + 1}",
+            steps,
+            is_shown=self.processes.is_first,
+        ):
             total += self.step(batch, generator)
-            steps += 1
         self.processes.all_reduce([total])
         mean = total.item() / steps
         if not math.isfinite(mean):
@@ -237,7 +248,9 @@ class Trainer:
             self._fit_decision(scorer, fitted)
             weights.append(model.decision.global_logits.detach().softmax(dim=0))
             tables.append(
-                rank_triples(scorer, ranked, self.known, self.num_relations, VALIDATION_BATCH)
+                rank_triples(
+                    scorer, ranked, self.known, self.num_relations, VALIDATION_BATCH, "validation"
+                )
             )
         record: Record = {"epoch": self.progress.epoch, "loss": self.progress.losses[-1]}
         num_candidates = np.concatenate([table.num_candidates for table in tables])

@@ -193,6 +193,14 @@ def test_one_query_gives_its_best_answers(trained: IMF, graph: Graph) -> None:
     assert len(found) == 3
 
 
+def test_a_large_graph_is_asked_fewer_questions_than_the_parameter_allows(
+    trained: IMF, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict_module, "max_predicted_queries", lambda num_entities: 1)
+    bounded = predict(trained, graph, answers_per_query=3)
+    assert bounded.equals(predict(trained, graph, max_queries=1, answers_per_query=3))
+
+
 def test_predictions_of_structure_alone_name_its_one_channel(graph: Graph) -> None:
     found = predict(tiny_model({"model.modalities": ["structure"]}), graph, top_k=5)
     shares = [name for name in found.column_names if name.startswith("share_")]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from imf_core.model import encoders
 from imf_core.model.encoders import INITIAL_NORM, FeatureEncoder, StructuralEncoder
 
 
@@ -55,6 +56,22 @@ def test_an_entity_without_the_modality_moves_no_weight_of_the_encoder(
     for name, weight in encoder.named_parameters():
         if name != "absent.weight":
             assert weight.grad is None or (weight.grad == 0).all(), name
+
+
+def test_few_entities_with_the_modality_are_encoded_apart_on_a_large_graph(
+    encoder: FeatureEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some, outer = torch.tensor([1, 0, 3]), torch.randn(3, 6)
+    expected = encoder(some)
+    (expected * outer).sum().backward()
+    gradients = {name: weight.grad.clone() for name, weight in encoder.named_parameters()}
+    encoder.zero_grad()
+    monkeypatch.setattr(encoders, "LARGE_GRAPH", 1)
+    found = encoder(some)
+    (found * outer).sum().backward()
+    torch.testing.assert_close(found, expected)
+    for name, weight in encoder.named_parameters():
+        torch.testing.assert_close(weight.grad, gradients[name])
 
 
 def test_a_modality_that_nobody_lacks_is_encoded() -> None:

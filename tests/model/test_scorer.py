@@ -16,6 +16,7 @@ from tiny_world import (
 )
 from torch import Tensor
 
+from imf_core.model import scorer
 from imf_core.model.imf import NO_ANSWER_LOGIT
 from imf_core.model.scorer import ChannelScores, Scorer
 
@@ -195,3 +196,17 @@ def test_a_loop_in_train_changes_no_channels_probabilities_of_another_relation()
     )
     is_other = every_query()[:, 1] % tiny_graph().num_relations != LOOPED
     assert torch.equal(without[is_other], with_loop[is_other])
+
+
+def test_a_channel_skips_queries_it_takes_no_part_in_on_a_large_graph(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Scorer(tiny_model())
+    takes_part = found.score_all_tails(every_query()).can_answer[:, 1]
+    rare = torch.cat([(~takes_part).nonzero().flatten(), takes_part.nonzero().flatten()[:1]])
+    queries = every_query()[rare]
+    expected = found.score_all_tails(queries), [each.clone() for each in found.scores(queries)]
+    monkeypatch.setattr(scorer, "LARGE_GRAPH", 1)
+    assert_same(found.score_all_tails(queries), expected[0])
+    for one, other in zip(found.scores(queries), expected[1], strict=True):
+        torch.testing.assert_close(one, other, **ROUNDING)

@@ -11,6 +11,7 @@ from imf_core.base.errors import ConfigError
 from imf_core.base.typed_yaml import AUTO
 from imf_core.graph.feature_table import save_features
 from imf_core.graph.graph import save_graph
+from imf_core.training import trainer
 from stages import train
 from stages.paths import CHOSEN, FEATURES, GRAPH, MODEL
 
@@ -65,6 +66,14 @@ def test_the_time_of_training_is_estimated_after_its_first_epoch(
     assert "at most 3 epochs" in printed
     assert printed.count("an epoch takes about") == 1
     assert printed.index("an epoch takes about") < printed.index("selected epoch")
+
+
+def test_a_sample_of_valid_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "sample_facts", lambda facts, *_: facts[:4])
+    run(train__epochs=1)
+    assert "use a sample of 4 of the 6 facts of valid" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("is_rising", [True, False])

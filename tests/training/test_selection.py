@@ -65,6 +65,15 @@ def test_each_half_of_valid_is_ranked_with_a_decision_fitted_on_the_other(
     assert last == fitted | ranked == set(map(tuple, graph.triples["valid"].tolist()))
 
 
+def test_a_large_graph_is_validated_on_a_sample_of_valid(
+    make_trainer: MakeTrainer, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = graph.triples["valid"][:4]
+    monkeypatch.setattr(trainer_module, "sample_facts", lambda *_: sample)
+    sampled = make_trainer({"train.epochs": 1})
+    assert torch.equal(torch.cat(sampled.halves).unique(dim=0), sample.unique(dim=0))
+
+
 def test_the_selected_weights_are_those_of_the_best_validation(make_trainer: MakeTrainer) -> None:
     progress = make_trainer({"train.epochs": 12}).fit()
     best = max(record["valid_mrr"] for record in progress.history)
