@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from imf_core.training.judged_answers import MAX_FACTS
 
 from imf_core.base.bounds import (
     LEAST_FACTS,
@@ -11,6 +10,7 @@ from imf_core.base.bounds import (
     max_sample_facts,
     sample_facts,
 )
+from imf_core.training.calibration_fit import MAX_FACTS
 
 DB15K_ENTITIES, FB15K237_ENTITIES = 12_842, 14_541
 FB15K237_VALID = 17_535
