@@ -26,7 +26,7 @@ QUESTIONS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class PlacedQuestion:
-    """A question and where in its file it stands, `line 3` (from 1) or `row 2` (from 0)."""
+    """A question and its place in the file, `line 3` (from 1) or `row 2` (from 0)."""
 
     place: str
     question: Question

@@ -33,7 +33,7 @@ class Redundancy:
         inverse: Pairs of different relations that are each other's reverse, the lower id first, in
             ascending order; shape: (P, 2), dtype: int64.
         duplicate: Pairs of different relations that join the same entities in the same direction,
-            likewise; shape: (Q, 2), dtype: int64.
+            in the same order; shape: (Q, 2), dtype: int64.
     """
 
     is_symmetric: Mask

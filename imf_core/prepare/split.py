@@ -41,7 +41,7 @@ class Splits:
         facts: Split name -> distinct facts, shape: (N, 3), dtype: int64.
         duplicate_lines: Split name -> lines dropped because they repeat a fact of the split.
         valid_source: `as given`, `as given, cleaned` or `held out of train`.
-        test_source: Likewise.
+        test_source: The same for test.
         valid_dropped: Distinct valid facts dropped because they are in train or test.
         valid_returned_to_train: Distinct facts of a discarded valid that joined train.
         train_dropped: Distinct train facts dropped because they are in test word for word.

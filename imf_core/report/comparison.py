@@ -44,7 +44,7 @@ class Ranked:
 
     @property
     def reciprocal(self) -> NDArray[np.float64]:
-        """Reciprocal ranks, whose mean is the MRR, shape: (P,)."""
+        """Reciprocal ranks, shape: (P,); their mean is the MRR."""
         return 1.0 / self.rank
 
     def queries(self, num_relations: int) -> NDArray[np.int64]:
@@ -157,7 +157,7 @@ def list_metrics(
 def place_committed(
     metrics: Mapping[str, Any], committed: Mapping[str, Any] | NotCompared
 ) -> tuple[str, Mapping[str, Any]]:
-    """Says how the last committed run stands to this one, and what of it is shown beside.
+    """Compares the last committed run with this one, and chooses the metrics shown beside.
 
     Args:
         metrics: `results/evaluation/metrics.json`.

@@ -40,7 +40,7 @@ def read_csv(
 
 COMBINED_CURVE = "valid_mrr"
 MAX_POINTS = 100
-"""Of a curve, evenly spread: more cannot be told apart, and the page is to stay small."""
+"""Points of a curve, evenly spread: more are not visible, and the page stays small."""
 
 
 _RELIABILITY = {

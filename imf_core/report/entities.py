@@ -38,7 +38,7 @@ def read_thumbnails(
     Args:
         folder: `data/images`.
         graph_fingerprint: Of the graph that the ids belong to.
-        entity_ids: Whose pictures are wanted.
+        entity_ids: Entities to show with pictures.
 
     Returns:
         Data URIs by entity id.

@@ -311,15 +311,15 @@ def format_redundancy(described: Sequence[Mapping[str, Any]]) -> list[str]:
         described: Of `results/data_relations.csv`.
     """
     names = {row["relation"]: row["name"] for row in described}
-    told = []
+    sentences = []
     for row in described:
         if row["symmetric"] == "yes":
-            told.append(f"{row['name']} is symmetric")
+            sentences.append(f"{row['name']} is symmetric")
         for key, words in (
             ("inverse_of", "is the inverse of"),
             ("duplicate_of", "says the same as"),
         ):
             others = [names.get(each, each) for each in row[key].split(BETWEEN_LABELS) if each]
             if others:
-                told.append(f"{row['name']} {words} {', '.join(others)}")
-    return told[:MAX_REDUNDANT]
+                sentences.append(f"{row['name']} {words} {', '.join(others)}")
+    return sentences[:MAX_REDUNDANT]

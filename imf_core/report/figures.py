@@ -154,12 +154,12 @@ def draw_weights(
     ]
     total = np.average(weights[order], axis=0, weights=np.array(counts)[order])
     ranking = np.argsort(-total, kind="stable").tolist()
-    told = ", ".join(f"{words[place]} {format_percent(total[place])}" for place in ranking)
+    parts = ", ".join(f"{words[place]} {format_percent(total[place])}" for place in ranking)
     cut = f" The {len(drawn)} relations with most test facts are drawn." * (len(order) > len(drawn))
     return Figure(
         "weights",
         "Whom the decision listens to",
-        f"Over all test questions: {told}.{cut}",
+        f"Over all test questions: {parts}.{cut}",
         charts.draw_stacks(values, "relation", "weight", "weight in the decision, %"),
         ["Relation", *(f"{word}, %" for word in words)],
         [
@@ -171,12 +171,12 @@ def draw_weights(
 
 def _format_gains(wording: str, groups: Sequence[Group]) -> str:
     """Formats the gain of the full model in each group."""
-    told = [
+    parts = [
         f"{format_points(group.gain)} points {wording.format(group.title)}"
         for group in groups
         if group.gain is not None
     ]
-    return f"Gain in MRR over structure only: {', '.join(told)}." if told else "This model alone."
+    return f"Gain in MRR over structure only: {', '.join(parts)}." if parts else "This model alone."
 
 
 def _series_of(row: MetricsRow) -> str:

@@ -139,7 +139,7 @@ class Page:
         mistakes: Badly ranked test facts.
         lock: What `dvc.lock` says, None where there is none.
         environment: Versions by name.
-        credits: Whose the pictures and texts are, where that is known.
+        credits: Authors and licences of pictures and texts, where known.
     """
 
     title: str

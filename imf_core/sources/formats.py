@@ -235,7 +235,7 @@ def read_label_ids(path: Path) -> list[str]:
             f"up to {max(by_id, default=-1)}; the file is incomplete"
         )
     if len(set(by_id.values())) < count:
-        raise DataError(f"{path}: a label stands twice; every id needs a label of its own")
+        raise DataError(f"{path}: a label occurs twice; every id needs a label of its own")
     return [by_id[position] for position in range(count)]
 
 
@@ -249,7 +249,7 @@ def read_label_list(path: Path) -> list[str]:
     _require_content(path, lines)
     labels = [line.strip() for _, line in lines]
     if len(set(labels)) < len(labels):
-        raise DataError(f"{path}: a label stands twice; every id needs a label of its own")
+        raise DataError(f"{path}: a label occurs twice; every id needs a label of its own")
     return labels
 
 

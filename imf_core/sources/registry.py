@@ -220,7 +220,7 @@ def download_dataset(
     Raises:
         NetworkError: If files are missing only because the network or a host failed; the message
             lists all of them, and fetched files are kept.
-        DataError: If a file does not exist or is not the pinned one; likewise.
+        DataError: If a file does not exist or is not the pinned one; all failures are listed.
         ConfigError: If the mirror is neither a directory nor an http(s) URL.
     """
     sources: list[SourceFile | SourceArchive] = [*dataset.files, *dataset.archives]
@@ -320,7 +320,7 @@ def _unpack(archive: Path, source: SourceArchive, raw: Path) -> None:
                 member = None
             if member is None:
                 raise DataError(
-                    f"{source.url} holds no file {name}, only {', '.join(tar.getnames())}; mend "
+                    f"{source.url} holds no file {name}, only {', '.join(tar.getnames())}; correct "
                     "`unpack` in the registry"
                 )
             with member, atomic_path(raw / name) as temporary, temporary.open("wb") as target:

@@ -171,7 +171,7 @@ def test_a_list_of_labels_is_read_in_order(file: Path) -> None:
 
 def test_a_label_twice_in_a_list_is_refused(file: Path) -> None:
     file.write_text("a\na\n")
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="occurs twice"):
         read_label_list(file)
 
 
@@ -211,7 +211,7 @@ def test_a_label_may_start_with_a_number_that_is_its_id(file: Path) -> None:
         ("a 0\nb\n", "line 2: expected a label and an id"),
         ("a 0\nb 2\n", "ids 0 to 1 each once, got 2 ids up to 2"),
         ("3\na 0\nb 1\n", "ids 0 to 2 each once, got 2 ids up to 1"),
-        ("a 0\na 1\n", "a label stands twice"),
+        ("a 0\na 1\n", "a label occurs twice"),
         ("", "is empty"),
     ],
 )
