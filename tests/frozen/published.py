@@ -8,6 +8,7 @@ gives the reason.
 import ast
 import hashlib
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -150,7 +151,9 @@ def main() -> None:
 def one_thread_probe() -> str:
     """Returns `probe_arithmetic` of a process with one thread, as the stages' processes have."""
     program = "from published import probe_arithmetic; print(probe_arithmetic())"
-    return Workspace(Path(__file__).parent).run(sys.executable, "-c", program).stdout.strip()
+    process = Workspace(Path(__file__).parent)
+    process.environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    return process.run(sys.executable, "-c", program).stdout.strip()
 
 
 if __name__ == "__main__":
