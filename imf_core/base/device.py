@@ -11,6 +11,9 @@ from torch import Tensor
 
 from imf_core.base.errors import ConfigError, LostProcessError, OutOfMemoryError
 
+LEAST_BUFFER_ROWS = 1 << 12
+"""First size of the buffers of `concatenate_rows`."""
+
 
 def resolve_device(name: str, key: str) -> torch.device:
     """Returns the device that a parameter names.
@@ -35,6 +38,34 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copies a CPU tensor to a device without waiting for it."""
     source = tensor.pin_memory() if device.type == "cuda" else tensor
     return source.to(device, non_blocking=True)
+
+
+def concatenate_rows(parts: Iterable[Sequence[Tensor]]) -> list[Tensor]:
+    """Concatenates tensors of the same columns as they come; at least one part.
+
+    Rows are copied into buffers that double in size. Were the parts kept, they would lie between
+    the large temporary tensors of a loop, whose memory then could not be used again.
+
+    Args:
+        parts: For each part the tensors of all columns, shape: (N, ...), N of the part.
+
+    Returns:
+        For each column, shape: (sum of N, ...).
+    """
+    buffers: list[Tensor] = []
+    filled = 0
+    for part in parts:
+        needed = filled + len(part[0])
+        if not buffers or needed > len(buffers[0]):
+            size = max(LEAST_BUFFER_ROWS, 2 * needed)
+            grown = [values.new_empty((size, *values.shape[1:])) for values in part]
+            for old, new in zip(buffers, grown, strict=False):
+                new[:filled] = old[:filled]
+            buffers = grown
+        for buffer, values in zip(buffers, part, strict=True):
+            buffer[filled:needed] = values
+        filled = needed
+    return [buffer[:filled].clone() for buffer in buffers]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from imf_core.base.device import concatenate_rows
 from imf_core.graph.known_tails import KnownTails
 from imf_core.model.decision import Calibration, Candidates
 from imf_core.model.scorer import ChannelScores, Scorer
@@ -157,9 +158,7 @@ def find_known_answers(
 
 def concatenate(parts: Iterable[Answers]) -> Answers:
     """Concatenates answers; at least one part."""
-    parts = list(parts)
-    columns = {name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])}
-    return Answers(**columns)
+    return Answers(*concatenate_rows([*vars(part).values()] for part in parts))
 
 
 def as_facts(answers: Answers, num_relations: int) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from imf_core.base.bounds import max_sample_facts
 from imf_core.base.config import DecisionParams
+from imf_core.base.device import concatenate_rows
 from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, build_known_tails, known_tails_in, with_inverses
@@ -81,12 +82,7 @@ def collect_calibration_data(
 
 def gather(parts: Iterable[CalibrationData]) -> CalibrationData:
     """Concatenates calibration data."""
-    parts = list(parts)
-    return CalibrationData(
-        torch.cat([part.log_probs for part in parts]),
-        torch.cat([part.log_odds for part in parts]),
-        torch.cat([part.is_true for part in parts]),
-    )
+    return CalibrationData(*concatenate_rows([*vars(part).values()] for part in parts))
 
 
 def _judge(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from imf_core.base.config import DecisionParams
+from imf_core.base.device import concatenate_rows
 from imf_core.base.errors import DivergenceError
 from imf_core.base.terminal import track
 from imf_core.graph.known_tails import KnownTails, with_inverses
@@ -79,50 +80,47 @@ def score_held_out(
     Raises:
         DivergenceError: If a score is not finite.
     """
-    parts: list[HeldOutScores] = []
     batches = with_inverses(triples, num_relations).split(scorer.probability_batch_size(batch_size))
-    for facts in track(batches, "fit of the decision, batches", len(batches)):
-        scores = scorer.score_all_tails(facts[:, :2])
-        if not bool(scores.log_probs.sum().isfinite()):
-            raise DivergenceError(
-                "the weights are no longer finite; lower train.embedding_learning_rate or "
-                "train.network_learning_rate in params.yaml"
-            )
-        answers = facts[:, 2:].to(scorer.device)
-        log_probs = scores.log_probs
-        num_channels, num_entities = log_probs.shape[1:]
-        known_rows, known_tails = (each.to(scorer.device) for each in known.lookup(facts[:, :2]))
-        is_possible = scores.combined > -torch.inf
-        kept = is_possible.gather(1, answers).flatten()
-        allowed = is_possible.clone()
-        allowed[known_rows, known_tails] = False
-        allowed.scatter_(1, answers, False)
-        ranked, impossible = torch.empty_like(scores.combined), log_probs.new_tensor(-torch.inf)
-        best = []
-        for channel in log_probs.unbind(dim=1):
-            torch.where(allowed, channel, impossible, out=ranked)
-            best.append(ranked.topk(min(TOP_CANDIDATES, num_entities), dim=1).indices)
-        top = torch.cat(best, dim=1).sort(dim=1).values
-        repeated = torch.zeros_like(top, dtype=torch.bool)
-        repeated[:, 1:] = top[:, 1:] == top[:, :-1]
-        chosen = torch.cat([answers, top], dim=1)
-        is_candidate = torch.cat(
-            [torch.ones_like(answers, dtype=torch.bool), allowed.gather(1, top) & ~repeated], dim=1
+    shown = track(batches, "fit of the decision, batches", len(batches))
+    parts = (_score_batch(scorer, facts, known) for facts in shown)
+    return HeldOutScores(*concatenate_rows([*vars(part).values()] for part in parts))
+
+
+def _score_batch(scorer: ProbabilityScorer, facts: Tensor, known: KnownTails) -> HeldOutScores:
+    """Scores facts, inverses among them; see `score_held_out`."""
+    scores = scorer.score_all_tails(facts[:, :2])
+    if not bool(scores.log_probs.sum().isfinite()):
+        raise DivergenceError(
+            "the weights are no longer finite; lower train.embedding_learning_rate or "
+            "train.network_learning_rate in params.yaml"
         )
-        index = chosen.unsqueeze(1).expand(-1, num_channels, -1)
-        parts.append(
-            HeldOutScores(
-                log_probs.gather(2, index)[kept],
-                is_candidate[kept],
-                facts[:, :2].to(scorer.device)[kept],
-                scores.can_answer[kept],
-            )
-        )
+    answers = facts[:, 2:].to(scorer.device)
+    log_probs = scores.log_probs
+    num_channels, num_entities = log_probs.shape[1:]
+    known_rows, known_tails = (each.to(scorer.device) for each in known.lookup(facts[:, :2]))
+    is_possible = scores.combined > -torch.inf
+    kept = is_possible.gather(1, answers).flatten()
+    allowed = is_possible.clone()
+    allowed[known_rows, known_tails] = False
+    allowed.scatter_(1, answers, False)
+    ranked, impossible = torch.empty_like(scores.combined), log_probs.new_tensor(-torch.inf)
+    best = []
+    for channel in log_probs.unbind(dim=1):
+        torch.where(allowed, channel, impossible, out=ranked)
+        best.append(ranked.topk(min(TOP_CANDIDATES, num_entities), dim=1).indices)
+    top = torch.cat(best, dim=1).sort(dim=1).values
+    repeated = torch.zeros_like(top, dtype=torch.bool)
+    repeated[:, 1:] = top[:, 1:] == top[:, :-1]
+    chosen = torch.cat([answers, top], dim=1)
+    is_candidate = torch.cat(
+        [torch.ones_like(answers, dtype=torch.bool), allowed.gather(1, top) & ~repeated], dim=1
+    )
+    index = chosen.unsqueeze(1).expand(-1, num_channels, -1)
     return HeldOutScores(
-        torch.cat([part.log_probs for part in parts]),
-        torch.cat([part.is_candidate for part in parts]),
-        torch.cat([part.queries for part in parts]),
-        torch.cat([part.can_answer for part in parts]),
+        log_probs.gather(2, index)[kept],
+        is_candidate[kept],
+        facts[:, :2].to(scorer.device)[kept],
+        scores.can_answer[kept],
     )
 
 

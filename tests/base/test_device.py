@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from imf_core.base.device import explain_out_of_memory, resolve_device
+from imf_core.base import device
+from imf_core.base.device import concatenate_rows, explain_out_of_memory, resolve_device
 from imf_core.base.errors import OutOfMemoryError
 
 
@@ -41,3 +42,13 @@ def test_an_allocation_no_machine_has_room_for_is_recognised() -> None:
 def test_any_other_failure_keeps_its_traceback() -> None:
     with pytest.raises(RuntimeError, match="shape"), explain_out_of_memory("lower model.dim"):
         raise RuntimeError("shape mismatch")
+
+
+def test_rows_of_all_parts_are_concatenated_in_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(device, "LEAST_BUFFER_ROWS", 2)
+    parts = [(torch.rand(size, 3), torch.rand(size) > 0.5) for size in (1, 0, 4, 2, 9)]
+    found = concatenate_rows(iter(parts))
+    for one, columns in zip(found, zip(*parts, strict=True), strict=True):
+        assert torch.equal(one, torch.cat(columns))
