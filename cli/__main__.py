@@ -20,7 +20,6 @@ LONGEST_DAYS = 3_650
 PROJECT_FILES = ("dvc.yaml", "params.yaml")
 
 app = typer.Typer(
-    name="imf",
     help="Completes a multimodal knowledge graph. Run the commands in the folder of the project.",
     add_completion=False,
     rich_markup_mode=None,
@@ -67,14 +66,13 @@ class MeasureCommand(Command):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeats the option before each further value: `--seeds 0 1` is `--seeds 0 --seeds 1`."""
         repeated: list[str] = []
-        option, is_first = "", False
+        option = ""
         for word in args:
-            if word.startswith("--"):
-                option, is_first = (word if word in {"--rows", "--seeds"} else ""), True
-            elif option and not is_first:
+            is_value = not word.startswith("--")
+            if option and is_value and repeated[-1] != option:
                 repeated.append(option)
-            else:
-                is_first = False
+            if not is_value:
+                option = word if word in {"--rows", "--seeds"} else ""
             repeated.append(word)
         return super().parse_args(ctx, repeated)
 
@@ -266,7 +264,13 @@ def audit(
     data.audit(names or [])
 
 
-@app.command(cls=Command, epilog="imf forget --failed --older-than-days 30")
+@app.command(
+    cls=Command,
+    epilog="""\
+imf forget --failed --older-than-days 30
+dvc repro --force --single-item images    # the same with media
+imf run""",
+)
 def forget(
     failed: Annotated[bool, typer.Option("--failed", help="mark failed content")] = False,
     days: Annotated[
@@ -279,8 +283,7 @@ def forget(
     `--failed` marks content that was not found, refused, too long or no picture; unreachable
     content is requested again in any case. `--older-than-days` marks everything last requested
     before that time. This command sends no requests: the stages do in their next run, within the
-    limits of section `fetch` in params.yaml: `dvc repro --force --single-item media`, the same with
-    `images`, then `imf run`.
+    limits of section `fetch` in params.yaml.
 
     No content is lost. Marked content is set aside and restored if the refetch fails: the network
     or a host is down, or a page comes instead of a picture. Only a host's answer that a file is
@@ -342,10 +345,7 @@ def ui(
         int, typer.Option(metavar="PORT", help="port of Prefect's server; reports on the next")
     ] = 4200,
 ) -> None:
-    """Runs Prefect's server, flows and a worker.
-
-    They run on this machine, until Ctrl-C.
-    """
+    """Runs Prefect's server, flows and a worker until Ctrl-C."""
     from flows import ui as serving
 
     serving.main(port)
