@@ -18,15 +18,14 @@ NAME ?= atlas
 .PHONY: run recipe ui test lint install lock format clean clean-cache
 
 run: install  ## install, run the pipeline, print the metrics
-	$(BIN)/python -m dvc repro
-	$(BIN)/python -m stages.show
+	$(BIN)/imf run
 
 recipe: install  ## the same with a recipe of recipes/: make recipe NAME=db15k
 	arguments=$$($(BIN)/python -m recipes $(NAME)) && $(BIN)/python -m dvc exp run $$arguments
-	$(BIN)/python -m stages.show
+	$(BIN)/imf show
 
 ui: install  ## Prefect's UI with all flows, until Ctrl-C; another port: make ui PORT=4300
-	@$(BIN)/python -m flows.ui --port $(PORT)
+	@$(BIN)/imf ui --port $(PORT)
 
 test: install lint  ## lint, types and tests
 	$(BIN)/python -m pytest
@@ -38,15 +37,16 @@ lint: install
 
 install: $(VENV)/.installed .dvc/plots.html
 
-$(VENV)/.installed: requirements.lock
+$(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than 3.11; run: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-.dvc/plots.html: stages/plots_page.py $(VENV)/.installed  # what DVC's plots need to open offline
-	$(BIN)/python -m stages.plots_page
+.dvc/plots.html: cli/pipeline.py $(VENV)/.installed  # what DVC's plots need to open offline
+	$(BIN)/imf plots-page
 	$(BIN)/python -m dvc config --quiet --local plots.html_template plots.html
 
 format:

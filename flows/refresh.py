@@ -2,7 +2,7 @@
 
 Meant for a schedule. A stage with unchanged outs does not rerun the stages after it: if the web did
 not change, nothing is trained. If a request fails, the earlier content stays (see
-`stages.forget`).
+`imf forget`).
 """
 
 import sys
@@ -58,7 +58,7 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
         asking = [stage for stage, answers in _ANSWERS.items() if _has_asked(answers)]
         if asking:
             command = _forget_command(stale_after_days)
-            run_command(children, "stages.forget", command, (), {}, logger, lambda _: None)
+            run_command(children, "imf forget", command, (), {}, logger, lambda _: None)
         forced = ["download", *asking]
         try:
             states = run_stages(read_dag(Path.cwd(), logger.info), children, forced)
@@ -87,7 +87,7 @@ def _has_asked(answers: Path) -> bool:
 
 def _forget_command(stale_after_days: int | None) -> list[str]:
     older = [] if stale_after_days is None else ["--older-than-days", str(stale_after_days)]
-    return [sys.executable, "-m", "stages.forget", "--failed", *older]
+    return [sys.executable, "-m", "cli", "forget", "--failed", *older]
 
 
 def _show(before: Situation, after: Situation, warnings: Sequence[str]) -> None:

@@ -26,12 +26,12 @@ REGISTERED = HOME / "prefect.yaml"
 
 
 def main() -> None:
-    """Registers all deployments with the server of Prefect's settings, else of `make ui`."""
+    """Registers all deployments with the server of Prefect's settings, else of `imf ui`."""
     url = PREFECT_API_URL.value() or read_address()
     if url is None:
         sys.exit(
-            "error: there is no server to register with: no `make ui` runs in this folder, and "
-            "PREFECT_API_URL is not set; start `make ui`, or set it to your server's address"
+            "error: there is no server to register with: no `imf ui` runs in this folder, and "
+            "PREFECT_API_URL is not set; start `imf ui`, or set it to your server's address"
         )
     os.environ["PREFECT_API_URL"] = url
     with temporary_settings({PREFECT_API_URL: url}):

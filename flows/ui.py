@@ -1,10 +1,9 @@
-"""`make ui`: Prefect's server, the deployments and a worker on this machine, until Ctrl-C.
+"""`imf ui`: Prefect's server, the deployments and a worker on this machine, until Ctrl-C.
 
 All its files are in `.imf/prefect`, Prefect's home for this project; other servers and profiles
 stay unchanged. It does not import Prefect, to answer at once.
 """
 
-import argparse
 import fcntl
 import os
 import signal
@@ -23,7 +22,6 @@ from flows.experiments.form import read_values
 from flows.pages.headline import HOST, VARIABLE
 from flows.processes.children import Children, end_with_parent
 from flows.server.parts import Parts
-from imf_core.base.terminal import protect_output
 
 HOME = Path(".imf/prefect")
 ADDRESS = HOME / "address"
@@ -46,14 +44,19 @@ _PATIENCE_SECONDS = 60
 
 
 class Stop(BaseException):
-    """A signal asks `make ui` to end."""
+    """A signal asks `imf ui` to end."""
 
 
-def main() -> None:
-    """Runs until a signal or the end of any part; then stops every part."""
-    parser = argparse.ArgumentParser(prog="python -m flows.ui", description=__doc__)
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
-    port = parser.parse_args().port
+def main(port: int) -> None:
+    """Runs until a signal or the end of any part; then stops every part.
+
+    Args:
+        port: Port of Prefect's server.
+
+    Raises:
+        SystemExit: With a message, if a value of params.yaml, the port or the folder is refused, or
+            a part has ended.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # as by nohup
             signal.signal(number, _raise_stop)
@@ -121,7 +124,7 @@ def owned_home() -> Iterator[int]:
         Descriptor of the locked file. If the last owner was killed, this waits for its children.
 
     Raises:
-        FlowError: If another `make ui` owns the folder.
+        FlowError: If another `imf ui` owns the folder.
     """
     HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / "lock").open("a+", encoding="utf-8") as file:
@@ -132,7 +135,7 @@ def owned_home() -> Iterator[int]:
             owner = file.read()
             if _is_alive(int(owner or 0)):
                 raise FlowError(
-                    f"`make ui` runs in this folder already, as process {owner}"
+                    f"`imf ui` runs in this folder already, as process {owner}"
                 ) from None
             print(f"waiting for the children of the killed process {owner} to end", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -151,7 +154,7 @@ def check_port(port: int) -> None:
     if not 1 <= port <= 65_535:
         raise FlowError(
             f"the port must be from 1 to 65535, got {port}; take another: "
-            f"make ui PORT={DEFAULT_PORT}"
+            f"imf ui --port {DEFAULT_PORT}"
         )
     try:
         with socket.socket() as probe:
@@ -160,7 +163,7 @@ def check_port(port: int) -> None:
     except OSError as error:
         raise FlowError(
             f"port {port} of {HOST} is not available ({error}); take another: "
-            f"make ui PORT={port + 1}"
+            f"imf ui --port {port + 1}"
         ) from error
 
 
@@ -189,7 +192,7 @@ def set_environment(port: int, reports: int) -> None:
     if os.environ.get("PREFECT_API_URL", url) != url:
         print(
             f"PREFECT_API_URL={os.environ['PREFECT_API_URL']} is not used: "
-            "`make ui` has its own server"
+            "`imf ui` has its own server"
         )
     for name in theirs:
         del os.environ[name]
@@ -219,7 +222,7 @@ def is_up(port: int) -> bool:
 
 
 def read_address() -> str | None:
-    """Returns the address of the API of this folder's `make ui`, None if it does not run."""
+    """Returns the address of the API of this folder's `imf ui`, None if it does not run."""
     try:
         return ADDRESS.read_text(encoding="utf-8") if _is_owned() else None
     except FileNotFoundError:
@@ -227,7 +230,7 @@ def read_address() -> str | None:
 
 
 def _is_owned() -> bool:
-    """Returns whether a running `make ui` owns Prefect's home; a killed one leaves its address."""
+    """Returns whether a running `imf ui` owns Prefect's home; a killed one leaves its address."""
     with (HOME / "lock").open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -255,8 +258,3 @@ def _raise_stop(_number: int, _frame: FrameType | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     raise Stop
-
-
-if __name__ == "__main__":
-    protect_output()
-    main()

@@ -56,7 +56,7 @@ def _find_overrides(committed: Params, name: str, row_name: str, seed: int | Non
     if row.num_models > 1:
         raise ConfigError(
             f"the row {row_name} has {row.num_models} models, so it is not an experiment; "
-            f"run `python -m recipes.measure {name} --rows {row_name}`"
+            f"run `imf measure {name} --rows {row_name}`"
         )
     overrides = overrides_of(recipe, row)
     if seed is not None:

@@ -1,14 +1,14 @@
-"""Measures the rows of a data set's table: `python -m recipes.measure NAME`.
+"""Measures the rows of a data set's table: `imf measure NAME`.
 
 Reads the prepared graph and features of the workspace, which must match the recipe. All other
 values are those of the committed params.yaml, overridden by the recipe, the row and the seed. A
 stored measurement with the same values, facts and features is not repeated. A killed run resumes.
 """
 
-import argparse
 import json
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,83 +19,79 @@ from imf_core.base.errors import ConfigError
 from imf_core.base.typed_yaml import read_yaml
 from imf_core.training.settle import settle
 from recipes.measurement import find_basis, measure_row
-from recipes.recipe import Overrides, lay_over, list_recipes, read_recipe
+from recipes.recipe import Overrides, lay_over, read_recipe
 from recipes.rows import ROWS, Row, find_row, is_row_of, overrides_of
 from recipes.store import RESULTS, Store, update_gains
 from recipes.workspace import check_prepared, read_committed
 from stages.inputs import load_inputs
 from stages.paths import GRAPH, IMAGE_FEATURES, PARAMS, TEXT_FEATURES
-from stages.runner import run_stage, state_folder
+from stages.runner import state_folder
 from stages.training import read_chosen
 
 INPUTS = (GRAPH / "triples.parquet", IMAGE_FEATURES, TEXT_FEATURES)
 
 
-def main() -> None:
-    """Measures the requested rows, seed by seed."""
-    given = _parse()
-    settings = dict(map(read_setting, given.set))
-    recipe = {**read_recipe(given.name), **settings}
+def measure(
+    name: str,
+    row_names: Sequence[str] | None,
+    seeds: Sequence[int],
+    words: Sequence[str],
+    again: bool,
+) -> None:
+    """Measures rows, seed by seed.
+
+    Args:
+        name: A recipe.
+        row_names: Rows of the table; None for all that the data set has.
+        seeds: Values of `train.seed`.
+        words: Values on top of the recipe, as for `read_setting`.
+        again: Whether to measure stored rows again.
+
+    Raises:
+        ConfigError: If a name or a value is unknown or refused, or the workspace holds other data.
+    """
+    settings = dict(map(read_setting, words))
+    recipe = {**read_recipe(name), **settings}
     values = read_committed().model_dump()
-    source = f"recipes/{given.name}.yaml with --set"
+    source = f"recipes/{name}.yaml with --set"
     expected = lay_over(values, recipe, source)
-    check_prepared(given.name, load_params(PARAMS), expected)
-    wanted = list(map(find_row, given.rows))
+    check_prepared(name, load_params(PARAMS), expected)
+    row_names = row_names or [row.name for row in ROWS]
+    wanted = list(map(find_row, row_names))
     for row in wanted:
         _refuse_another_row(row, settings)
     rows = [row for row in wanted if is_row_of(row, expected)]
-    if left_out := set(given.rows) - {row.name for row in rows}:
-        print(f"not rows of {given.name}: {', '.join(sorted(left_out))}")
+    if left_out := set(row_names) - {row.name for row in rows}:
+        print(f"not rows of {name}: {', '.join(sorted(left_out))}")
     # Checks all values before hours of training.
     planned = [
         (row, seed, _settle(lay_over(values, overrides_of(recipe, row, seed), source)))
-        for seed in given.seeds
+        for seed in seeds
         for row in rows
     ]
     store = Store(RESULTS, state_folder() / "ranks")
     graph, tables = load_inputs()
     for row, seed, params in planned:
-        title = f"{given.name}, {row.name}, seed {seed}"
-        found = store.load(given.name, row.name, seed)
+        title = f"{name}, {row.name}, seed {seed}"
+        found = store.load(name, row.name, seed)
         basis = find_basis(params, graph, tables)
-        if found is not None and found.basis == basis and not given.again:
+        if found is not None and found.basis == basis and not again:
             print(f"{title}: measured already, MRR {found.test['mrr']:.4f} on test", flush=True)
             continue
         measurement, test = measure_row(
-            given.name,
+            name,
             row,
             params,
             _without_paths(overrides_of(recipe, row)),
-            _command(given.name, row, seed, _without_paths(settings)),
+            _command(name, row, seed, _without_paths(settings)),
             graph,
             tables,
             INPUTS,
             state_folder() / "checkpoints",
         )
         store.save(measurement, test)
-        update_gains(store, given.name)
+        update_gains(store, name)
         print(f"{title}: MRR {measurement.test['mrr']:.4f} on test", flush=True)
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "python -m recipes.measure",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    names = [row.name for row in ROWS]
-    parser.add_argument("name", metavar="NAME", help=", ".join(list_recipes()))
-    parser.add_argument("--rows", nargs="+", metavar="ROW", default=names, help=", ".join(names))
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", default=[0, 1, 2])
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="value on top of the recipe in every row, recorded; for data, the prepared value",
-    )
-    parser.add_argument("--again", action="store_true", help="measure stored rows again")
-    return parser.parse_args()
 
 
 def read_setting(word: str) -> tuple[str, Any]:
@@ -155,8 +151,4 @@ def _without_paths(overrides: Overrides) -> Overrides:
 def _command(name: str, row: Row, seed: int, settings: Overrides) -> str:
     """Returns the command that measures this row and seed."""
     words = [f"--set {shlex.quote(write_setting(*each))}" for each in settings.items()]
-    return " ".join([f"python -m recipes.measure {name} --rows {row.name} --seeds {seed}", *words])
-
-
-if __name__ == "__main__":
-    run_stage(main)
+    return " ".join([f"imf measure {name} --rows {row.name} --seeds {seed}", *words])

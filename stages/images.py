@@ -12,7 +12,7 @@ from stages.paths import GRAPH, IMAGES, MEDIA, PARAMS, RAW
 from stages.runner import mirror, run_stage, state_folder
 
 FINAL = frozenset({"not_found", "refused"}) | NO_PICTURE
-"""Statuses that a refetch may change; kept until `stages.forget` clears them."""
+"""Statuses that a refetch may change; kept until `imf forget` clears them."""
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     if final:
         print(
             f"  status {', '.join(final)}: replace files of your own; to fetch from the web again: "
-            "python -m stages.forget --failed, then dvc repro --force --single-item images"
+            "imf forget --failed, then dvc repro --force --single-item images"
         )
     if summary.sources["unreachable"]:
         print("  to try the unreachable again: dvc repro --force --single-item images")

@@ -1,12 +1,14 @@
 """Stage `prepare`: makes the graph with its splits, the image sources and an audit of both."""
 
+from pathlib import Path
+
 from imf_core.base.artifacts import write_csv, write_json
 from imf_core.base.config import load_params
 from imf_core.graph.entities import save_image_sources
 from imf_core.graph.graph import save_graph
 from imf_core.graph.issues import issues_of, read_issues
 from imf_core.prepare.prepare import prepare_graph
-from imf_core.prepare.summary import describe
+from imf_core.prepare.summary import Summary, describe
 from stages.paths import DATA_RELATIONS, DATA_SUMMARY, GRAPH, PARAMS, RAW
 from stages.runner import run_stage
 
@@ -19,11 +21,21 @@ def main() -> None:
     save_image_sources(prepared.images, prepared.graph.fingerprint, GRAPH)
     write_json(DATA_SUMMARY, prepared.summary)
     write_csv(DATA_RELATIONS, prepared.relation_rows)
-    for line in describe(prepared.summary):
+    print_summary(prepared.summary, RAW)
+
+
+def print_summary(summary: Summary, raw: Path) -> None:
+    """Prints the counts of a prepared graph and its data issues.
+
+    Args:
+        summary: Of the graph.
+        raw: Folder with the issues that stage `download` has printed.
+    """
+    for line in describe(summary):
         print(line)
-    reported = read_issues(RAW)
-    for issue in issues_of(prepared.summary["issues"]):
-        if issue not in reported:  # stage `download` has printed its issues
+    reported = read_issues(raw)
+    for issue in issues_of(summary["issues"]):
+        if issue not in reported:
             print(f"warning: {issue}")
 
 

@@ -1,4 +1,4 @@
-"""The import rule: flows -> (subprocess) -> stages -> imf_core, and the rooms inside the core."""
+"""The import rule: cli -> stages -> imf_core, flows -> (process) -> both, and the core's rooms."""
 
 import ast
 import sys
@@ -31,7 +31,6 @@ PIPELINE = {
 
 `dvc.yaml` names rooms, so a stage reruns after an edit of any file of its rooms."""
 ROOMS = {room: set(below.split()) for room, below in PIPELINE.items()}
-OURS = {"imf_core", "stages", "flows", "recipes", "benchmarks", "tools"}
 FOR_FLOWS = {
     f"imf_core.base.{name}" for name in ("config", "typed_yaml", "errors", "artifacts", "terminal")
 }
@@ -88,8 +87,8 @@ def core_imports(file: str) -> set[str]:
 
 
 CORE, STAGES, FLOWS = files_of("imf_core"), files_of("stages"), files_of("flows")
-RECIPES = files_of("recipes")
-ALL = CORE + STAGES + FLOWS + RECIPES
+RECIPES, CLI = files_of("recipes"), files_of("cli")
+ALL = CORE + STAGES + FLOWS + RECIPES + CLI
 EVERY = [*ALL, *files_of("benchmarks"), *files_of("tools")]
 
 
@@ -177,6 +176,12 @@ def test_nothing_imports_the_benchmarks_and_the_tools() -> None:
     assert importing(ALL, "benchmarks", "tools") == []
 
 
+def test_nothing_imports_the_command_and_it_starts_dvc_as_a_process() -> None:
+    others = outside(ALL, "cli/")
+    assert importing(others, "cli") == []
+    assert importing(CLI, "dvc", "prefect") == []
+
+
 def test_recipes_know_the_core_and_the_stages() -> None:
     assert importing(RECIPES, "flows", "benchmarks", "prefect", "dvc", "dvclive") == []
 
@@ -194,7 +199,7 @@ def test_flows_know_nothing_of_torch_and_the_model() -> None:
     assert set().union(*map(core_imports, FLOWS)) <= FOR_FLOWS
 
 
-def test_stages_are_imported_by_stages_alone() -> None:
+def test_the_core_and_flows_import_no_stage() -> None:
     assert importing(CORE + FLOWS, "stages") == []
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import typer
 import yaml
 from dvc.cli.parser import get_main_parser
 from dvc.utils.hydra import apply_overrides
 from workspace import ROOT, Workspace
 
+from cli.__main__ import app
 from imf_core.base.config import load_params
 from recipes.recipe import read_recipe
 from recipes.rows import find_row
@@ -28,14 +30,14 @@ README = PAGES[0].read_text(encoding="utf-8")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 RUN_HERE = (
-    "python -m stages.plots_page",
+    "imf plots-page",
     "dvc config --local plots.html_template plots.html",
     "dvc plots show",
     "dvc plots diff",
     "dvc metrics show",
     "dvc metrics diff",
     "dvc exp show --only-changed",
-    "python -m stages.show",
+    "imf show",
     "git checkout params.yaml",
 )
 """Run in this order in a finished workspace."""
@@ -43,7 +45,12 @@ RUN_HERE = (
 REPRO = "pipeline/test_repro.py"
 ASK = "pipeline/test_ask_and_export.py"
 RUN_ELSEWHERE = {
-    "make run": (REPRO, "test_a_second_run_does_nothing"),  # `dvc repro`; `stages.show` is above
+    "make run": (REPRO, "test_a_second_run_does_nothing"),
+    "imf run": (REPRO, "test_a_second_run_does_nothing"),
+    "imf check examples/solar-system": (
+        "cli/test_commands.py",
+        "test_a_good_folder_is_checked_and_nothing_changes",
+    ),
     "make test": ("test_docs.py", "test_every_command_is_held_by_something"),  # the gate itself
     "dvc repro": (REPRO, "test_a_second_run_does_nothing"),
     "dvc exp run -S fusion.rank=64": (
@@ -51,28 +58,28 @@ RUN_ELSEWHERE = {
         "test_an_experiment_gives_another_model_and_is_restored_when_repeated",
     ),
     # Of another graph there.
-    'python -m stages.ask "Nicaragua" "member of" -k 3': (
+    'imf ask "Nicaragua" "member of" -k 3': (
         ASK,
         "test_a_question_is_answered_by_a_table",
     ),
-    'python -m stages.ask "?" "member of" "NATO"': (
+    'imf ask "?" "member of" "NATO"': (
         ASK,
         "test_the_head_is_asked_for_by_a_question_mark",
     ),
-    'python -m stages.ask "Nicaragua" --neighbours': (ASK, "test_neighbours_are_listed_by_head"),
-    'python -m stages.ask --description "An island state in the Caribbean." "currency"': (
+    'imf ask "Nicaragua" --neighbours': (ASK, "test_neighbours_are_listed_by_head"),
+    'imf ask --description "An island state in the Caribbean." "currency"': (
         ASK,
         "test_a_new_entity_is_asked_about_by_text_and_image",
     ),
-    "python -m stages.ask --queries questions.tsv --out answers.parquet": (
+    "imf ask --queries questions.tsv --out answers.parquet": (
         ASK,
         "test_a_file_of_questions_is_answered",
     ),
-    "python -m stages.export --facts new.nt --above 0.8 --prefix https://example.org/": (
+    "imf export --facts new.nt --above 0.8 --prefix https://example.org/": (
         ASK,
         "test_new_facts_and_embeddings_are_exported",
     ),
-    "python -m stages.export --embeddings embeddings": (
+    "imf export --embeddings embeddings": (
         ASK,
         "test_new_facts_and_embeddings_are_exported",
     ),
@@ -90,7 +97,7 @@ RUN_ELSEWHERE = {
 
 RESULTS = {
     "dvc exp run $(python -m recipes db15k) image_features text_features": "network",
-    "python -m recipes.measure db15k": "network",
+    "imf measure db15k": "network",
     "python -m recipes.curves": "network",
 }
 """Requirements of the commands in the generated `docs/results.md`."""
@@ -220,6 +227,12 @@ def test_a_command_of_python_names_a_module() -> None:
     assert {module for module in modules if find_spec(module) is None} == set()
 
 
+@pytest.mark.parametrize("command", of_program("imf"), ids=lambda command: command.line)
+def test_imf_understands_a_command(command: Command) -> None:
+    name, *words = command.words[1:]
+    typer.main.get_command(app).commands[name].make_context(name, words)
+
+
 def test_a_command_of_pytest_names_files() -> None:
     for command in of_program("python", "-m", "pytest"):
         assert all((ROOT / word).exists() for word in command.words[3:])
@@ -235,7 +248,7 @@ def test_a_command_of_make_names_a_target_and_its_variables() -> None:
 
 def test_a_command_names_recipes_and_rows_that_exist() -> None:
     for command in COMMANDS:
-        for name in re.findall(r"(?:-m recipes(?:\.measure)?|NAME=) ?([\w-]+)", command.line):
+        for name in re.findall(r"(?:-m recipes|imf measure|NAME=) ?([\w-]+)", command.line):
             read_recipe(name)
         rows = re.findall(r"--rows? ((?:[a-z][\w-]* ?)+)", command.line)
         for name in " ".join(rows).split():
@@ -244,7 +257,9 @@ def test_a_command_names_recipes_and_rows_that_exist() -> None:
 
 @pytest.mark.slow
 def test_the_commands_that_only_look_run_as_they_stand(finished: Workspace) -> None:
-    finished.run("bash", "-euc", "\n".join(RUN_HERE))
+    # The code of the workspace, also where `imf` is not installed.
+    lines = ['imf() { python -m cli "$@"; }', *RUN_HERE]
+    finished.run("bash", "-euc", "\n".join(lines))
     page = (finished.folder / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert "cdn." not in page
     for made in (".dvc/plots.html", ".dvc/config.local"):

@@ -14,6 +14,7 @@ COPIED = (
     "stages",
     "flows",
     "recipes",
+    "cli",
     "examples",
     "dvc.yaml",
     "params.yaml",

@@ -111,7 +111,7 @@ def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, An
 REPORT = Path("results/report.html")
 HOST = "127.0.0.1"
 VARIABLE = "IMF_REPORTS"
-"""Variable with the address of the server of reports, set by `make ui`."""
+"""Variable with the address of the server of reports, set by `imf ui`."""
 
 
 def experiment_path(name: str) -> str:
@@ -150,6 +150,6 @@ def describe_report(link: str, experiment: str | None = None) -> str:
     if link.startswith("http"):
         return (
             f"## [Open the report]({link})\n\nAll of this with {contents}.{last} The link works "
-            "while `make ui` runs."
+            "while `imf ui` runs."
         )
     return f"All of this with {contents} that any browser opens: `{link}`.{last}"

@@ -1,1 +1,1 @@
-"""Prefect's server, its worker and the server of reports, for `make ui`."""
+"""Prefect's server, its worker and the server of reports, for `imf ui`."""

@@ -1,4 +1,4 @@
-"""Ends runs that are still `Running` on the server after `make ui` has ended.
+"""Ends runs that are still `Running` on the server after `imf ui` has ended.
 
 The process of a run reports its end to the server. If it was killed, or stopped together with the
 server, the run would stay `Running` forever and occupy the slot of its deployment.
@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Crashed
 
 _UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-_MESSAGE = "`make ui` ended while this was under way. Start it again."
+_MESSAGE = "`imf ui` ended while this was under way. Start it again."
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The processes and schedules of `make ui`. Each process has a log; if one ends, all end.
+"""The processes and schedules of `imf ui`. Each process has a log; if one ends, all end.
 
 Schedules are switched in the UI; `prefect deploy` would reset them to those of prefect.yaml, so a
 registered deployment keeps its own.

@@ -1,6 +1,6 @@
 """Serves the reports of the workspace and of its experiments to this machine's browsers.
 
-`python -m flows.server.report_server PORT`, a part of `make ui`. It serves a few fixed URLs, one
+`python -m flows.server.report_server PORT`, a part of `imf ui`. It serves a few fixed URLs, one
 file for each; it never turns a URL into a path.
 """
 

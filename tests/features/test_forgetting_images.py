@@ -1,4 +1,4 @@
-"""The command `stages.forget`, and the next run of the stage `images`."""
+"""The command `imf forget`, and the next run of the stage `images`."""
 
 import shutil
 import sqlite3
@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from feature_inputs import Workspace, picture
 
+from cli.__main__ import call
 from imf_core.base.artifacts import read_parquet
-from stages import forget, images
+from stages import images
 
 PROJECT = Path(__file__).parents[2]
 URL = "http://example.org/a.png"
@@ -20,7 +21,8 @@ PAGE = b"<html>The picture is not here today.</html>"
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A working folder with a graph of one entity, whose picture is at `URL`."""
-    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(PROJECT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("IMF_STATE", raising=False)
     monkeypatch.setenv("IMF_MIRROR", "data/mirror")
@@ -34,9 +36,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def forget_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs the command with arguments."""
 
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
+
     def run(*arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["forget", *arguments])
-        forget.main()
+        call(["forget", *arguments])
 
     return run
 

@@ -19,7 +19,7 @@ def prefect_server() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def ui(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUI]:
-    """`make ui` in a copy of the finished workspace, shared; tests must not change it."""
+    """`imf ui` in a copy of the finished workspace, shared; tests must not change it."""
     folder = tmp_path_factory.mktemp("ui") / "project"
     shutil.copytree(finished.folder, folder, symlinks=True)
     running = RunningUI(Workspace(folder))

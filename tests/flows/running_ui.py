@@ -1,4 +1,4 @@
-"""`make ui` in a workspace, and the actions of a user through the server's API."""
+"""`imf ui` in a workspace, and the actions of a user through the server's API."""
 
 import signal
 import socket
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 class RunningUI:
-    """`python -m flows.ui` in a workspace, with its server, worker and runs."""
+    """`imf ui` in a workspace, with its server, worker and runs."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -71,7 +71,7 @@ class RunningUI:
 
     def start(self) -> None:
         self.starts += 1
-        command = [sys.executable, "-m", "flows.ui", "--port", str(self.port)]
+        command = [sys.executable, "-m", "cli", "ui", "--port", str(self.port)]
         self._process = subprocess.Popen(
             command, cwd=self.workspace.folder, env=self.workspace.environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -1,4 +1,4 @@
-"""The state after a run is cancelled or its processes are killed, under `make ui`."""
+"""The state after a run is cancelled or its processes are killed, under `imf ui`."""
 
 import hashlib
 import signal
@@ -90,7 +90,7 @@ def test_what_a_killed_make_ui_leaves_behind_ends_and_is_told_at_the_next_start(
         ui.start()
         state = ui.state(run)
         assert state.name == "Crashed"
-        assert "`make ui` ended while this was under way" in str(state.message)
+        assert "`imf ui` ended while this was under way" in str(state.message)
         assert ui.task_states(run)["train"].name == "Crashed"
         assert [schedule.active for schedule in ui.deployment("refresh").schedules] == [True]
     finally:

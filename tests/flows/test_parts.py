@@ -1,4 +1,4 @@
-"""The processes of `make ui`: all end when one ends."""
+"""The processes of `imf ui`: all end when one ends."""
 
 import sys
 from pathlib import Path

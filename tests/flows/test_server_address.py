@@ -46,8 +46,8 @@ def test_registering_without_a_server_is_refused_with_a_remedy(tmp_path: Path) -
         check=False,
     )
     assert result.returncode == 1
-    assert "no `make ui` runs in this folder, and PREFECT_API_URL is not set" in result.stderr
-    assert "start `make ui`" in result.stderr
+    assert "no `imf ui` runs in this folder, and PREFECT_API_URL is not set" in result.stderr
+    assert "start `imf ui`" in result.stderr
 
 
 @pytest.mark.parametrize("port", [45_210, 65_535])

@@ -1,4 +1,4 @@
-"""`make ui`: registered deployments, refused ports and folders, and the order of runs."""
+"""`imf ui`: registered deployments, refused ports and folders, and the order of runs."""
 
 import os
 import re
@@ -40,10 +40,10 @@ def test_two_runs_of_the_workspace_triggered_at_once_follow_one_another(ui: Runn
 
 
 @slow
-def test_a_second_make_ui_in_the_folder_is_refused(ui: RunningUI) -> None:
-    second = ui.workspace.run(sys.executable, "-m", "flows.ui", check=False)
+def test_a_second_ui_in_the_folder_is_refused(ui: RunningUI) -> None:
+    second = ui.workspace.run(sys.executable, "-m", "cli", "ui", check=False)
     assert second.returncode == 1
-    assert "`make ui` runs in this folder already, as process" in second.stderr
+    assert "`imf ui` runs in this folder already, as process" in second.stderr
 
 
 @slow
@@ -94,13 +94,13 @@ def test_a_taken_port_is_named_with_a_remedy() -> None:
         other.bind((HOST, 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(FlowError, match=f"port {port} .* make ui PORT={port + 1}"):
+        with pytest.raises(FlowError, match=f"port {port} .* imf ui --port {port + 1}"):
             check_port(port)
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65_536])
 def test_a_port_that_there_is_not_is_refused(port: int) -> None:
-    with pytest.raises(FlowError, match=rf"from 1 to 65535, got {port}; .* make ui PORT=4200"):
+    with pytest.raises(FlowError, match=rf"from 1 to 65535, got {port}; .* imf ui --port 4200"):
         check_port(port)
 
 
@@ -128,8 +128,9 @@ def test_a_server_that_the_environment_names_is_not_used_and_that_is_said(
 def test_a_fault_in_params_yaml_is_told_before_anything_starts(tmp_path: Path) -> None:
     params = (ROOT / "params.yaml").read_text().replace("rank: 3 ", "rank: zero ")
     (tmp_path / "params.yaml").write_text(params)
+    (tmp_path / "dvc.yaml").touch()
     started = subprocess.run(
-        [sys.executable, "-m", "flows.ui"],
+        [sys.executable, "-m", "cli", "ui"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

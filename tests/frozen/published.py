@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+import typer
 import yaml
 from workspace import ROOT, Workspace, make_workspace
 
+from cli.__main__ import app
 from imf_core.base.config import Params
 
 FILE = Path(__file__).with_name("published.json")
-COMMANDS = ("stages", "flows", "recipes")
+MODULES = ("flows", "recipes")
+"""Packages with modules that are commands: `python -m MODULE`."""
 GRAPHS: dict[str, dict[str, dict[str, object]]] = {
     "atlas": {},
     "solar-system": {"dataset": {"name": "folder", "path": "examples/solar-system"}},
@@ -52,8 +55,16 @@ def list_names() -> dict[str, Any]:
         ),
         "stages": list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]),
         "commands": {
+            f"imf {name}": sorted(
+                word
+                for each in command.params
+                for word in (each.opts if each.param_type_name == "option" else [each.name])
+            )
+            for name, command in typer.main.get_command(app).commands.items()
+        }
+        | {
             ".".join(path.relative_to(ROOT).with_suffix("").parts): options
-            for folder in COMMANDS
+            for folder in MODULES
             for path in sorted((ROOT / folder).rglob("*.py"))
             if (options := _options_of(path))
         },

@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from workspace import Workspace
 
-from stages import ask, export
-from stages.runner import run_stage
+from cli.__main__ import call
 
 pytestmark = pytest.mark.slow
 
@@ -23,41 +22,42 @@ def command(
 ) -> Command:
     """Returns a function that runs a command in the workspace and returns what it prints."""
     monkeypatch.chdir(finished.folder)
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
 
-    def run(main: Callable[[], None], *arguments: str) -> list[str]:
-        monkeypatch.setattr(sys, "argv", ["command", *arguments])
-        main()
+    def run(*words: str) -> list[str]:
+        call(words)
         return capsys.readouterr().out.splitlines()
 
     return run
 
 
 def test_a_question_is_answered_by_a_table(command: Command) -> None:
-    lines = command(ask.main, "Earth", "orbits", "-k", "3", "--known")
+    lines = command("ask", "Earth", "orbits", "-k", "3", "--known")
     assert "Earth - orbits - ?" in lines
     assert len([line for line in lines if "[" in line]) == 3
 
 
 def test_the_head_is_asked_for_by_a_question_mark(command: Command) -> None:
-    lines = command(ask.main, "?", "orbits", "jupiter", "-k", "2")
+    lines = command("ask", "?", "orbits", "jupiter", "-k", "2")
     assert "? - orbits - jupiter" in lines
     assert any(line.startswith("Train gives ") for line in lines)
 
 
 def test_the_command_says_where_a_relation_is_used_up(command: Command) -> None:
-    lines = command(ask.main, "Earth", "orbits", "-k", "3")
+    lines = command("ask", "Earth", "orbits", "-k", "3")
     assert "The relation orbits is used up for Earth." in lines
 
 
 def test_neighbours_are_listed_by_head(command: Command) -> None:
-    lines = command(ask.main, "Earth", "--neighbours", "-k", "2")
+    lines = command("ask", "Earth", "--neighbours", "-k", "2")
     assert [line.split()[0] for line in lines] == ["structural", "visual", "textual", "fused"]
 
 
 def test_a_new_entity_is_asked_about_by_text_and_image(command: Command) -> None:
     image = "examples/solar-system/images/mars.png"
     given = ("--description", "A small moon of rock and ice.", "--image", image)
-    lines = command(ask.main, *given, "orbits", "-k", "2")
+    lines = command("ask", *given, "orbits", "-k", "2")
     assert "the new entity - orbits - ?" in lines
     assert "structural" not in "".join(lines)
 
@@ -72,7 +72,7 @@ def test_a_file_of_questions_is_answered(
         "--out",
         str(tmp_path / "out.parquet"),
     )
-    assert command(ask.main, *arguments, "-k", "2")[0].startswith("2 questions, 4 answers")
+    assert command("ask", *arguments, "-k", "2")[0].startswith("2 questions, 4 answers")
     predicted = pq.read_schema(finished.folder / "results/predictions.parquet").names
     assert pq.read_schema(tmp_path / "out.parquet").names == ["question", *predicted]
 
@@ -89,16 +89,22 @@ def test_a_question_that_cannot_be_answered_ends_in_one_line(
     words: tuple[str, ...], message: str, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="1"):
-        command(lambda: run_stage(ask.main), *words)
+        command("ask", *words)
     assert re.match(message, capsys.readouterr().err)
+
+
+def test_the_last_run_is_shown(command: Command) -> None:
+    lines = command("show")
+    assert any(line.startswith("full model ") for line in lines)
+    assert lines[-1].startswith("Report: results/report.html")
 
 
 def test_new_facts_and_embeddings_are_exported(command: Command, tmp_path: Path) -> None:
     for name, more in {"new.tsv": (), "new.nt": ("--prefix", "https://a.org/")}.items():
-        command(export.main, "--facts", str(tmp_path / name), "--above", "0", *more)
+        command("export", "--facts", str(tmp_path / name), "--above", "0", *more)
     tsv, triples = ((tmp_path / name).read_text().splitlines() for name in ("new.tsv", "new.nt"))
     assert len([line for line in triples if "rdf-schema#label" not in line]) == len(tsv) - 1 > 0
-    command(export.main, "--embeddings", str(tmp_path / "embeddings"))
+    command("export", "--embeddings", str(tmp_path / "embeddings"))
     assert len(list((tmp_path / "embeddings").glob("*/fused.parquet"))) == 2
 
 
@@ -106,26 +112,3 @@ def test_the_calibration_is_measured_on_test(finished: Workspace) -> None:
     rows = (finished.folder / "results/evaluation/reliability.csv").read_text().splitlines()
     assert rows[0] == "probability,from,to,answers,mean_probability,share_true"
     assert {row.split(",")[0] for row in rows[1:]} == {"as scored", "calibrated"}
-
-
-@pytest.mark.parametrize(
-    ("main", "given", "message"),
-    [
-        (ask.main, ["--queries", "q.parquet", "--out", "./q.parquet"], "is the same file"),
-        (ask.main, ["--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
-        (ask.main, ["--description", "", "orbits"], "--description must not be empty"),
-        (export.main, ["--embeddings", "folder", "--above", "0.5"], "require --facts FILE"),
-        (export.main, ["--facts", "new.tsv", "--prefix", "https://x.org/"], "ends in .nt, got new"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(
-    main: Callable[[], None],
-    given: list[str],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["command", *given])
-    with pytest.raises(SystemExit):
-        main()
-    assert message in capsys.readouterr().err

@@ -9,7 +9,7 @@ import yaml
 from playwright.sync_api import Error, Request, expect, sync_playwright
 from workspace import ROOT, Workspace
 
-from stages.plots_page import make_page
+from cli.pipeline import make_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]

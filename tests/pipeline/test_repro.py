@@ -61,7 +61,7 @@ def test_predictions_name_facts_and_shares(finished: Workspace) -> None:
 def test_what_is_shown_can_be_cut_off_by_its_reader(finished: Workspace) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "stages.show"]
+    command = [sys.executable, "-m", "cli", "show"]
     shown = subprocess.run(
         command,
         cwd=finished.folder,
@@ -78,6 +78,9 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
     output = finished.dvc("repro").stdout
     assert "Running stage" not in output
     assert "up to date" in output
+    shown = finished.run(sys.executable, "-m", "cli", "run").stdout
+    assert "Running stage" not in shown
+    assert "\nfull model " in shown
 
 
 def test_choosing_and_training_again_gives_the_same_bytes(

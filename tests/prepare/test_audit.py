@@ -1,15 +1,14 @@
 """The audit tables, and the page that shows them."""
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cli import data
 from imf_core.base.errors import ConfigError
 from imf_core.graph.issues import DataIssue
-from stages import audit
 
 Print = Callable[..., list[str]]
 
@@ -26,8 +25,7 @@ def printed(
     def run(*names: str) -> list[str]:
         monkeypatch.chdir(PROJECT)
         monkeypatch.setenv("IMF_STATE", str(tmp_path / "state"))
-        monkeypatch.setattr(sys, "argv", ["audit", *names])
-        audit.main()
+        data.audit(list(names))
         return capsys.readouterr().out.splitlines()
 
     return run
@@ -36,8 +34,8 @@ def printed(
 def test_each_table_has_a_row_for_each_set(printed: Print) -> None:
     lines = printed("atlas")
     titles = [line for line in lines if line.startswith("### ")]
-    assert titles == [f"### {title}" for title in [*audit.TABLES, "Look at these first"]]
-    assert sum(line.startswith("| atlas |") for line in lines) == len(audit.TABLES)
+    assert titles == [f"### {title}" for title in [*data.TABLES, "Look at these first"]]
+    assert sum(line.startswith("| atlas |") for line in lines) == len(data.TABLES)
 
 
 def test_the_first_example_of_each_issue_is_shown(printed: Print) -> None:
@@ -51,14 +49,14 @@ def test_the_first_example_of_each_issue_is_shown(printed: Print) -> None:
 def test_labels_are_shown_as_they_stand() -> None:
     label = "a|b `c` [d](javascript:e) <b>"
     issue = DataIssue("shared_names", 2, "names are shared", (label, "other"))
-    (line,) = list(audit.audit_issues({"folder": {"issues": [issue.as_row()]}}))[1:]
+    (line,) = list(data.audit_issues({"folder": {"issues": [issue.as_row()]}}))[1:]
     shown = line.removeprefix("- folder: 2 names are shared (first: ").removesuffix(")")
     assert shown == r"a\|b \`c\` \[d\](javascript\:e) \<b\>"
 
 
 def test_the_graph_of_the_user_is_audited_by_the_word_folder(printed: Print) -> None:
     lines = printed("folder")
-    assert sum(line.startswith("| folder |") for line in lines) == len(audit.TABLES)
+    assert sum(line.startswith("| folder |") for line in lines) == len(data.TABLES)
     assert "| folder | 137 (100.0%) | 132 (96.4%) | 7 (5.1%) | 0 | 0 |" in lines
     assert lines[-1] == "Nothing."
 
@@ -83,8 +81,8 @@ def test_the_page_shows_a_downloaded_set_as_printed(
 
 
 def test_the_command_on_the_page_names_the_sets_of_its_tables() -> None:
-    (names,) = re.findall(r"\$ python -m stages\.audit (.*)", PAGE)
-    for title in audit.TABLES:
+    (names,) = re.findall(r"\$ imf audit (.*)", PAGE)
+    for title in data.TABLES:
         section = PAGE.split(f"### {title}\n")[1].split("\n### ")[0].split("\n## ")[0]
         assert re.findall(r"^\| ([\w-]+) \|", section, flags=re.MULTILINE) == [
             "set",

@@ -34,7 +34,7 @@ def make_measurement(
             "seed": seed,
             "overrides": {"dataset.name": "atlas"},
             "modalities": ["structure", "text"],
-            "command": f"python -m recipes.measure atlas --rows {row} --seeds {seed}",
+            "command": f"imf measure atlas --rows {row} --seeds {seed}",
             "environment": {"cpu": "abacus", "device": "cpu", "torch": "2", "commit": "abc"},
             "threads": 1,
             "basis": make_basis(seed),

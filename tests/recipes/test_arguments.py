@@ -63,7 +63,7 @@ def test_the_command_prints_recipe_row_and_seed() -> None:
     [
         (["nope"], "there is no recipe 'nope'"),
         (["db15k", "--row", "image"], "db15k has no row image: the row needs a modality"),
-        (["db15k", "--row", "two-structures"], "python -m recipes.measure db15k --rows two"),
+        (["db15k", "--row", "two-structures"], "imf measure db15k --rows two"),
         (["db15k", "--seed", "x"], "invalid int value"),
     ],
 )

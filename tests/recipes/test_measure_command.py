@@ -1,9 +1,8 @@
-"""`python -m recipes.measure`: measured, kept and refused rows."""
+"""`imf measure`: measured, kept and refused rows."""
 
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,9 +38,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store) -> Run:
     monkeypatch.setattr(measure, "load_inputs", lambda: (tiny_graph(), tiny_tables()))
 
     def call(*arguments: str, rows: str = "structure", seeds: str = "0") -> None:
-        words = ["measure", "atlas", "--rows", *rows.split(), "--seeds", *seeds.split()]
-        monkeypatch.setattr(sys, "argv", [*words, *arguments])
-        measure.main()
+        settings = [word for word in arguments if word not in {"--set", "--again"}]
+        numbers = [int(seed) for seed in seeds.split()]
+        measure.measure("atlas", rows.split(), numbers, settings, "--again" in arguments)
 
     return call
 

@@ -72,7 +72,7 @@ def test_a_section_has_every_row_once_and_the_ablations_apart(store: Store) -> N
     store.save_gain("atlas", {"structure": gain_of_first_seed(0.1)})
     main, apart = render_full(store).split("Parts of the full model")
     assert "Measured on abacus, 1 thread, torch 2; commit abc." in main
-    command = "`python -m recipes.measure atlas --rows structure`"
+    command = "`imf measure atlas --rows structure`"
     line = "| structure | 40.0 | 25.0 | 50.0 | 75.0 | 40.0 | 12.5 | 60 s | 1 | abc | "
     assert f"{line}{command} |" in main.splitlines()
     assert "- over structure alone: +10.0 [+9.0, +11.0]; by seed +10.0" in main

@@ -1,4 +1,4 @@
-"""`stages.show` prints whether training was still rising at its end."""
+"""`imf show` prints whether training was still rising at its end."""
 
 import shutil
 from dataclasses import replace
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cli import results
 from imf_core.base.artifacts import read_json, write_json
 from imf_core.report.compose import RunFiles
-from stages import show
 
 
 @pytest.mark.parametrize("is_still_rising", [True, False])
@@ -24,11 +24,11 @@ def test_a_best_epoch_that_is_the_last_one_is_printed(
     config = read_json(files.model / "config.json")
     config["training"] |= {"is_still_rising": is_still_rising}
     write_json(files.model / "config.json", config)
-    monkeypatch.setattr(show, "EVALUATION", files.evaluation)
-    monkeypatch.setattr(show, "MODEL", files.model)
-    monkeypatch.setattr(show, "DATA_SUMMARY", files.summary)
-    monkeypatch.setattr(show, "PREDICTIONS", files.predictions)
-    show.main()
+    monkeypatch.setattr(results, "EVALUATION", files.evaluation)
+    monkeypatch.setattr(results, "MODEL", files.model)
+    monkeypatch.setattr(results, "DATA_SUMMARY", files.summary)
+    monkeypatch.setattr(results, "PREDICTIONS", files.predictions)
+    results.show()
     printed = capsys.readouterr().out
     note = (
         "\nNote: the best epoch is the last one, so more epochs may gain: set train.epochs to 8 "

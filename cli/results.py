@@ -1,16 +1,30 @@
-"""Prints the last run's metrics and some predicted facts. Not a stage."""
+"""`imf show`, `imf export`: prints and exports the results of the last run."""
 
-import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from imf_core.base.artifacts import read_json, read_parquet
-from imf_core.inference.fact_table import read_shares
+from imf_core.base.config import load_params
+from imf_core.base.device import resolve_device
+from imf_core.inference.completer import Completer, load_completer
+from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
+from imf_core.inference.fact_table import LEAST_PROBABILITY, NEW, read_shares, select_new
 from imf_core.prepare.summary import describe
-from stages.paths import DATA_SUMMARY, EVALUATION, MODEL, PREDICTIONS, REPORT
-from stages.runner import run_stage
+from stages.paths import (
+    DATA_SUMMARY,
+    EVALUATION,
+    FEATURES,
+    GRAPH,
+    MODEL,
+    PARAMS,
+    PREDICTIONS,
+    REPORT,
+)
 from stages.training import describe_rise
-from stages.wording import format_channel_shares, format_split
+
+SMALLEST_SHARE = 0.005
+"""Smaller shares would be printed as 0 %."""
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 """Printed columns: key in `metrics.json` and title."""
@@ -22,7 +36,7 @@ NOTHING_PREDICTED = (
 )
 
 
-def main() -> None:
+def show() -> None:
     """Prints the table of `results/evaluation/metrics.json` and the top of the predictions."""
     path = EVALUATION / "metrics.json"
     test = read_json(path)["test"]
@@ -72,7 +86,47 @@ def _row(title: str, metrics: Mapping[str, Any]) -> str:
     return f"{title:22}{cells}{metrics['mean_rank']:12.1f}"
 
 
-if __name__ == "__main__":
-    # A closed pipe (`| head`) ends the command silently.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    run_stage(main)
+def export_facts(path: Path, above: float | None, prefix: str | None) -> None:
+    """Writes the new facts of the last run's predictions.
+
+    Args:
+        path: A file that ends in `.tsv` or `.nt`.
+        above: Least probability; `LEAST_PROBABILITY` where None.
+        prefix: Prefix of labels that are not IRIs, for N-Triples.
+    """
+    least = LEAST_PROBABILITY if above is None else above
+    facts = select_new(read_parquet(PREDICTIONS), least)
+    if path.suffix.lower() == ".tsv":
+        write_tsv(facts, path)
+    else:
+        write_ntriples(facts, path, prefix)
+    print(f"{len(facts)} new facts of probability {least} and more in {path}")
+
+
+def export_embeddings(folder: Path) -> None:
+    """Writes the embeddings of each channel's entities and relations; see `write_embeddings`."""
+    for path in write_embeddings(load_workspace_completer(), folder):
+        print(f"embeddings in {path}")
+
+
+def load_workspace_completer() -> Completer:
+    """Loads the model of the last run on the device of section `predict`."""
+    params = load_params(PARAMS).predict
+    device = resolve_device(params.device, "predict.device")
+    return load_completer(GRAPH, MODEL, FEATURES, device)
+
+
+def format_split(known_in: str) -> str:
+    """Formats the split of a fact: `new`, or `true (valid)`."""
+    return known_in if known_in == NEW else f"true ({known_in})"
+
+
+def format_channel_shares(shares: Mapping[str, float]) -> str:
+    """Formats channel shares: `structural 41% textual 59%`.
+
+    Args:
+        shares: Shares by channel; their sum is one.
+    """
+    return " ".join(
+        f"{channel} {share:.0%}" for channel, share in shares.items() if share >= SMALLEST_SHARE
+    )

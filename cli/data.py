@@ -1,30 +1,32 @@
-"""Prints what `prepare` finds in data sets, as Markdown. Not a stage.
+"""`imf check`, `imf audit`, `imf forget`: a user's graph, data sets as Markdown, web content."""
 
-Fetches the source files of each set named on the command line (by default of every registered set;
-`folder` and `rdf` are the graph at `dataset.path`) and prepares them in a temporary folder with the
-`prepare` section of `params.yaml`. Only fetched files are kept.
-"""
-
-import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from imf_core.base.artifacts import read_parquet
 from imf_core.base.config import Params, load_params
+from imf_core.base.errors import DataError
 from imf_core.base.terminal import escape
 from imf_core.graph.graph import SPLITS
 from imf_core.graph.issues import issues_of
 from imf_core.prepare.facts import CLASSES
 from imf_core.prepare.prepare import prepare_graph
 from imf_core.prepare.summary import Summary
+from imf_core.raster.reencode import NO_PICTURE
+from imf_core.raster.shards import SOURCES
 from imf_core.sources.registry import FOLDER, RDF, find_dataset, load_registry
+from imf_core.web.store import WebStore
+from imf_core.web.urls import is_url
 from stages.download import fill_raw
-from stages.paths import PARAMS
-from stages.runner import run_stage
+from stages.paths import IMAGES, PARAMS
+from stages.prepare import print_summary
+from stages.runner import state_folder
 
 Cell = Callable[[Summary], str]
 
@@ -119,17 +121,47 @@ TABLES: dict[str, dict[str, Cell]] = {
 """Title -> column -> cell."""
 
 
-def main() -> None:
-    """Prints the tables, one row per set, and the issues of each set."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help="a registered set, or folder or rdf for the graph at dataset.path; default: all "
-        "registered sets",
+def check(path: Path) -> None:
+    """Reads a user's graph as the stages `download` and `prepare` do, and prints what they find.
+
+    Args:
+        path: A folder, or an RDF file.
+
+    Raises:
+        DataError: If the path does not exist, or a stage would refuse the graph.
+    """
+    if not path.exists():
+        raise DataError(
+            f"there is no folder or file {path}; give a folder with train.txt or an RDF file"
+        )
+    params = load_params(PARAMS)
+    name = FOLDER if path.is_dir() else RDF
+    own = params.dataset.model_copy(update={"name": name, "path": str(path)})
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder)
+        fill_raw(name, raw, own, params.fetch)
+        summary = prepare_graph(raw, name, params.prepare).summary
+        print_summary(summary, raw)
+    for title, columns in TABLES.items():
+        print(f"\n{title}:")
+        for column, cell in columns.items():
+            print(f"  {column}: {cell(summary)}")
+    print(
+        f"\nNothing was changed. To complete this graph, set dataset.name: {name} and "
+        f"dataset.path: {path} in {PARAMS}, then `imf run`"
     )
-    names = parser.parse_args().names or list(load_registry())
+
+
+def audit(names: list[str]) -> None:
+    """Prints the tables of data sets, one row per set, and the issues of each set.
+
+    Args:
+        names: Registered sets, or `folder` or `rdf`; all registered sets where empty.
+
+    Raises:
+        ConfigError: If a name is unknown.
+    """
+    names = names or list(load_registry())
     params = load_params(PARAMS)
     for name in names:
         if name not in {FOLDER, RDF}:
@@ -177,5 +209,34 @@ def _value(summary: Summary, *keys: str) -> Any:
     return value
 
 
-if __name__ == "__main__":
-    run_stage(main)
+def forget(failed: bool, older_than_days: int | None) -> None:
+    """Sets web content aside, so that the next run requests it again, and prints its amount.
+
+    Args:
+        failed: Whether to take content that was not found, refused, too long or no picture.
+        older_than_days: Age in days from which content is taken, whatever its status.
+    """
+    folder = state_folder() / "web"
+    if not folder.is_dir():
+        print(f"there were no web requests: {folder} does not exist")
+        return
+    with WebStore(folder) as store:
+        if failed:
+            count = store.set_aside_failed() + store.set_aside(_no_pictures(IMAGES / SOURCES))
+            print(f"{count} failed files and answers will be requested again")
+        if older_than_days is not None:
+            moment = datetime.now(UTC) - timedelta(days=older_than_days)
+            count = store.set_aside_older_than(moment)
+            print(
+                f"{count} files and answers last requested {older_than_days} or more days "
+                "ago will be requested again"
+            )
+
+
+def _no_pictures(path: Path) -> list[str]:
+    """Lists the URLs with content that was no picture in the last run of `images`."""
+    if not path.exists():
+        return []
+    table = read_parquet(path, ["source", "status"])
+    rows = zip(table["source"].to_pylist(), table["status"].to_pylist(), strict=True)
+    return sorted({source for source, status in rows if status in NO_PICTURE and is_url(source)})

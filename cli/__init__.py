@@ -1,0 +1,1 @@
+"""The command `imf`: runs the pipeline, reads its results and asks the trained model."""

@@ -1,0 +1,400 @@
+"""The commands of `imf` with their options; also `python -m cli`.
+
+An import of torch, DVC or Prefect takes seconds, so each command imports its own code, and `imf
+--help` answers at once.
+"""
+
+import signal
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from imf_core.base.terminal import protect_output
+
+LONGEST_DAYS = 3_650
+PROJECT_FILES = ("dvc.yaml", "params.yaml")
+
+app = typer.Typer(
+    help="Completes a multimodal knowledge graph. Run the commands in the folder of the project.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+class UsageError(typer.TyperException):
+    """Options that do not go together."""
+
+    exit_code = 2
+
+
+def _refuse(conflicts: Mapping[str, bool]) -> None:
+    for message, applies in conflicts.items():
+        if applies:
+            raise UsageError(message)
+
+
+class Command(TyperCommand):
+    """A command that works in a project's folder; its help ends with examples, line by line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command.
+
+        Raises:
+            UsageError: If the working folder is not a project's folder.
+        """
+        folder = Path.cwd()
+        if missing := [name for name in PROJECT_FILES if not (folder / name).is_file()]:
+            raise UsageError(
+                f"{folder} is not the folder of a project: it has no {' and no '.join(missing)}; "
+                f"go to your copy of the project (`cd FOLDER`) and run `imf {self.name}` there"
+            )
+        return super().invoke(ctx)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Writes the examples."""
+        formatter.write(f"\nExamples:\n{textwrap.indent(ctx.command.epilog, '  ')}\n")
+
+
+class MeasureCommand(Command):
+    """A command with options that take several values: `--rows structure full --seeds 0 1`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeats the option before each further value: `--seeds 0 1` is `--seeds 0 --seeds 1`."""
+        repeated: list[str] = []
+        option = ""
+        for word in args:
+            is_value = not word.startswith("--")
+            if option and is_value and repeated[-1] != option:
+                repeated.append(option)
+            if not is_value:
+                option = word if word in {"--rows", "--seeds"} else ""
+            repeated.append(word)
+        return super().parse_args(ctx, repeated)
+
+
+@app.command(cls=Command, epilog="imf run")
+def run() -> None:
+    """Runs all stages, then prints the results.
+
+    Stages without changes are skipped, as by `dvc repro`; the results are those of `imf show`.
+    """
+    from cli import pipeline
+
+    pipeline.reproduce()
+    show()
+
+
+@app.command(cls=Command, epilog="imf show")
+def show() -> None:
+    """Prints metrics and the most probable facts."""
+    from cli import results
+
+    results.show()
+
+
+@app.command(
+    cls=Command,
+    epilog="""\
+imf ask "Nicaragua" "member of"           # what is it a member of?
+imf ask "?" "member of" "NATO"            # who is a member of it?
+imf ask "Nicaragua" --neighbours          # what is like it?
+imf ask --queries questions.tsv --out answers.parquet
+imf ask --description "An island state in the Caribbean." "currency\"""",
+)
+def ask(
+    question: Annotated[
+        list[str] | None, typer.Argument(metavar="WORD", help="HEAD RELATION [TAIL]")
+    ] = None,
+    count: Annotated[int, typer.Option("-k", metavar="N", help="number of answers")] = 10,
+    known: Annotated[bool, typer.Option("--known", help="include answers of train")] = False,
+    neighbours: Annotated[
+        bool, typer.Option("--neighbours", help="entities nearest to an entity")
+    ] = False,
+    queries: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="questions, TSV or Parquet")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="answers to --queries, Parquet")
+    ] = None,
+    name: Annotated[
+        str, typer.Option(metavar="TEXT", help="name of a new entity, part of its text")
+    ] = "",
+    description: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="description of a new entity")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="image of a new entity")
+    ] = None,
+) -> None:
+    """Asks the trained model.
+
+    Name entities and relations by label or name. The probability is that the answer is right. It
+    assumes that a question without known answers has one; if answers are known, it is multiplied by
+    the share of such questions that have a further one. A relation is used up for an entity if most
+    have none. The shares in brackets are those of the channels in the answer; `as` lists entities
+    with the same answer in train, nearest first in the space of the channel with the largest share.
+
+    For an entity that is not in the graph, give a description, an image or both in place of its
+    name.
+
+    A file of questions is TSV (head, relation, tail, with ? for the missing entity) or Parquet with
+    columns of these names.
+    """
+    words, is_unseen = question or [], bool(description or image)
+    _refuse(
+        {
+            f"-k must be a positive number, got {count}": count < 1,
+            "--description must not be empty": description == "",
+            "--name requires --description or --image": bool(name) and not is_unseen,
+            "--out requires --queries": out is not None and queries is None,
+            "--neighbours does not take --known": known and neighbours,
+            "--neighbours takes one entity, or the description or image of a new one": (
+                neighbours and len(words) != (0 if is_unseen else 1)
+            ),
+            "--queries requires --out and takes only -k and --known beside it": (
+                queries is not None and (out is None or bool(words) or is_unseen or neighbours)
+            ),
+            f"--out must end in .parquet, got {out}": (
+                out is not None and out.suffix.lower() != ".parquet"
+            ),
+            f"--out {out} is the same file as --queries": (
+                out is not None and queries is not None and out.resolve() == queries.resolve()
+            ),
+        }
+    )
+    from cli import ask as asking
+
+    unseen = asking.UnseenEntity(name, description or "", image) if is_unseen else None
+    if queries is not None and out is not None:
+        asking.answer_questions(queries, out, count, known)
+    elif neighbours:
+        asking.show_neighbours(words[0] if words else "", unseen, count)
+    else:
+        asking.answer_question(words, unseen, count, known)
+
+
+@app.command(cls=Command, epilog="imf check examples/solar-system\nimf check people.ttl.gz")
+def check(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="a folder with train.txt, or an RDF file")
+    ],
+) -> None:
+    """Checks your graph and changes nothing.
+
+    Reads it as a run would, in a temporary folder, and prints counts, data issues and the audit.
+    The values are those of the section `prepare` and of dataset.image_folders in params.yaml.
+    """
+    from cli import data
+
+    data.check(path)
+
+
+@app.command(
+    cls=Command,
+    epilog="""\
+imf export --facts new.tsv --above 0.8
+imf export --facts new.nt --above 0.8 --prefix https://example.org/
+imf export --embeddings embeddings""",
+)
+def export(
+    facts: Annotated[Path | None, typer.Option(metavar="FILE", help=".tsv or .nt")] = None,
+    above: Annotated[
+        float | None, typer.Option(metavar="PROBABILITY", help="least probability; default: 0.5")
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="IRI", help="prefix of labels that are not IRIs, for .nt")
+    ] = None,
+    embeddings: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
+) -> None:
+    """Exports new facts and embeddings.
+
+    Facts are the new facts of the last run's predictions. A TSV has their probabilities and names.
+    In N-Triples every label is an IRI: itself if it is one, else one under the prefix. Embeddings
+    are Parquet files of entities and of relations, one for each channel.
+    """
+    suffix = "" if facts is None else facts.suffix.lower()
+    _refuse(
+        {
+            "nothing to export: give --facts FILE, --embeddings FOLDER or both": (
+                facts is None and embeddings is None
+            ),
+            f"--facts must end in .tsv or .nt, got {facts}": (
+                facts is not None and suffix not in {".tsv", ".nt"}
+            ),
+            "--above and --prefix require --facts FILE": (
+                facts is None and (above is not None or prefix is not None)
+            ),
+            f"--above must be in [0, 1], got {above}": above is not None and not 0 <= above <= 1,
+            f"--prefix requires a file that ends in .nt, got {facts}": (
+                prefix is not None and suffix != ".nt"
+            ),
+        }
+    )
+    from cli import results
+
+    if facts is not None:
+        results.export_facts(facts, above, prefix)
+    if embeddings is not None:
+        results.export_embeddings(embeddings)
+
+
+@app.command(cls=Command, epilog="imf audit nations atlas\nimf audit folder")
+def audit(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="a registered set, or folder or rdf for the graph at dataset.path; default: all "
+            "registered sets",
+        ),
+    ] = None,
+) -> None:
+    """Prints what `prepare` finds in data sets.
+
+    The tables are Markdown. Fetches the source files of each set and prepares them in a temporary
+    folder with the section `prepare` of params.yaml. Only fetched files are kept.
+    """
+    from cli import data
+
+    data.audit(names or [])
+
+
+@app.command(
+    cls=Command,
+    epilog="""\
+imf forget --failed --older-than-days 30
+dvc repro --force --single-item images    # the same with media
+imf run""",
+)
+def forget(
+    failed: Annotated[bool, typer.Option("--failed", help="mark failed content")] = False,
+    days: Annotated[
+        int | None,
+        typer.Option("--older-than-days", metavar="DAYS", help="mark old content"),
+    ] = None,
+) -> None:
+    """Marks failed or old web content for refetching.
+
+    `--failed` marks content that was not found, refused, too long or no picture; unreachable
+    content is requested again in any case. `--older-than-days` marks everything last requested
+    before that time. This command sends no requests: the stages do in their next run, within the
+    limits of section `fetch` in params.yaml.
+
+    No content is lost. Marked content is set aside and restored if the refetch fails: the network
+    or a host is down, or a page comes instead of a picture. Only a host's answer that a file is
+    gone (404, 410) removes it.
+    """
+    _refuse(
+        {
+            "choose what to request again: --failed, --older-than-days DAYS or both": (
+                not failed and days is None
+            ),
+            f"--older-than-days must be from 1 to {LONGEST_DAYS}, got {days}": (
+                days is not None and not 1 <= days <= LONGEST_DAYS
+            ),
+        }
+    )
+    from cli import data
+
+    data.forget(failed, days)
+
+
+@app.command(
+    cls=MeasureCommand,
+    epilog="""\
+imf measure db15k
+imf measure atlas --rows structure full --seeds 0 1 2
+imf measure atlas --rows full --set train.epochs=40""",
+)
+def measure(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="a recipe of recipes/")],
+    rows: Annotated[
+        list[str] | None, typer.Option(metavar="ROW...", help="rows of the table; default: all")
+    ] = None,
+    seeds: Annotated[list[int] | None, typer.Option(metavar="N...", help="default: 0 1 2")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="value on top of the recipe in every row, recorded; for data, the prepared value",
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="measure stored rows again")] = False,
+) -> None:
+    """Measures rows of the table of results.
+
+    Reads the prepared graph and features of the workspace, which must match the recipe. All other
+    values are those of the committed params.yaml, overridden by the recipe, the row and the seed. A
+    stored measurement with the same values, facts and features is not repeated. A killed run
+    resumes.
+    """
+    from recipes import measure as measuring
+
+    measuring.measure(name, rows, seeds or [0, 1, 2], settings or [], again)
+
+
+@app.command(cls=Command, epilog="imf ui\nimf ui --port 4300")
+def ui(
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="port of Prefect's server; reports on the next")
+    ] = 4200,
+) -> None:
+    """Runs Prefect's server, flows and a worker until Ctrl-C."""
+    from flows import ui as serving
+
+    serving.main(port)
+
+
+@app.command(
+    cls=Command,
+    epilog="imf plots-page\ndvc config --local plots.html_template plots.html",
+)
+def plots_page() -> None:
+    """Writes the page around DVC's plots.
+
+    The page is .dvc/plots.html, with Vega included for offline use.
+    """
+    from cli import pipeline
+
+    pipeline.write_plots_page()
+
+
+def call(words: Sequence[str]) -> None:
+    """Runs a command.
+
+    Args:
+        words: Name of the command and its arguments.
+
+    Raises:
+        SystemExit: With status 0 after `--help`, 2 on wrong options or outside a project's folder,
+            and the statuses of `run_stage`.
+    """
+    protect_output()
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("imf", list(words) or ["--help"]) as context:
+            from stages.runner import run_stage
+
+            run_stage(lambda: command.invoke(context))
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except typer.TyperException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def main() -> None:
+    """Runs the command of the command line; a closed pipe (`| head`) ends it silently."""
+    if sys.argv[1:2] != ["ui"]:  # which has parts to stop first
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    call(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

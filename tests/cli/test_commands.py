@@ -1,0 +1,247 @@
+"""The command `imf`: its help, its start, its folder, and the check of a user's graph."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import typer
+from tiny_world import ROOT
+
+from cli import __main__ as imf
+from recipes import measure
+
+COMMANDS = typer.main.get_command(imf.app).commands
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Returns a function that runs a command and returns its status, output and errors."""
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
+
+    def call(*words: str) -> tuple[int, str, str]:
+        status = 0
+        try:
+            imf.call(words)
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's folder without a run, as working folder."""
+    for name in imf.PROJECT_FILES:
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_installed_command_is_the_module() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert list(scripts) == ["imf"]
+    assert EntryPoint("imf", scripts["imf"], "console_scripts").load() is imf.main
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_has_an_example_that_the_command_understands(
+    name: str, run: Run
+) -> None:
+    status, printed, _ = run(name, "--help")
+    assert status == 0
+    examples = printed.split("\nExamples:\n")[1].strip().splitlines()
+    assert examples[0].split()[:2] == ["imf", name]
+    for example in examples:
+        program, *words = shlex.split(example, comments=True)
+        if program == "imf":
+            COMMANDS[words[0]].make_context(words[0], words[1:])
+
+
+@pytest.mark.parametrize("words", [(), ("--help",)])
+def test_the_help_lists_every_command_with_a_whole_sentence(words: list[str], run: Run) -> None:
+    status, printed, _ = run(*words)
+    listed = dict(line.split(maxsplit=1) for line in printed.split("Commands:\n")[1].splitlines())
+    assert status == 0
+    assert list(listed) == list(COMMANDS)
+    assert all(text.endswith(".") and not text.endswith("...") for text in listed.values())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["ask", "--help"], ["ask", "--out", "a.parquet"]])
+def test_help_and_refused_options_load_no_large_library(words: list[str]) -> None:
+    program = (
+        "import sys\nfrom cli.__main__ import call\n"
+        "try: call(sys.argv[1:])\n"
+        "finally: print({'torch', 'prefect', 'dvc', 'transformers'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.endswith("set()\n")
+
+
+def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").touch()
+    for name in COMMANDS:
+        if name not in {"check", "measure"}:  # which take an argument
+            assert run(name) == (
+                2,
+                "",
+                f"error: {tmp_path} is not the folder of a project: it has no dvc.yaml; go to your "
+                f"copy of the project (`cd FOLDER`) and run `imf {name}` there\n",
+            )
+    assert list(tmp_path.iterdir()) == [tmp_path / "params.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["shwo"], "No such command 'shwo'. Did you mean 'show'?"),
+        (["ask", "Earth", "--neighbors"], "No such option: --neighbors"),
+        (["ask", "-k", "0"], "-k must be a positive number, got 0"),
+        (["ask", "--queries", "q.parquet", "--out", "./q.parquet"], "is the same file"),
+        (["ask", "--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
+        (["ask", "--description", "", "orbits"], "--description must not be empty"),
+        (["export"], "give --facts FILE, --embeddings FOLDER or both"),
+        (["export", "--embeddings", "folder", "--above", "0.5"], "require --facts FILE"),
+        (["export", "--facts", "new.tsv", "--above", "nan"], "must be in [0, 1], got nan"),
+        (["export", "--facts", "new.tsv", "--prefix", "https://x.org/"], "ends in .nt, got new"),
+        (["forget"], "choose what to request again: --failed, --older-than-days DAYS or both"),
+        (["forget", "--older-than-days", "0"], "must be from 1 to 3650, got 0"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(
+    words: list[str], message: str, project: Path, run: Run
+) -> None:
+    status, printed, errors = run(*words)
+    assert (status, printed) == (2, "")
+    assert errors.startswith("error: ")
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["show", "ask"])
+def test_before_a_first_run_an_error_names_the_remedy(name: str, project: Path, run: Run) -> None:
+    status, _, errors = run(name, *({"ask": ["Earth", "orbits"]}.get(name, [])))
+    assert status == 1
+    assert errors.startswith("error: ")
+
+
+def test_options_of_several_values_reach_the_measurement(
+    project: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(measure, "measure", lambda *arguments: given.append(arguments))
+    run("measure", "atlas", "--rows", "structure", "full", "--seeds", "0", "1", "--again")
+    run("measure", "--seeds", "2", "--set", "train.n3=1", "--set", "model.dim=8", "atlas")
+    assert given == [
+        ("atlas", ["structure", "full"], [0, 1], [], True),
+        ("atlas", None, [2], ["train.n3=1", "model.dim=8"], False),
+    ]
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Returns the time and content of each file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_a_good_folder_is_checked_and_nothing_changes(project: Path, run: Run) -> None:
+    shutil.copytree(ROOT / "examples/solar-system", project / "mine")
+    before = snapshot(project)
+    status, printed, _ = run("check", "mine")
+    assert status == 0
+    assert "folder: 137 entities, 9 relations, 336 train / 42 valid / 42 test facts" in printed
+    assert "\nEntities with:\n  a name: 137 (100.0%)\n" in printed
+    assert "set dataset.name: folder and dataset.path: mine in params.yaml" in printed
+    assert "warning: " not in printed
+    assert snapshot(project) == before
+
+
+def test_each_issue_of_a_folder_is_printed_once(
+    project: Path, make_folder: Callable[..., Path], ring_facts: list[str], run: Run
+) -> None:
+    folder = make_folder({"train.txt": [*ring_facts, "E00 r1 e05"], "notes.md": "mine"})
+    status, printed, _ = run("check", str(folder))
+    warnings = [line for line in printed.splitlines() if line.startswith("warning: ")]
+    assert status == 0
+    assert any("notes.md" in line for line in warnings)
+    assert len(warnings) == len(set(warnings))
+
+
+def test_a_dump_is_checked_with_its_own_format(
+    project: Path, ring_facts: list[str], run: Run
+) -> None:
+    triples = (f"<https://x.org/{w}>" for fact in ring_facts for w in fact.split())
+    lines = [" ".join([*each, "."]) for each in zip(*[iter(triples)] * 3, strict=True)]
+    (project / "ring.nt").write_text("\n".join(lines) + "\n")
+    status, printed, _ = run("check", "ring.nt")
+    assert status == 0
+    assert "ring.nt: 36 facts" in printed
+    assert "set dataset.name: rdf and dataset.path: ring.nt" in printed
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, "there is no folder or file"),
+        ({"notes.md": "mine"}, "train"),
+        ({"train.txt": "a,b,c\n"}, "train.txt"),
+    ],
+)
+def test_a_bad_folder_ends_in_one_line_that_names_it(
+    files: dict[str, object] | None,
+    message: str,
+    project: Path,
+    make_folder: Callable[..., Path],
+    run: Run,
+) -> None:
+    folder = project / "nothing" if files is None else make_folder(files)
+    before = snapshot(project)
+    status, printed, errors = run("check", str(folder))
+    assert (status, printed) == (1, "")
+    assert errors.startswith("error: ")
+    assert str(folder) in errors
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert snapshot(project) == before
+
+
+@pytest.mark.parametrize("status", [0, 255])
+def test_a_run_calls_dvc_with_its_own_python_and_shows_results_if_all_stages_ended(
+    status: int, project: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(imf, "show", lambda: shown.append("results"))
+    (project / "dvc").mkdir()
+    (project / "dvc/__init__.py").touch()
+    (project / "dvc/__main__.py").write_text(
+        "import os, shutil, sys\n"
+        "found = [' '.join(sys.argv[1:]), shutil.which('python')]\n"
+        f"open('called', 'w').write('\\n'.join(found)); sys.exit({status})\n"
+    )
+    monkeypatch.setenv("PATH", os.defpath)
+    ended, _, errors = run("run")
+    called, python = (project / "called").read_text().splitlines()
+    assert called == "repro"
+    assert Path(python).parent == Path(sys.executable).parent
+    assert shown == ([] if status else ["results"])
+    assert ended == (1 if status else 0)
+    assert ("`dvc repro` ended with status 255" in errors) == bool(status)
