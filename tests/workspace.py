@@ -14,6 +14,7 @@ from unittest.mock import patch
 import pytest
 import torch
 import yaml
+from dvc.repo import Repo
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
@@ -142,7 +143,7 @@ def make_workspace(folder: Path, small: bool = True) -> Workspace:
     if small:
         workspace.set_params(SMALL)
     workspace.run("git", "init", "-q")
-    workspace.dvc("init", "-q")
+    Repo.init(str(folder)).close()
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     workspace.run("git", "add", "-A")
     workspace.run("git", "commit", "-qm", "start")

@@ -57,14 +57,9 @@ def task_states(state: State) -> dict[str, State]:
     return {task.name: task.state for task in tasks if task.state is not None}
 
 
-def outcomes(state: State) -> set[str]:
-    return {task.name for task in task_states(state).values()}
-
-
 def test_stages_that_a_parameter_changes_run_and_are_restored_when_it_comes_back(
     copied: Workspace,
 ) -> None:
-    assert outcomes(pipeline(return_state=True)) == {"Cached"}
     copied.set_params({"fusion": {"rank": 4}})
     state = pipeline(return_state=True)
     changed = task_states(state)

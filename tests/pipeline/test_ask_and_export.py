@@ -12,8 +12,6 @@ from workspace import Workspace
 from stages import ask, export
 from stages.runner import run_stage
 
-pytestmark = pytest.mark.slow
-
 Command = Callable[..., list[str]]
 
 

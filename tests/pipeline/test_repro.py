@@ -13,11 +13,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from workspace import Workspace, make_workspace
+from workspace import Workspace
 
+from imf_core.base.errors import DataError
 from imf_core.graph.graph import load_graph
-
-pytestmark = pytest.mark.slow
 
 HEADS = {"structural", "visual", "textual", "fused"}
 
@@ -58,6 +57,7 @@ def test_predictions_name_facts_and_shares(finished: Workspace) -> None:
     assert {f"share_{head}" for head in HEADS} <= set(table.column_names)
 
 
+@pytest.mark.slow
 def test_what_is_shown_can_be_cut_off_by_its_reader(finished: Workspace) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -80,6 +80,7 @@ def test_a_second_run_does_nothing(copied: Workspace) -> None:
     assert "up to date" in output
 
 
+@pytest.mark.slow
 def test_choosing_and_training_again_gives_the_same_bytes(
     copied: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_choosing_and_training_again_gives_the_same_bytes(
     assert (model_hash(copied), tuning_bytes(copied)) == before
 
 
+@pytest.mark.slow
 def test_an_experiment_gives_another_model_and_is_restored_when_repeated(
     copied: Workspace,
 ) -> None:
@@ -107,6 +109,7 @@ def test_an_experiment_gives_another_model_and_is_restored_when_repeated(
     assert model_hash(copied) == changed
 
 
+@pytest.mark.slow
 def test_more_epochs_go_on_from_the_last_ones_without_trials(copied: Workspace) -> None:
     copied.set_params({"train": {"epochs": 6}})
     result = copied.dvc("repro", "train").stdout
@@ -122,6 +125,7 @@ def test_a_parameter_that_does_not_exist_is_refused(copied: Workspace) -> None:
     assert "fusion.rnk" in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_a_value_out_of_range_is_named_without_a_traceback(copied: Workspace) -> None:
     result = copied.dvc("exp", "run", "-S", "fusion.rank=-1", check=False)
     assert result.returncode != 0
@@ -138,6 +142,7 @@ def test_few_figures_are_metrics_of_dvc(copied: Workspace) -> None:
     assert sorted(names) == sorted(["loss", "step", "valid_mrr", *of_splits])
 
 
+@pytest.mark.slow
 def test_features_of_another_graph_are_refused(copied: Workspace) -> None:
     train = copied.folder / "examples/solar-system/train.txt"
     train.write_text(train.read_text() + "planet/X\torbits\tstar/Sun\nplanet/X\torbits\tplanet/Y\n")
@@ -149,6 +154,7 @@ def test_features_of_another_graph_are_refused(copied: Workspace) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_training_killed_in_the_middle_goes_on_to_the_same_model(
     finished: Workspace, tmp_path: Path
 ) -> None:
@@ -182,15 +188,17 @@ def test_training_killed_in_the_middle_goes_on_to_the_same_model(
     assert len(list(checkpoints.glob("*/finished"))) == 1  # for a run of more epochs
 
 
+@pytest.mark.slow
 def test_images_that_are_listed_but_nowhere_are_named_and_left_out_with_auto(
-    tmp_path: Path,
+    copied: Workspace,
 ) -> None:
-    workspace = make_workspace(tmp_path)
-    (workspace.folder / "examples/solar-system/image_index.tsv").unlink()
-    result = workspace.dvc("repro", check=False)
-    assert result.returncode != 0
-    assert "no entity has a usable image" in result.stderr + result.stdout
-    workspace.set_params({"model": {"modalities": "auto"}})
-    workspace.dvc("repro")
-    config = json.loads((workspace.folder / "results/model/config.json").read_text())
+    (copied.folder / "examples/solar-system/image_index.tsv").unlink()
+    for stage in ("download", "prepare", "media", "images", "image_features", "text_features"):
+        copied.stage(stage)
+    with pytest.raises(DataError, match="no entity has a usable image"):
+        copied.stage("tune")
+    copied.set_params({"model": {"modalities": "auto"}})
+    copied.stage("tune")
+    copied.stage("train")
+    config = json.loads((copied.folder / "results/model/config.json").read_text())
     assert config["model"]["modalities"] == ["structure", "text"]
