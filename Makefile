@@ -1,4 +1,4 @@
-# The commands: `make run`, `make recipe`, `make ui`, `make test`, `make clean`. All need Python 3.11+, git and make, nothing else.
+# The commands: `make run`, `make recipe`, `make ui`, `make test`, `make gate`, `make clean`. All need Python 3.11+, git and make, nothing else.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ CUDA_PACKAGES := cuda-bindings cuda-pathfinder cuda-toolkit triton nvidia-cublas
 PORT ?= 4200
 NAME ?= atlas
 
-.PHONY: run recipe ui test lint install lock format clean clean-cache
+.PHONY: run recipe ui test gate lint install lock format clean clean-cache
 
 run: install  ## install, run the pipeline, print the metrics
 	$(BIN)/imf run
@@ -27,8 +27,14 @@ recipe: install  ## the same with a recipe of recipes/: make recipe NAME=db15k
 ui: install  ## Prefect's UI with all flows, until Ctrl-C; another port: make ui PORT=4300
 	@$(BIN)/imf ui --port $(PORT)
 
-test: install lint  ## lint, types and tests
-	$(BIN)/python -m pytest
+# One worker per core, at most four, since each takes up to 2 GB; a worker computes on one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
+
+test: install lint  ## lint, types, the fast tests and one whole run on a small graph
+	$(PYTEST) -m "not slow and not full_size"
+
+gate: install lint  ## lint, types and all tests
+	$(PYTEST)
 
 lint: install
 	$(BIN)/ruff format --check .

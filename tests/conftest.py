@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_world import small_params, tiny_graph, tiny_tables
-from workspace import Workspace, make_workspace
+from workspace import Workspace, built_once, make_workspace
 
 from imf_core.base.config import Params, PrepareParams
 from imf_core.graph.feature_table import FeatureTable
@@ -20,6 +20,18 @@ SHARED = Path(__file__).parents[1] / "../shared"
 
 MakeFolder = Callable[..., Path]
 MakeTrainer = Callable[..., Trainer]
+
+ON_ONE_WORKER = ("ui", "local_ray", "first_run", "found", "atlas_folder", "browser", "run_files")
+"""Expensive fixtures; with pytest-xdist, all tests of one run on the same worker."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups the tests that share an expensive fixture."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if shared := next((name for name in ON_ONE_WORKER if name in names), None):
+            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture
@@ -63,12 +75,21 @@ def trained() -> IMF:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace after one `dvc repro`; tests must not change it."""
-    workspace = make_workspace(tmp_path_factory.mktemp("project"))
-    workspace.dvc("repro")
-    workspace.run("git", "add", "-A")
-    workspace.run("git", "commit", "-qm", "first run")
-    return workspace
+    """A workspace after one `dvc repro`; tests must not change it, and run no DVC in it."""
+
+    def build(folder: Path) -> None:
+        workspace = make_workspace(folder)
+        workspace.dvc("repro")
+        workspace.run("git", "add", "-A")
+        workspace.run("git", "commit", "-qm", "first run")
+
+    return Workspace(built_once(tmp_path_factory, "finished", build))
+
+
+@pytest.fixture
+def copied(finished: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of the finished workspace, git and DVC's cache included."""
+    return finished.copy_to(tmp_path / "project")
 
 
 @pytest.fixture
@@ -102,7 +123,7 @@ def ring_facts() -> list[str]:
     return [f"e{i:02} r{step} e{(i + step) % 12:02}" for i in range(12) for step in (1, 2, 3)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mirror() -> Path:
     """The directory with copies of public source files."""
     path = SHARED / "mirror"

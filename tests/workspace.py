@@ -1,12 +1,21 @@
 """A copy of the project in a separate folder, with small parameters."""
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
+import torch
 import yaml
+from dvc.repo import Repo
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 COPIED = (
@@ -67,6 +76,25 @@ class Workspace:
         """Runs DVC in the workspace."""
         return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
 
+    def stage(self, name: str) -> str:
+        """Runs a stage in this process, which has imported its libraries; returns its output.
+
+        One thread computes, so that the bytes are those of a stage in a process of its own.
+        """
+        stage = import_module(f"stages.{name}")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with (
+                contextlib.chdir(self.folder),
+                patch.dict(os.environ, self.environment, clear=True),
+                contextlib.redirect_stdout(io.StringIO()) as output,
+            ):
+                stage.main()
+        finally:
+            torch.set_num_threads(threads)
+        return output.getvalue()
+
     def set_params(self, changes: dict[str, dict[str, object]]) -> None:
         """Writes other values into params.yaml."""
         path = self.folder / "params.yaml"
@@ -74,6 +102,29 @@ class Workspace:
         for section, values in changes.items():
             params[section].update(values)
         path.write_text(yaml.safe_dump(params))
+
+    def copy_to(self, folder: Path) -> "Workspace":
+        """Copies the workspace, git and DVC's cache included, into a folder that does not exist."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Workspace(folder)
+
+    def replay(self, finished: "Workspace", *stages: str) -> None:
+        """Replaces stages by scripts that copy their outs from a finished workspace."""
+        described = yaml.safe_load((self.folder / "dvc.yaml").read_text())["stages"]
+        for stage in stages:
+            outs = [*described[stage]["outs"], *described[stage].get("metrics", [])]
+            copies = {str(finished.folder / out): out for out in outs}
+            (self.folder / f"stages/{stage}.py").write_text(f"COPIES = {copies}\n{REPLAY}")
+
+
+REPLAY = """
+import shutil
+from pathlib import Path
+
+for source, target in COPIES.items():
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if Path(source).is_dir() else shutil.copyfile)(source, target)
+"""
 
 
 def make_workspace(folder: Path, small: bool = True) -> Workspace:
@@ -86,16 +137,37 @@ def make_workspace(folder: Path, small: bool = True) -> Workspace:
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, folder / name, ignore=ignore)
+            shutil.copytree(source, folder / name)  # with the compiled code, which stays valid
         else:
             shutil.copy(source, folder / name)
     workspace = Workspace(folder)
     if small:
         workspace.set_params(SMALL)
     workspace.run("git", "init", "-q")
-    workspace.dvc("init", "-q")
+    Repo.init(str(folder)).close()
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     workspace.run("git", "add", "-A")
     workspace.run("git", "commit", "-qm", "start")
     return workspace
+
+
+def built_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]
+) -> Path:
+    """Returns a folder that the first worker of pytest-xdist builds, while the others wait.
+
+    Args:
+        tmp_path_factory: Pytest's fixture.
+        name: Name of the folder.
+        build: Fills the folder, which does not exist yet.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the folder of the worker, in that of the run
+        root = root.parent
+    folder, is_built = root / name, root / f"{name}.built"
+    with FileLock(root / f"{name}.lock"):
+        if not is_built.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            build(folder)
+            is_built.touch()
+    return folder

@@ -127,6 +127,7 @@ def test_code_that_a_processor_names_within_is_refused(clip: Path) -> None:
         load_image(clip)
 
 
+@pytest.mark.slow
 def test_a_yes_from_the_keyboard_runs_no_code(bert: Path, tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     add_code(bert, "config.json", "AutoModel", marker)

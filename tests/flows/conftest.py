@@ -1,13 +1,12 @@
 """A Prefect server for all flow tests, and workspaces that flows may change."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 from running_ui import RunningUI
-from workspace import Workspace, make_workspace
+from workspace import Workspace, built_once, make_workspace
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +19,7 @@ def prefect_server() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def ui(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUI]:
     """`imf ui` in a copy of the finished workspace, shared; tests must not change it."""
-    folder = tmp_path_factory.mktemp("ui") / "project"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    running = RunningUI(Workspace(folder))
+    running = RunningUI(finished.copy_to(tmp_path_factory.mktemp("ui") / "project"))
     yield running
     running.close()
 
@@ -48,11 +45,30 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 @pytest.fixture
-def copied(finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def copied(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The working folder is a copy of the finished workspace, git and DVC's cache included."""
-    folder = tmp_path / "project"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    return _enter(Workspace(folder), monkeypatch)
+    return _enter(copied, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def finished_replay(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The finished workspace with learning stages that copy its outs; must not be changed."""
+
+    def build(folder: Path) -> None:
+        workspace = finished.copy_to(folder)
+        workspace.replay(finished, "tune", "train", "evaluate", "predict", "baseline", "report")
+        workspace.dvc("repro")
+        workspace.run("git", "commit", "-qam", "first run")
+
+    return Workspace(built_once(tmp_path_factory, "replay", build))
+
+
+@pytest.fixture
+def replayed(
+    finished_replay: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Workspace:
+    """The working folder is a copy of it: DVC and the data stages are real, learning is instant."""
+    return _enter(finished_replay.copy_to(tmp_path / "project"), monkeypatch)
 
 
 def _enter(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:

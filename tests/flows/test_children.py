@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from dvc.repo import Repo
 from workspace import ROOT
 
 from flows.errors import StoppedError
@@ -179,7 +180,7 @@ def test_a_file_is_held_by_the_command_itself(tmp_path: Path) -> None:
 
 def test_a_process_that_a_worker_has_launched_ends_with_the_worker(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=tmp_path, check=True)
+    Repo.init(str(tmp_path)).close()
     waiting = """
 import sys
 from flows.running.workspace import locked_workspace

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
 from workspace import ROOT
 
 from flows.errors import StageError
@@ -59,7 +60,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the leash of each process
     subprocess.run(["git", "init", "-q"], check=True)
-    subprocess.run([*DVC, "init", "-q"], check=True)
+    Repo.init().close()
     Path("dvc.yaml").write_text(PIPELINE)
 
 

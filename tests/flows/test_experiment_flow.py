@@ -51,7 +51,7 @@ def newest_artifact(key: str) -> str:
     return str(newest.data)
 
 
-def test_the_server_refuses_a_value_out_of_bounds_and_names_it(copied: Workspace) -> None:
+def test_the_server_refuses_a_value_out_of_bounds_and_names_it(replayed: Workspace) -> None:
     deployment = experiment.to_deployment(
         name="form", parameters={"name": None, "recipe": None, **read_values()}
     )
@@ -67,7 +67,7 @@ def test_the_server_refuses_a_value_out_of_bounds_and_names_it(copied: Workspace
     assert form.enforce_parameter_schema
 
 
-def test_an_experiment_is_named_compared_and_promoted(copied: Workspace) -> None:
+def test_an_experiment_is_named_compared_and_promoted(replayed: Workspace) -> None:
     state = experiment(name=None, recipe=None, **changed("fusion", "rank", 4), return_state=True)
     assert state.is_completed()
     assert run_name(state) == "fusion-rank-4"
@@ -80,7 +80,7 @@ def test_an_experiment_is_named_compared_and_promoted(copied: Workspace) -> None
 
     assert promote("fusion-rank-4", return_state=True).is_completed()
     assert read_values()["fusion"]["rank"] == 4
-    assert copied.dvc("status").stdout == "Data and pipelines are up to date.\n"
+    assert replayed.dvc("status").stdout == "Data and pipelines are up to date.\n"
     (made,) = list_experiments()
     assert git("diff", "--stat", made.commit) == ""
 
@@ -94,14 +94,14 @@ def test_an_experiment_is_named_compared_and_promoted(copied: Workspace) -> None
     ],
 )
 def test_what_an_experiment_cannot_do_is_said_at_once(
-    copied: Workspace, values: Callable[[], dict[str, Any]], message: str
+    replayed: Workspace, values: Callable[[], dict[str, Any]], message: str
 ) -> None:
     state = experiment(**{"name": None, "recipe": None, **values()}, return_state=True)
     assert state.is_failed()
     assert message in str(state.message)
 
 
-def test_a_sweep_goes_on_where_it_stopped_and_names_the_best(copied: Workspace) -> None:
+def test_a_sweep_goes_on_where_it_stopped_and_names_the_best(replayed: Workspace) -> None:
     space = [Choice(key="fusion.rank", values=[2, 3]), Choice(key="model.dim", values=[16, 8])]
     first = sweep("s", space, "grid", trials=2, at_once=2, return_state=True)
     assert first.is_completed()
@@ -135,7 +135,7 @@ def test_a_sweep_goes_on_where_it_stopped_and_names_the_best(copied: Workspace) 
     assert "another code: imf_core/model/fusion.py" in str(other.message)
 
 
-def test_a_trial_that_fails_counts_as_one_and_the_sweep_goes_on(copied: Workspace) -> None:
+def test_a_trial_that_fails_counts_as_one_and_the_sweep_goes_on(replayed: Workspace) -> None:
     space = [Choice(key="text_features.model", values=["/nowhere", "builtin:tfidf-svd"])]
     state = sweep("f", space, "grid", trials=2, return_state=True)
     assert state.is_completed()

@@ -12,8 +12,6 @@ from flows.pages.results_page import audit, predictions_table
 from flows.refresh import _has_asked, refresh
 from imf_core.base.artifacts import read_json
 
-pytestmark = pytest.mark.slow
-
 
 def test_the_tables_take_what_the_stages_write(finished: Workspace) -> None:
     results = finished.folder / "results"

@@ -3,12 +3,12 @@
 import hashlib
 import http.client
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from flows.pages.headline import REPORT, describe_report, report_link, report_title
 from flows.server.report_server import Server
@@ -25,7 +25,7 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.chdir(tmp_path)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    Repo.init().close()
     md5 = hashlib.md5(OF_THE_EXPERIMENT).hexdigest()
     lock = "stages: {report: {outs: [{path: results/report.html, md5: %s}]}}"
     Path("dvc.lock").write_text(lock % md5)

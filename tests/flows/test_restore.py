@@ -1,10 +1,10 @@
 """The outs of a stage and dvc.lock after a run that did not end well."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from workspace import Workspace
 
 from flows.running.lock_file import LOCK_FILE, dvc_locked
@@ -37,7 +37,7 @@ def test_a_lock_file_that_was_cut_near_its_beginning_is_put_back(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "-q"], check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    Repo.init().close()
     LOCK_FILE.write_text(rest)
     mend("first")  # none was kept: there was none before
     assert not LOCK_FILE.exists()

@@ -66,7 +66,7 @@ def pretend(name: str, base: str = "HEAD") -> Experiment:
 
 
 def test_an_experiment_runs_beside_a_run_that_holds_the_workspace_and_leaves_it_alone(
-    copied: Workspace,
+    replayed: Workspace,
 ) -> None:
     Path("flows/processes/output.py").write_text(
         Path("flows/processes/output.py").read_text() + "# mine\n"
@@ -93,7 +93,7 @@ def test_an_experiment_runs_beside_a_run_that_holds_the_workspace_and_leaves_it_
     assert git("diff", "HEAD", made.commit, "--", "params.yaml").count("\n+ ") == 1
     assert not FOLDER.exists()
     # Test is not scored, and the baseline's scores do not pass for the experiment's.
-    shown = json.loads(copied.dvc("exp", "diff", "--json", "--all", "HEAD", "x").stdout)
+    shown = json.loads(replayed.dvc("exp", "diff", "--json", "--all", "HEAD", "x").stdout)
     test_mrr = shown["metrics"]["results/evaluation/summary.json"]["test.mrr"]
     assert test_mrr["new"] is None
 
@@ -113,7 +113,7 @@ def test_an_experiment_that_is_killed_leaves_no_process_and_no_copy(copied: Work
 
 
 def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed(
-    copied: Workspace,
+    replayed: Workspace,
 ) -> None:
     made = pretend("x")
     git("rm", "--quiet", "--cached", "dvc.lock")
@@ -123,14 +123,14 @@ def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed
     assert page.count("| +0.0 |") == 8
     assert "The parameters are the same" in page
     # What made the metrics counts, not what params.yaml has by now.
-    copied.set_params({"fusion": {"rank": 7}, "train": {"epochs": 9}})
+    replayed.set_params({"fusion": {"rank": 7}, "train": {"epochs": 9}})
     page = write_page("x", compare_with_baseline(made.commit, print))
     assert "The parameters are the same" in page
     git("commit", "-qam", "other values")
     later = pretend("later")
     page = write_page("later", compare_with_baseline(later.commit, print))
     assert "| fusion.rank | 3 | 7 |" in page
-    copied.dvc("repro", "--single-item", "train")  # what it makes is not evaluated
+    replayed.dvc("repro", "--single-item", "train")  # what it makes is not evaluated
     page = write_page("x", compare_with_baseline(made.commit, print))
     assert "Nothing to compare with" in page
     Path("dvc.lock").unlink()
@@ -140,12 +140,12 @@ def test_an_experiment_is_compared_with_the_workspace_where_nothing_is_committed
     assert page.count("| test ") == 4
 
 
-def test_only_experiments_of_the_present_code_can_be_promoted(copied: Workspace) -> None:
+def test_only_experiments_of_the_present_code_can_be_promoted(replayed: Workspace) -> None:
     made = pretend("old")
     assert find_experiment("old") == made
     with pytest.raises(FlowError, match="no experiment new; there are: old"):
         find_experiment("new")
-    copied.set_params({"fusion": {"rank": 5}})
+    replayed.set_params({"fusion": {"rank": 5}})
     git("commit", "-qam", "another value")
     assert find_experiment("old") == made
     Path("flows/errors.py").write_text("# other code\n")
@@ -155,7 +155,7 @@ def test_only_experiments_of_the_present_code_can_be_promoted(copied: Workspace)
 
 
 def test_a_file_that_git_is_to_track_and_the_experiment_has_is_not_in_the_way(
-    copied: Workspace,
+    replayed: Workspace,
 ) -> None:
     Path("mine").write_text("mine")
     git("add", "--intent-to-add", "mine")
@@ -167,13 +167,13 @@ def test_a_file_that_git_is_to_track_and_the_experiment_has_is_not_in_the_way(
         check_nothing_is_lost(made)
 
 
-def test_promoting_never_overwrites_what_is_nowhere_else(copied: Workspace) -> None:
+def test_promoting_never_overwrites_what_is_nowhere_else(replayed: Workspace) -> None:
     made = pretend("x")
     check_nothing_is_lost(made)
     Path("dvc.lock").write_text(Path("dvc.lock").read_text() + "# run again\n")
     Path("of-no-matter").touch()
     check_nothing_is_lost(made)
-    copied.set_params({"fusion": {"rank": 9}})
+    replayed.set_params({"fusion": {"rank": 9}})
     with pytest.raises(FlowError, match=r"would be overwritten: params.yaml; commit them"):
         check_nothing_is_lost(made)
     git("stash", "--quiet")
@@ -182,7 +182,7 @@ def test_promoting_never_overwrites_what_is_nowhere_else(copied: Workspace) -> N
     check_nothing_is_lost(made)  # another experiment has just this
 
 
-def test_promoting_never_overwrites_what_git_does_not_track(copied: Workspace) -> None:
+def test_promoting_never_overwrites_what_git_does_not_track(replayed: Workspace) -> None:
     (Path("mine")).mkdir()
     files = ["café.txt", "two\nlines", "mine/t", "same", "a/b", "folder", "data/ignored"]
     Path("a").mkdir()

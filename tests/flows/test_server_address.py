@@ -36,6 +36,7 @@ def test_the_address_of_a_running_ui_is_known_as_long_as_it_runs() -> None:
     assert read_address() is None  # it was killed and left its address
 
 
+@pytest.mark.slow
 def test_registering_without_a_server_is_refused_with_a_remedy(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
     result = subprocess.run(

@@ -11,8 +11,6 @@ from workspace import Workspace
 
 from cli.__main__ import call
 
-pytestmark = pytest.mark.slow
-
 Command = Callable[..., list[str]]
 
 

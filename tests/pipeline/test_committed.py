@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from tiny_world import tiny_graph
 from workspace import Workspace
 
@@ -25,7 +26,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.chdir(tmp_path)
     made = Workspace(tmp_path)
     made.run("git", "init", "-q")
-    made.dvc("init", "-q")
+    Repo.init().close()
     return made
 
 

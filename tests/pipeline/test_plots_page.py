@@ -1,7 +1,6 @@
 """The page of DVC's plots: complete, offline, with every chart."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,31 +33,15 @@ def test_make_install_makes_the_page_and_tells_dvc_of_it() -> None:
     assert "/plots.html" in (ROOT / ".dvc/.gitignore").read_text().splitlines()
 
 
-@pytest.fixture
-def with_reliability(finished: Workspace) -> Iterator[Workspace]:
-    """The finished workspace with a table of reliability, generated if missing."""
-    table = finished.folder / "results/evaluation/reliability.csv"
-    is_made = not table.exists()
-    if is_made:
-        table.write_text(
-            "probability,from,to,answers,mean_probability,share_true\n"
-            "as scored,0.0,0.5,9,0.2,0.1\nas scored,0.5,1.0,3,0.8,0.5\n"
-            "calibrated,0.0,0.5,9,0.2,0.2\ncalibrated,0.5,1.0,3,0.7,0.7\n"
-        )
-    yield finished
-    if is_made:
-        table.unlink()
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 def test_every_plot_is_drawn_without_a_network(
-    with_reliability: Workspace, page: str, tmp_path: Path
+    copied: Workspace, page: str, tmp_path: Path
 ) -> None:
     template = tmp_path / "template.html"
     template.write_text(page, encoding="utf-8")
-    with_reliability.dvc("plots", "show", "--html-template", str(template), "--out", str(tmp_path))
+    copied.dvc("plots", "show", "--html-template", str(template), "--out", str(tmp_path))
     urls: list[str] = []
     faults: list[str] = []
 

@@ -1,6 +1,5 @@
 """Ready features instead of encoders, on a graph without images and texts."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +51,7 @@ def test_a_graph_of_facts_alone_trains_with_ready_features(bare: Workspace) -> N
         "evaluate",
         "predict",
     ]:
-        output[stage] = bare.run(sys.executable, "-m", f"stages.{stage}").stdout
+        output[stage] = bare.stage(stage)
     assert "only with ready features (image_features.precomputed)" in output["prepare"]
     assert "137 of 137 entities have features" in output["image_features"]
     assert not (bare.folder / "data/images").exists()

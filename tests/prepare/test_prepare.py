@@ -404,6 +404,7 @@ def test_counts_other_than_the_registered_ones_are_refused(
         prepare_graph(source, "nations", prepare_params)
 
 
+@pytest.mark.slow
 def test_ids_and_splits_do_not_depend_on_the_hash_seed(
     make_folder: MakeFolder, ring_facts: list[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """Registered sets on the real source files, read from a mirror directory."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,28 @@ from imf_core.sources.registry import (
     load_registry,
 )
 
+Prepare = Callable[[str, PrepareParams], Prepared]
 
-def prepare(name: str, mirror: Path, tmp_path: Path, params: PrepareParams) -> Prepared:
-    dataset = find_dataset(name)
-    assert isinstance(dataset, DownloadedDataset)
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("real data")]
+
+
+@pytest.fixture(scope="module")
+def prepare(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Prepare:
+    """Returns a function that downloads and prepares a set, once per set and parameters."""
     fetch = load_params(ROOT / "params.yaml").fetch
-    download_dataset(dataset, tmp_path / "raw", tmp_path / "kept", fetch, str(mirror))
-    return prepare_graph(tmp_path / "raw", name, params)
+    done: dict[tuple[str, str], Prepared] = {}
+
+    def run(name: str, params: PrepareParams) -> Prepared:
+        key = (name, params.model_dump_json())
+        if key not in done:
+            dataset = find_dataset(name)
+            assert isinstance(dataset, DownloadedDataset)
+            folder = tmp_path_factory.mktemp(name)
+            download_dataset(dataset, folder / "raw", folder / "kept", fetch, str(mirror))
+            done[key] = prepare_graph(folder / "raw", name, params)
+        return done[key]
+
+    return run
 
 
 @pytest.fixture
@@ -34,9 +50,9 @@ def official(prepare_params: PrepareParams) -> PrepareParams:
 
 @pytest.mark.parametrize("name", ["nations", "mkg-w", "wn18rr", "fb15k-237"])
 def test_a_clean_set_keeps_its_official_splits(
-    name: str, mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+    name: str, prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    prepared = prepare(name, mirror, tmp_path, prepare_params)
+    prepared = prepare(name, prepare_params)
     counts = load_registry()[name].counts  # type: ignore[union-attr]
     assert prepared.summary["facts"] == {
         "train": counts.train,
@@ -48,9 +64,9 @@ def test_a_clean_set_keeps_its_official_splits(
 
 
 def test_fb15k_237_has_names_for_all_its_entities_and_relations(
-    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    prepared = prepare("fb15k-237", mirror, tmp_path, prepare_params)
+    prepared = prepare("fb15k-237", prepare_params)
     assert prepared.summary["entities"]["with_name"] == 14_541
     assert prepared.summary["relations"]["with_name"] == 237
     assert "/m/07s9rl0" in prepared.graph.entity_labels
@@ -59,9 +75,9 @@ def test_fb15k_237_has_names_for_all_its_entities_and_relations(
 
 
 def test_the_leaking_valid_of_db15k_is_found_and_rebuilt(
-    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    summary = prepare("db15k", mirror, tmp_path, prepare_params).summary
+    summary = prepare("db15k", prepare_params).summary
     source = summary["source"]
     assert (source["valid_in_train"], source["valid_in_test_only"], source["valid_new"]) == (
         8_719,
@@ -86,9 +102,9 @@ COPIES = ("test_symmetric_copies", "test_inverse_copies", "test_duplicate_copies
 
 
 def test_the_duplicate_relations_of_db15k_give_some_of_its_test_away(
-    mirror: Path, tmp_path: Path, official: PrepareParams
+    prepare: Prepare, official: PrepareParams
 ) -> None:
-    prepared = prepare("db15k", mirror, tmp_path, official)
+    prepared = prepare("db15k", official)
     assert found_in(prepared, "relations", "symmetric", "inverse_pairs", "duplicate_pairs") == (
         3,
         0,
@@ -102,18 +118,18 @@ def test_the_duplicate_relations_of_db15k_give_some_of_its_test_away(
 
 
 def test_a_cleaned_test_of_db15k_loses_exactly_these(
-    mirror: Path, tmp_path: Path, official: PrepareParams
+    prepare: Prepare, official: PrepareParams
 ) -> None:
     cleaned = official.model_copy(update={"test": "cleaned"})
-    summary = prepare("db15k", mirror, tmp_path, cleaned).summary
+    summary = prepare("db15k", cleaned).summary
     assert summary["facts"] == {"train": 79_222, "valid": 7_481, "test": 9_902 - 425}
     assert summary["leaks"]["test_given_away"] == 0
 
 
 def test_the_inverse_and_symmetric_relations_of_mkg_w_are_found(
-    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    prepared = prepare("mkg-w", mirror, tmp_path, prepare_params)
+    prepared = prepare("mkg-w", prepare_params)
     assert found_in(prepared, "relations", "symmetric", "inverse_pairs", "duplicate_pairs") == (
         6,
         4,
@@ -133,9 +149,9 @@ def test_the_inverse_and_symmetric_relations_of_mkg_w_are_found(
 
 
 def test_a_third_of_the_test_of_wn18rr_is_given_away_by_symmetric_relations(
-    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    prepared = prepare("wn18rr", mirror, tmp_path, prepare_params)
+    prepared = prepare("wn18rr", prepare_params)
     symmetric = {row["relation"] for row in prepared.relation_rows if row["symmetric"] == "yes"}
     assert symmetric == {"_derivationally_related_form", "_similar_to", "_verb_group"}
     assert found_in(prepared, "leaks", *COPIES, "test_given_away") == (1_052, 0, 0, 1_052)
@@ -143,9 +159,9 @@ def test_a_third_of_the_test_of_wn18rr_is_given_away_by_symmetric_relations(
 
 
 def test_fb15k_237_has_symmetric_relations_but_no_pair_that_train_links(
-    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    prepared = prepare("fb15k-237", mirror, tmp_path, prepare_params)
+    prepared = prepare("fb15k-237", prepare_params)
     assert prepared.summary["relations"]["symmetric"] == 21
     linked = ("valid_pairs_linked_in_train", "test_pairs_linked_in_train")
     assert found_in(prepared, "leaks", *COPIES, *linked) == (0, 0, 0, 0, 0)
@@ -155,25 +171,25 @@ def test_fb15k_237_has_symmetric_relations_but_no_pair_that_train_links(
 
 
 def test_most_of_the_test_of_nations_is_given_away(
-    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    prepared = prepare("nations", mirror, tmp_path, prepare_params)
+    prepared = prepare("nations", prepare_params)
     assert found_in(prepared, "leaks", *COPIES, "test_given_away") == (74, 10, 55, 120)
     assert prepared.summary["leaks"]["test_pairs_linked_in_train"] == 201
 
 
 def test_the_official_valid_of_db15k_is_left_as_given(
-    mirror: Path, tmp_path: Path, official: PrepareParams
+    prepare: Prepare, official: PrepareParams
 ) -> None:
-    summary = prepare("db15k", mirror, tmp_path, official).summary
+    summary = prepare("db15k", official).summary
     assert summary["facts"] == {"train": 79_222, "valid": 7_481, "test": 9_902}
     assert summary["source"]["duplicate_lines"] == {"train": 0, "valid": 2_423, "test": 0}
 
 
 def test_the_ids_of_db15k_mean_what_another_repository_writes_out_in_labels(
-    mirror: Path, tmp_path: Path, official: PrepareParams
+    prepare: Prepare, mirror: Path, official: PrepareParams
 ) -> None:
-    graph = prepare("db15k", mirror, tmp_path, official).graph
+    graph = prepare("db15k", official).graph
     (written_out,) = mirror.glob(
         "raw.githubusercontent.com/zjukg/NATIVE/*/benchmarks/DB15K/test.txt"
     )
@@ -184,18 +200,16 @@ def test_the_ids_of_db15k_mean_what_another_repository_writes_out_in_labels(
     assert ours == written_out.read_text(encoding="utf-8").splitlines()
 
 
-def test_db15k_is_named_after_its_titles(
-    mirror: Path, tmp_path: Path, official: PrepareParams
-) -> None:
-    graph = prepare("db15k", mirror, tmp_path, official).graph
+def test_db15k_is_named_after_its_titles(prepare: Prepare, official: PrepareParams) -> None:
+    graph = prepare("db15k", official).graph
     assert graph.entity_names[2] == "Pedagogy"
     assert graph.relation_names[:2] == ["see also", "country"]
 
 
 def test_the_rebuilt_valid_of_db15k_resembles_its_test(
-    mirror: Path, tmp_path: Path, prepare_params: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    summary = prepare("db15k", mirror, tmp_path, prepare_params).summary
+    summary = prepare("db15k", prepare_params).summary
     shares = {
         split: summary["leaks"][f"{split}_pairs_linked_in_train"] / summary["facts"][split]
         for split in ("valid", "test")
@@ -204,9 +218,9 @@ def test_the_rebuilt_valid_of_db15k_resembles_its_test(
 
 
 def test_titles_of_mkg_w_are_those_of_its_wikidata_items(
-    mirror: Path, tmp_path: Path, official: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    graph = prepare("mkg-w", mirror, tmp_path, official).graph
+    graph = prepare("mkg-w", prepare_params).graph
     item = graph.entity_labels.index("http://www.wikidata.org/entity/Q370252")
     cast_member = graph.relation_labels.index("http://www.wikidata.org/entity/P161")
     assert graph.entity_names[item] == "My Darling Clementine"
@@ -214,9 +228,9 @@ def test_titles_of_mkg_w_are_those_of_its_wikidata_items(
 
 
 def test_fb15k_237_has_descriptions_and_wikidata_items(
-    mirror: Path, tmp_path: Path, official: PrepareParams
+    prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    prepared = prepare("fb15k-237", mirror, tmp_path, official)
+    prepared = prepare("fb15k-237", prepare_params)
     assert prepared.summary["entities"]["with_description"] == 13_666
     denton = prepared.graph.entity_labels.index("/m/010016")
     assert prepared.graph.entity_descriptions[denton] == "city in Texas, United States"
@@ -224,9 +238,9 @@ def test_fb15k_237_has_descriptions_and_wikidata_items(
 
 @pytest.mark.parametrize(("name", "described"), [("db15k", 12_303), ("mkg-w", 4_187)])
 def test_sets_without_descriptions_get_those_of_this_package(
-    name: str, described: int, mirror: Path, tmp_path: Path, official: PrepareParams
+    name: str, described: int, prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    prepared = prepare(name, mirror, tmp_path, official)
+    prepared = prepare(name, prepare_params)
     assert prepared.summary["entities"]["with_description"] == described
 
 

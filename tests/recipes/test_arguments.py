@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from tiny_world import ROOT
 
 from imf_core.base.errors import ConfigError
 from imf_core.base.typed_yaml import read_yaml
-from recipes.__main__ import REFUSED
+from recipes.__main__ import REFUSED, main
 from recipes.recipe import make_arguments
+from stages.runner import run_stage
 
 VALUES = [3, 0.05, 5e-4, 1e-05, True, None, [], ["structure", "text"], [1, 2]]
 VALUES += ["atlas", "yes", "null", "1e5", "0123", "12e45", "true", "a,b", "it's", "x=y", ""]
@@ -48,13 +50,23 @@ def test_a_value_with_a_blank_is_refused() -> None:
         make_arguments({"dataset.path": "my graph"})
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "recipes", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Returns a function that runs the command with arguments."""
+
+    def run(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["recipes", *arguments])
+        run_stage(main)
+
+    monkeypatch.chdir(ROOT)
+    return run
 
 
-def test_the_command_prints_recipe_row_and_seed() -> None:
-    words = run("db15k", "--row", "structure", "--seed", "1").stdout.split()
+def test_the_command_prints_recipe_row_and_seed(
+    run: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("db15k", "--row", "structure", "--seed", "1")
+    words = capsys.readouterr().out.split()
     assert {"dataset.name=db15k", "model.modalities=[structure]", "train.seed=1"} <= set(words)
 
 
@@ -68,9 +80,14 @@ def test_the_command_prints_recipe_row_and_seed() -> None:
     ],
 )
 def test_what_cannot_be_made_gives_dvc_an_argument_that_it_refuses(
-    arguments: list[str], message: str
+    arguments: list[str],
+    message: str,
+    run: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = run(*arguments)
-    assert done.returncode != 0
-    assert done.stdout == f"{REFUSED}\n"
-    assert message in done.stderr
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    printed = capsys.readouterr()
+    assert ended.value.code
+    assert printed.out == f"{REFUSED}\n"
+    assert message in printed.err

@@ -12,7 +12,10 @@ from playwright.sync_api import Page as Tab
 
 from imf_core.report.page import CHARTS_SCRIPT, Page, render_page
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed"),
+]
 
 
 @pytest.fixture(scope="module")

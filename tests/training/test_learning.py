@@ -107,6 +107,7 @@ def test_structure_predicts_held_out_facts_of_two_groups(make_trainer: MakeTrain
     assert mrr(trainer.model, graph, "test") > 0.6
 
 
+@pytest.mark.slow
 def test_images_predict_what_structure_cannot_and_get_the_weight(
     make_trainer: MakeTrainer,
 ) -> None:

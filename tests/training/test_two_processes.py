@@ -21,6 +21,8 @@ from two_at_work import (
 
 from imf_core.training.checkpoint import Checkpoints
 
+pytestmark = pytest.mark.slow
+
 MARK = -1.0
 """An impossible loss."""
 

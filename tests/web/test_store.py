@@ -90,6 +90,7 @@ def test_runs_at_the_same_time_may_fetch_the_same_url(tmp_path: Path) -> None:
     assert stored.path.read_bytes() == b"bytes"
 
 
+@pytest.mark.slow
 def test_runs_may_open_a_new_store_at_the_same_time(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from imf_core.web.store import WebStore\n"
     code += "with WebStore(Path(sys.argv[1])): pass"
