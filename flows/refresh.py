@@ -58,7 +58,7 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
         asking = [stage for stage, answers in _ANSWERS.items() if _has_asked(answers)]
         if asking:
             command = _forget_command(stale_after_days)
-            run_command(children, "stages.forget", command, (), {}, logger, lambda _: None)
+            run_command(children, "forget", command, (), {}, logger, lambda _: None)
         forced = ["download", *asking]
         try:
             states = run_stages(read_dag(Path.cwd(), logger.info), children, forced)
