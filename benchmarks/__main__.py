@@ -10,11 +10,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.accuracy import ROOT
-from benchmarks.results import RESULTS, Results, load_results, render_full, save_results
-from recipes.environment import count_cores
+from benchmarks.results import RESULTS, Results, Run, load_results, render_full, save_results
+from recipes.environment import count_cores, describe_environment
 
 PARTS = tuple(
     sorted(
@@ -41,9 +42,33 @@ def measure(part: str, threads: int) -> Results:
             **{name: str(Path(folder) / name.lower()) for name in KEPT_FOLDERS},
         }
         output = Path(folder) / "results.json"
-        command = [sys.executable, "-m", "benchmarks.part", part, "--output", str(output)]
+        command = [sys.executable, "-m", "benchmarks", part, "--here", "--output", str(output)]
         subprocess.run(command, check=True, cwd=ROOT, env=environment)
         return load_results(output)
+
+
+def run_part(name: str) -> Run:
+    """Measures a part with OMP_NUM_THREADS threads, by default one per core.
+
+    Args:
+        name: A module of `benchmarks.parts`.
+    """
+    threads = int(os.environ.get("OMP_NUM_THREADS", count_cores()))
+    rows = import_module(f"benchmarks.parts.{name}").measure(threads)
+    return Run(name, threads, describe_environment(), tuple(rows))
+
+
+def measure_here(part: str, output: Path) -> None:
+    """Measures a part in this process and writes its figures."""
+    try:
+        run = run_part(part)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith(("benchmarks", "imf_core")):
+            raise
+        sys.exit(f"{error}; install the benchmark group: python -m pip install --group benchmark")
+    results = Results()
+    results.add(run)
+    save_results(results, output)
 
 
 def main() -> None:
@@ -55,12 +80,17 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--here", action="store_true", help="one part, in this process")
     arguments = parser.parse_args()
     if sys.platform != "linux":
         parser.error("peak memory is read from /proc, so benchmarks run on Linux alone")
     unknown = sorted(set(arguments.parts) - set(PARTS))
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    if arguments.here:
+        (part,) = arguments.parts
+        measure_here(part, arguments.output)
+        return
     failed = []
     for part in arguments.parts or PARTS:
         for threads in sorted({1, count_cores()}):

@@ -4,6 +4,7 @@ With one thread, the processor time of this process is measured, which other wor
 affects less; with several threads wall-clock time, since waiting threads also spend processor time.
 Quote ratios of two medians, not the medians. `python -m benchmarks.case PART CASE` prints the peak
 in bytes, read from Linux's `/proc`: the peak of `getrusage` starts at that of the parent process.
+`python -m benchmarks.case PART CASE --profile` prints shares of the processor time by operator.
 """
 
 import gc
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from statistics import median
+
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.accuracy import ROOT
 from benchmarks.peers import PYKEEN
@@ -126,11 +129,30 @@ def peak_bytes() -> int:
     return int(kibibytes) * 1024
 
 
+SHOWN = 12
+"""Number of operators listed."""
+
+
+def print_profile(work: Work) -> None:
+    """Prints shares of the processor time by torch operator, of one run after a warm-up run."""
+    work()
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        work()
+    events = sorted(profiled.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    print("| operator | share of the time |\n|---|---|")
+    for event in events[:SHOWN]:
+        print(f"| `{event.key}` | {100 * event.self_cpu_time_total / total:.1f} % |")
+
+
 def main() -> None:
-    """Runs the case and prints its peak."""
-    part, case = sys.argv[1:]
+    """Runs the case and prints its peak or its profile."""
+    part, case, *options = sys.argv[1:]
     module = import_module(f"benchmarks.parts.{part}")
     world = module.make_world()
+    if options == ["--profile"]:
+        print_profile(module.CASES[case](world).work)
+        return
     if case == PYKEEN:  # imported beforehand, so that its memory does not count
         import_module("pykeen.training")
         import_module("pykeen.evaluation")

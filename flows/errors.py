@@ -9,12 +9,16 @@ class StageError(FlowError):
     """A stage has failed, with the stage's own message.
 
     Attributes:
+        kind: Class of the stage's exception; "" if the stage did not start or was killed.
         is_temporary: Whether the network failed, so that a later try may succeed.
         is_busy: Whether the stage did not start because another DVC process uses its files.
     """
 
-    def __init__(self, message: str, is_temporary: bool, is_busy: bool = False) -> None:
+    def __init__(
+        self, message: str, kind: str = "", is_temporary: bool = False, is_busy: bool = False
+    ) -> None:
         super().__init__(message)
+        self.kind = kind
         self.is_temporary = is_temporary
         self.is_busy = is_busy
 

@@ -4,7 +4,6 @@ All its files are in `.imf/prefect`, Prefect's home for this project; other serv
 stay unchanged. It does not import Prefect, to answer at once.
 """
 
-import fcntl
 import os
 import signal
 import socket
@@ -16,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+
+from filelock import lock_descriptor
 
 from flows.errors import FlowError
 from flows.experiments.form import read_values
@@ -128,17 +129,13 @@ def owned_home() -> Iterator[int]:
     """
     HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / "lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock_descriptor(file.fileno(), blocking=False):
             file.seek(0)
             owner = file.read()
             if _is_alive(int(owner or 0)):
-                raise FlowError(
-                    f"`imf ui` runs in this folder already, as process {owner}"
-                ) from None
+                raise FlowError(f"`imf ui` runs in this folder already, as process {owner}")
             print(f"waiting for the children of the killed process {owner} to end", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_descriptor(file.fileno())
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -232,11 +229,7 @@ def read_address() -> str | None:
 def _is_owned() -> bool:
     """Returns whether a running `imf ui` owns Prefect's home; a killed one leaves its address."""
     with (HOME / "lock").open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+        return not lock_descriptor(file.fileno(), blocking=False)
 
 
 def _say(line: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ruamel.yaml.error import YAMLError
 
 from imf_core.base.config import Params, SettledParams, load_params
 from imf_core.base.errors import ConfigError
@@ -105,7 +106,7 @@ def read_setting(word: str) -> tuple[str, Any]:
         raise ConfigError(f"--set must be section.key=value, got {word!r}")
     try:
         return key, read_yaml(value)
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise ConfigError(f"--set {word}: the value is not valid YAML: {error}") from error
 
 

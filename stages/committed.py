@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import dvc.api
-import yaml
 from dvc.exceptions import DvcException
+from ruamel.yaml.error import YAMLError
 from scmrepo.exceptions import SCMError
 
 from imf_core.base.errors import DataError
@@ -36,7 +36,7 @@ def read_locked_stages(path: Path) -> dict[str, Any] | None:
         return None
     try:
         content = read_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} is damaged: it is no valid YAML; put it back with `git checkout {path}`, or "
             "remove it and run `dvc repro`"

@@ -3,11 +3,20 @@
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
-from imf_core.base.artifacts import make_state_folder
-from imf_core.base.errors import ImfError, NetworkError, find_full_disk
+from imf_core.base.artifacts import make_state_folder, write_json
+from imf_core.base.errors import (
+    ERROR_VARIABLE,
+    ErrorRecord,
+    ImfError,
+    NetworkError,
+    find_full_disk,
+)
 from imf_core.base.terminal import protect_output
 
 STATE_VARIABLE = "IMF_STATE"
@@ -36,6 +45,8 @@ checked before they are read, so a missing one is a bug."""
 def run_stage(stage: Callable[[], None]) -> None:
     """Runs a stage and ends the process with a plain message on a user's error.
 
+    If the environment names a file for errors, it also gets the error, see `ErrorRecord`.
+
     Args:
         stage: The stage's `main`.
 
@@ -52,11 +63,23 @@ def run_stage(stage: Callable[[], None]) -> None:
         sys.exit(INTERRUPTED)
     except Exception as error:
         message = _explain(error)
+        is_temporary = isinstance(error, NetworkError) and not find_full_disk(error)
+        _record(error, message, is_temporary)
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
-        is_temporary = isinstance(error, NetworkError) and not find_full_disk(error)
         sys.exit(EX_TEMPFAIL if is_temporary else 1)
+
+
+def _record(error: Exception, message: str | None, is_temporary: bool) -> None:
+    """Writes the error to the file that the environment names; the first of several processes."""
+    path = Path(os.environ.get(ERROR_VARIABLE, ""))
+    if not path.name or path.exists():
+        return
+    message = message or traceback.format_exception_only(error)[-1].strip()
+    record = ErrorRecord(Path(sys.argv[0]).stem, type(error).__name__, message, is_temporary)
+    with suppress(OSError):  # a full disk: standard error still has the message
+        write_json(path, asdict(record))
 
 
 def _explain(error: Exception) -> str | None:

@@ -55,6 +55,7 @@ def run_in_processes(
     Raises:
         ConfigError: If this machine cannot run so many.
         SystemExit: If a process has failed, with its status.
+        LostProcessError: If a signal has ended a process.
     """
     if dist.is_available() and dist.is_torchelastic_launched():
         with _process_group(section, count, device) as processes:
@@ -125,17 +126,19 @@ def _end_as(statuses: list[int]) -> None:
     """Ends the launcher with the status of the process that failed.
 
     `statuses` also has the others, which torchrun ended by SIGTERM.
+
+    Raises:
+        LostProcessError: If a signal ended it.
+        SystemExit: Otherwise.
     """
     failed = max(statuses)
     if failed > 0:
         sys.exit(failed)
     name = signal.Signals(-failed).name
-    print(
-        f"error: one of the stage's processes was ended by {name}; if that was for lack of memory, "
-        "lower the number of processes in params.yaml",
-        file=sys.stderr,
+    raise LostProcessError(
+        f"one of the stage's processes was ended by {name}; if that was for lack of memory, "
+        "lower the number of processes in params.yaml"
     )
-    sys.exit(1)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Pipeline: the cost of DVC, Prefect and process starts beside the stages' own work.
 
-Everything runs in copies of the project. Processor time is that of all processes together.
+Everything runs in copies of the project. Processor time is that of all processes together. As a
+program, with STAGE THREADS it times a stage without its imports in the working folder, with `flow`
+RUNS the flow `pipeline` without changes.
 """
 
 import os
@@ -11,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 
@@ -159,7 +162,7 @@ def _measure_first_run(graph: str, project: Path, plain: Path, threads: int) -> 
     whole, _ = time_command(project, REPRO, threads)
     work, starts = 0.0, 0.0
     for stage in read_yaml((plain / "dvc.yaml").read_text(encoding="utf-8"))["stages"]:
-        command = [sys.executable, "-m", "benchmarks.stage_work", stage, str(threads)]
+        command = [sys.executable, "-m", "benchmarks.parts.pipeline", stage, str(threads)]
         taken, printed = time_command(plain, command, threads)
         own = float(printed.split()[-1])
         work += own
@@ -184,7 +187,9 @@ def _measure_idle_runs(project: Path, threads: int) -> list[Row]:
         return []
     repro = _time_in_turn(project, {"repro": REPRO}, threads)["repro"]
     flow = float(
-        run(project, [sys.executable, "-m", "benchmarks.idle_flow", str(ROUNDS)]).split()[-1]
+        run(
+            project, [sys.executable, "-m", "benchmarks.parts.pipeline", "flow", str(ROUNDS)]
+        ).split()[-1]
     )
     return [
         Row(PART, "dvc repro with nothing to do", repro, "s", "lower", "at most 3 s", False),
@@ -212,3 +217,36 @@ def _time_in_turn(
             if number:
                 seconds[name].append(taken)
     return {name: median(each) for name, each in seconds.items()}
+
+
+def time_stage(stage: str, threads: str) -> float:
+    """Returns the seconds of a stage without its imports: wall-clock time with several threads."""
+    work = import_module(f"stages.{stage}").main
+    clock = time.process_time if threads == "1" else time.perf_counter
+    start = clock()
+    work()
+    return clock() - start
+
+
+def time_flow(runs: str) -> float:
+    """Returns the median wall-clock seconds of the flow, after a run without timing.
+
+    It has its own Prefect server. Processor time would miss the other processes, which do most of
+    the work.
+    """
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415 (slow)
+
+    from flows.pipeline import pipeline  # noqa: PLC0415
+
+    seconds = []
+    with prefect_test_harness(server_startup_timeout=120):
+        for _ in range(int(runs) + 1):
+            start = time.perf_counter()
+            pipeline()
+            seconds.append(time.perf_counter() - start)
+    return median(seconds[1:])
+
+
+if __name__ == "__main__":
+    first, second = sys.argv[1:]
+    print(time_flow(second) if first == "flow" else time_stage(first, second))

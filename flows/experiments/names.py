@@ -1,6 +1,5 @@
 """Names of experiments, valid in git and unique, and the files that an experiment needs."""
 
-import fcntl
 import os
 import os.path
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dvc.output import Output
+from filelock import lock_descriptor
 
 from flows.errors import FlowError
 from flows.experiments.workspace_copy import git, list_experiments
@@ -186,11 +186,6 @@ def _locked(name: str) -> Iterator[int | None]:
     """Locks the file of a name; yields None if another process has the lock."""
     file = os.open(RUNNING / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-        else:
-            yield file
+        yield file if lock_descriptor(file, blocking=False) else None
     finally:
         os.close(file)

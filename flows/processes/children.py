@@ -19,6 +19,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,12 +31,13 @@ from flows.processes.output import (
     is_bar,
     is_busy,
     is_chatter,
-    is_temporary,
     read_bar,
     read_blockers,
     warning_in,
 )
 from flows.running.lock_file import find_runner
+from imf_core.base.artifacts import read_json
+from imf_core.base.errors import ERROR_VARIABLE, ErrorRecord
 from imf_core.base.terminal import escaped
 
 _LAUNCHED = "PREFECT__FLOW_RUN_ID"
@@ -269,28 +272,39 @@ def run_command(
         The lines of the output without bars.
 
     Raises:
-        StageError: If the command failed, with its own message or that of its stage.
+        StageError: If the command failed, with the error that it or its stage has recorded, or
+            with the cause in its output.
         StoppedError: If the flow run was stopped.
     """
     output: list[str] = []
-    variables = {"DVC_NO_ANALYTICS": "1", **environment}
-    with children.start(command, after_failure, variables) as child:
-        for line in child.lines():
-            if is_bar(line):
-                if bar := read_bar(line):
-                    show(bar)
-                continue
-            output.append(line)
-            if not is_chatter(line):
-                logger.log(_level(line), "%s", line)
-        status = child.wait()
-    if child.was_stopped:
-        raise StoppedError(f"{name} was stopped")
-    if status:
-        raise StageError(
-            f"{name}: {failure_message(output)}", is_temporary(output), is_busy(output)
-        )
+    with TemporaryDirectory(prefix="imf-") as folder:
+        record = Path(folder) / "error.json"
+        variables = {"DVC_NO_ANALYTICS": "1", ERROR_VARIABLE: str(record), **environment}
+        with children.start(command, after_failure, variables) as child:
+            for line in child.lines():
+                if is_bar(line):
+                    if bar := read_bar(line):
+                        show(bar)
+                    continue
+                output.append(line)
+                if not is_chatter(line):
+                    logger.log(_level(line), "%s", line)
+            status = child.wait()
+        if child.was_stopped:
+            raise StoppedError(f"{name} was stopped")
+        if status:
+            raise _stage_error(name, record, output)
     return output
+
+
+def _stage_error(name: str, record: Path, output: Sequence[str]) -> StageError:
+    """Makes the error of a failed command from the record of its stage, else from its output."""
+    if not record.exists():
+        return StageError(f"{name}: {failure_message(output)}", is_busy=is_busy(output))
+    error = ErrorRecord(**read_json(record))
+    where = name if error.stage == name else f"{name}: {error.stage}"
+    message = "\n".join(map(escaped, error.message.split("\n")))
+    return StageError(f"{where}: {message}", error.kind, error.is_temporary)
 
 
 def run_dvc(

@@ -18,10 +18,7 @@ _FIRST_DRAWN = "!"
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 _BLOCKER = re.compile(r"^\s+\(PID (\d+)\): |If there are no processes with such PIDs, ")
 _OWN_WARNING = "warning: "
-_OWN_ERROR = "error: "
 _DVC_ERROR = "ERROR: "
-_PASSING = re.compile(r"exited with 75\b")
-"""EX_TEMPFAIL, the status of `stages.runner` after a network error."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +60,13 @@ def warning_in(line: str) -> str:
 
 
 def failure_message(lines: Sequence[str]) -> str:
-    """Finds the cause in the output of a failed stage.
+    """Finds the cause in the output of a stage that left no record of its error.
 
-    This is the stage's error message, else the last line of its traceback, else, for a stage that
-    did not start, DVC's message.
+    This is the last line of its traceback, else DVC's message: the stage did not start, or was
+    killed.
     """
-    own = [index for index, line in enumerate(lines) if line.startswith(_OWN_ERROR)]
-    by_dvc = [index for index, line in enumerate(lines) if line.startswith(_DVC_ERROR)]
-    end = next((index for index in by_dvc if not own or index > own[-1]), len(lines))
-    if own:
-        return "\n".join(lines[own[-1] : end]).removeprefix(_OWN_ERROR)
+    by_dvc = (index for index, line in enumerate(lines) if line.startswith(_DVC_ERROR))
+    end = next(by_dvc, len(lines))
     if any(line.startswith("Traceback ") for line in lines[:end]):
         return lines[end - 1]
     return "\n".join(line.removeprefix(_DVC_ERROR) for line in lines[end:]) or "no output"
@@ -91,8 +85,3 @@ def read_blockers(message: str) -> set[int]:
 
 def _is_busy(line: str) -> bool:
     return line.startswith(_DVC_ERROR) and bool(_BUSY.search(line))
-
-
-def is_temporary(lines: Sequence[str]) -> bool:
-    """Returns whether the stage's exit status marks a temporary failure."""
-    return any(_PASSING.search(line) for line in lines if line.startswith(_DVC_ERROR))

@@ -142,7 +142,7 @@ def read_lock_file(path: Path) -> dict[str, Any]:
     The result is empty without a file, or if the file ends before its first stage.
 
     Raises:
-        yaml.YAMLError: If the file ends within a value.
+        YAMLError: If the file ends within a value.
     """
     content = read_yaml(path.read_text(encoding="utf-8")) if path.exists() else None
     stages = content.get("stages") if isinstance(content, dict) else None

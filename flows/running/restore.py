@@ -8,8 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import yaml
 from dvc.exceptions import DvcException
+from ruamel.yaml.error import YAMLError
 
 from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, find_writer, read_lock_file
 
@@ -84,7 +84,7 @@ def _is_whole(kept: Path) -> bool:
     """Returns whether dvc.lock is readable, not empty and has every stage of its copy."""
     try:
         stages = read_lock_file(LOCK_FILE)
-    except yaml.YAMLError:
+    except YAMLError:
         return False
     is_cut = LOCK_FILE.exists() and not stages
     return not is_cut and read_lock_file(kept).keys() <= stages.keys()

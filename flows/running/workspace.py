@@ -1,12 +1,13 @@
 """The workspace and its lock: one run at a time, and files read while DVC may work."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from filelock import lock_descriptor
 
 from flows.processes.children import end_with_worker
 from flows.running.lock_file import Notify, idle_workspace
@@ -32,13 +33,11 @@ def locked_workspace(run_name: str, notify: Callable[[str], None]) -> Iterator[i
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock_descriptor(file, blocking=False):
             notify(
                 f"waiting for the run {LOCK.read_text(encoding='utf-8')!r} to leave the workspace"
             )
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_descriptor(file)
         name = run_name.encode()
         os.pwrite(file, name, 0)
         os.truncate(file, len(name))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import yaml
 from dvc.repo import Repo
+from ruamel.yaml.error import YAMLError
 
 from flows.errors import FlowError
 from flows.experiments.workspace_copy import Experiment, git, list_experiments
@@ -141,7 +141,7 @@ def _read_outs(experiment: Experiment) -> list[dict[str, Any]]:
     """Reads the outs of the report; empty if dvc.lock is missing, empty or incomplete."""
     try:
         lock = read_yaml(git("show", f"{experiment.commit}:{LOCK_FILE}"))
-    except (FlowError, yaml.YAMLError):
+    except (FlowError, YAMLError):
         return []
     stages = (lock or {}).get("stages") or {}
     return (stages.get(_STAGE) or {}).get("outs") or []

@@ -25,7 +25,11 @@ from imf_core.base.errors import ConfigError, DataError, ImfError, find_full_dis
 
 
 class SharedLock:
-    """A shared lock on a path: it excludes exclusive locks, but not other shared ones."""
+    """A shared lock on a path: it excludes exclusive locks, but not other shared ones.
+
+    The library filelock has none that fits: its read/write lock leaves an SQLite file beside each
+    path, and refuses the other kind of lock in the same process.
+    """
 
     def __init__(self, path: Path) -> None:
         """Locks `path`, which need not exist; waits for an exclusive lock to end."""
@@ -287,7 +291,7 @@ def is_full(folder: Path) -> bool:
 
 
 def _quoted(cell: str) -> str:
-    """Quotes a cell with a separator."""
+    """Quotes a cell with a separator; `csv.writer` of Python 3.11 leaves a lone CR unquoted."""
     return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n\r') else cell
 
 

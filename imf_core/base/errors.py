@@ -6,9 +6,31 @@ file). Any other exception is a bug and keeps its traceback.
 """
 
 import errno
+from dataclasses import dataclass
 
 _FULL_DISK = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
 """Error number -> message, as in errors of libraries in other languages."""
+
+
+ERROR_VARIABLE = "IMF_ERROR_FILE"
+"""Environment variable with the path of a file; a failing stage writes its `ErrorRecord` there."""
+
+
+@dataclass(frozen=True)
+class ErrorRecord:
+    """The error of a stage for the program that started it, a JSON object with these keys.
+
+    Attributes:
+        stage: Name of the stage or command.
+        kind: Class of the exception.
+        message: The message on standard error; the last line of the traceback for a bug.
+        is_temporary: Whether the network failed, so that a later try may succeed.
+    """
+
+    stage: str
+    kind: str
+    message: str
+    is_temporary: bool
 
 
 class ImfError(Exception):

@@ -9,8 +9,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node
 
 from imf_core.base.errors import ConfigError
 
@@ -41,9 +44,10 @@ _YAML_CAUSES = (
     ),
     (r"could not find expected ':'", "no colon with a space behind it; write key: value"),
     (r"flow (sequence|mapping)", "a bracket without its partner; close it"),
+    (r"unhashable key", "a key must be one word"),
     (r"constructor for the tag|alias", "a value that starts with !, & or *; quote it"),
 )
-"""What PyYAML says of a mistake, and what it is."""
+"""What the parser says of a mistake, and what it is."""
 
 
 def find_conflict(text: str) -> str:
@@ -55,7 +59,7 @@ def find_conflict(text: str) -> str:
     return f"line {line}: a conflict marker of Git ({found[0]}); settle the conflict"
 
 
-def describe_yaml_error(error: yaml.YAMLError) -> str:
+def describe_yaml_error(error: YAMLError) -> str:
     """Says which line is no YAML, why, and what to write."""
     problem = str(getattr(error, "problem", None) or error)
     context = str(getattr(error, "context", None) or "")
@@ -240,54 +244,41 @@ class Section(BaseModel):
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads plain scalars by the core schema of YAML 1.2, which DVC writes: `yes` is a string.
+class _Constructor(SafeConstructor):
+    """Reads words as they are: no dates, and no key twice."""
 
-    By YAML 1.1, which PyYAML follows, `1e-05`, which DVC writes for `dvc exp run -S
-    train.n3=0.00001`, would be a string, and the language `no` would be false. A key that occurs
-    twice is an error.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuses a repeated key; PyYAML would keep its last value."""
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    "in a mapping", node.start_mark, "a key must be one word", key.start_mark
-                )
-            if key.value in lines:
-                raise yaml.constructor.ConstructorError(
-                    "in a mapping",
-                    node.start_mark,
-                    f"key {key.value} occurs twice, first in line {lines[key.value]}; delete one",
-                    key.start_mark,
-                )
-            lines[str(key.value)] = key.start_mark.line + 1
-        return dict(super().construct_mapping(node, deep))
+    def check_mapping_key(
+        self,
+        node: MappingNode,
+        key_node: Node,
+        mapping: Any,
+        key: Any,
+        value: Any,  # noqa: ARG002 - of the parent class
+    ) -> bool:
+        """Refuses a repeated key; the message has both lines."""
+        if key in mapping:
+            first = next(each for each, _ in node.value if each.value == key_node.value)
+            line = first.start_mark.line + 1
+            problem = f"key {key} occurs twice, first in line {line}; delete one"
+            raise ConstructorError("in a mapping", node.start_mark, problem, key_node.start_mark)
+        return True
 
 
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), _first
-    )
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
 def read_yaml(text: str) -> Any:
-    """Reads YAML as DVC writes it, see `_Loader`.
+    """Reads YAML 1.2 as DVC does, but for dates, which stay strings.
+
+    By YAML 1.1 `1e-05`, which DVC writes for `dvc exp run -S train.n3=0.00001`, would be a string,
+    and the language `no` would be false.
 
     Raises:
-        yaml.YAMLError: If it is malformed.
+        YAMLError: If it is malformed, or a key occurs twice.
     """
-    return yaml.load(text, _Loader)
+    yaml = YAML(typ="safe", pure=True)  # pure: the errors of the C library have no context
+    yaml.Constructor = _Constructor
+    return yaml.load(text)
 
 
 def parse_yaml(text: str, source: str) -> Any:
@@ -302,7 +293,7 @@ def parse_yaml(text: str, source: str) -> Any:
     """
     try:
         return read_yaml(text)
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         reason = find_conflict(text) or describe_yaml_error(error)
         raise ConfigError(f"{source} is not valid YAML, {reason}") from error
 

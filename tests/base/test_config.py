@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
+from ruamel.yaml.error import YAMLError
 from tiny_world import ROOT
 
 from imf_core.base.config import Params, load_params, name_graph
@@ -365,5 +366,5 @@ def test_a_graph_is_named_after_its_data_set_or_its_place(
 
 @pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a:\n  b: 1\n  c: 2\n  b: 3\n"])
 def test_a_key_that_occurs_twice_is_an_error(text: str) -> None:
-    with pytest.raises(yaml.YAMLError, match=r"key [ab] occurs twice"):
+    with pytest.raises(YAMLError, match=r"key [ab] occurs twice"):
         read_yaml(text)

@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 FAILING_BY_NETWORK = """
 stages:
   download:
-    cmd: exit 75
+    cmd: >-
+      echo '{"stage": "download", "kind": "NetworkError", "message": "no answer",
+      "is_temporary": true}' > $IMF_ERROR_FILE; exit 75
     outs: [nowhere]
 """
 

@@ -181,6 +181,36 @@ def test_a_stage_that_fails_by_itself_is_not_tried_again() -> None:
         run_dvc(children, "fail", ["repro"], (), {}, Lines(), lambda _: None)  # type: ignore[arg-type]
 
 
+FAILING = """
+from imf_core.base.errors import DataError, NetworkError
+from stages.runner import run_stage
+
+def main():
+    raise {error}
+
+run_stage(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message", "is_temporary"),
+    [
+        ("NetworkError('no answer')", "NetworkError", "no answer", True),
+        ("DataError('line 1\\nexited with 75')", "DataError", "line 1\nexited with 75", False),
+        ("KeyError('a')", "KeyError", "KeyError: 'a'", False),
+    ],
+)
+def test_the_error_of_a_stage_passes_through_dvc(
+    error: str, kind: str, message: str, is_temporary: bool
+) -> None:
+    Path("fail.py").write_text(FAILING.format(error=error))
+    Path("dvc.yaml").write_text(f"stages: {{fail: {{cmd: {sys.executable} fail.py}}}}")
+    with Children() as children, pytest.raises(StageError) as failed:
+        run_dvc(children, "fail", ["repro"], (), {}, Lines(), lambda _: None)  # type: ignore[arg-type]
+    assert str(failed.value) == f"fail: {message}"
+    assert (failed.value.kind, failed.value.is_temporary) == (kind, is_temporary)
+
+
 def test_what_a_killed_dvc_left_behind_is_not_waited_for() -> None:
     noted = '{"write": {"/made": {"pid": %d, "cmd": "dvc repro"}}, "read": {}}'
     ended = subprocess.Popen(["true"])

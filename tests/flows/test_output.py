@@ -2,7 +2,6 @@
 
 import io
 
-import pytest
 from tqdm import tqdm
 
 from flows.processes.output import (
@@ -11,7 +10,6 @@ from flows.processes.output import (
     is_bar,
     is_busy,
     is_chatter,
-    is_temporary,
     read_bar,
 )
 
@@ -50,19 +48,7 @@ def test_a_sentence_with_a_percentage_is_no_bar() -> None:
     assert not is_bar("100% of entities have a text")
 
 
-def test_the_message_of_a_stage_is_found_whole() -> None:
-    lines = [
-        "Running stage 'train':",
-        "error: params.yaml: fusion.rank must be at least 1, got 0",
-        "params.yaml: unknown key fusion.rnk",
-        f"{DVC_SAYS} 1",
-    ]
-    assert failure_message(lines) == (
-        "params.yaml: fusion.rank must be at least 1, got 0\nparams.yaml: unknown key fusion.rnk"
-    )
-
-
-def test_a_bug_is_told_by_the_last_line_of_its_traceback() -> None:
+def test_an_error_during_the_start_of_a_stage_is_the_last_line_of_its_traceback() -> None:
     lines = ["Traceback (most recent call last):", "  File x", "KeyError: 'a'", f"{DVC_SAYS} 1"]
     assert failure_message(lines) == "KeyError: 'a'"
 
@@ -70,11 +56,6 @@ def test_a_bug_is_told_by_the_last_line_of_its_traceback() -> None:
 def test_where_the_stage_never_began_dvc_says_why() -> None:
     lines = ["ERROR: failed to reproduce 'download': missing data 'source': my-graph"]
     assert failure_message(lines).endswith("missing data 'source': my-graph")
-
-
-@pytest.mark.parametrize(("status", "passes"), [(1, False), (75, True), (175, False)])
-def test_a_fault_passes_if_the_stage_says_so_by_its_status(status: int, passes: bool) -> None:
-    assert is_temporary([f"{DVC_SAYS} {status}"]) is passes
 
 
 def test_what_dvc_tells_a_person_at_a_terminal_is_chatter() -> None:

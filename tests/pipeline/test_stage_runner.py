@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.base.errors import ConfigError, DataError, NetworkError
+from imf_core.base.artifacts import read_json
+from imf_core.base.errors import (
+    ERROR_VARIABLE,
+    ConfigError,
+    DataError,
+    ErrorRecord,
+    NetworkError,
+)
 from stages.runner import ray_address, run_stage, state_folder
 
 
@@ -30,6 +37,41 @@ def test_a_fault_is_told_and_its_kind_is_the_status(
     with pytest.raises(SystemExit) as ended:
         run_stage(failing(error))
     assert ended.value.code == status
+    assert capsys.readouterr().err == "error: told\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message", "is_temporary"),
+    [
+        (NetworkError("no answer"), "NetworkError", "no answer", True),
+        (DataError("line 1\nline 2"), "DataError", "line 1\nline 2", False),
+        (KeyError("a"), "KeyError", "KeyError: 'a'", False),
+    ],
+)
+def test_the_first_error_is_recorded_in_the_file_that_the_environment_names(
+    error: Exception,
+    kind: str,
+    message: str,
+    is_temporary: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = tmp_path / "error.json"
+    monkeypatch.setenv(ERROR_VARIABLE, str(record))
+    monkeypatch.setattr("sys.argv", ["/project/stages/train.py"])
+    for each in (error, DataError("of a process that fails later")):
+        with pytest.raises((SystemExit, KeyError)):
+            run_stage(failing(each))
+    assert ErrorRecord(**read_json(record)) == ErrorRecord("train", kind, message, is_temporary)
+
+
+def test_an_error_that_cannot_be_recorded_is_still_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(ERROR_VARIABLE, str(tmp_path / "file/error.json"))
+    with pytest.raises(SystemExit):
+        run_stage(failing(DataError("told")))
     assert capsys.readouterr().err == "error: told\n"
 
 
