@@ -167,7 +167,7 @@ def test_training_killed_in_the_middle_goes_on_to_the_same_model(
         shutil.copytree(
             finished.folder, folders[name].folder, ignore=shutil.ignore_patterns(".git", ".imf")
         )
-        folders[name].set_params({"train": {"epochs": 60, "patience": 50}})
+        folders[name].set_params({"train": {"epochs": 24, "patience": 50}})
     command = (sys.executable, "-m", "stages.train")
     folders["whole"].stage("train")
     killed = folders["killed"]
