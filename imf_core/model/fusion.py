@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from imf_core.base.config import FusionParams
+from imf_core.model.encoders import StructuralEncoder
 from imf_core.model.kernels import Dropout
 
 NARROW_DIM = 16
@@ -57,21 +59,16 @@ class LowRankBilinearFusion(nn.Module):
         self.num_led = min(rank, len(input_dims))
         self.num_narrow = rank - self.num_led
         self.dropout = Dropout(dropout)
-        self.projections = nn.ModuleList(nn.Linear(size, self.num_led * dim) for size in input_dims)
-        for modality, projection in enumerate(self.projections):
-            assert isinstance(projection, nn.Linear)
+        projections = [nn.Linear(size, self.num_led * dim) for size in input_dims]
+        for modality, projection in enumerate(projections):
             self._start_led_terms(projection, modality)
+        self.projections = nn.ModuleList(projections)
         if self.num_narrow:
             self.reductions = nn.ModuleList(
                 nn.Linear(size, NARROW_DIM, bias=False) for size in input_dims
             )
-            self.cores = nn.ModuleList(
-                nn.Linear(NARROW_DIM, self.num_narrow * NARROW_DIM) for _ in input_dims
-            )
+            self.cores = _make_cores(len(input_dims), self.num_narrow)
             self.lift = nn.Linear(NARROW_DIM, dim, bias=False)
-            for core in self.cores:
-                assert isinstance(core, nn.Linear)
-                nn.init.ones_(core.bias)
             nn.init.zeros_(self.lift.weight)
 
     def forward(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
@@ -167,11 +164,8 @@ class NarrowFusion(nn.Module):
         self.reductions = nn.ModuleList(
             nn.Linear(size, NARROW_DIM, bias=False) for size in input_dims
         )
-        self.cores = nn.ModuleList(nn.Linear(NARROW_DIM, rank * NARROW_DIM) for _ in input_dims)
+        self.cores = _make_cores(len(input_dims), rank)
         self.lift = nn.Linear(NARROW_DIM, 2 * dim, bias=False)
-        for core in self.cores:
-            assert isinstance(core, nn.Linear)
-            nn.init.ones_(core.bias)
         nn.init.normal_(self.lift.weight, std=1e-2 * NARROW_DIM**-0.5)
 
     def forward(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
@@ -214,6 +208,74 @@ class NarrowFusion(nn.Module):
         factors = [core(each) for core, each in zip(self.cores, reduced, strict=True)]
         lifted: Tensor = self.lift(_sum_of_products(present, counts, factors) / self.rank)
         return lifted
+
+
+class Fusion(nn.Module):
+    """The fused channel's embeddings of entities and relations.
+
+    Args:
+        num_entities: E.
+        dims: D of each modality, then of the fused channel.
+        relation_dims: D_r in the same order.
+        params: Section `fusion` of the parameters; `rank` is positive.
+    """
+
+    def __init__(
+        self,
+        num_entities: int,
+        dims: Sequence[int],
+        relation_dims: Sequence[int],
+        params: FusionParams,
+    ) -> None:
+        super().__init__()
+        form = LowRankBilinearFusion if params.form == "full" else NarrowFusion
+        self.entities, self.relations = (
+            form(inputs, dim, params.rank, params.dropout) for *inputs, dim in (dims, relation_dims)
+        )
+        self.residual = StructuralEncoder(num_entities, dims[-1]) if params.residual else None
+        self.is_detached = params.detach
+
+    def fuse_entities(
+        self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor], entity_ids: Tensor
+    ) -> Tensor:
+        """Fuses the modalities' embeddings of N entities.
+
+        Args:
+            embeddings: One tensor per modality, shape: (N, D).
+            is_present: One mask per modality, shape: (N,), dtype: bool.
+            entity_ids: The entities, shape: (N,), dtype: long.
+
+        Returns:
+            shape: (N, D).
+        """
+        fused: Tensor = self.entities(self._inputs(embeddings), is_present)
+        return fused if self.residual is None else fused + self.residual(entity_ids)
+
+    def fuse_relations(self, tables: Sequence[Tensor]) -> Tensor:
+        """Fuses the modalities' relation tables, shape: (2R, D_r) each -> (2R, D_r)."""
+        everywhere = torch.ones(len(tables[0]), dtype=torch.bool, device=tables[0].device)
+        fused: Tensor = self.relations(self._inputs(tables), [everywhere] * len(tables))
+        return fused
+
+    def factors(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
+        """Returns each modality's factors in the fusion, shape: (N, D) -> (N, F)."""
+        return self.entities.project(self._inputs(embeddings))
+
+    def has_leader(self, is_present: Sequence[Tensor]) -> Tensor:
+        """Returns which entities have a fused embedding, shape: (E,) bool each -> (E,)."""
+        return self.entities.has_leader(is_present)
+
+    def _inputs(self, vectors: Sequence[Tensor]) -> list[Tensor]:
+        """Stops the fused channel's gradient if `fusion.detach` is set."""
+        return [each.detach() if self.is_detached else each for each in vectors]
+
+
+def _make_cores(num_modalities: int, num_terms: int) -> nn.ModuleList:
+    """Makes one layer of narrow factors per modality; they start near the constant one."""
+    cores = [nn.Linear(NARROW_DIM, num_terms * NARROW_DIM) for _ in range(num_modalities)]
+    for core in cores:
+        nn.init.ones_(core.bias)
+    return nn.ModuleList(cores)
 
 
 def _in_chunks(fuse: Callable[..., Tensor], inputs: Sequence[Tensor], num_factors: int) -> Tensor:
