@@ -21,8 +21,8 @@ from imf_core.model.encoders import (
     StructuralEncoder,
 )
 from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
-from imf_core.model.imf import FUSED, IMF, NO_ANSWER_LOGIT
-from imf_core.model.kernels import Dropout
+from imf_core.model.imf import FUSED, IMF
+from imf_core.model.kernels import NO_ANSWER_LOGIT, Dropout
 
 Known = Mapping[tuple[int, int], list[int]]
 """Known answers by query (entity, relation with inverses)."""

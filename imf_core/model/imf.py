@@ -40,12 +40,10 @@ from imf_core.model.encoders import (
     StructuralEncoder,
 )
 from imf_core.model.fusion import Fusion
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 
 CHANNEL_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"
-
-NO_ANSWER_LOGIT = -1e9
-"""Logit of an impossible answer: finite, but its exponential is zero."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from imf_core.base.device import ALONE, Processes, Shard, to_device
-from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
+from imf_core.model.imf import IMF
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 
 MAX_SCORES = 1 << 25
 """Largest number of scores at once: 128 MiB in float32; a few copies exist at a time."""

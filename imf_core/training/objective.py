@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from imf_core.base.config import FusionParams, TrainParams
@@ -16,15 +17,14 @@ from imf_core.base.device import ALONE, Processes, to_device
 from imf_core.model.encoders import BlockDiagonalContext
 from imf_core.model.fusion import Fusion
 from imf_core.model.imf import FUSED, IMF
-from imf_core.training.batches import Batch
-from imf_core.training.losses import (
+from imf_core.model.kernels import in_chunks
+from imf_core.model.loss_kernels import (
     Given,
     Positives,
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
-    info_nce,
-    relation_cross_entropy,
 )
+from imf_core.training.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -344,3 +344,48 @@ class Objective:
             for pair in plan.pairs
         ]
         return torch.stack(terms).mean()
+
+
+def relation_cross_entropy(
+    pairs: Tensor, relation_table: Tensor, relations: Tensor, counts_in_all: int
+) -> Tensor:
+    """Returns the softmax cross entropy of the relation between a head and a tail.
+
+    An auxiliary loss (Chen et al., AKBC 2021, arXiv 2110.02834).
+
+    Args:
+        pairs: Vectors of (head, tail) pairs in the space of relations, shape: (P, D).
+        relation_table: Relations with inverses, shape: (2R, D).
+        relations: True relations, shape: (P,), dtype: long.
+        counts_in_all: Number of pairs over all processes.
+
+    Returns:
+        Sum over the P pairs divided by `counts_in_all`, a scalar.
+    """
+
+    def total(some: Tensor, true: Tensor) -> Tensor:
+        return F.cross_entropy(some @ relation_table.T, true, reduction="sum")
+
+    parts = in_chunks(total, [pairs, relations], len(relation_table))
+    return torch.stack(list(parts)).sum() / counts_in_all
+
+
+def info_nce(left: Tensor, right: Tensor, temperature: float) -> Tensor:
+    """Returns symmetric InfoNCE between two views of the same N entities (arXiv 1807.03748).
+
+    Our choice, since the released contrastive loss does not parse and is never called. Negatives
+    are the other entities of the batch in the other modality; similarity is the cosine.
+
+    Args:
+        left: One modality's vectors, shape: (N, D).
+        right: The other modality's vectors of the same entities, shape: (N, D).
+        temperature: Divisor of the cosine.
+
+    Returns:
+        Mean loss, a scalar; zero if fewer than two entities have both modalities.
+    """
+    if len(left) < 2:
+        return left.new_zeros(())
+    similarity = F.normalize(left, dim=1) @ F.normalize(right, dim=1).T / temperature
+    target = torch.arange(len(left), device=left.device)
+    return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2

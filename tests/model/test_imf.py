@@ -19,7 +19,8 @@ from torch import Tensor
 
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.known_tails import build_known_tails, known_tails_in
-from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
+from imf_core.model.imf import IMF
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 from imf_core.model.saved import build_model
 from imf_core.model.scorer import Scorer
 from imf_core.training.batches import build_rows

@@ -16,7 +16,7 @@ from tiny_world import (
 )
 from torch import Tensor
 
-from imf_core.model.imf import NO_ANSWER_LOGIT
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 from imf_core.model.scorer import ChannelScores, Scorer
 
 CONTEXTS = ["block-diagonal", "dense"]
