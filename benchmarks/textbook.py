@@ -21,8 +21,8 @@ from imf_core.model.encoders import (
     StructuralEncoder,
 )
 from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion
-from imf_core.model.imf import FUSED, IMF, NO_ANSWER_LOGIT
-from imf_core.model.kernels import Dropout
+from imf_core.model.imf import FUSED, IMF
+from imf_core.model.kernels import NO_ANSWER_LOGIT, Dropout
 
 Known = Mapping[tuple[int, int], list[int]]
 """Known answers by query (entity, relation with inverses)."""
@@ -45,10 +45,10 @@ def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) ->
     if label_smoothing > 0:
         labels = (1 - label_smoothing) * labels + 1 / labels.shape[1]
     total = labels.new_zeros(())
-    for name in model.channel_names:
+    can_answer = model.can_answer(queries)
+    for name, takes_part in zip(model.channels, can_answer.unbind(dim=1), strict=True):
         scores = _score(model, name, entities[name], tables[name], heads, relations)
         cross_entropy = F.binary_cross_entropy(scores.sigmoid(), labels, reduction="none")
-        takes_part = model.can_answer(name, heads, relations)
         total = total + cross_entropy[takes_part].sum(dim=1).mean()
     return total
 
@@ -79,7 +79,7 @@ def rank(model: IMF, facts: Tensor, known: Known, batch_size: int) -> list[int]:
     """
     ranks = []
     for batch in facts.split(batch_size):
-        scores = _decide(model, batch[:, 0], batch[:, 1])
+        scores = _decide(model, batch[:, :2])
         for row, (entity, relation, answer) in enumerate(batch.tolist()):
             target = scores[row, answer].item()
             scores[row, known[entity, relation]] = -torch.inf
@@ -90,19 +90,17 @@ def rank(model: IMF, facts: Tensor, known: Known, batch_size: int) -> list[int]:
     return ranks
 
 
-def _decide(model: IMF, heads: Tensor, relations: Tensor) -> Tensor:
-    """Scores every entity as the answer of each query, shape: (B,), (B,) -> (B, E)."""
+def _decide(model: IMF, queries: Tensor) -> Tensor:
+    """Scores every entity as the answer of each query, shape: (B, 2) -> (B, E)."""
+    heads, relations = queries.unbind(dim=1)
     entities, tables = _embed_entities(model), _embed_relations(model)
-    log_probs, takes_part = [], []
+    log_probs, can_answer = [], model.can_answer(queries)
     rows = (~model.has_loops[relations]).nonzero().flatten()
-    for name in model.channel_names:
+    for name, takes_part in zip(model.channels, can_answer.unbind(dim=1), strict=True):
         scores = _score(model, name, entities[name], tables[name], heads, relations)
         scores[rows, heads[rows]] = NO_ANSWER_LOGIT
-        present = model.can_answer(name, heads, relations)
-        log_probs.append(torch.where(present[:, None], scores.log_softmax(dim=1), 0.0))
-        takes_part.append(present)
-    queries = torch.stack([heads, relations], dim=1)
-    pooled = model.decision(torch.stack(log_probs, 1), queries, torch.stack(takes_part, 1))
+        log_probs.append(torch.where(takes_part[:, None], scores.log_softmax(dim=1), 0.0))
+    pooled = model.decision(torch.stack(log_probs, 1), queries, can_answer)
     pooled[rows, heads[rows]] = -torch.inf
     decided: Tensor = pooled.log_softmax(dim=1)
     return decided
@@ -112,10 +110,10 @@ def _score(
     model: IMF, name: str, entities: Tensor, table: Tensor, heads: Tensor, relations: Tensor
 ) -> Tensor:
     """Scores by one channel, with one matrix per row, shape: (B, E)."""
-    scorer = model.scorer(name)
-    matrices = _matrices(scorer.context, table[relations])
-    rows = _drop(entities[heads], scorer.dropout).unsqueeze(1)
-    queries = _drop(torch.bmm(rows, matrices).squeeze(1), scorer.dropout)
+    channel = model.channels[name]
+    matrices = _matrices(channel.form, table[relations])
+    rows = _drop(entities[heads], channel.dropout).unsqueeze(1)
+    queries = _drop(torch.bmm(rows, matrices).squeeze(1), channel.dropout)
     return queries @ entities.T
 
 
@@ -136,10 +134,11 @@ def _matrices(context: Context, relations: Tensor) -> Tensor:
 
 
 def _embed_entities(model: IMF) -> dict[str, Tensor]:
-    embeddings = {name: _encode(encoder) for name, encoder in model.encoders.items()}
-    if FUSED in model.channel_names:
-        masks = [model.is_present(name) for name in model.encoders]
-        embeddings[FUSED] = _fuse(model.entity_fusion, list(embeddings.values()), masks)
+    own = model.modality_channels
+    embeddings = {name: _encode(channel.encoder) for name, channel in own.items()}
+    if model.fusion is not None:
+        masks = [channel.is_present for channel in own.values()]
+        embeddings[FUSED] = _fuse(model.fusion.entities, list(embeddings.values()), masks)
     return embeddings
 
 
@@ -156,11 +155,13 @@ def _encode(encoder: nn.Module) -> Tensor:
 
 
 def _embed_relations(model: IMF) -> dict[str, Tensor]:
-    tables = {name: model.relation_tables[name] for name in model.encoders}
-    if FUSED in model.channel_names:
+    tables: dict[str, Tensor] = {
+        name: channel.relations for name, channel in model.modality_channels.items()
+    }
+    if model.fusion is not None:
         everywhere = torch.ones(2 * model.num_relations, dtype=torch.bool)
         given = list(tables.values())
-        tables[FUSED] = _fuse(model.relation_fusion, given, [everywhere] * len(given))
+        tables[FUSED] = _fuse(model.fusion.relations, given, [everywhere] * len(given))
     return tables
 
 

@@ -21,7 +21,8 @@ from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import DEGREE_BINS, Graph
 from imf_core.graph.known_tails import known_tails_in
 from imf_core.model.decision import DecisionFusion
-from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
+from imf_core.model.imf import IMF
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 from imf_core.model.saved import build_model
 from imf_core.model.scorer import ChannelScores, Scorer
 from imf_core.training.checkpoint import Checkpoints, find_checkpoints, training_values

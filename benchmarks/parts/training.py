@@ -5,6 +5,8 @@ On a graph of DB15K's shape; and what a high `fusion.rank` costs, on one of the 
 
 from collections.abc import Callable, Mapping
 
+import torch
+
 from benchmarks.accuracy import (
     DENSE,
     DENSE_256,
@@ -150,8 +152,9 @@ def _products(world: World) -> list[Product]:
     batch = next(iterate_batches(world, params))
     model = build_model(world.graph, world.tables, params.model, params.fusion)
     asked = []
-    for name in model.channel_names:
-        relations = batch.relations[model.can_answer(name, batch.heads, batch.relations)]
+    queries = torch.stack([batch.heads, batch.relations], dim=1)
+    for takes_part in model.can_answer(queries).unbind(dim=1):
+        relations = batch.relations[takes_part]
         asked.append(Asked(len(relations), len(relations.unique())))
     sizes = {
         name: (int(table.is_present.sum()), table.vectors.shape[1])

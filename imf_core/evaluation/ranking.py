@@ -7,11 +7,11 @@ the pessimistic one (t after them):
 
 where c runs over all entities but the other known answers (the filtered setting of Bordes et al.,
 NeurIPS 2013; "realistic" ranks in Berrendorf et al., arXiv 2002.06914). The code counts over all
-entities, then subtracts the few known answers. Processes that hold a shard of the entities each
-count over their own entities, and the counts are summed.
+entities, then subtracts the few known answers. `RankCounts` of disjoint entities add up, so blocks,
+devices and processes count apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -128,6 +128,27 @@ def find_answers(
     )
 
 
+@dataclass(frozen=True)
+class RankCounts:
+    """Candidates that compete with P true tails; counts over disjoint entities add up to the whole.
+
+    Attributes:
+        above: Number of scores above that of the true tail, shape: (P,), dtype: float64.
+        at_least: Number of scores at least as high, that of the true tail included, shape: (P,),
+            dtype: float64.
+    """
+
+    above: Tensor
+    at_least: Tensor
+
+    def __add__(self, other: "RankCounts") -> "RankCounts":
+        return RankCounts(self.above + other.above, self.at_least + other.at_least)
+
+    def ranks(self) -> Tensor:
+        """Returns realistic ranks, multiples of one half, shape: (P,), dtype: float64."""
+        return 1 + self.above + (self.at_least - self.above - 1) / 2
+
+
 def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
     """Ranks true tails among all entities except other known answers.
 
@@ -146,29 +167,22 @@ def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
     limits = scores.new_zeros(len(rows))
     limits[answers.held] = scores[rows[answers.held], answers.held_columns]
     processes.all_reduce([limits])
-    counts = _count_scores(scores, rows, limits)
-    for answer, columns in answers.excluded:
-        numbers = to_device(answer, scores.device)
-        excluded = scores[rows[numbers], to_device(columns, scores.device)]
-        for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
-            count.index_add_(0, numbers, compare(excluded, limits[numbers]).double(), alpha=-1)
-    processes.all_reduce([counts])
-    greater, at_least = counts
-    # `at_least` counts the true tail itself.
-    rank: Tensor = 1 + greater + (at_least - greater - 1) / 2
-    return rank.cpu()
+    counts = count_scores(scores, rows, limits, answers.excluded)
+    processes.all_reduce([counts.above, counts.at_least])
+    return counts.ranks().cpu()
 
 
-def _count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
-    """Counts, in rows of a table, the scores above a limit and those at least as high.
+def count_scores(
+    scores: Tensor, rows: Tensor, limits: Tensor, excluded: Iterable[tuple[Tensor, Tensor]]
+) -> RankCounts:
+    """Counts the scores that compete with true tails, in some columns of the table of scores.
 
     Args:
-        scores: shape: (B, E), dtype: float.
-        rows: Row of each limit, ascending, each row at least once, shape: (P,), dtype: long.
-        limits: shape: (P,), dtype: float.
-
-    Returns:
-        Both counts, shape: (2, P), dtype: float64.
+        scores: shape: (B, C), dtype: float.
+        rows: Row of each true tail, ascending, each row at least once, shape: (P,), dtype: long.
+        limits: Scores of the true tails, shape: (P,), dtype: float.
+        excluded: Pairs of a true tail and a column that does not compete with it, in chunks, on the
+            CPU, shapes: (K,), (K,), dtype: long.
     """
     is_first = torch.ones_like(rows, dtype=torch.bool)
     is_first[1:] = rows[1:] != rows[:-1]
@@ -178,7 +192,12 @@ def _count_scores(scores: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
     counts[:, first] = _count_by_row(scores, limits[first])
     for some in rest.split(max(1, GPU_TILE_ELEMENTS // max(1, scores.shape[1]))):
         counts[:, some] = _count_by_row(scores.index_select(0, rows[some]), limits[some])
-    return counts
+    for answer, columns in excluded:
+        numbers = to_device(answer, scores.device)
+        left_out = scores[rows[numbers], to_device(columns, scores.device)]
+        for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
+            count.index_add_(0, numbers, compare(left_out, limits[numbers]).double(), alpha=-1)
+    return RankCounts(*counts)
 
 
 def _count_by_row(scores: Tensor, limits: Tensor) -> Tensor:

@@ -69,7 +69,8 @@ def find_nearest(
     """
     model, vectors = scorer.model, scorer.entities[channel]
     among = among.to(vectors.device)
-    among = among[(among != entity) & model.is_present(channel)[among] & model.is_learned[among]]
+    has_modality = model.channels[channel].is_present
+    among = among[(among != entity) & has_modality[among] & model.is_learned[among]]
     cosines = F.cosine_similarity(vectors[among], vectors[entity].unsqueeze(0))
     best = cosines.topk(min(count, len(among)))
     return [
@@ -303,7 +304,7 @@ class Completer:
         )
 
     def _has(self, channel: str, entity: int) -> bool:
-        return bool(self.scorer.model.is_present(channel)[entity])
+        return bool(self.scorer.model.channels[channel].is_present[entity])
 
 
 def load_completer(

@@ -139,7 +139,7 @@ def write_embeddings(completer: Completer, folder: Path) -> list[Path]:
             {
                 "label": pa.array(graph.entity_labels, pa.string()),
                 "name": pa.array(graph.entity_names, pa.string()),
-                "is_present": scorer.model.is_present(channel).cpu().numpy(),
+                "is_present": scorer.model.channels[channel].is_present.cpu().numpy(),
                 "vector": _as_lists(vectors.cpu().numpy()),
             }
         )

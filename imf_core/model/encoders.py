@@ -33,19 +33,15 @@ class StructuralEncoder(nn.Module):
         dim: D.
     """
 
-    is_present: Tensor
-
     def __init__(self, num_entities: int, dim: int) -> None:
         super().__init__()
         self.table = nn.Embedding(num_entities, dim)
         nn.init.normal_(self.table.weight, std=1e-3)  # near zero: Adagrad sets the scale
-        self.register_buffer("is_present", torch.ones(num_entities, dtype=torch.bool), False)
 
     def forward(self, entity_ids: Tensor) -> Tensor:
         """Looks up embeddings, shape: (N,) long -> (N, D)."""
-        return _look_up(
-            self.table, entity_ids, has_sparse_gradient=_are_few(entity_ids, self.is_present)
-        )
+        are_few = _are_few(entity_ids, len(self.table.weight))
+        return _look_up(self.table, entity_ids, has_sparse_gradient=are_few)
 
 
 class FeatureEncoder(nn.Module):
@@ -98,7 +94,7 @@ class FeatureEncoder(nn.Module):
     def forward(self, entity_ids: Tensor) -> Tensor:
         """Encodes entities, shape: (N,) long -> (N, D)."""
         is_present = self.is_present[entity_ids]
-        are_few = _are_few(entity_ids, self.is_present)
+        are_few = _are_few(entity_ids, len(self.is_present))
         absent = _look_up(self.absent, self.absent_row[entity_ids], has_sparse_gradient=are_few)
         if self._is_rare(is_present):
             rows = is_present.nonzero().flatten()
@@ -120,9 +116,9 @@ class FeatureEncoder(nn.Module):
         return is_large and 2 * int(is_present.sum()) < len(is_present)
 
 
-def _are_few(entity_ids: Tensor, all_entities: Tensor) -> bool:
+def _are_few(entity_ids: Tensor, num_entities: int) -> bool:
     """Returns whether a sparse gradient of these rows is cheaper than a dense one."""
-    return entity_ids.device.type == "cpu" and 2 * len(entity_ids) < len(all_entities)
+    return entity_ids.device.type == "cpu" and 2 * len(entity_ids) < num_entities
 
 
 def _look_up(table: nn.Embedding, rows: Tensor, *, has_sparse_gradient: bool) -> Tensor:
@@ -172,7 +168,8 @@ class BlockDiagonalContext(nn.Module):
             dim=1,
         )
 
-    def pair(self, heads: Tensor, tails: Tensor) -> Tensor:
+    @staticmethod
+    def pair(heads: Tensor, tails: Tensor) -> Tensor:
         """Returns vectors `pair` such that `r . pair` is the score `(e_h C(r)) . e_t`.
 
         Args:
@@ -231,3 +228,75 @@ class DenseContext(nn.Module):
     def moduli(self, factors: Tensor) -> Tensor:
         """Returns absolute values, shape: (N, D) -> (N, D)."""
         return factors.abs()
+
+
+class Channel(nn.Module):
+    """One of the scorers: a context form, and masks of the queries that it takes part in.
+
+    Args:
+        form: The form of C(r).
+        dropout: Applied to the head embedding and to the context vector.
+        is_present: Whether the entity has the channel's modality, for `fused` any of them, shape:
+            (E,), dtype: bool.
+        is_in_answers: Whether most answers of a relation in train have the modality, false for
+            `structural` and `fused`, shape: (2R,), dtype: bool.
+    """
+
+    is_present: Tensor
+    is_in_answers: Tensor
+
+    def __init__(
+        self, form: Context, dropout: float, is_present: Tensor, is_in_answers: Tensor
+    ) -> None:
+        super().__init__()
+        self.form = form
+        self.dropout = Dropout(dropout)
+        self.register_buffer("is_present", is_present, persistent=False)
+        self.register_buffer("is_in_answers", is_in_answers, persistent=False)
+
+    def context(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
+        """Returns context vectors `e_h C(r)`, shape: (B, D), (2R, D_r), (B,) -> (B, D).
+
+        See `Context` for the arguments.
+        """
+        vectors: Tensor = self.dropout(self.form(self.dropout(heads), relation_table, relations))
+        return vectors
+
+    def can_answer(self, queries: Tensor, is_learned: Tensor) -> Tensor:
+        """Returns which queries the channel takes part in.
+
+        Args:
+            queries: (head, relation with inverses), shape: (B, 2), dtype: long.
+            is_learned: Whether an entity has train facts, shape: (E,), dtype: bool.
+
+        Returns:
+            shape: (B,), dtype: bool.
+        """
+        heads, relations = queries.unbind(dim=1)
+        return self.is_present[heads] | (self.is_in_answers[relations] & is_learned[heads])
+
+
+class ModalityChannel(Channel):
+    """A channel with embeddings of its own: all but the fused one.
+
+    Args:
+        form: See `Channel`.
+        dropout: See `Channel`.
+        is_present: See `Channel`.
+        is_in_answers: See `Channel`.
+        encoder: Embeds entities, shape: (N,) long -> (N, D).
+        relations: Embeddings of relations and inverses, shape: (2R, D_r).
+    """
+
+    def __init__(
+        self,
+        form: Context,
+        dropout: float,
+        is_present: Tensor,
+        is_in_answers: Tensor,
+        encoder: StructuralEncoder | FeatureEncoder,
+        relations: nn.Parameter,
+    ) -> None:
+        super().__init__(form, dropout, is_present, is_in_answers)
+        self.encoder = encoder
+        self.relations = relations

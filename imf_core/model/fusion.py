@@ -6,25 +6,19 @@ fraction of the time.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from imf_core.model.kernels import Dropout
+from imf_core.base.config import FusionParams
+from imf_core.model.encoders import StructuralEncoder
+from imf_core.model.kernels import Dropout, in_chunks, sum_of_products
 
 NARROW_DIM = 16
 """Size of the narrow terms: all terms of the narrow form, and those of the full form beyond one per
 modality."""
-
-MAX_CHUNK_ELEMENTS = 1 << 25
-"""Largest size of one modality's factors held at once: 128 MiB in float32."""
-
-TILE_ELEMENTS = 1 << 16
-"""Factors multiplied at once on a CPU, few enough to fit in its cache."""
 
 
 class LowRankBilinearFusion(nn.Module):
@@ -57,21 +51,16 @@ class LowRankBilinearFusion(nn.Module):
         self.num_led = min(rank, len(input_dims))
         self.num_narrow = rank - self.num_led
         self.dropout = Dropout(dropout)
-        self.projections = nn.ModuleList(nn.Linear(size, self.num_led * dim) for size in input_dims)
-        for modality, projection in enumerate(self.projections):
-            assert isinstance(projection, nn.Linear)
+        projections = [nn.Linear(size, self.num_led * dim) for size in input_dims]
+        for modality, projection in enumerate(projections):
             self._start_led_terms(projection, modality)
+        self.projections = nn.ModuleList(projections)
         if self.num_narrow:
             self.reductions = nn.ModuleList(
                 nn.Linear(size, NARROW_DIM, bias=False) for size in input_dims
             )
-            self.cores = nn.ModuleList(
-                nn.Linear(NARROW_DIM, self.num_narrow * NARROW_DIM) for _ in input_dims
-            )
+            self.cores = _make_cores(len(input_dims), self.num_narrow)
             self.lift = nn.Linear(NARROW_DIM, dim, bias=False)
-            for core in self.cores:
-                assert isinstance(core, nn.Linear)
-                nn.init.ones_(core.bias)
             nn.init.zeros_(self.lift.weight)
 
     def forward(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
@@ -85,7 +74,7 @@ class LowRankBilinearFusion(nn.Module):
             Fused embeddings, zero for rows without a leading modality, shape: (N, dim).
         """
         inputs = [*(self.dropout(each) for each in embeddings), *is_present]
-        return _in_chunks(self._fuse, inputs, self._num_factors())
+        return torch.cat(list(in_chunks(self._fuse, inputs, self._num_factors())))
 
     def project(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
         """Returns the factors of each modality after dropout, shape: (N, F)."""
@@ -119,12 +108,12 @@ class LowRankBilinearFusion(nn.Module):
         embeddings, is_present = inputs[: len(inputs) // 2], inputs[len(inputs) // 2 :]
         present = torch.stack(is_present, dim=1).float()  # (N, K)
         is_led = present[:, : self.num_led]
-        fused = _sum_of_products(present, is_led, self._led_factors(embeddings))
+        fused = sum_of_products(present, is_led, self._led_factors(embeddings))
         fused = fused / math.sqrt(self.num_led)
         if not self.num_narrow:
             return fused
         counts = is_led.amax(dim=1, keepdim=True).expand(-1, self.num_narrow)
-        narrow = _sum_of_products(present, counts, self._narrow_factors(embeddings))
+        narrow = sum_of_products(present, counts, self._narrow_factors(embeddings))
         lifted: Tensor = self.lift(narrow / math.sqrt(self.num_narrow))
         return fused + lifted
 
@@ -167,11 +156,8 @@ class NarrowFusion(nn.Module):
         self.reductions = nn.ModuleList(
             nn.Linear(size, NARROW_DIM, bias=False) for size in input_dims
         )
-        self.cores = nn.ModuleList(nn.Linear(NARROW_DIM, rank * NARROW_DIM) for _ in input_dims)
+        self.cores = _make_cores(len(input_dims), rank)
         self.lift = nn.Linear(NARROW_DIM, 2 * dim, bias=False)
-        for core in self.cores:
-            assert isinstance(core, nn.Linear)
-            nn.init.ones_(core.bias)
         nn.init.normal_(self.lift.weight, std=1e-2 * NARROW_DIM**-0.5)
 
     def forward(self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor]) -> Tensor:
@@ -185,7 +171,8 @@ class NarrowFusion(nn.Module):
             Fused embeddings, zero for rows without any modality, shape: (N, dim).
         """
         inputs = [*self.project(embeddings), *is_present]
-        scale, shift = _in_chunks(self._modulate, inputs, self.rank * NARROW_DIM).chunk(2, dim=1)
+        lifted = torch.cat(list(in_chunks(self._modulate, inputs, self.rank * NARROW_DIM)))
+        scale, shift = lifted.chunk(2, dim=1)
         return torch.addcmul(shift, self._lead(embeddings, is_present), 1.0 + scale)
 
     def project(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
@@ -212,23 +199,76 @@ class NarrowFusion(nn.Module):
         present = torch.stack(is_present, dim=1).float()  # (N, K)
         counts = present.amax(dim=1, keepdim=True).expand(-1, self.rank)
         factors = [core(each) for core, each in zip(self.cores, reduced, strict=True)]
-        lifted: Tensor = self.lift(_sum_of_products(present, counts, factors) / self.rank)
+        lifted: Tensor = self.lift(sum_of_products(present, counts, factors) / self.rank)
         return lifted
 
 
-def _in_chunks(fuse: Callable[..., Tensor], inputs: Sequence[Tensor], num_factors: int) -> Tensor:
-    """Fuses N rows in chunks of at most `MAX_CHUNK_ELEMENTS` factors."""
-    rows = max(1, MAX_CHUNK_ELEMENTS // num_factors)
-    if len(inputs[0]) <= rows:
-        return fuse(*inputs)
-    # The backward pass computes factors again, so memory holds one chunk of them.
-    chunks = zip(*(each.split(rows) for each in inputs), strict=True)
-    return torch.cat(
-        [
-            checkpoint(fuse, *chunk, use_reentrant=False, preserve_rng_state=False)
-            for chunk in chunks
-        ]
-    )
+class Fusion(nn.Module):
+    """The fused channel's embeddings of entities and relations.
+
+    Args:
+        num_entities: E.
+        dims: D of each modality, then of the fused channel.
+        relation_dims: D_r in the same order.
+        params: Section `fusion` of the parameters; `rank` is positive.
+    """
+
+    def __init__(
+        self,
+        num_entities: int,
+        dims: Sequence[int],
+        relation_dims: Sequence[int],
+        params: FusionParams,
+    ) -> None:
+        super().__init__()
+        form = LowRankBilinearFusion if params.form == "full" else NarrowFusion
+        self.entities, self.relations = (
+            form(inputs, dim, params.rank, params.dropout) for *inputs, dim in (dims, relation_dims)
+        )
+        self.residual = StructuralEncoder(num_entities, dims[-1]) if params.residual else None
+        self.is_detached = params.detach
+
+    def fuse_entities(
+        self, embeddings: Sequence[Tensor], is_present: Sequence[Tensor], entity_ids: Tensor
+    ) -> Tensor:
+        """Fuses the modalities' embeddings of N entities.
+
+        Args:
+            embeddings: One tensor per modality, shape: (N, D).
+            is_present: One mask per modality, shape: (N,), dtype: bool.
+            entity_ids: The entities, shape: (N,), dtype: long.
+
+        Returns:
+            shape: (N, D).
+        """
+        fused: Tensor = self.entities(self._inputs(embeddings), is_present)
+        return fused if self.residual is None else fused + self.residual(entity_ids)
+
+    def fuse_relations(self, tables: Sequence[Tensor]) -> Tensor:
+        """Fuses the modalities' relation tables, shape: (2R, D_r) each -> (2R, D_r)."""
+        everywhere = torch.ones(len(tables[0]), dtype=torch.bool, device=tables[0].device)
+        fused: Tensor = self.relations(self._inputs(tables), [everywhere] * len(tables))
+        return fused
+
+    def factors(self, embeddings: Sequence[Tensor]) -> list[Tensor]:
+        """Returns each modality's factors in the fusion, shape: (N, D) -> (N, F)."""
+        return self.entities.project(self._inputs(embeddings))
+
+    def has_leader(self, is_present: Sequence[Tensor]) -> Tensor:
+        """Returns which entities have a fused embedding, shape: (E,) bool each -> (E,)."""
+        return self.entities.has_leader(is_present)
+
+    def _inputs(self, vectors: Sequence[Tensor]) -> list[Tensor]:
+        """Stops the fused channel's gradient if `fusion.detach` is set."""
+        return [each.detach() if self.is_detached else each for each in vectors]
+
+
+def _make_cores(num_modalities: int, num_terms: int) -> nn.ModuleList:
+    """Makes one layer of narrow factors per modality; they start near the constant one."""
+    cores = [nn.Linear(NARROW_DIM, num_terms * NARROW_DIM) for _ in range(num_modalities)]
+    for core in cores:
+        nn.init.ones_(core.bias)
+    return nn.ModuleList(cores)
 
 
 def _fit(embedding: Tensor, dim: int) -> Tensor:
@@ -258,67 +298,3 @@ def _keep_coordinates(dim: int, size: int) -> Tensor:
     ):
         weight[row : row + kept, column : column + kept] = torch.eye(kept)
     return weight
-
-
-def _sum_of_products(present: Tensor, counts: Tensor, factors: Sequence[Tensor]) -> Tensor:
-    """Multiplies the factors of the present modalities and sums over the terms.
-
-    Args:
-        present: 1 or 0 for each modality, shape: (N, K), dtype: float32.
-        counts: 1 or 0 for each of T terms, shape: (N, T), dtype: float32.
-        factors: One tensor per modality, shape: (N, T * W).
-
-    Returns:
-        shape: (N, W).
-    """
-    masks = (present.to(factors[0].dtype), counts.to(factors[0].dtype))
-    total: Tensor = _SumOfProducts.apply(*masks, *factors)  # type: ignore[no-untyped-call]
-    return total
-
-
-class _SumOfProducts(torch.autograd.Function):
-    """Processes rows in tiles that fit in a CPU's cache; saves only its inputs for the gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, present: Tensor, counts: Tensor, *factors: Tensor) -> Tensor:
-        ctx.save_for_backward(present, counts, *factors)
-        num_terms = counts.shape[1]
-        sums = torch.empty_like(factors[0][:, : factors[0].shape[1] // num_terms])
-        for rows in _tiles(factors[0]):
-            parts = _masked(present[rows], factors, rows)
-            product = parts[0].mul(parts[1]) if len(parts) > 1 else parts[0].clone()
-            for part in parts[2:]:
-                product.mul_(part)
-            terms = product.view(len(product), num_terms, -1)
-            torch.sum(terms.mul_(counts[rows].unsqueeze(2)), dim=1, out=sums[rows])
-        return sums
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        present, counts, *factors = ctx.saved_tensors
-        gradients = [torch.empty_like(factor) for factor in factors]
-        for rows in _tiles(factors[0]):
-            parts = _masked(present[rows], factors, rows)
-            outer = (gradient[rows].unsqueeze(1) * counts[rows].unsqueeze(2)).flatten(1)
-            for modality, result in enumerate(gradients):
-                others = [part for other, part in enumerate(parts) if other != modality]
-                product = torch.mul(outer, present[rows, modality].unsqueeze(1), out=result[rows])
-                for part in others:
-                    product.mul_(part)
-        return None, None, *gradients
-
-
-def _tiles(factors: Tensor) -> list[slice]:
-    """Cuts rows into tiles on a CPU; a GPU takes them all at once."""
-    num_rows, width = factors.shape
-    step = max(1, TILE_ELEMENTS // width) if factors.device.type == "cpu" else num_rows
-    return [slice(start, start + step) for start in range(0, num_rows, max(1, step))]
-
-
-def _masked(present: Tensor, factors: Sequence[Tensor], rows: slice) -> list[Tensor]:
-    """Replaces the factors of missing modalities by one, shape: (n, T * W) each."""
-    columns = present.unsqueeze(2).unbind(dim=1)
-    return [
-        (factor[rows] * column).add_(1.0 - column)
-        for factor, column in zip(factors, columns, strict=True)
-    ]

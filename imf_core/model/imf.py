@@ -7,6 +7,9 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
     log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
 
+`IMF.forward` computes them as written; training and ranking compute the same faster, and tests
+compare them with it.
+
 Our choice: every softmax leaves out the query's own entity where train has no loop of the relation.
 
 Our choice: u is a free vector per fused entity (`fusion.residual`), so the modalities' embeddings
@@ -18,29 +21,29 @@ modality or most answers of the relation do.
 Deviates from the paper's released code: no batch norms in the scorer, dropout only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from imf_core.base.config import FusionParams, ModelParams
+from imf_core.base.device import to_device
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.encoders import (
     BlockDiagonalContext,
-    Context,
+    Channel,
     DenseContext,
     FeatureEncoder,
+    ModalityChannel,
     StructuralEncoder,
 )
-from imf_core.model.fusion import LowRankBilinearFusion, NarrowFusion
-from imf_core.model.kernels import Dropout
+from imf_core.model.fusion import Fusion
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 
 CHANNEL_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"
-
-NO_ANSWER_LOGIT = -1e9
-"""Logit of an impossible answer: finite, but its exponential is zero."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +62,6 @@ class Features:
     is_in_answers: Tensor
 
 
-class ContextualScorer(nn.Module):
-    """The contextual relational scorer of one channel.
-
-    Args:
-        context: The form of C(r).
-        dropout: Applied to the head embedding and to the context vector.
-    """
-
-    def __init__(self, context: Context, dropout: float) -> None:
-        super().__init__()
-        self.context = context
-        self.dropout = Dropout(dropout)
-
-    def forward(self, heads: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
-        """Returns context vectors, shape: (B, D), (2R, D_r), (B,) -> (B, D); see `Context`."""
-        context = self.context(self.dropout(heads), relation_table, relations)
-        vectors: Tensor = self.dropout(context)
-        return vectors
-
-
 class IMF(nn.Module):
     """The model.
 
@@ -92,13 +75,13 @@ class IMF(nn.Module):
         fusion: Section `fusion` of the parameters.
 
     Attributes:
-        channel_names: Channels in the order of every H axis: one per modality, then `fused` where
-            there are at least two modalities and `fusion.rank` is not zero.
+        channels: Channels by name, in the order of every H axis: one per modality, then `fused`
+            where there are at least two modalities and `fusion.rank` is not zero.
+        fusion: The fusion of the modalities' embeddings, None without a fused channel.
     """
 
     has_loops: Tensor
     is_learned: Tensor
-    fused_is_present: Tensor
 
     def __init__(
         self,
@@ -110,79 +93,74 @@ class IMF(nn.Module):
         fusion: FusionParams,
     ) -> None:
         super().__init__()
-        self.num_entities = len(degree_bins)
-        self.num_relations = num_relations = len(has_loops) // 2
+        self.num_entities = num_entities = len(degree_bins)
+        self.num_relations = len(has_loops) // 2
+        everybody = torch.ones(num_entities, dtype=torch.bool)
+        nowhere = torch.zeros_like(has_loops)
         self.register_buffer("has_loops", has_loops, persistent=False)
-        self.detach_fusion = fusion.detach
-        self.has_residual = fusion.residual
-        modalities = [CHANNEL_OF_MODALITY[name] for name in sorted(model.modalities, key=_order)]
-        self.encoders = nn.ModuleDict()
-        for name, modality in zip(modalities, sorted(model.modalities, key=_order), strict=True):
-            if modality == "structure":
-                self.encoders[name] = StructuralEncoder(self.num_entities, model.dim)
-            else:
-                given = features[modality]
-                self.encoders[name] = FeatureEncoder(
-                    given.vectors,
-                    given.is_present,
-                    model.hidden_dim,
-                    model.dim_of(name),
-                    model.dropout,
-                )
+        self.register_buffer("is_learned", everybody, persistent=False)
 
+        given = {
+            channel: None if modality == "structure" else features[modality]
+            for modality, channel in CHANNEL_OF_MODALITY.items()
+            if modality in model.modalities
+        }
+        is_fused = len(given) > 1 and fusion.rank > 0
+        names = (*given, FUSED) if is_fused else tuple(given)
+        dims = {name: model.dim_of(name) for name in names}
         is_dense = model.context == "dense"
-        dims = {name: model.dim_of(name) for name in (*modalities, FUSED)}
-        relation_dims = {
-            name: model.relation_dim if is_dense else dim for name, dim in dims.items()
-        }
-        self.relation_tables = nn.ParameterDict(
-            {
-                name: _relation_table(2 * num_relations, relation_dims[name], is_dense, name)
-                for name in modalities
-            }
-        )
-        self.channel_names = tuple(modalities)
-        if len(modalities) > 1 and fusion.rank > 0:
-            self.channel_names += (FUSED,)
-            form = LowRankBilinearFusion if fusion.form == "full" else NarrowFusion
-            self.entity_fusion = form(
-                [dims[name] for name in modalities], dims[FUSED], fusion.rank, fusion.dropout
-            )
-            self.relation_fusion = form(
-                [relation_dims[name] for name in modalities],
-                relation_dims[FUSED],
-                fusion.rank,
-                fusion.dropout,
-            )
-            if fusion.residual:
-                self.fused_residual = StructuralEncoder(self.num_entities, dims[FUSED])
-            self.register_buffer(f"{FUSED}_is_present", self._has_leader(), persistent=False)
-        self.scorers = nn.ModuleDict(
-            {
-                name: ContextualScorer(
-                    DenseContext(relation_dims[name], dims[name])
-                    if is_dense
-                    else BlockDiagonalContext(),
-                    model.head_dropout,
-                )
-                for name in self.channel_names
-            }
-        )
-        self.decision = DecisionFusion(
-            len(self.channel_names), num_relations, degree_bins, num_degree_bins
-        )
-        learned = torch.ones(self.num_entities, dtype=torch.bool)
-        self.register_buffer("is_learned", learned, persistent=False)
-        nowhere = torch.zeros(2 * num_relations, dtype=torch.bool)
-        in_answers = {
-            CHANNEL_OF_MODALITY[name]: each.is_in_answers for name, each in features.items()
-        }
-        for name in self.channel_names:
-            mask = in_answers.get(name, nowhere)
-            self.register_buffer(f"{name}_in_answers", mask, persistent=False)
+        relation_dims = {name: model.relation_dim if is_dense else dims[name] for name in names}
 
-    def embed_entities(self, entity_ids: Tensor) -> dict[str, Tensor]:
-        """Embeds entities in every channel.
+        # Initial weights are drawn in this order: encoders, relation tables, fusion, contexts.
+        encoders = {
+            name: StructuralEncoder(num_entities, dims[name])
+            if each is None
+            else FeatureEncoder(
+                each.vectors, each.is_present, model.hidden_dim, dims[name], model.dropout
+            )
+            for name, each in given.items()
+        }
+        tables = {
+            name: _relation_table(len(has_loops), relation_dims[name], is_dense, name)
+            for name in given
+        }
+        self.fusion = (
+            Fusion(num_entities, list(dims.values()), list(relation_dims.values()), fusion)
+            if is_fused
+            else None
+        )
+        channels = nn.ModuleDict()
+        for name in names:
+            form = (
+                DenseContext(relation_dims[name], dims[name])
+                if is_dense
+                else BlockDiagonalContext()
+            )
+            each = given.get(name)
+            is_present = everybody.clone() if each is None else each.is_present
+            is_in_answers = nowhere if each is None else each.is_in_answers
+            shared = form, model.head_dropout, is_present, is_in_answers
+            channels[name] = (
+                Channel(*shared)
+                if name == FUSED
+                else ModalityChannel(*shared, encoders[name], tables[name])
+            )
+        self.channels = cast(Mapping[str, Channel], channels)
+        self._find_fused()
+        self.decision = DecisionFusion(len(names), self.num_relations, degree_bins, num_degree_bins)
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels in the order of every H axis."""
+        return tuple(self.channels)
+
+    @property
+    def modality_channels(self) -> dict[str, ModalityChannel]:
+        """The channels but the fused one, by name."""
+        return {k: each for k, each in self.channels.items() if isinstance(each, ModalityChannel)}
+
+    def encode(self, entity_ids: Tensor) -> dict[str, Tensor]:
+        """Embeds entities in every channel (sections 3.2 and 3.3).
 
         Args:
             entity_ids: Each at most once, shape: (N,), dtype: long.
@@ -190,56 +168,73 @@ class IMF(nn.Module):
         Returns:
             Embeddings by channel, shape: (N, D).
         """
-        embeddings: dict[str, Tensor] = {
-            name: encoder(entity_ids) for name, encoder in self.encoders.items()
-        }
-        if FUSED in self.channel_names:
-            masks = [self.is_present(name)[entity_ids] for name in self.encoders]
-            vectors = [self._fusion_input(each) for each in embeddings.values()]
-            embeddings[FUSED] = self.entity_fusion(vectors, masks)
-            if self.has_residual:
-                embeddings[FUSED] = embeddings[FUSED] + self.fused_residual(entity_ids)
-        return embeddings
+        own = self.modality_channels
+        e: dict[str, Tensor] = {k: channel.encoder(entity_ids) for k, channel in own.items()}
+        if self.fusion is not None:
+            is_present = [channel.is_present[entity_ids] for channel in own.values()]
+            e[FUSED] = self.fusion.fuse_entities(list(e.values()), is_present, entity_ids)
+        return e
 
-    def embed_relations(self) -> dict[str, Tensor]:
+    def relation_tables(self) -> dict[str, Tensor]:
         """Returns each channel's table of relations and inverses, shape: (2R, D_r)."""
-        tables = {name: self.relation_tables[name] for name in self.encoders}
-        if FUSED in self.channel_names:
-            vectors = [self._fusion_input(table) for table in tables.values()]
-            everywhere = torch.ones(
-                2 * self.num_relations, dtype=torch.bool, device=vectors[0].device
-            )
-            tables[FUSED] = self.relation_fusion(vectors, [everywhere] * len(vectors))
-        return tables
+        r: dict[str, Tensor] = {k: each.relations for k, each in self.modality_channels.items()}
+        if self.fusion is not None:
+            r[FUSED] = self.fusion.fuse_relations(list(r.values()))
+        return r
 
-    def is_present(self, channel: str) -> Tensor:
-        """Returns which entities have the modality, for `fused` any, shape: (E,), dtype: bool."""
-        present = self.fused_is_present if channel == FUSED else self.encoders[channel].is_present
-        assert isinstance(present, Tensor)
-        return present
-
-    def is_in_answers(self, channel: str) -> Tensor:
-        """Returns for which relations most answers have the modality, shape: (2R,), dtype: bool.
-
-        All false for `structural` and `fused`.
-        """
-        in_answers = getattr(self, f"{channel}_in_answers")
-        assert isinstance(in_answers, Tensor)
-        return in_answers
-
-    def can_answer(self, channel: str, entity_ids: Tensor, relations: Tensor) -> Tensor:
-        """Returns which queries a channel takes part in.
-
-        Args:
-            channel: The channel's name.
-            entity_ids: Entities of the queries, shape: (B,), dtype: long.
-            relations: With inverses, shape: (B,), dtype: long.
+    def logits(self, queries: Tensor, candidates: Tensor) -> dict[str, Tensor]:
+        """Returns z_k of every channel (section 3.4); arguments as in `forward`.
 
         Returns:
-            shape: (B,), dtype: bool.
+            Logits by channel, also where it does not take part, shape: (B, C), dtype: float32.
         """
-        is_placed = self.is_in_answers(channel)[relations] & self.is_learned[entity_ids]
-        return self.is_present(channel)[entity_ids] | is_placed
+        heads, relations = queries.unbind(dim=1)
+        entity_ids, place = torch.cat([candidates, heads.to(candidates.device)]).unique(
+            return_inverse=True
+        )
+        columns, rows = place.split([len(candidates), len(heads)])
+        e, r = self.encode(entity_ids), self.relation_tables()
+        return {
+            k: channel.context(e[k][rows], r[k], relations) @ e[k][columns].T
+            for k, channel in self.channels.items()
+        }
+
+    def forward(self, queries: Tensor, candidates: Tensor) -> Tensor:
+        """Returns log p of candidates as the tails of queries, by the decision (section 3.5).
+
+        Args:
+            queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU (see
+                `Context`).
+            candidates: Each at most once, on the model's device, shape: (C,), dtype: long.
+
+        Returns:
+            Log-probabilities, minus infinity for entities without any train fact and for the
+            query's own entity where train has no loop of the relation, shape: (B, C), dtype:
+            float32.
+        """
+        asked = to_device(queries, candidates.device)
+        heads, relations = asked[:, :1], asked[:, 1:]
+        is_own = (heads == candidates) & ~self.has_loops[relations]
+        can_answer = self.can_answer(asked)
+        z = torch.stack(list(self.logits(queries, candidates).values()), dim=1)  # (B, H, C)
+        log_p = z.masked_fill(is_own.unsqueeze(1), NO_ANSWER_LOGIT).log_softmax(dim=2)
+        log_p = log_p.where(can_answer.unsqueeze(2), 0.0)
+        decided: Tensor = self.decision(log_p, asked, can_answer)
+        is_impossible = is_own | ~self.is_learned[candidates]
+        return decided.masked_fill(is_impossible, -torch.inf).log_softmax(dim=1)
+
+    def can_answer(self, queries: Tensor) -> Tensor:
+        """Returns which channels take part in each query.
+
+        Args:
+            queries: (head, relation with inverses), on the model's device, shape: (B, 2), dtype:
+                long.
+
+        Returns:
+            shape: (B, H), dtype: bool.
+        """
+        masks = [each.can_answer(queries, self.is_learned) for each in self.channels.values()]
+        return torch.stack(masks, dim=1)
 
     def mark_unlearned(self, entity_ids: Tensor) -> None:
         """Masks the structural embedding of entities without train facts.
@@ -251,33 +246,15 @@ class IMF(nn.Module):
             entity_ids: shape: (N,), dtype: long.
         """
         self.is_learned[entity_ids] = False
-        if "structural" in self.encoders:
-            self.is_present("structural")[entity_ids] = False
-        if FUSED in self.channel_names:
-            self.fused_is_present.copy_(self._has_leader())
+        if "structural" in self.channels:
+            self.channels["structural"].is_present[entity_ids] = False
+        self._find_fused()
 
-    def _has_leader(self) -> Tensor:
-        """Returns which entities have a fused embedding, shape: (E,), dtype: bool."""
-        return self.entity_fusion.has_leader([self.is_present(name) for name in self.encoders])
-
-    def fusion_factors(self, vectors: Sequence[Tensor]) -> list[Tensor]:
-        """Returns each modality's factors in the fusion, shape: (N, D) -> (N, F)."""
-        return self.entity_fusion.project([self._fusion_input(each) for each in vectors])
-
-    def scorer(self, channel: str) -> ContextualScorer:
-        """Returns the scorer of a channel."""
-        module = self.scorers[channel]
-        assert isinstance(module, ContextualScorer)
-        return module
-
-    def _fusion_input(self, vectors: Tensor) -> Tensor:
-        """Stops the fused channel's gradient if `fusion.detach` is set."""
-        return vectors.detach() if self.detach_fusion else vectors
-
-
-def _order(modality: str) -> int:
-    """Returns the sort key of a modality: structure, image, text."""
-    return list(CHANNEL_OF_MODALITY).index(modality)
+    def _find_fused(self) -> None:
+        """Marks the entities that have a fused embedding."""
+        if self.fusion is not None:
+            masks = [channel.is_present for channel in self.modality_channels.values()]
+            self.channels[FUSED].is_present.copy_(self.fusion.has_leader(masks))
 
 
 def _relation_table(rows: int, dim: int, is_dense: bool, channel: str) -> nn.Parameter:

@@ -1,13 +1,28 @@
-"""Fast forms of simple operations: dropout on a CPU, products of groups of rows by matrices."""
+"""Fast forms of simple operations; each docstring has the plain form, with which tests compare it.
 
+Chunks of rows bound the memory; tiles of a chunk keep all operations on an element in a CPU's
+cache. The losses are in `loss_kernels.py`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from imf_core.base.device import to_device
+
+NO_ANSWER_LOGIT = -1e9
+"""Logit of an impossible answer: finite, but its exponential is zero."""
+
+MAX_CHUNK_ELEMENTS = 1 << 25
+"""Largest number of logits or factors in memory at once: 128 MiB in float32."""
+
+TILE_ELEMENTS = 1 << 16
+"""Factors multiplied at once on a CPU, few enough to fit in its cache."""
 
 LEVELS = 1 << 16
 """Probabilities have 16 bits, so four elements share one 64-bit draw."""
@@ -15,6 +30,8 @@ LEVELS = 1 << 16
 
 class Dropout(nn.Module):
     """Sets elements to zero with probability p and scales the others by 1 / (1 - p).
+
+        return F.dropout(values, p, training)
 
     On a CPU, torch's own dropout spends most of its time on one draw per element. This one draws 64
     random bits for four elements from the same default generator. Other devices use torch's.
@@ -48,6 +65,9 @@ class Dropout(nn.Module):
 
 def multiply_groups(rows: Tensor, matrices: Tensor, sizes: Tensor) -> Tensor:
     """Multiplies each group of rows by its matrix.
+
+        groups = rows.split(sizes.tolist())
+        return torch.cat([group @ matrix for group, matrix in zip(groups, matrices)])
 
     Args:
         rows: Group after group, shape: (B, D).
@@ -143,3 +163,96 @@ def _buckets(sizes: Tensor) -> list[_Bucket]:
         rows = slice(first, first + len(group))
         buckets.append(_Bucket(slice(start, stop), width, rows, group * width + within))
     return buckets
+
+
+def in_chunks(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], width: int
+) -> Iterator[Tensor]:
+    """Applies a function to N rows in chunks of at most `MAX_CHUNK_ELEMENTS`.
+
+        yield function(*inputs)
+
+    The backward pass computes a chunk again, so memory holds the intermediate values of one chunk.
+
+    Args:
+        function: Deterministic.
+        inputs: Tensors of N rows each.
+        width: Elements per row in the function.
+
+    Yields:
+        The result of each chunk.
+    """
+    size = max(1, MAX_CHUNK_ELEMENTS // width)
+    if len(inputs[0]) <= size:
+        yield function(*inputs)
+        return
+    for chunk in zip(*(each.split(size) for each in inputs), strict=True):
+        yield checkpoint(function, *chunk, use_reentrant=False, preserve_rng_state=False)
+
+
+def sum_of_products(present: Tensor, counts: Tensor, factors: Sequence[Tensor]) -> Tensor:
+    """Multiplies the factors of the present modalities and sums over the terms.
+
+        kept = [torch.where(here[:, None], each, 1.0) for here, each in zip(present.T > 0, factors)]
+        terms = torch.stack(kept).prod(dim=0).view(*counts.shape, -1)
+        return (terms * counts.unsqueeze(2)).sum(dim=1)
+
+    Args:
+        present: 1 or 0 for each modality, shape: (N, K), dtype: float32.
+        counts: 1 or 0 for each of T terms, shape: (N, T), dtype: float32.
+        factors: One tensor per modality, shape: (N, T * W).
+
+    Returns:
+        shape: (N, W).
+    """
+    masks = (present.to(factors[0].dtype), counts.to(factors[0].dtype))
+    total: Tensor = _SumOfProducts.apply(*masks, *factors)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _SumOfProducts(torch.autograd.Function):
+    """Processes rows in tiles that fit in a CPU's cache; saves only its inputs for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, present: Tensor, counts: Tensor, *factors: Tensor) -> Tensor:
+        ctx.save_for_backward(present, counts, *factors)
+        num_terms = counts.shape[1]
+        sums = torch.empty_like(factors[0][:, : factors[0].shape[1] // num_terms])
+        for rows in _factor_tiles(factors[0]):
+            parts = _masked(present[rows], factors, rows)
+            product = parts[0].mul(parts[1]) if len(parts) > 1 else parts[0].clone()
+            for part in parts[2:]:
+                product.mul_(part)
+            terms = product.view(len(product), num_terms, -1)
+            torch.sum(terms.mul_(counts[rows].unsqueeze(2)), dim=1, out=sums[rows])
+        return sums
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        present, counts, *factors = ctx.saved_tensors
+        gradients = [torch.empty_like(factor) for factor in factors]
+        for rows in _factor_tiles(factors[0]):
+            parts = _masked(present[rows], factors, rows)
+            outer = (gradient[rows].unsqueeze(1) * counts[rows].unsqueeze(2)).flatten(1)
+            for modality, result in enumerate(gradients):
+                others = [part for other, part in enumerate(parts) if other != modality]
+                product = torch.mul(outer, present[rows, modality].unsqueeze(1), out=result[rows])
+                for part in others:
+                    product.mul_(part)
+        return None, None, *gradients
+
+
+def _factor_tiles(factors: Tensor) -> list[slice]:
+    """Cuts rows into tiles on a CPU; a GPU takes them all at once."""
+    num_rows, width = factors.shape
+    step = max(1, TILE_ELEMENTS // width) if factors.device.type == "cpu" else num_rows
+    return [slice(start, start + step) for start in range(0, num_rows, max(1, step))]
+
+
+def _masked(present: Tensor, factors: Sequence[Tensor], rows: slice) -> list[Tensor]:
+    """Replaces the factors of missing modalities by one, shape: (n, T * W) each."""
+    columns = present.unsqueeze(2).unbind(dim=1)
+    return [
+        (factor[rows] * column).add_(1.0 - column)
+        for factor, column in zip(factors, columns, strict=True)
+    ]

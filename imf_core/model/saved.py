@@ -27,9 +27,10 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CALIBRATION = "calibration.json"
 
-ENTITY_TABLE = "encoders.structural.table.weight"
-RELATION_TABLES = "relation_tables."
-"""Names of weights with a row for each entity, and for each relation and its inverse."""
+ENTITY_TABLE = "channels.structural.encoder.table.weight"
+RELATION_TABLE = ".relations"
+"""Name of the weights with a row for each entity, and end of the names of those with a row for each
+relation and its inverse."""
 
 
 class SavedModel(Section):
@@ -179,6 +180,12 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
         )
     try:
         weights = load_file(path)
+        if not any(name.startswith("channels.") for name in weights):
+            raise DataError(
+                f"{path} was saved by an earlier version of the project, with other names of its "
+                f"tensors (the first is {min(weights, default='missing')}); run `dvc repro train` "
+                "to train the model again"
+            )
         model.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise DataError(
@@ -210,7 +217,7 @@ def _saved_sizes(folder: Path) -> dict[str, int]:
             for name in weights.keys():  # noqa: SIM118 - it is no mapping
                 if name == ENTITY_TABLE:
                     sizes["entities"] = weights.get_slice(name).get_shape()[0]
-                elif name.startswith(RELATION_TABLES):
+                elif name.endswith(RELATION_TABLE):
                     sizes["relations"] = weights.get_slice(name).get_shape()[0] // 2
     except (OSError, SafetensorError):
         return {}

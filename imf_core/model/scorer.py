@@ -8,7 +8,8 @@ from torch import Tensor
 
 from imf_core.base.device import ALONE, Processes, Shard, to_device
 from imf_core.model.encoders import LARGE_GRAPH
-from imf_core.model.imf import IMF, NO_ANSWER_LOGIT
+from imf_core.model.imf import IMF
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 
 MAX_SCORES = 1 << 25
 """Largest number of scores at once: 128 MiB in float32; a few copies exist at a time."""
@@ -56,7 +57,7 @@ class Scorer:
         self.shard = _shard(model.num_entities, processes)
         with torch.no_grad():
             self._entities = _embed(model, self.shard.rows)
-            self._relation_tables = model.embed_relations()
+            self._relation_tables = model.relation_tables()
         self._has_loops = model.has_loops.cpu()
         self._buffer: Tensor | None = None
 
@@ -101,10 +102,9 @@ class Scorer:
             LostProcessError: If another process has ended.
         """
         heads, relations = queries.unbind(dim=1)
-        can_answer = self._can_answer(
-            to_device(heads, self.device), to_device(relations, self.device)
-        )
-        weights = self.model.decision.weights(to_device(queries, self.device), can_answer)
+        asked = to_device(queries, self.device)
+        can_answer = self.model.can_answer(asked)
+        weights = self.model.decision.weights(asked, can_answer)
         own = self._find_own_entities(queries)
         logits, combined = self._buffers(len(queries))
         contexts = self._contexts(heads, relations)
@@ -137,9 +137,8 @@ class Scorer:
         """
         assert self.shard.processes.count == 1, "probabilities are normalised over all entities"
         heads, relations = queries.unbind(dim=1)
-        can_answer = self._can_answer(
-            to_device(heads, self.device), to_device(relations, self.device)
-        )
+        asked = to_device(queries, self.device)
+        can_answer = self.model.can_answer(asked)
         contexts = self._contexts(heads, relations)
         # One buffer, changed in place: on a large graph each copy would take as long as a product.
         shape = (len(queries), len(contexts), self.model.num_entities)
@@ -151,7 +150,7 @@ class Scorer:
         log_probs[rows, :, columns] = NO_ANSWER_LOGIT
         torch.log_softmax(log_probs, dim=2, out=log_probs)
         log_probs.masked_fill_(~can_answer.unsqueeze(2), 0.0)
-        pooled = self.model.decision(log_probs, to_device(queries, self.device), can_answer)
+        pooled = self.model.decision(log_probs, asked, can_answer)
         pooled.masked_fill_(~self.model.is_learned, -torch.inf)
         pooled[rows, columns] = -torch.inf
         return ChannelScores(log_probs, can_answer, pooled.log_softmax(dim=1))
@@ -199,16 +198,11 @@ class Scorer:
             self._buffer = self._entities[self.channel_names[0]].new_empty(size)
         return self._buffer[:, :num_queries]
 
-    def _can_answer(self, heads: Tensor, relations: Tensor) -> Tensor:
-        """Returns which channels take part in each query, shape: (B,), (B,) -> (B, H)."""
-        masks = [self.model.can_answer(name, heads, relations) for name in self.channel_names]
-        return torch.stack(masks, dim=1)
-
     def _contexts(self, heads: Tensor, relations: Tensor) -> dict[str, Tensor]:
         """Returns the context vectors of each channel, shape: (B,), (B,) -> (B, D)."""
         vectors = self.shard.take(list(self._entities.values()), heads)
         return {
-            name: self.model.scorer(name)(each, self._relation_tables[name], relations)
+            name: self.model.channels[name].context(each, self._relation_tables[name], relations)
             for name, each in zip(self._entities, vectors, strict=True)
         }
 
@@ -228,7 +222,7 @@ def _embed(model: IMF, rows: range) -> dict[str, Tensor]:
     tables: dict[str, Tensor] = {}
     first = 0
     for ids in torch.arange(rows.start, rows.stop, device=device).split(ENTITIES_PER_BLOCK):
-        for name, vectors in model.embed_entities(ids).items():
+        for name, vectors in model.encode(ids).items():
             if name not in tables:
                 tables[name] = vectors.new_empty(len(rows), vectors.shape[1])
             tables[name][first : first + len(ids)] = vectors

@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from imf_core.base.config import FusionParams, TrainParams
 from imf_core.base.device import ALONE, Processes, to_device
 from imf_core.model.encoders import BlockDiagonalContext
+from imf_core.model.fusion import Fusion
 from imf_core.model.imf import FUSED, IMF
-from imf_core.training.batches import Batch
-from imf_core.training.losses import (
+from imf_core.model.kernels import in_chunks
+from imf_core.model.loss_kernels import (
     Given,
     Positives,
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
-    info_nce,
-    relation_cross_entropy,
 )
+from imf_core.training.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,11 @@ class Planner:
         self.device = device
         self.processes = processes
         self.channel_names = model.channel_names
-        self.modalities = list(model.encoders)
-        self._is_present = {name: model.is_present(name).cpu() for name in self.channel_names}
-        self._is_in_answers = {name: model.is_in_answers(name).cpu() for name in self.channel_names}
+        self.modalities = list(model.modality_channels)
+        self._is_present = {name: each.is_present.cpu() for name, each in model.channels.items()}
+        self._is_in_answers = {
+            name: each.is_in_answers.cpu() for name, each in model.channels.items()
+        }
         self._has_loops = model.has_loops.cpu()
         self._everything = torch.arange(model.num_entities, device=device)
 
@@ -210,18 +213,20 @@ class Objective:
 
     def __call__(self, plan: Plan) -> Tensor:
         """Returns this process's part of a step's loss, a scalar."""
-        entities = self.model.embed_entities(plan.entity_ids)
-        relation_tables = self.model.embed_relations()
+        entities = self.model.encode(plan.entity_ids)
+        relation_tables = self.model.relation_tables()
         terms = []
-        for name in self.model.channel_names:
+        for name in self.model.channels:
             rows, given = plan.rows[name], None
             if name == FUSED and self.fusion.complement:
                 given = self._given(rows, plan.entity_ids, entities, relation_tables)
             terms.append(
                 self._channel_loss(name, rows, entities[name], relation_tables[name], given)
             )
-        if self.contrastive_weight > 0 and plan.pairs and FUSED in self.model.channel_names:
-            terms.append(self.contrastive_weight * self._contrastive(entities, plan))
+        if self.contrastive_weight > 0 and plan.pairs and self.model.fusion is not None:
+            terms.append(
+                self.contrastive_weight * self._contrastive(self.model.fusion, entities, plan)
+            )
         return torch.stack(terms).sum()
 
     @torch.no_grad()
@@ -239,16 +244,19 @@ class Objective:
         would be left to correct.
         """
         relations = to_device(rows.relations, entity_ids.device)
-        asked = entity_ids.index_select(0, rows.heads)
-        names = [name for name in self.model.encoders if name != "structural"]
+        asked = torch.stack([entity_ids.index_select(0, rows.heads), relations], dim=1)
+        names = [name for name in self.model.modality_channels if name != "structural"]
         takes_part = torch.stack(
-            [self.model.can_answer(name, asked, relations) for name in names], dim=1
+            [self.model.channels[name].can_answer(asked, self.model.is_learned) for name in names],
+            dim=1,
         ).float()
         weights = takes_part / takes_part.sum(dim=1, keepdim=True).clamp_min(1.0)
         queries = []
         for name, weight in zip(names, weights.unbind(dim=1), strict=True):
             heads = entities[name].index_select(0, rows.heads)
-            context = self.model.scorer(name)(heads, relation_tables[name], rows.relations)
+            context = self.model.channels[name].context(
+                heads, relation_tables[name], rows.relations
+            )
             queries.append(context * weight.unsqueeze(1))
         candidates = torch.cat([entities[name] for name in names], dim=1)
         return Given(torch.cat(queries, dim=1)[rows.shard], candidates)
@@ -265,8 +273,9 @@ class Objective:
         num_queries = len(rows.heads)
         if num_queries == 0:
             return 0.0 * relation_table.sum()  # keeps the autograd graph where no query takes part
+        channel = self.model.channels[name]
         heads = candidates.index_select(0, rows.heads)
-        queries = self.model.scorer(name)(heads, relation_table, rows.relations)[rows.shard]
+        queries = channel.context(heads, relation_table, rows.relations)[rows.shard]
         if self.train.loss == "cross-entropy":
             total = grouped_cross_entropy(
                 queries, candidates, rows.positives, self.matmul_dtype, given
@@ -292,11 +301,9 @@ class Objective:
         self, rows: Rows, heads: Tensor, candidates: Tensor, relation_table: Tensor
     ) -> Tensor:
         """Returns the loss of predicting each positive's relation by the structural channel."""
-        context = self.model.scorer("structural").context
-        assert isinstance(context, BlockDiagonalContext)
         positives = rows.positives
         tails = candidates.index_select(0, positives.columns)
-        pairs = context.pair(heads.index_select(0, positives.rows), tails)
+        pairs = BlockDiagonalContext.pair(heads.index_select(0, positives.rows), tails)
         relations = to_device(rows.relations[rows.shard], positives.rows.device)
         return relation_cross_entropy(
             pairs, relation_table, relations.index_select(0, positives.rows), rows.num_positives
@@ -309,7 +316,7 @@ class Objective:
 
         Lacroix et al., ICML 2018, arXiv 1806.07297. `heads` are those of this process's rows.
         """
-        moduli = self.model.scorer(name).context.moduli
+        moduli = self.model.channels[name].form.moduli
         columns = rows.positives.columns
         relation_ids = to_device(rows.relations[rows.shard], columns.device)
         relations = relation_table.index_select(0, relation_ids)
@@ -317,16 +324,17 @@ class Objective:
         tails = moduli(candidates).pow(3).sum(dim=1).index_select(0, columns)
         return ((rows.positives.counts * cubes).sum() + tails.sum()) / rows.num_positives
 
-    def _contrastive(self, entities: dict[str, Tensor], plan: Plan) -> Tensor:
+    def _contrastive(self, fusion: Fusion, entities: dict[str, Tensor], plan: Plan) -> Tensor:
         """Returns the mean InfoNCE over pairs of modalities, between their fusion factors.
 
         Our choice: the modalities' own spaces stay apart; the term aligns only their projections
         for the fusion. Without a fused channel there is no such term.
         """
         chosen = [
-            entities[name].index_select(0, plan.query_entities) for name in self.model.encoders
+            entities[name].index_select(0, plan.query_entities)
+            for name in self.model.modality_channels
         ]
-        factors = self.model.fusion_factors(chosen)
+        factors = fusion.factors(chosen)
         terms = [
             info_nce(
                 factors[pair.left].index_select(0, pair.rows),
@@ -336,3 +344,48 @@ class Objective:
             for pair in plan.pairs
         ]
         return torch.stack(terms).mean()
+
+
+def relation_cross_entropy(
+    pairs: Tensor, relation_table: Tensor, relations: Tensor, counts_in_all: int
+) -> Tensor:
+    """Returns the softmax cross entropy of the relation between a head and a tail.
+
+    An auxiliary loss (Chen et al., AKBC 2021, arXiv 2110.02834).
+
+    Args:
+        pairs: Vectors of (head, tail) pairs in the space of relations, shape: (P, D).
+        relation_table: Relations with inverses, shape: (2R, D).
+        relations: True relations, shape: (P,), dtype: long.
+        counts_in_all: Number of pairs over all processes.
+
+    Returns:
+        Sum over the P pairs divided by `counts_in_all`, a scalar.
+    """
+
+    def total(some: Tensor, true: Tensor) -> Tensor:
+        return F.cross_entropy(some @ relation_table.T, true, reduction="sum")
+
+    parts = in_chunks(total, [pairs, relations], len(relation_table))
+    return torch.stack(list(parts)).sum() / counts_in_all
+
+
+def info_nce(left: Tensor, right: Tensor, temperature: float) -> Tensor:
+    """Returns symmetric InfoNCE between two views of the same N entities (arXiv 1807.03748).
+
+    Our choice, since the released contrastive loss does not parse and is never called. Negatives
+    are the other entities of the batch in the other modality; similarity is the cosine.
+
+    Args:
+        left: One modality's vectors, shape: (N, D).
+        right: The other modality's vectors of the same entities, shape: (N, D).
+        temperature: Divisor of the cosine.
+
+    Returns:
+        Mean loss, a scalar; zero if fewer than two entities have both modalities.
+    """
+    if len(left) < 2:
+        return left.new_zeros(())
+    similarity = F.normalize(left, dim=1) @ F.normalize(right, dim=1).T / temperature
+    target = torch.arange(len(left), device=left.device)
+    return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2

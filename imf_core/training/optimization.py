@@ -127,8 +127,8 @@ def _rows_with_gradient(weight: nn.Parameter) -> Tensor | None:
     return weight.grad.indices()[0]
 
 
-TABLE_SUFFIXES = (".table.weight", ".absent.weight")
-"""Parameters with one row per entity, trained with Adagrad."""
+TABLE_SUFFIXES = (".table.weight", ".absent.weight", ".relations")
+"""Parameters with one row per entity or relation, trained with Adagrad."""
 
 
 class TrainingStep:
@@ -217,8 +217,7 @@ def _make_optimizers(model: IMF, params: TrainParams) -> list[torch.optim.Optimi
     for name, parameter in model.named_parameters():
         if name.startswith("decision."):
             continue
-        is_table = name.startswith("relation_tables.") or name.endswith(TABLE_SUFFIXES)
-        (tables if is_table else networks).append(parameter)
+        (tables if name.endswith(TABLE_SUFFIXES) else networks).append(parameter)
     optimizers: list[torch.optim.Optimizer] = []
     if tables:
         optimizers.append(torch.optim.Adagrad(tables, lr=params.embedding_learning_rate))

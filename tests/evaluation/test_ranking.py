@@ -128,7 +128,7 @@ def test_a_channel_that_cannot_answer_ranks_in_the_middle_of_all_but_the_own_ent
     model = tiny_model()
     table = rank_test(Scorer(model), graph)
     entities, relations = table.queries.T
-    cannot = ~model.encoders["visual"].is_present.numpy()[entities]
+    cannot = ~model.channels["visual"].is_present.numpy()[entities]
     cannot &= np.isin(relations, UNSEEN_RELATIONS)
     middle = table.num_candidates / 2
     assert cannot.any()

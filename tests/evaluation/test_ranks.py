@@ -8,7 +8,13 @@ from torch import Tensor
 
 from imf_core.base.device import unsharded
 from imf_core.evaluation import ranking
-from imf_core.evaluation.ranking import Answers, filtered_ranks, find_answers
+from imf_core.evaluation.ranking import (
+    Answers,
+    RankCounts,
+    count_scores,
+    filtered_ranks,
+    find_answers,
+)
 
 NOTHING = torch.empty(0, dtype=torch.long)
 SEEDS = range(5)
@@ -131,6 +137,22 @@ def test_ranks_in_parts_equal_ranks_in_one_piece(
     in_one_piece = rank(*case)
     monkeypatch.setattr(ranking, limit, 25 if "TILE" in limit else 4)
     assert torch.equal(rank(*case), in_one_piece)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("size", [1, 5])
+def test_counts_of_blocks_of_entities_add_up_to_the_ranks(seed: int, size: int) -> None:
+    scores, rows, tails, known_rows, known_tails = random_case(seed)
+    found = answers(scores, rows, tails, known_rows, known_tails)
+    limits = scores[rows, tails]
+    answer, columns = (torch.cat(each) for each in zip(*found.excluded, strict=True))
+    total = RankCounts(torch.zeros(len(rows)), torch.zeros(len(rows)))
+    for start in range(0, scores.shape[1], size):
+        block = scores[:, start : start + size]
+        is_here = (columns >= start) & (columns < start + size)
+        left_out = [(answer[is_here], columns[is_here] - start)]
+        total = total + count_scores(block, rows, limits, left_out)
+    assert torch.equal(total.ranks(), rank(scores, rows, tails, known_rows, known_tails))
 
 
 def test_scores_are_left_as_they_were() -> None:

@@ -1,6 +1,6 @@
 """Collects the names and bytes that users rely on: keys, commands, columns, hashes of outs.
 
-`PYTHONPATH=.:tests python tests/frozen/published.py` runs `dvc repro` on `atlas` and on
+`PYTHONPATH=$PWD:$PWD/tests python tests/frozen/published.py` runs `dvc repro` on `atlas` and on
 `examples/solar-system`, at one thread, and writes `published.json`. A commit that rewrites the file
 gives the reason.
 """

@@ -162,7 +162,7 @@ def test_neighbours_are_the_nearest_that_have_the_modality(completer: Completer)
     found = completer.neighbours("e05", 3)
     vectors = completer.scorer.entities["textual"]
     cosines = torch.nn.functional.cosine_similarity(vectors, vectors[5:6])
-    cosines[~completer.scorer.model.is_present("textual")] = -2
+    cosines[~completer.scorer.model.channels["textual"].is_present] = -2
     cosines[5] = -2
     assert [each.label for each in found["textual"]] == [
         completer.graph.entity_labels[number] for number in cosines.topk(3).indices

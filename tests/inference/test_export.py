@@ -124,7 +124,7 @@ def test_every_channel_has_a_file_of_all_entities_and_one_of_all_relations(
     assert len(paths) == 2 * len(trained.channel_names)
     table = pq.read_table(tmp_path / "entities/visual.parquet")
     assert table["label"].to_pylist() == graph.entity_labels
-    assert table["is_present"].to_pylist() == trained.is_present("visual").tolist()
+    assert table["is_present"].to_pylist() == trained.channels["visual"].is_present.tolist()
     expected = completer.scorer.entities["visual"]
     assert torch.equal(torch.tensor(table["vector"].to_pylist()), expected)
     relations = pq.read_table(tmp_path / "relations/fused.parquet")

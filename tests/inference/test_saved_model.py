@@ -55,7 +55,7 @@ def in_answers(graph: Graph, tables: Tables) -> list[bool]:
     """Returns for which relations, with inverses, most answers have an image."""
     params = small_params()
     model = build_model(graph, tables, params.model, params.fusion)
-    return model.visual_in_answers.tolist()
+    return model.channels["visual"].is_in_answers.tolist()
 
 
 def test_a_loaded_model_gives_identical_scores(
@@ -112,6 +112,15 @@ def test_weights_for_another_number_of_entities_are_refused_with_both_sizes(
     weights[ENTITY_TABLE] = torch.zeros(graph.num_entities + change, 8)
     save_file(weights, folder / WEIGHTS)
     message = rf"for {number} entities, 3 relations, but .* has 22 entities, 3 relations: .*repro`"
+    with pytest.raises(DataError, match=message):
+        load_model(folder, graph, tables)
+
+
+def test_a_model_of_an_earlier_version_is_refused_with_a_remedy(
+    folder: Path, graph: Graph, tables: Tables
+) -> None:
+    save_file({"encoders.structural.table.weight": torch.zeros(22, 8)}, folder / WEIGHTS)
+    message = r"earlier version .*encoders\.structural\.table\.weight.*run `dvc repro train`"
     with pytest.raises(DataError, match=message):
         load_model(folder, graph, tables)
 
@@ -283,8 +292,10 @@ def test_without_masks_a_missing_medium_counts_as_zeros_seen(graph: Graph, table
     params = small_params({"model.mask_missing": False})
     model = build_model(graph, tables, params.model, params.fusion)
     assert not bool(tables["image"].is_present[LONELY])
-    assert all(bool(model.is_present(head).all()) for head in ("visual", "textual", "fused"))
-    assert model.visual_in_answers.all()
+    assert all(
+        bool(model.channels[head].is_present.all()) for head in ("visual", "textual", "fused")
+    )
+    assert model.channels["visual"].is_in_answers.all()
 
 
 def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -114,7 +114,3 @@ def test_the_structural_encoder_looks_rows_up() -> None:
     encoder = StructuralEncoder(num_entities=4, dim=3)
     ids = torch.tensor([2, 0, 2])
     assert torch.equal(encoder(ids), encoder.table.weight[ids])
-
-
-def test_every_entity_has_structure() -> None:
-    assert StructuralEncoder(num_entities=4, dim=3).is_present.tolist() == [True] * 4

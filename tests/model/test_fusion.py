@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from imf_core.model import fusion as fusion_module
+from imf_core.model import kernels
 from imf_core.model.fusion import NARROW_DIM, LowRankBilinearFusion, NarrowFusion
 
 INPUT_DIMS, DIM, RANK = (3, 4, 5), 6, 5
@@ -150,7 +150,7 @@ def test_parts_change_neither_values_nor_gradients(
         return fused, torch.autograd.grad(fused.square().sum(), [*inputs, *fusion.parameters()])
 
     whole = fuse()
-    monkeypatch.setattr(fusion_module, limit, 2 * (LED * DIM + NARROW * NARROW_DIM))
+    monkeypatch.setattr(kernels, limit, 2 * (LED * DIM + NARROW * NARROW_DIM))
     torch.testing.assert_close(fuse(), whole, atol=1e-4, rtol=1e-4)
 
 
@@ -172,7 +172,7 @@ def test_chunked_fusion_keeps_no_factors_for_the_gradient(monkeypatch: pytest.Mo
 
     narrow = rows * (rank - LED) * NARROW_DIM
     assert num_kept() >= narrow
-    monkeypatch.setattr(fusion_module, "MAX_CHUNK_ELEMENTS", 8 * rank * NARROW_DIM)
+    monkeypatch.setattr(kernels, "MAX_CHUNK_ELEMENTS", 8 * rank * NARROW_DIM)
     assert num_kept() < narrow
 
 
@@ -268,5 +268,5 @@ def test_parts_change_nothing_in_the_narrow_form(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = narrow(embeddings, masks)
-    monkeypatch.setattr(fusion_module, "MAX_CHUNK_ELEMENTS", 2 * RANK * NARROW_DIM)
+    monkeypatch.setattr(kernels, "MAX_CHUNK_ELEMENTS", 2 * RANK * NARROW_DIM)
     torch.testing.assert_close(narrow(embeddings, masks), whole)

@@ -4,10 +4,12 @@ from itertools import combinations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny_world import (
     LONELY,
     UNSEEN_RELATIONS,
     every_query,
+    looped_graph,
     small_params,
     tiny_graph,
     tiny_model,
@@ -15,9 +17,12 @@ from tiny_world import (
 )
 from torch import Tensor
 
-from imf_core.graph.known_tails import build_known_tails
+from imf_core.evaluation.ranking import COMBINED, rank_triples
+from imf_core.graph.known_tails import build_known_tails, known_tails_in
 from imf_core.model.imf import IMF
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 from imf_core.model.saved import build_model
+from imf_core.model.scorer import Scorer
 from imf_core.training.batches import build_rows
 from imf_core.training.objective import Objective, Planner
 
@@ -37,7 +42,7 @@ def gradients(overrides: dict[str, object]) -> dict[str, Tensor | None]:
 
 
 def encode_everything(model: IMF) -> dict[str, Tensor]:
-    return model.eval().embed_entities(torch.arange(model.num_entities))
+    return model.eval().encode(torch.arange(model.num_entities))
 
 
 @pytest.mark.parametrize("modalities", SUBSETS)
@@ -85,8 +90,12 @@ def test_every_parameter_but_the_decision_receives_a_gradient(
 def test_the_fused_channel_moves_the_encoders_only_where_it_is_not_detached(detach: bool) -> None:
     model = tiny_model({"fusion.detach": detach})
     encode_everything(model)["fused"].sum().backward()
-    moved = {name: weight.grad is not None for name, weight in model.encoders.named_parameters()}
-    assert set(moved.values()) == {not detach}
+    moved = {
+        weight.grad is not None
+        for channel in model.modality_channels.values()
+        for weight in channel.encoder.parameters()
+    }
+    assert moved == {not detach}
 
 
 @pytest.mark.parametrize("form", ["full", "narrow"])
@@ -95,24 +104,29 @@ def test_a_larger_rank_makes_more_fusion_weights(form: str) -> None:
     sizes = [{name: each.shape for name, each in model.named_parameters()} for model in models]
     changed = {name for name in sizes[0] if sizes[0][name] != sizes[1][name]}
     assert changed
-    assert all(name.split(".")[0] in {"entity_fusion", "relation_fusion"} for name in changed)
+    assert all(name.split(".")[0] in {"fusion"} for name in changed)
 
 
 def test_an_entity_with_structure_alone_still_has_a_fused_embedding() -> None:
     model = tiny_model()
-    assert [bool(model.is_present(name)[LONELY]) for name in model.channel_names] == [1, 0, 0, 1]
+    assert [bool(model.channels[name].is_present[LONELY]) for name in model.channel_names] == [
+        1,
+        0,
+        0,
+        1,
+    ]
     assert encode_everything(model)["fused"][LONELY].abs().sum() > 0
 
 
 def test_an_entity_with_no_modality_at_all_has_a_fused_embedding_of_zeros() -> None:
     model = tiny_model({"model.modalities": ["image", "text"]})
-    assert not model.is_present("fused")[LONELY]
+    assert not model.channels["fused"].is_present[LONELY]
     assert (encode_everything(model)["fused"][LONELY] == 0).all()
 
 
 def test_some_entities_are_embedded_as_they_are_among_all() -> None:
     model = tiny_model()
-    whole, some = encode_everything(model), model.embed_entities(torch.tensor([7, 2]))
+    whole, some = encode_everything(model), model.encode(torch.tensor([7, 2]))
     for name, each in some.items():
         torch.testing.assert_close(each, whole[name][[7, 2]])
 
@@ -121,7 +135,7 @@ def test_some_entities_are_embedded_as_they_are_among_all() -> None:
 def test_every_channel_has_a_relation_table_with_inverses(context: str) -> None:
     model = tiny_model({"model.context": context})
     dim = {"block-diagonal": 8, "dense": 4}[context]
-    shapes = {name: tuple(table.shape) for name, table in model.embed_relations().items()}
+    shapes = {name: tuple(table.shape) for name, table in model.relation_tables().items()}
     assert shapes == dict.fromkeys(model.channel_names, (2 * model.num_relations, dim))
 
 
@@ -141,14 +155,13 @@ def test_a_fused_entity_may_have_a_vector_of_its_own() -> None:
     model = tiny_model({"fusion.residual": True})
     before = encode_everything(model)["fused"]
     with torch.no_grad():
-        model.fused_residual.table.weight[3] += 1.0
+        model.fusion.residual.table.weight[3] += 1.0
     torch.testing.assert_close(encode_everything(model)["fused"][3], before[3] + 1.0)
 
 
 def can_answer(model: IMF, head: str) -> Tensor:
     """Returns whether the channel takes part, by (entity, relation), shape: (E, 2R)."""
-    entities, relations = every_query().T
-    found = model.can_answer(head, entities, relations)
+    found = model.can_answer(every_query())[:, model.channel_names.index(head)]
     return found.view(model.num_entities, 2 * model.num_relations)
 
 
@@ -175,8 +188,114 @@ def test_the_fused_channel_takes_part_where_the_entity_has_any_modality() -> Non
 def test_a_context_vector_does_not_depend_on_who_else_is_asked_about() -> None:
     model = tiny_model()
     vectors = encode_everything(model)["textual"]
-    table, relations = model.embed_relations()["textual"], torch.tensor([0, 4, 2])
-    scorer = model.scorer("textual")
-    whole = scorer(vectors[[5, 6, 7]], table, relations)
+    table, relations = model.relation_tables()["textual"], torch.tensor([0, 4, 2])
+    channel = model.channels["textual"]
+    whole = channel.context(vectors[[5, 6, 7]], table, relations)
     assert whole.shape == (3, 8)
-    torch.testing.assert_close(scorer(vectors[[6]], table, relations[1:2]), whole[1:2])
+    torch.testing.assert_close(channel.context(vectors[[6]], table, relations[1:2]), whole[1:2])
+
+
+FORMS = [
+    {},
+    {"model.context": "dense", "model.encoder_dim": 4},
+    {"fusion.form": "narrow", "fusion.residual": True, "fusion.rank": 4},
+    {"model.modalities": ["image", "text"]},
+    {"fusion.rank": 0},
+]
+"""Forms of the model; the graph lacks media and, as `looped_graph`, has a loop in train."""
+
+
+def form_of(overrides: dict[str, object]) -> IMF:
+    """Makes a model with moderate logits."""
+    model = tiny_model(overrides, graph=looped_graph())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(0.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("overrides", FORMS)
+def test_the_scorer_gives_the_log_probabilities_of_the_model(overrides: dict[str, object]) -> None:
+    model = form_of(overrides)
+    model.mark_unlearned(torch.tensor([9]))
+    expected = model(every_query(), torch.arange(model.num_entities))
+    found = Scorer(model).score_all_tails(every_query()).combined
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert expected[:, 9].unique().tolist() == [-torch.inf]
+
+
+@pytest.mark.parametrize("overrides", FORMS)
+def test_the_scorer_ranks_by_the_logits_of_each_channel(overrides: dict[str, object]) -> None:
+    model, queries = form_of(overrides), every_query()
+    entities = torch.arange(model.num_entities)
+    is_own = (queries[:, :1] == entities) & ~model.has_loops[queries[:, 1:]]
+    expected = zip(
+        model.logits(queries, entities).values(), model.can_answer(queries).T, strict=True
+    )
+    for (z, can_answer), found in zip(expected, Scorer(model).scores(queries), strict=False):
+        z = (z * can_answer.unsqueeze(1)).masked_fill(is_own, NO_ANSWER_LOGIT)  # noqa: PLW2901
+        torch.testing.assert_close(found, z, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("overrides", FORMS)
+def test_ranks_are_those_of_the_models_log_probabilities(overrides: dict[str, object]) -> None:
+    model, graph = form_of(overrides), looped_graph()
+    known = known_tails_in(graph, ("train", "valid", "test"))
+    ranked = rank_triples(Scorer(model), graph.triples["test"], known, graph.num_relations, 7)
+    queries, answers = torch.from_numpy(ranked.queries), torch.from_numpy(ranked.answers)
+    log_p = model(queries, torch.arange(model.num_entities))
+    truth = log_p.gather(1, answers.unsqueeze(1))
+    rows, tails = known.lookup(queries)
+    log_p[rows, tails] = -torch.inf
+    expected = 1 + (log_p > truth).sum(dim=1)
+    assert ranked.ranks[COMBINED].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("overrides", FORMS)
+def test_some_candidates_have_the_log_probabilities_of_all_but_for_a_shift(
+    overrides: dict[str, object],
+) -> None:
+    model = form_of(overrides)
+    some = torch.tensor([12, 4, 20])
+    whole = model(every_query(), torch.arange(model.num_entities))[:, some]
+    found = model(every_query(), some)
+    assert torch.equal(found.isfinite(), whole.isfinite())
+    torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(len(found)))
+
+
+@pytest.mark.parametrize("overrides", FORMS)
+@pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])
+def test_the_training_loss_is_that_of_the_models_logits(
+    name: str, overrides: dict[str, object]
+) -> None:
+    params = small_params(
+        {
+            **overrides,
+            "train.loss": name,
+            "train.label_smoothing": 0.0,
+            "fusion.contrastive_weight": 0.0,
+            **{f"train.{key}": 0.0 for key in ("n3", "encoder_n3", "fused_n3")},
+        }
+    )
+    model, graph = form_of(overrides), looped_graph()
+    known = known_tails_in(graph, ("train",))
+    (batch,) = build_rows(known, None).batches(1000, seed=0)
+    plan = Planner(model, 0, torch.device("cpu")).plan(batch, torch.Generator())
+    found = Objective(model, params.train, params.fusion, torch.float32)(plan)
+
+    queries = torch.stack([batch.heads, batch.relations], dim=1)
+    entities = torch.arange(model.num_entities)
+    is_own = (queries[:, :1] == entities) & ~model.has_loops[queries[:, 1:]]
+    rows = torch.repeat_interleave(torch.arange(len(queries)), batch.offsets.diff())
+    labels = torch.zeros(len(queries), len(entities))
+    labels[rows, batch.tails] = 1.0
+    expected = torch.zeros(())
+    can_answer = model.can_answer(queries)
+    for z, takes_part in zip(model.logits(queries, entities).values(), can_answer.T, strict=True):
+        if name == "cross-entropy":
+            log_p = z.masked_fill(is_own, -torch.inf).log_softmax(dim=1)
+            expected = expected - log_p[rows, batch.tails][takes_part[rows]].mean()
+        else:
+            each = F.binary_cross_entropy_with_logits(z, labels, reduction="none").sum(dim=1)
+            expected = expected + each[takes_part].mean()
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

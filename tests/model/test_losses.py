@@ -7,14 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imf_core.training import losses
-from imf_core.training.losses import (
+from imf_core.model import kernels, loss_kernels
+from imf_core.model.loss_kernels import (
     Positives,
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
-    info_nce,
-    relation_cross_entropy,
 )
+from imf_core.training.objective import info_nce, relation_cross_entropy
 
 OWN_COLUMNS = torch.tensor([6, 0, 6, 3, 1])
 """Position of each query's own entity among the candidates."""
@@ -125,7 +124,7 @@ def test_a_softmax_without_own_entities_equals_the_dense_one(
     inputs: tuple[Tensor, Tensor],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(losses, "TILE_ELEMENTS", rows_at_once * NUM_CANDIDATES)
+    monkeypatch.setattr(loss_kernels, "TILE_ELEMENTS", rows_at_once * NUM_CANDIDATES)
     loss = grouped("cross-entropy", target, own_can_answer=own_can_answer)
     found = value_and_gradients(loss, inputs)
     expected = value_and_gradients(dense("cross-entropy", target, own_can_answer), inputs)
@@ -165,7 +164,7 @@ def test_a_loss_in_parts_equals_the_loss_in_one_piece(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = value_and_gradients(grouped(name, target), inputs)
-    monkeypatch.setattr(losses, limit, rows_at_once * NUM_CANDIDATES)
+    monkeypatch.setattr(loss_kernels, limit, rows_at_once * NUM_CANDIDATES)
     torch.testing.assert_close(value_and_gradients(grouped(name, target), inputs), whole)
 
 
@@ -256,7 +255,7 @@ def test_relations_are_predicted_in_chunks_as_at_once(monkeypatch: pytest.Monkey
         return relation_cross_entropy(pairs, table, relations, 5)
 
     whole = value_and_gradients(loss, inputs)
-    monkeypatch.setattr(losses, "MAX_CHUNK_ELEMENTS", 12)
+    monkeypatch.setattr(kernels, "MAX_CHUNK_ELEMENTS", 12)
     torch.testing.assert_close(value_and_gradients(loss, inputs), whole)
 
 
@@ -269,7 +268,7 @@ def test_gradients_of_bfloat16_inputs_are_summed_in_float32(
 ) -> None:
     halves = tuple(each.detach().bfloat16().requires_grad_() for each in inputs)
     whole = value_and_gradients(grouped(name, target), halves)
-    monkeypatch.setattr(losses, "MAX_CHUNK_ELEMENTS", NUM_CANDIDATES)
+    monkeypatch.setattr(loss_kernels, "MAX_CHUNK_ELEMENTS", NUM_CANDIDATES)
     in_chunks = value_and_gradients(grouped(name, target), halves)
     # Half precision rounds the finished sum alone: at most the last of its eight bits differs.
     torch.testing.assert_close(in_chunks[1:], whole[1:], rtol=2**-7, atol=1e-6)

@@ -17,7 +17,7 @@ from tiny_world import (
 from torch import Tensor
 
 from imf_core.model import scorer
-from imf_core.model.imf import NO_ANSWER_LOGIT
+from imf_core.model.kernels import NO_ANSWER_LOGIT
 from imf_core.model.scorer import ChannelScores, Scorer
 
 CONTEXTS = ["block-diagonal", "dense"]
@@ -122,8 +122,10 @@ def test_scores_carry_no_gradient() -> None:
 def test_scores_equal_the_equations_written_out() -> None:
     model = tiny_model({"model.modalities": ["structure"]})
     query = torch.tensor([[4, 2]])
-    head = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
-    relation = torch.complex(*model.relation_tables["structural"][2].chunk(2))
+    head = torch.complex(
+        *model.modality_channels["structural"].encoder.table.weight.chunk(2, dim=1)
+    )
+    relation = torch.complex(*model.modality_channels["structural"].relations[2].chunk(2))
     logits = ((head[4] * relation) * head.conj()).sum(dim=1).real
     logits[4] = NO_ANSWER_LOGIT
     found = Scorer(model).score_all_tails(query)
@@ -132,11 +134,11 @@ def test_scores_equal_the_equations_written_out() -> None:
 
 def test_candidates_are_the_embeddings_themselves() -> None:
     model = tiny_model({"model.context": "dense"}).eval()
-    entities = model.embed_entities(torch.arange(model.num_entities))
+    entities = model.encode(torch.arange(model.num_entities))
     found = Scorer(model).score_all_tails(torch.tensor([[4, 2]])).log_probs[0]
     for position, name in enumerate(model.channel_names):
-        table, vectors = model.embed_relations()[name], entities[name]
-        context = model.scorer(name)(vectors[[4]], table, torch.tensor([2]))[0]
+        table, vectors = model.relation_tables()[name], entities[name]
+        context = model.channels[name].context(vectors[[4]], table, torch.tensor([2]))[0]
         logits = vectors @ context
         logits[4] = NO_ANSWER_LOGIT
         torch.testing.assert_close(found[position], logits.log_softmax(dim=0))
@@ -183,9 +185,9 @@ def test_the_own_entity_is_a_candidate_in_both_directions_where_train_has_a_loop
 ) -> None:
     model = tiny_model({"model.context": context}, graph=looped_graph())
     scorer = Scorer(model)
-    probabilities = of_own_entities(score(scorer).combined.exp())
+    log_probs = of_own_entities(score(scorer).combined)
     has_loops = every_query()[:, 1] % model.num_relations == LOOPED
-    assert torch.equal(probabilities > 0, has_loops)
+    assert torch.equal(log_probs.isfinite(), has_loops)
     for scores in scorer.scores(every_query()):
         assert torch.equal(of_own_entities(scores) > NO_ANSWER_LOGIT, has_loops)
 

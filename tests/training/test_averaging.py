@@ -73,7 +73,7 @@ def test_the_average_is_what_training_validates_and_keeps(make_trainer: MakeTrai
         if not name.startswith("decision."):
             assert torch.equal(value, average[name])
     assert not torch.equal(
-        average["relation_tables.structural"], trained["relation_tables.structural"]
+        average["channels.structural.relations"], trained["channels.structural.relations"]
     )
 
 
@@ -87,7 +87,7 @@ def test_the_average_changes_nothing_in_training_itself(
 
 def touch(model: IMF, rows: list[int], *, sparse: bool) -> None:
     """Gives rows of the structural table a gradient of one each."""
-    weight = model.encoders["structural"].table.weight
+    weight = model.modality_channels["structural"].encoder.table.weight
     gradient = torch.zeros_like(weight)
     gradient[rows] = 1.0
     weight.grad = gradient.to_sparse(1) if sparse else gradient
@@ -99,7 +99,7 @@ def test_rows_that_rest_are_averaged_as_if_they_had_been_followed(every: int, de
     averages = []
     for is_ever_sparse in (False, True):
         model = tiny_model({"model.modalities": ["structure"]})
-        weight = model.encoders["structural"].table.weight
+        weight = model.modality_channels["structural"].encoder.table.weight
         average = WeightAverage(model, decay)
         for step in range(40):
             sparse = is_ever_sparse and step % every == 0  # dense steps between sparse ones
@@ -109,7 +109,7 @@ def test_rows_that_rest_are_averaged_as_if_they_had_been_followed(every: int, de
                 weight -= 0.1 * weight.grad.to_dense()
             average.update()
         average.catch_up()
-        averages.append(average.model.encoders["structural"].table.weight.detach())
+        averages.append(average.model.modality_channels["structural"].encoder.table.weight.detach())
     torch.testing.assert_close(averages[1], averages[0])
 
 
@@ -121,6 +121,6 @@ def test_resting_rows_caught_up_twice_stay_where_they_are() -> None:
     set_weights(model, 1.0)
     average.update()
     average.catch_up()
-    before = average.model.encoders["structural"].table.weight.clone()
+    before = average.model.modality_channels["structural"].encoder.table.weight.clone()
     average.catch_up()
-    assert torch.equal(average.model.encoders["structural"].table.weight, before)
+    assert torch.equal(average.model.modality_channels["structural"].encoder.table.weight, before)

@@ -239,7 +239,7 @@ def test_the_batch_size_changes_no_held_out_score(graph: Graph) -> None:
 def test_weights_that_are_not_finite_are_named_with_a_remedy(graph: Graph, fault: float) -> None:
     model = tiny_model()
     with torch.no_grad():
-        model.relation_tables["textual"][:] = fault
+        model.modality_channels["textual"].relations[:] = fault
     known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
     with pytest.raises(TrainingError, match=r"the weights are no longer finite; lower train\."):
         score_held_out(Scorer(model), graph.triples["valid"], known, graph.num_relations, 4)

@@ -28,7 +28,11 @@ def test_loss_and_gradients_need_no_number_of_any_tensor(
     planner = Planner(model, sampled, META)
     objective = Objective(model.to(META), params.train, params.fusion, torch.float32)
     objective(planner.plan(batch, torch.Generator())).backward()
-    assert all(each.grad is not None for each in model.encoders.parameters())
+    assert all(
+        weight.grad is not None
+        for channel in model.modality_channels.values()
+        for weight in channel.encoder.parameters()
+    )
 
 
 @pytest.mark.parametrize("ask", [torch.Tensor.item, torch.nonzero, torch.unique])

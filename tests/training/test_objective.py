@@ -50,7 +50,7 @@ def rows_of(batch: Batch, chosen: Tensor) -> Batch:
 
 
 def encode_all(model: IMF) -> dict[str, Tensor]:
-    return model.embed_entities(torch.arange(model.num_entities))
+    return model.encode(torch.arange(model.num_entities))
 
 
 def is_unseen(batch: Batch) -> Tensor:
@@ -84,8 +84,10 @@ def test_as_many_sampled_candidates_as_entities_give_the_full_loss(name: str, ba
 
 def test_the_loss_of_one_channel_equals_its_formula(batch: Batch) -> None:
     model = tiny_model(ONE_HEAD)
-    head = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
-    relation = torch.complex(*model.relation_tables["structural"].chunk(2, dim=1))
+    head = torch.complex(
+        *model.modality_channels["structural"].encoder.table.weight.chunk(2, dim=1)
+    )
+    relation = torch.complex(*model.modality_channels["structural"].relations.chunk(2, dim=1))
     facts = with_inverses(tiny_graph().triples["train"], 3).T
     scores = ((head[facts[0]] * relation[facts[1]]) @ head.conj().T).real
     scores.scatter_(1, facts[0].unsqueeze(1), -torch.inf)  # train has no loop
@@ -96,8 +98,10 @@ def test_the_loss_of_one_channel_equals_its_formula(batch: Batch) -> None:
 def test_the_n3_penalty_of_one_channel_equals_its_formula(batch: Batch) -> None:
     overrides = {**ONE_HEAD, "train.n3": 0.7}
     model = tiny_model(overrides)
-    entity = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
-    relation = torch.complex(*model.relation_tables["structural"].chunk(2, dim=1))
+    entity = torch.complex(
+        *model.modality_channels["structural"].encoder.table.weight.chunk(2, dim=1)
+    )
+    relation = torch.complex(*model.modality_channels["structural"].relations.chunk(2, dim=1))
     facts = with_inverses(tiny_graph().triples["train"], 3).T
     cubes = [entity[facts[0]], relation[facts[1]], entity[facts[2]]]
     expected = sum(each.abs().pow(3).sum(dim=1).mean() for each in cubes)
@@ -109,8 +113,10 @@ def test_the_n3_penalty_of_one_channel_equals_its_formula(batch: Batch) -> None:
 def test_the_relation_loss_equals_its_formula(batch: Batch) -> None:
     overrides = {**ONE_HEAD, "train.relation_weight": 0.7}
     model = tiny_model(overrides)
-    entity = torch.complex(*model.encoders["structural"].table.weight.chunk(2, dim=1))
-    relation = torch.complex(*model.relation_tables["structural"].chunk(2, dim=1))
+    entity = torch.complex(
+        *model.modality_channels["structural"].encoder.table.weight.chunk(2, dim=1)
+    )
+    relation = torch.complex(*model.modality_channels["structural"].relations.chunk(2, dim=1))
     expected = []
     for head, true, tail in with_inverses(tiny_graph().triples["train"], 3).tolist():
         scores = [(entity[head] * each * entity[tail].conj()).sum().real for each in relation]
@@ -140,7 +146,7 @@ def test_the_relation_loss_moves_entities_and_relations_of_the_structural_channe
         for name, each in model.named_parameters()
         if each.grad is not None and each.grad.abs().max() > 1e-5
     }
-    assert moved == {"encoders.structural.table.weight", "relation_tables.structural"}
+    assert moved == {"channels.structural.encoder.table.weight", "channels.structural.relations"}
 
 
 def test_without_a_structural_channel_there_is_no_relation_loss(batch: Batch) -> None:
@@ -162,11 +168,11 @@ def test_a_term_is_added_where_its_weight_is_not_zero(
 
 def test_the_fused_channel_learns_to_correct_image_and_text(batch: Batch) -> None:
     model = tiny_model(PLAIN).eval()
-    entities, tables = encode_all(model), model.embed_relations()
+    entities, tables = encode_all(model), model.relation_tables()
     heads, relations = batch.heads, batch.relations
 
     def logits(name: str) -> Tensor:
-        context = model.scorer(name)(entities[name][heads], tables[name], relations)
+        context = model.channels[name].context(entities[name][heads], tables[name], relations)
         return context @ entities[name].T
 
     def mean_loss(logits: Tensor) -> Tensor:
@@ -175,7 +181,8 @@ def test_the_fused_channel_learns_to_correct_image_and_text(batch: Batch) -> Non
         return -logits.log_softmax(dim=1)[rows, batch.tails].mean()
 
     others = ("visual", "textual")
-    takes_part = [model.can_answer(name, heads, relations).float() for name in others]
+    can_answer = model.can_answer(torch.stack([heads, relations], dim=1)).float()
+    takes_part = [can_answer[:, model.channel_names.index(name)] for name in others]
     total = sum(each[:, None] * logits(name) for each, name in zip(takes_part, others, strict=True))
     mean = total / sum(takes_part).clamp_min(1.0)[:, None]
     expected = mean_loss(logits("fused") + mean) - mean_loss(logits("fused"))
@@ -199,7 +206,7 @@ def test_the_correction_moves_no_other_channel(name: str, batch: Batch) -> None:
         if each is not None and not torch.equal(each, gradients[1][key])
     }
     assert moved
-    assert all(key.split(".")[0] in {"entity_fusion", "relation_fusion"} for key in moved)
+    assert all(key.split(".")[0] in {"fusion"} for key in moved)
 
 
 def test_without_a_fused_channel_there_is_no_contrastive_term(batch: Batch) -> None:
@@ -226,7 +233,7 @@ def test_queries_whose_answers_have_the_modality_train_its_channel(name: str, ba
     model = tiny_model(overrides)
     asked = rows_of(batch, (batch.heads == LONELY) & ~is_unseen(batch))
     loss_of(overrides, model, asked).backward()
-    encoder = model.encoders["visual"]
+    encoder = model.modality_channels["visual"].encoder
     assert encoder.linear.weight.grad.abs().sum() > 0
     assert encoder.absent.weight.grad[encoder.absent_row[LONELY]].abs().sum() > 0
 

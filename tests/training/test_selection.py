@@ -101,7 +101,7 @@ def test_the_model_ends_with_the_selected_weights_and_not_with_the_last(
     for name, value in trainer.model.state_dict().items():
         if not name.startswith("decision."):
             assert torch.equal(value, progress.best_state[name])
-    assert trainer.model.encoders["structural"].table.weight.abs().sum() > 0
+    assert trainer.model.modality_channels["structural"].encoder.table.weight.abs().sum() > 0
 
 
 def test_the_decision_of_the_selected_weights_is_fitted_again_on_all_of_valid(

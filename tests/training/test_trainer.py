@@ -29,7 +29,7 @@ def test_another_seed_gives_other_losses(make_trainer: MakeTrainer) -> None:
 def test_a_loss_that_is_not_finite_stops_training_in_its_epoch(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer()
     with torch.no_grad():
-        trainer.model.relation_tables["structural"][0] = float("nan")
+        trainer.model.modality_channels["structural"].relations[0] = float("nan")
     with pytest.raises(TrainingError, match=r"not finite in epoch 1; lower .*learning_rate"):
         trainer.fit()
 
@@ -39,7 +39,7 @@ def test_weights_that_fail_after_the_last_step_stop_training(
     make_trainer: MakeTrainer, size: float
 ) -> None:
     trainer = make_trainer({"train.epochs": 1})
-    weight = trainer.model.relation_tables["structural"]
+    weight = trainer.model.modality_channels["structural"].relations
     step = trainer.step.optimizers[0].step
 
     def step_too_far() -> None:
@@ -106,12 +106,12 @@ def test_tables_of_entities_and_relations_are_trained_with_adagrad(
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
     (adagrad,) = (each for each in trainer.step.optimizers if isinstance(each, torch.optim.Adagrad))
     assert {names[id(each)] for each in adagrad.param_groups[0]["params"]} == {
-        "encoders.structural.table.weight",
-        "encoders.visual.absent.weight",
-        "encoders.textual.absent.weight",
-        "relation_tables.structural",
-        "relation_tables.visual",
-        "relation_tables.textual",
+        "channels.structural.encoder.table.weight",
+        "channels.visual.encoder.absent.weight",
+        "channels.textual.encoder.absent.weight",
+        "channels.structural.relations",
+        "channels.visual.relations",
+        "channels.textual.relations",
     }
 
 

@@ -1,9 +1,9 @@
-"""Training losses over grouped queries, with no dense target and one buffer of scores.
+"""The losses of grouped queries, with no dense target and one buffer of scores.
 
 A row is a (head, relation) query; its answers (positives) are positions among the C candidates.
-Each loss overwrites logits with their gradient, one chunk of rows after the other, so
-`MAX_CHUNK_ELEMENTS` bounds the memory, not B x C x channels. Within a chunk it goes tile by tile,
-so all operations on a logit happen in a CPU's cache.
+Each loss overwrites logits with their gradient, one chunk of rows after the other, tile by tile, so
+`MAX_CHUNK_ELEMENTS` bounds the memory, not B x C x channels. Each docstring has the plain form,
+with which tests compare the loss.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,12 +14,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from imf_core.model.imf import NO_ANSWER_LOGIT
-
-MAX_CHUNK_ELEMENTS = 1 << 25
-"""Largest number of logits in memory at once: 128 MiB in float32."""
+from imf_core.model.kernels import MAX_CHUNK_ELEMENTS, NO_ANSWER_LOGIT
 
 TILE_ELEMENTS = 1 << 18
 """Logits that a CPU turns into their gradient at once: 1 MiB in float32."""
@@ -89,6 +85,9 @@ def grouped_cross_entropy(
 
     The softmax leaves out the query's own entity where it is not a possible answer.
 
+        z = (queries @ candidates.T).masked_fill(is_impossible_own, -torch.inf)
+        return -z.log_softmax(dim=1)[positives.rows, positives.columns].sum()
+
     Args:
         queries: Context vectors, shape: (B, D).
         candidates: Entity embeddings, shape: (C, D).
@@ -118,6 +117,9 @@ def grouped_binary_cross_entropy(
     Labels are smoothed as in the released code: `y <- (1 - label_smoothing) y + 1 / C` where
     `label_smoothing` > 0. Arguments as in `grouped_cross_entropy`.
 
+        z = queries @ candidates.T
+        return F.binary_cross_entropy_with_logits(z, labels, reduction="sum")
+
     Returns:
         Sum over all pairs, a scalar.
     """
@@ -127,39 +129,6 @@ def grouped_binary_cross_entropy(
         queries, candidates, positives, dtype, kernel, given
     )
     return total
-
-
-def relation_cross_entropy(
-    pairs: Tensor, relation_table: Tensor, relations: Tensor, counts_in_all: int
-) -> Tensor:
-    """Returns the softmax cross entropy of the relation between a head and a tail.
-
-    An auxiliary loss (Chen et al., AKBC 2021, arXiv 2110.02834).
-
-    Args:
-        pairs: Vectors of (head, tail) pairs in the space of relations, shape: (P, D).
-        relation_table: Relations with inverses, shape: (2R, D).
-        relations: True relations, shape: (P,), dtype: long.
-        counts_in_all: Number of pairs over all processes.
-
-    Returns:
-        Sum over the P pairs divided by `counts_in_all`, a scalar.
-    """
-    size = max(1, MAX_CHUNK_ELEMENTS // len(relation_table))
-    if len(pairs) <= size:
-        return _sum_relation_losses(pairs, relation_table, relations) / counts_in_all
-    # The backward pass computes logits again, so memory holds one chunk of them.
-    chunks = zip(pairs.split(size), relations.split(size), strict=True)
-    parts = [
-        checkpoint(_sum_relation_losses, some, relation_table, true, use_reentrant=False)
-        for some, true in chunks
-    ]
-    return torch.stack(parts).sum() / counts_in_all
-
-
-def _sum_relation_losses(pairs: Tensor, relation_table: Tensor, relations: Tensor) -> Tensor:
-    """Returns the sum over some pairs; see `relation_cross_entropy`."""
-    return F.cross_entropy(pairs @ relation_table.T, relations, reduction="sum")
 
 
 def _softmax_kernel(tile: _Tile) -> Tensor:
@@ -253,24 +222,3 @@ def _split(start: int, stop: int, size: int) -> Iterator[slice]:
     """Cuts a range into slices of at most `size`."""
     for first in range(start, stop, size):
         yield slice(first, min(first + size, stop))
-
-
-def info_nce(left: Tensor, right: Tensor, temperature: float) -> Tensor:
-    """Returns symmetric InfoNCE between two views of the same N entities (arXiv 1807.03748).
-
-    Our choice, since the released contrastive loss does not parse and is never called. Negatives
-    are the other entities of the batch in the other modality; similarity is the cosine.
-
-    Args:
-        left: One modality's vectors, shape: (N, D).
-        right: The other modality's vectors of the same entities, shape: (N, D).
-        temperature: Divisor of the cosine.
-
-    Returns:
-        Mean loss, a scalar; zero if fewer than two entities have both modalities.
-    """
-    if len(left) < 2:
-        return left.new_zeros(())
-    similarity = F.normalize(left, dim=1) @ F.normalize(right, dim=1).T / temperature
-    target = torch.arange(len(left), device=left.device)
-    return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
