@@ -20,7 +20,7 @@ from pydantic import Field
 
 from flows.errors import StageError
 from flows.experiments.form import read_values
-from flows.pages.headline import headline, name_graph, name_run
+from flows.pages.headline import graph_name, headline, name_run
 from flows.pages.refresh_report import Situation, report, take_situation
 from flows.processes.children import Children, run_command
 from flows.running.stage import Finished, read_dag, run_stages
@@ -71,7 +71,7 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
         _show(before, after, [warning for each in finished for warning in each.warnings])
         if after.metrics is None:
             return Completed()
-        return Completed(message=headline(name_graph(read_values()), before.metrics, after.metrics))
+        return Completed(message=headline(graph_name(read_values()), before.metrics, after.metrics))
 
 
 def _has_asked(answers: Path) -> bool:

@@ -1,6 +1,9 @@
 """Registers the deployments of prefect.yaml: `python -m flows.register`, from the project's root.
 
-Beyond `prefect deploy --all`, it makes missing work pools and keeps the schedules of the UI.
+Beyond `prefect deploy --all`, it makes missing work pools and keeps the schedules of the UI. With
+`--end-leftovers`, at the start of `imf ui`, it first ends runs that are still `Running` on the
+server. The process of a run reports its end to the server. If it was killed, or stopped together
+with the server, the run would stay `Running` forever and occupy the slot of its deployment.
 """
 
 import os
@@ -12,8 +15,18 @@ from typing import Any
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Crashed
 from prefect.workers.process import ProcessWorker
 
 from flows.server.parts import read_schedules, wait_for_due_runs
@@ -23,6 +36,11 @@ from imf_core.base.terminal import protect_output
 DESCRIPTION = Path("prefect.yaml")
 REGISTERED = HOME / "prefect.yaml"
 """The file passed to Prefect: the description with the schedules of the server."""
+
+END_LEFTOVERS = "--end-leftovers"
+
+_UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+_MESSAGE = "`imf ui` ended while this was under way. Start it again."
 
 
 def main() -> None:
@@ -35,6 +53,8 @@ def main() -> None:
         )
     os.environ["PREFECT_API_URL"] = url
     with temporary_settings({PREFECT_API_URL: url}):
+        if END_LEFTOVERS in sys.argv:
+            end_leftovers()
         sys.exit(register())
 
 
@@ -51,6 +71,35 @@ def register() -> int:
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
     deploy = [*prefect, "deploy", "--all", "--prefect-file", str(REGISTERED)]
     return subprocess.run(deploy, check=False).returncode
+
+
+def end_leftovers() -> None:
+    """Ends the leftover runs of a server without a running worker."""
+    with get_client(sync_client=True) as client:
+        # A server lists a limited number at once.
+        while crash_flow_runs(client) or crash_task_runs(client):
+            continue
+
+
+def crash_flow_runs(client: SyncPrefectClient) -> int:
+    """Sets active flow runs to Crashed and returns their number."""
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state))
+    for run in runs:
+        client.set_flow_run_state(run.id, Crashed(message=_MESSAGE), force=True)
+    return len(runs)
+
+
+def crash_task_runs(client: SyncPrefectClient) -> int:
+    """Sets running task runs to Crashed and returns their number.
+
+    Task runs that never started stay unchanged: their flow run has the reason.
+    """
+    state = TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING]))
+    runs = client.read_task_runs(task_run_filter=TaskRunFilter(state=state))
+    for run in runs:
+        client.set_task_run_state(run.id, Crashed(message=_MESSAGE), force=True)
+    return len(runs)
 
 
 def make_pools(client: SyncPrefectClient, names: set[str]) -> None:

@@ -21,10 +21,18 @@ from flows.experiments.run_experiment import (
     name_this_run,
     run_as_task,
 )
+from flows.experiments.space import Choice, Range, Space, check_space, count_grid
+from flows.experiments.study import (
+    SamplerName,
+    Study,
+    Trial,
+    describe,
+    find_best,
+    read_code,
+    show_table,
+)
 from flows.experiments.workspace_copy import Version, git, list_experiments, record_version
 from flows.processes.children import Children, Logger
-from flows.sweeps.space import Choice, Range, Space, check_space, count_grid
-from flows.sweeps.study import SamplerName, Study, Trial, describe, find_best, read_code, show_table
 
 TARGET = "train"
 SELECTED_BY = "valid_mrr"

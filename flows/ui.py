@@ -95,7 +95,7 @@ def run_parts(lock: int, port: int, reports: int) -> None:
         try:
             _say("starting Prefect's server (the first time takes a minute or two)")
             address = ["--host", HOST, "--port", str(port)]
-            parts.start("server", [*_PYTHON, "flows.server.prefect_server", *address])
+            parts.start("server", [*_PYTHON, "flows.server.prefect", "server", *address])
             parts.start("reports", [*_PYTHON, "flows.server.report_server", str(reports)])
             next_line = _SECONDS_BETWEEN_LINES
             while not is_up(port):
@@ -103,11 +103,10 @@ def run_parts(lock: int, port: int, reports: int) -> None:
                 if (waited := time.monotonic() - began) >= next_line:
                     next_line += _SECONDS_BETWEEN_LINES
                     _say(f"  still starting after {waited:.0f} s; its log: {HOME}/server.log")
-            parts.run("leftovers", [*_PYTHON, "flows.server.leftovers"])
             _say("registering the flows")
-            parts.run("register", [*_PYTHON, "flows.register"])
+            parts.run("register", [*_PYTHON, "flows.register", "--end-leftovers"])
             _say("starting the worker")
-            parts.start("worker", [*_PYTHON, "flows.server.prefect_worker", "--pool", POOL])
+            parts.start("worker", [*_PYTHON, "flows.server.prefect", "worker", "--pool", POOL])
             ADDRESS.write_text(os.environ["PREFECT_API_URL"], encoding="utf-8")
             url, reports_url = f"http://{HOST}:{port}", os.environ[VARIABLE]
             _say(_READY.format(url=url, reports=reports_url, home=HOME))

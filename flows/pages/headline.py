@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from flows.errors import FlowError
 from flows.experiments.form import read_values
+from imf_core.base.config import name_graph
 from imf_core.base.terminal import table
 
 COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
@@ -78,18 +79,15 @@ def name_run(flow: str) -> str:
     """Returns the name of a run, with flow, graph and time: `pipeline atlas 29 Nov 14:02`."""
     moment = datetime.now().astimezone().strftime("%d %b %H:%M")
     try:
-        return f"{flow} {name_graph(read_values())} {moment}"
+        return f"{flow} {graph_name(read_values())} {moment}"
     except FlowError:  # the run itself reports the error in params.yaml
         return f"{flow} {moment}"
 
 
-def name_graph(values: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns the name of a data set, or of the folder or file with the graph."""
+def graph_name(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns the name of a data set, or of the folder or file with the graph, as in the report."""
     dataset = values["dataset"]
-    if dataset["name"] not in PLACES:
-        return str(dataset["name"])
-    path = Path(dataset["path"])
-    return path.stem.strip(".") or path.resolve().stem or str(path)  # "." and ".." have no name
+    return name_graph(dataset["name"], os.path.abspath(dataset["path"]))  # noqa: PTH100 - links stay
 
 
 def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:

@@ -9,9 +9,9 @@ from prefect.artifacts import create_markdown_artifact
 from flows.experiments.form import read_values
 from flows.pages.headline import (
     describe_report,
+    graph_name,
     headline,
     metrics_table,
-    name_graph,
     report_link,
     report_title,
 )
@@ -188,7 +188,7 @@ def show_results(before: Mapping[str, Any] | None, logger: Logger) -> str:
     Raises:
         DataError: If a file is missing or damaged.
     """
-    graph = name_graph(read_values())
+    graph = graph_name(read_values())
     with whole_files([METRICS, AUDIT, PREDICTIONS], logger.info) as folder:
         metrics, data = read_json(folder / METRICS), read_json(folder / AUDIT)
         predictions = predictions_table(folder / PREDICTIONS, NUM_PREDICTIONS)

@@ -28,8 +28,14 @@ from prefect.states import Cancelled, Completed
 from flows.errors import FlowError, StageError, StoppedError
 from flows.processes.children import Children, Logger, run_dvc
 from flows.processes.output import Bar, warning_in
-from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, read_lock_file
-from flows.running.restore import keep_lock_file, restore_command
+from flows.running.lock_file import (
+    LOCK_FILE,
+    Notify,
+    dvc_locked,
+    keep_lock_file,
+    read_lock_file,
+    restore_command,
+)
 
 StageName = Literal[
     "download",

@@ -19,8 +19,7 @@ from ruamel.yaml.error import YAMLError
 from flows.errors import FlowError
 from flows.experiments.workspace_copy import Experiment, git, list_experiments
 from flows.pages.headline import HOST, REPORT, experiment_path
-from flows.running.lock_file import LOCK_FILE
-from imf_core.base.typed_yaml import read_yaml
+from flows.running.lock_file import LOCK_FILE, parse_lock_file
 
 _STAGE = "report"
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -140,10 +139,9 @@ def _find_report(experiment: Experiment) -> Path | None:
 def _read_outs(experiment: Experiment) -> list[dict[str, Any]]:
     """Reads the outs of the report; empty if dvc.lock is missing, empty or incomplete."""
     try:
-        lock = read_yaml(git("show", f"{experiment.commit}:{LOCK_FILE}"))
+        stages = parse_lock_file(git("show", f"{experiment.commit}:{LOCK_FILE}"))
     except (FlowError, YAMLError):
         return []
-    stages = (lock or {}).get("stages") or {}
     return (stages.get(_STAGE) or {}).get("outs") or []
 
 

@@ -13,12 +13,11 @@ from dvc.repo import Repo
 from workspace import ROOT
 
 from flows.errors import StageError
+from flows.experiments.study import read_code
 from flows.processes.children import Child, Children, run_dvc
-from flows.running.lock_file import dvc_locked, find_runner, idle_workspace
-from flows.running.restore import restore
+from flows.running.lock_file import dvc_locked, find_runner, idle_workspace, restore
 from flows.running.stage import read_dag, read_hashes, reproduce
 from flows.running.workspace import locked_workspace, whole_files
-from flows.sweeps.study import read_code
 
 # DVC and the libraries below it warn of their own deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

@@ -16,11 +16,11 @@ from workspace import Workspace
 from flows.experiment import experiment
 from flows.experiments.form import read_values, state_folder, write_values
 from flows.experiments.names import RUNNING
+from flows.experiments.space import Choice
+from flows.experiments.study import Study
 from flows.experiments.workspace_copy import Experiment, git, list_experiments, read_head
 from flows.promote import promote
 from flows.sweep import sweep
-from flows.sweeps.space import Choice
-from flows.sweeps.study import Study
 
 # Prefect's server and the libraries below it warn of their own deprecations.
 pytestmark = [

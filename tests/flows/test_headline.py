@@ -10,7 +10,7 @@ from prefect.exceptions import ParameterTypeError
 from workspace import ROOT
 
 from flows.experiments.comparison import Comparison, summarise, write_page
-from flows.pages.headline import headline, name_graph, name_run
+from flows.pages.headline import graph_name, headline, name_run
 from flows.pipeline import pipeline
 from flows.running.stage import StageName
 
@@ -23,7 +23,8 @@ OLD, NEW = {"test": {"mrr": 0.534}}, {"test": {"mrr": 0.5361}}
         ("atlas", "examples/solar-system", "atlas"),
         ("folder", "examples/solar-system", "solar-system"),
         ("folder", "/data/mine/", "mine"),
-        ("rdf", "dumps/people.ttl", "people"),
+        ("folder", "graphs/mine.v2", "mine.v2"),
+        ("rdf", "dumps/people.nt.gz", "people"),
         ("folder", ".", "mine"),
         ("folder", "..", "above"),
     ],
@@ -33,7 +34,7 @@ def test_a_graph_has_the_name_of_its_data_set_or_of_its_place(
 ) -> None:
     (tmp_path / "above/mine").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "above/mine")
-    assert name_graph({"dataset": {"name": name, "path": path}}) == shown
+    assert graph_name({"dataset": {"name": name, "path": path}}) == shown
 
 
 def test_a_run_is_named_after_its_flow_its_graph_and_the_time(

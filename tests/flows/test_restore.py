@@ -7,8 +7,13 @@ import pytest
 from dvc.repo import Repo
 from workspace import Workspace
 
-from flows.running.lock_file import LOCK_FILE, dvc_locked
-from flows.running.restore import keep_lock_file, repair_lock_file, restore_command
+from flows.running.lock_file import (
+    LOCK_FILE,
+    dvc_locked,
+    keep_lock_file,
+    repair_lock_file,
+    restore_command,
+)
 
 # DVC's own libraries warn of their deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

@@ -12,8 +12,7 @@ import sqlalchemy as sa
 from prefect.server.database.configurations import AioSqliteConfiguration
 from workspace import ROOT
 
-from flows.server.prefect_server import _begin_as_writer
-from flows.server.prefect_worker import is_of_use
+from flows.server.prefect import is_of_use, use_writers
 from flows.ui import ADDRESS, choose_report_port, owned_home, read_address
 
 # Prefect and the libraries below it warn of their own deprecations.
@@ -87,12 +86,14 @@ async def transfer_both(database: Path) -> int:
 def test_two_submissions_at_once_both_come_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AioSqliteConfiguration, "begin_transaction", _begin_as_writer)
+    plain = AioSqliteConfiguration.begin_transaction
+    monkeypatch.setattr(AioSqliteConfiguration, "begin_transaction", plain)  # to be put back
+    use_writers()
     assert asyncio.run(transfer_both(tmp_path / "counts.db")) == 2
 
 
 def test_as_prefect_begins_a_transaction_one_of_two_is_refused(tmp_path: Path) -> None:
-    # Where this fails, Prefect itself begins as a writer, and prefect_server.py can go.
+    # Where this fails, Prefect itself begins as a writer, and `use_writers` can go.
     with pytest.raises(sa.exc.OperationalError, match="database is locked"):
         asyncio.run(transfer_both(tmp_path / "counts.db"))
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from tiny_world import ROOT
 
 from flows.errors import FlowError
+from flows.experiments.space import Choice, Range, Space, check_space, count_grid, list_grid
 from flows.sweep import sweep
-from flows.sweeps.space import Choice, Range, Space, check_space, count_grid, list_grid
 
 BASE: Mapping[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 

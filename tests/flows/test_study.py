@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from flows.errors import FlowError
-from flows.sweeps.space import Choice, Range
-from flows.sweeps.study import SamplerName, Study
+from flows.experiments.space import Choice, Range
+from flows.experiments.study import SamplerName, Study
 
 SPACE = [
     Choice(key="model.modalities", values=[["structure"], ["text"]]),

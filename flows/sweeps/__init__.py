@@ -1,1 +1,0 @@
-"""Many experiments over a space of values, and the study that records them."""
