@@ -42,7 +42,7 @@ def make_our_steps(world: World, recipe: Mapping[str, object], count: int) -> Ca
     params = read_params(recipe)
     torch.manual_seed(0)
     model = build_model(world.graph, world.tables, params.model, params.fusion).train()
-    step = TrainingStep(model, params.train, params.fusion, CPU)
+    step = TrainingStep(model, params, CPU)
     batches = iterate_batches(world, params)
     generator = torch.Generator().manual_seed(0)
 

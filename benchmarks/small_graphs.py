@@ -23,7 +23,7 @@ import torch
 from benchmarks import peers
 from benchmarks.accuracy import ROOT, Model, Row, load, render, store
 from benchmarks.peers import Trained, mrr, rank, train_complex_n3
-from imf_core.base.config import DecisionParams, load_params
+from imf_core.base.config import DecisionParams, TrainingSpec, load_params
 from imf_core.base.device import ALONE
 from imf_core.base.typed_yaml import read_yaml
 from imf_core.evaluation.metrics import rank_metrics
@@ -98,10 +98,12 @@ def measure_ours(method: str, trials: int | None, graph: Graph, seeds: Sequence[
         for seed in seeds:
             start = time.process_time()
             trainer = make_trainer(
-                model,
-                NO_FUSION,
-                DecisionParams(weights="equal", shrinkage=0.0),
-                train.model_copy(update={"seed": seed}),
+                TrainingSpec(
+                    model=model,
+                    fusion=NO_FUSION,
+                    decision=DecisionParams(weights="equal", shrinkage=0.0),
+                    train=train.model_copy(update={"seed": seed}),
+                ),
                 graph,
                 {},
                 ALONE,

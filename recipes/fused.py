@@ -158,10 +158,10 @@ def _settled(params: Mapping[str, Any]) -> SettledParams:
 def _train(params: Mapping[str, Any], seed: int, graph: Graph, pictures: FeatureTable) -> Scorer:
     """Trains a model and selects it on valid."""
     settled = _settled(params)
-    train = settled.train.model_copy(update={"seed": seed})
+    spec = settled.model_copy(update={"train": settled.train.model_copy(update={"seed": seed})})
     torch.manual_seed(seed)
     model = build_model(graph, {"image": pictures}, settled.model, settled.fusion)
-    Trainer(model, graph, train, settled.fusion, settled.decision).fit()
+    Trainer(model, graph, spec).fit()
     return Scorer(model)
 
 

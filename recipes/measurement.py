@@ -72,16 +72,7 @@ def measure_row(
         for seed in seeds:
             train = params.train.model_copy(update={"seed": seed})
             of_seed = params.model_copy(update={"train": train})
-            states.append(
-                find_checkpoints(
-                    checkpoint_folder,
-                    inputs,
-                    of_seed.model,
-                    of_seed.fusion,
-                    of_seed.decision,
-                    of_seed.train,
-                )
-            )
+            states.append(find_checkpoints(checkpoint_folder, inputs, of_seed))
             model, run = train_model(of_seed, graph, tables, states[-1])
             scorers.append(Scorer(model))
             models.append(run)
@@ -119,7 +110,7 @@ def find_basis(params: SettledParams, graph: Graph, tables: Mapping[str, Feature
         tables: Features by modality; other modalities than the row's are ignored.
     """
     return Basis(
-        params=training_values(params.model, params.fusion, params.decision, params.train),
+        params=training_values(params),
         graph=f"{graph.fingerprint} {graph.facts_digest} {graph.test_digest}",
         features={
             name: table.digest for name, table in tables.items() if name in params.model.modalities
@@ -190,7 +181,7 @@ def train_model(
     watch = Stopwatch(checkpoints.folder / "seconds.json")
     torch.manual_seed(params.train.seed)
     model = build_model(graph, tables, params.model, params.fusion)
-    trainer = Trainer(model, graph, params.train, params.fusion, params.decision, checkpoints)
+    trainer = Trainer(model, graph, params, checkpoints)
     progress = trainer.fit(lambda _: watch.save())
     process_seconds, wall_seconds = watch.read()
     return model, ModelRun(

@@ -12,7 +12,13 @@ from functools import partial
 import pyarrow as pa
 
 from imf_core.base.artifacts import write_json, write_parquet
-from imf_core.base.config import DecisionParams, ModelParams, TrainParams, load_params
+from imf_core.base.config import (
+    DecisionParams,
+    ModelParams,
+    TrainingSpec,
+    TrainParams,
+    load_params,
+)
 from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
 from imf_core.graph.graph import load_graph
 from imf_core.model.scorer import Scorer
@@ -83,7 +89,8 @@ def _train_and_rank(
     """Trains in all processes; the first one, which has the selected model, ranks."""
     with explain_out_of_memory(ADVICE):
         graph = load_graph(GRAPH)
-        trainer = make_trainer(model, NO_FUSION, _NO_DECISION, train, graph, {}, processes)
+        spec = TrainingSpec(model=model, fusion=NO_FUSION, decision=_NO_DECISION, train=train)
+        trainer = make_trainer(spec, graph, {}, processes)
         progress = trainer.fit()
         if processes.is_first:
             ranked = rank_held_out(Scorer(trainer.model), graph, batch_size)

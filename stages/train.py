@@ -11,7 +11,7 @@ from functools import partial
 
 from dvclive.live import Live
 
-from imf_core.base.config import Params, load_params
+from imf_core.base.config import Params, TrainingSpec, load_params
 from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
 from imf_core.model.saved import save_calibration, save_model
 from imf_core.training.settle import settle_model, settle_train
@@ -45,14 +45,17 @@ def _train(params: Params, processes: Processes) -> None:
     with explain_out_of_memory(ADVICE):
         graph, tables = load_inputs()
         chosen = read_chosen(params.model, params.train)
-        model, train = settle_model(params.model, chosen), settle_train(params.train, chosen)
-        trainer = make_trainer(
-            model, params.fusion, params.decision, train, graph, tables, processes
+        spec = TrainingSpec(
+            model=settle_model(params.model, chosen),
+            fusion=params.fusion,
+            decision=params.decision,
+            train=settle_train(params.train, chosen),
         )
+        trainer = make_trainer(spec, graph, tables, processes)
         if processes.is_first:
             progress = _fit_with_curves(trainer)
-            training = describe_training(train, progress)
-            save_model(trainer.model, MODEL, graph, tables, model, params.fusion, training)
+            training = describe_training(spec.train, progress)
+            save_model(trainer.model, MODEL, graph, tables, spec, training)
             save_calibration(trainer.calibrate(), MODEL)
             print(
                 f"selected epoch {progress.best_epoch} of {progress.epoch}: "
@@ -60,7 +63,7 @@ def _train(params: Params, processes: Processes) -> None:
                 f"{time.process_time():.0f} s of processor time"
             )
             if progress.is_still_rising:
-                print(describe_rise(train.epochs))
+                print(describe_rise(spec.train.epochs))
         else:
             trainer.fit()
     finish_states(trainer)

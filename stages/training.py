@@ -8,11 +8,9 @@ import torch
 
 from imf_core.base.artifacts import read_json
 from imf_core.base.config import (
-    DecisionParams,
-    FusionParams,
     Modality,
-    ModelParams,
     ModelSettings,
+    TrainingSpec,
     TrainParams,
     TrainSettings,
 )
@@ -70,10 +68,7 @@ ADVICE = (
 
 
 def make_trainer(
-    model: ModelParams,
-    fusion: FusionParams,
-    decision: DecisionParams,
-    train: TrainParams,
+    spec: TrainingSpec,
     graph: Graph,
     tables: Mapping[str, FeatureTable],
     processes: Processes,
@@ -81,20 +76,17 @@ def make_trainer(
     """Makes a trainer of an untrained model, with the checkpoints of a killed run.
 
     Args:
-        model: Section `model` of the parameters.
-        fusion: Section `fusion` of the parameters.
-        decision: Section `decision` of the parameters.
-        train: Section `train` of the parameters.
+        spec: Parameters of the training.
         graph: The prepared graph.
         tables: Feature tables of the model's modalities.
         processes: The processes that train together.
     """
-    torch.manual_seed(train.seed)
-    untrained = build_model(graph, tables, model, fusion)
+    torch.manual_seed(spec.train.seed)
+    untrained = build_model(graph, tables, spec.model, spec.fusion)
     folder = state_folder() / "checkpoints"
-    inputs = input_files(model.modalities)
-    checkpoints = find_checkpoints(folder, inputs, model, fusion, decision, train)
-    trainer = Trainer(untrained, graph, train, fusion, decision, checkpoints, processes)
+    inputs = input_files(spec.model.modalities)
+    checkpoints = find_checkpoints(folder, inputs, spec)
+    trainer = Trainer(untrained, graph, spec, checkpoints, processes)
     if processes.is_first:
         kept, start = trainer.find_start()
         if start:
@@ -102,7 +94,7 @@ def make_trainer(
         elif kept:
             print(
                 f"training from the start: the kept checkpoint has {kept} epochs, more than "
-                f"train.epochs {train.epochs}"
+                f"train.epochs {spec.train.epochs}"
             )
         if len(trainer.valid) < (num_valid := len(graph.triples["valid"])):
             print(

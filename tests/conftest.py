@@ -57,7 +57,7 @@ def make_trainer(graph: Graph, tables: dict[str, FeatureTable]) -> MakeTrainer:
         params = small_params(overrides)
         torch.manual_seed(params.train.seed)
         model = build_model(graph, tables, params.model, params.fusion)
-        return Trainer(model, graph, params.train, params.fusion, params.decision, checkpoints)
+        return Trainer(model, graph, params, checkpoints)
 
     return make
 
@@ -69,7 +69,7 @@ def trained() -> IMF:
     graph = tiny_graph()
     torch.manual_seed(0)
     model = build_model(graph, tiny_tables(), params.model, params.fusion)
-    Trainer(model, graph, params.train, params.fusion, params.decision).fit()
+    Trainer(model, graph, params).fit()
     return model
 
 

@@ -35,6 +35,8 @@ Samples = Annotated[int, Field(ge=0)]
 TableRate = Annotated[float, Field(gt=0.0, le=10.0)]
 NetworkRate = Annotated[float, Field(gt=0.0, le=1.0)]
 Penalty = Annotated[float, Field(ge=0.0)]
+RAY = "Ray workers that encode; 0: this process (pretrained only)"
+RayWorkers = Annotated[int, Field(ge=0, le=1024, description=RAY)]
 
 DEVICE = "auto: CUDA where there is one"
 PROCESSES = "that share the work; on CUDA one for each GPU"
@@ -152,9 +154,7 @@ class ImageFeaturesParams(Section):
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
     batch_size: int = Field(ge=1, le=4096, description="images encoded at once")
     device: Device = Field(description=DEVICE)
-    ray_workers: int = Field(
-        ge=0, le=1024, description="Ray workers that encode; 0: this process (pretrained only)"
-    )
+    ray_workers: RayWorkers
 
 
 class TextFeaturesParams(Section):
@@ -168,9 +168,7 @@ class TextFeaturesParams(Section):
     dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
     batch_size: int = Field(ge=1, le=4096, description="texts encoded at once")
     device: Device = Field(description=DEVICE)
-    ray_workers: int = Field(
-        ge=0, le=1024, description="Ray workers that encode; 0: this process (pretrained only)"
-    )
+    ray_workers: RayWorkers
 
 
 class ModelSettings(Section):
@@ -183,9 +181,7 @@ class ModelSettings(Section):
     encoder_dim: Size | Auto | None = Field(
         description="D of all channels but the structural one; even; null: as dim"
     )
-    context: Literal["block-diagonal", "dense"] = Field(
-        description="form of the relation's context"
-    )
+    context: Literal["block-diagonal", "dense"] = Field(description="form of a relation's context")
     relation_dim: int = Field(ge=1, le=4096, description="D_r of the dense context")
     hidden_dim: Width | Auto = Field(description="width of the image and text encoders")
     mask_missing: bool = Field(
@@ -251,10 +247,7 @@ class DecisionParams(Section):
     weights: Literal["equal", "global", "per-query"] = Field(
         description="fixed, one fitted set, or with offsets by relation and by degree"
     )
-    shrinkage: float = Field(
-        ge=0.0,
-        description="penalty on the offsets, in units of held-out queries",
-    )
+    shrinkage: Penalty = Field(description="penalty on the offsets, in units of held-out queries")
 
 
 class TrainSettings(Section):
@@ -369,7 +362,16 @@ class Params(Section):
         return self
 
 
-class SettledParams(Params):
+class TrainingSpec(Section):
+    """The sections that a trained model depends on, with every value chosen."""
+
+    model: ModelParams
+    fusion: FusionParams
+    decision: DecisionParams
+    train: TrainParams
+
+
+class SettledParams(Params, TrainingSpec):
     """All of `params.yaml` with every value chosen."""
 
     model: ModelParams

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from imf_core.base.artifacts import read_json, write_bytes, write_json
-from imf_core.base.config import FusionParams, ModelParams
+from imf_core.base.config import FusionParams, ModelParams, TrainingSpec
 from imf_core.base.errors import DataError
 from imf_core.base.typed_yaml import Section, validate
 from imf_core.graph.feature_table import FeatureTable
@@ -105,8 +105,7 @@ def save_model(
     folder: Path,
     graph: Graph,
     tables: Mapping[str, FeatureTable],
-    model_params: ModelParams,
-    fusion: FusionParams,
+    spec: TrainingSpec,
     training: Mapping[str, Any],
 ) -> None:
     """Writes `model.safetensors` and `config.json`.
@@ -116,17 +115,16 @@ def save_model(
         folder: Created if missing.
         graph: The graph it was trained on.
         tables: The feature tables it was trained on.
-        model_params: Section `model` of the parameters.
-        fusion: Section `fusion` of the parameters.
+        spec: Parameters of the training.
         training: Record of training and selection.
     """
     config = SavedModel(
         graph_fingerprint=graph.fingerprint,
         facts_digest=graph.facts_digest,
         heads=list(model.channel_names),
-        model=model_params,
-        fusion=fusion,
-        features=_describe(tables, model_params),
+        model=spec.model,
+        fusion=spec.fusion,
+        features=_describe(tables, spec.model),
         training=dict(training),
     )
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}

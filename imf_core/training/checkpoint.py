@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import torch
 
 from imf_core.base.artifacts import SharedLock, atomic_path, file_sha256, try_exclusive_lock
-from imf_core.base.config import DecisionParams, FusionParams, ModelParams, TrainParams
+from imf_core.base.config import TrainingSpec
 from imf_core.base.device import resolve_device
 from imf_core.base.errors import TrainingError
 
@@ -132,30 +132,21 @@ class Checkpoints:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def training_values(
-    model: ModelParams, fusion: FusionParams, decision: DecisionParams, train: TrainParams
-) -> dict[str, dict[str, Any]]:
+def training_values(spec: TrainingSpec) -> dict[str, dict[str, Any]]:
     """Returns all parameters that a training depends on, by section.
 
     The number of processes is left out, which changes the order of sums alone as the number of
     threads does, and so is `train.device`, which names a wish and not the device found.
     """
     return {
-        "model": model.model_dump(),
-        "fusion": fusion.model_dump(),
-        "decision": decision.model_dump(),
-        "train": train.model_dump(exclude={"device", "processes"}),
+        "model": spec.model.model_dump(),
+        "fusion": spec.fusion.model_dump(),
+        "decision": spec.decision.model_dump(),
+        "train": spec.train.model_dump(exclude={"device", "processes"}),
     }
 
 
-def find_checkpoints(
-    folder: Path,
-    inputs: Iterable[Path],
-    model: ModelParams,
-    fusion: FusionParams,
-    decision: DecisionParams,
-    train: TrainParams,
-) -> Checkpoints:
+def find_checkpoints(folder: Path, inputs: Iterable[Path], spec: TrainingSpec) -> Checkpoints:
     """Returns the states of a training, found by a hash of everything its weights depend on.
 
     The hash covers the library's whole code and the kind of device. It leaves the number of epochs
@@ -165,13 +156,10 @@ def find_checkpoints(
     Args:
         folder: Kept states of all runs.
         inputs: Files that graph and features are read from, and code outside the library.
-        model: Section `model` of the parameters.
-        fusion: Section `fusion` of the parameters.
-        decision: Section `decision` of the parameters.
-        train: Section `train` of the parameters.
+        spec: Parameters of the training.
     """
-    device = resolve_device(train.device, "train.device").type
-    values = training_values(model, fusion, decision, train)
+    device = resolve_device(spec.train.device, "train.device").type
+    values = training_values(spec)
     del values["train"]["epochs"]
     return Checkpoints(folder, run_key({**values, "device": device}, [*inputs, *code_files()]))
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imf_core.base.config import FusionParams, TrainParams
+from imf_core.base.config import TrainingSpec
 from imf_core.base.device import ALONE, Processes, to_device
 from imf_core.model.encoders import BlockDiagonalContext
 from imf_core.model.fusion import Fusion
@@ -190,8 +190,7 @@ class Objective:
 
     Args:
         model: The model to train.
-        train: Section `train` of the parameters.
-        fusion: Section `fusion` of the parameters.
+        spec: Parameters of the training.
         matmul_dtype: Dtype of the matrix products of the losses.
         processes: Share the rows.
     """
@@ -199,14 +198,13 @@ class Objective:
     def __init__(
         self,
         model: IMF,
-        train: TrainParams,
-        fusion: FusionParams,
+        spec: TrainingSpec,
         matmul_dtype: torch.dtype,
         processes: Processes = ALONE,
     ) -> None:
         self.model = model
-        self.train = train
-        self.fusion = fusion
+        self.train = train = spec.train
+        self.fusion = fusion = spec.fusion
         self.matmul_dtype = matmul_dtype
         self.n3 = {"structural": train.n3, FUSED: train.fused_n3}
         self.contrastive_weight = fusion.contrastive_weight / processes.count

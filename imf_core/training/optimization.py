@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.sparse import check_sparse_tensor_invariants
 
-from imf_core.base.config import FusionParams, TrainParams
+from imf_core.base.config import TrainingSpec, TrainParams
 from imf_core.base.device import ALONE, Processes
 from imf_core.model.imf import IMF
 from imf_core.training.batches import Batch
@@ -136,8 +136,7 @@ class TrainingStep:
 
     Args:
         model: Trained in place, on `device`.
-        train: Section `train` of the parameters.
-        fusion: Section `fusion` of the parameters.
+        spec: Parameters of the training.
         device: Device of model and step.
         processes: Share the batch.
 
@@ -150,18 +149,18 @@ class TrainingStep:
     def __init__(
         self,
         model: IMF,
-        train: TrainParams,
-        fusion: FusionParams,
+        spec: TrainingSpec,
         device: torch.device,
         processes: Processes = ALONE,
     ) -> None:
+        train = spec.train
         self.model = model
         self.device = device
         self.processes = processes
         use_bfloat16 = device.type == "cuda" and train.precision == "bfloat16"
         self.dtype = torch.bfloat16 if use_bfloat16 else torch.float32
         self.planner = Planner(model, train.sampled_candidates, device, processes)
-        self.objective = Objective(model, train, fusion, self.dtype, processes)
+        self.objective = Objective(model, spec, self.dtype, processes)
         self.optimizers = _make_optimizers(model, train)
         self.average = WeightAverage(model, train.average_decay)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from imf_core.base.bounds import sample_facts
-from imf_core.base.config import DecisionParams, FusionParams, TrainParams
+from imf_core.base.config import TrainingSpec
 from imf_core.base.device import ALONE, Processes, resolve_device
 from imf_core.base.errors import DivergenceError, TrainingError
 from imf_core.base.terminal import track
@@ -81,9 +81,7 @@ class Trainer:
     Args:
         model: Its weights are trained in place.
         graph: Train and valid are read.
-        train: Section `train` of the parameters.
-        fusion: Section `fusion` of the parameters.
-        decision: Section `decision` of the parameters.
+        spec: Parameters of the training.
         checkpoints: Where to save states and to look for one to go on from.
         processes: Processes that train the model together, from the same weights.
 
@@ -98,9 +96,7 @@ class Trainer:
         self,
         model: IMF,
         graph: Graph,
-        train: TrainParams,
-        fusion: FusionParams,
-        decision: DecisionParams,
+        spec: TrainingSpec,
         checkpoints: Checkpoints | None = None,
         processes: Processes = ALONE,
     ) -> None:
@@ -111,15 +107,15 @@ class Trainer:
                     f"are needed; add lines to the graph's {split}.txt, or remove its valid.txt "
                     "and raise prepare.valid_fraction in params.yaml"
                 )
-        self.params = train
-        self.decision_params = decision
+        self.params = train = spec.train
+        self.decision_params = spec.decision
         self.checkpoints = checkpoints
         self.processes = processes
         self.graph = graph
         self.num_relations = graph.num_relations
         self.device = resolve_device(train.device, "train.device")
         self.model = model.to(self.device)
-        self.step = TrainingStep(self.model, train, fusion, self.device, processes)
+        self.step = TrainingStep(self.model, spec, self.device, processes)
         self.rows = self._rows(graph)
         self.known = known_tails_in(graph, ("train", "valid"))
         self.valid = sample_facts(graph.triples["valid"], graph.num_entities, train.seed)

@@ -15,6 +15,7 @@ from imf_core.base.config import (
     FusionParams,
     ModelParams,
     ModelSettings,
+    TrainingSpec,
     TrainParams,
     TrainSettings,
 )
@@ -190,7 +191,8 @@ def run_trial(
     """
     torch.manual_seed(train.seed)
     untrained = build_model(graph, tables, model, NO_FUSION)
-    trainer = Trainer(untrained, graph, train, NO_FUSION, GLOBAL_DECISION)
+    spec = TrainingSpec(model=model, fusion=NO_FUSION, decision=GLOBAL_DECISION, train=train)
+    trainer = Trainer(untrained, graph, spec)
 
     def report(record: Record) -> None:
         on_validation(int(record["epoch"]), record["valid_mrr"])

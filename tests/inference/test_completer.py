@@ -31,7 +31,7 @@ def folder(tmp_path: Path, graph: Graph, tables: Tables, trained: IMF) -> Path:
     save_graph(graph, tmp_path / "graph")
     for name, table in tables.items():
         save_features(table, graph.fingerprint, tmp_path / f"{name}.parquet")
-    save_model(trained, tmp_path / "model", graph, tables, params.model, params.fusion, {})
+    save_model(trained, tmp_path / "model", graph, tables, params, {})
     calibration = Calibration(slope=0.5, offset=-0.2, shown=10, answers=9, true_answers=3)
     save_calibration(calibration, tmp_path / "model")
     return tmp_path
@@ -53,7 +53,7 @@ def looped(folder: Path, tables: Tables) -> Completer:
     graph, params = looped_graph(), small_params()
     save_graph(graph, folder / "graph")
     model = tiny_model(graph=graph)
-    save_model(model, folder / "model", graph, tables, params.model, params.fusion, {})
+    save_model(model, folder / "model", graph, tables, params, {})
     return load(folder)
 
 

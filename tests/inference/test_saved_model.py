@@ -38,9 +38,7 @@ def save(tmp_path: Path, graph: Graph, tables: Tables) -> Save:
 
     def save(model: IMF, overrides: dict[str, object] | None = None, name: str = "model") -> Path:
         params = small_params(overrides)
-        save_model(
-            model, tmp_path / name, graph, tables, params.model, params.fusion, {"epochs": 30}
-        )
+        save_model(model, tmp_path / name, graph, tables, params, {"epochs": 30})
         return tmp_path / name
 
     return save

@@ -37,7 +37,7 @@ def gradients(overrides: dict[str, object]) -> dict[str, Tensor | None]:
     known = build_known_tails(graph.triples["train"], graph.num_entities, graph.num_relations)
     (batch,) = build_rows(known, None).batches(1000, seed=0)
     plan = Planner(model, 0, torch.device("cpu")).plan(batch, torch.Generator())
-    Objective(model, params.train, params.fusion, torch.float32)(plan).backward()
+    Objective(model, params, torch.float32)(plan).backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
@@ -281,7 +281,7 @@ def test_the_training_loss_is_that_of_the_models_logits(
     known = known_tails_in(graph, ("train",))
     (batch,) = build_rows(known, None).batches(1000, seed=0)
     plan = Planner(model, 0, torch.device("cpu")).plan(batch, torch.Generator())
-    found = Objective(model, params.train, params.fusion, torch.float32)(plan)
+    found = Objective(model, params, torch.float32)(plan)
 
     queries = torch.stack([batch.heads, batch.relations], dim=1)
     entities = torch.arange(model.num_entities)

@@ -36,7 +36,7 @@ def test_it_ranks_as_a_model_of_structure_alone_does(workspace: Path) -> None:
     params, graph = small_params({"model.modalities": ["structure"]}), tiny_graph()
     torch.manual_seed(params.train.seed)
     model = build_model(graph, {}, params.model, params.fusion)
-    Trainer(model, graph, params.train, params.fusion, params.decision).fit()
+    Trainer(model, graph, params).fit()
     known, size = known_tails_in(graph), params.evaluate.batch_size
     test = graph.triples["test"]
     expected = rank_triples(Scorer(model), test, known, graph.num_relations, size)

@@ -100,7 +100,7 @@ def write_run(root: Path) -> RunFiles:
     graph, model = named_graph(), tiny_model()
     save_graph(graph, files.graph)
     training = {"selected_epoch": 2, "trained_epochs": 4, "is_still_rising": False}
-    save_model(model, files.model, graph, tiny_tables(), params.model, params.fusion, training)
+    save_model(model, files.model, graph, tiny_tables(), params, training)
     save_calibration(CALIBRATION, files.model)
     _write_ranks(files.evaluation, model, graph)
     structure = {"model.modalities": ["structure"]}

@@ -223,8 +223,7 @@ def test_the_key_depends_on_neither_order(tmp_path: Path) -> None:
 
 def key_of(folder: Path, inputs: list[Path], overrides: dict[str, object]) -> str:
     params = small_params(overrides)
-    sections = params.model, params.fusion, params.decision, params.train
-    return find_checkpoints(folder, inputs, *sections).key
+    return find_checkpoints(folder, inputs, params).key
 
 
 @pytest.mark.parametrize(

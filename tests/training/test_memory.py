@@ -26,7 +26,7 @@ tables = make_tables(size, {{"image": ({FEATURE_DIM}, 0.9), "text": ({FEATURE_DI
 reset_peak()
 before = peak_bytes()
 model = build_model(graph, tables, params.model, params.fusion)
-Trainer(model, graph, params.train, params.fusion, params.decision).fit()
+Trainer(model, graph, params).fit()
 print(peak_bytes() - before)
 """
 

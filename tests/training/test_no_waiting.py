@@ -26,7 +26,7 @@ def test_loss_and_gradients_need_no_number_of_any_tensor(
     params, model = small_params(overrides), tiny_model({**overrides, "fusion.rank": 5})
     batch = next(build_rows(known_tails_in(tiny_graph(), ["train"]), 2).batches(16, seed=0))
     planner = Planner(model, sampled, META)
-    objective = Objective(model.to(META), params.train, params.fusion, torch.float32)
+    objective = Objective(model.to(META), params, torch.float32)
     objective(planner.plan(batch, torch.Generator())).backward()
     assert all(
         weight.grad is not None
@@ -52,7 +52,7 @@ def test_the_loss_in_bfloat16_is_near_that_in_float32(loss: str, context: str) -
     found = []
     for dtype in (torch.bfloat16, torch.float32):
         model.zero_grad()
-        objective = Objective(model, params.train, params.fusion, dtype)
+        objective = Objective(model, params, dtype)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             value = objective(plan)
         value.backward()
@@ -63,7 +63,7 @@ def test_the_loss_in_bfloat16_is_near_that_in_float32(loss: str, context: str) -
 def make_step(overrides: dict[str, object]) -> TrainingStep:
     params = small_params(overrides)
     model = tiny_model(overrides).to("cuda").train()
-    return TrainingStep(model, params.train, params.fusion, torch.device("cuda"))
+    return TrainingStep(model, params, torch.device("cuda"))
 
 
 def take_steps(step: TrainingStep) -> list[torch.Tensor]:

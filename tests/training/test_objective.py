@@ -37,7 +37,7 @@ def plan(overrides: dict[str, object], model: IMF, batch: Batch) -> Plan:
 
 def loss_of(overrides: dict[str, object], model: IMF, batch: Batch) -> Tensor:
     params = small_params(overrides)
-    objective = Objective(model, params.train, params.fusion, torch.float32)
+    objective = Objective(model, params, torch.float32)
     return objective(plan(overrides, model, batch))
 
 

@@ -65,9 +65,7 @@ def train(
     torch.manual_seed(params.train.seed)
     graph = tiny_graph()
     model = build_model(graph, tiny_tables(), params.model, params.fusion)
-    trainer = Trainer(
-        model, graph, params.train, params.fusion, params.decision, checkpoints, processes
-    )
+    trainer = Trainer(model, graph, params, checkpoints, processes)
     progress = trainer.fit(on_validation)
     return progress.losses, progress.history, trainer.step.model
 
