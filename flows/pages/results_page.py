@@ -133,7 +133,7 @@ def predictions_table(path: Path, n: int) -> str:
         DataError: If the file is missing or damaged.
     """
     best: dict[str, dict[str, Any]] = {}
-    for fact in read_parquet(path, ["relation", "probability", "known_in"]).to_pylist():
+    for fact in read_parquet(path).to_pylist():
         best.setdefault(fact["relation"], fact)
     rows = [_row(fact) for fact in list(best.values())[:n]]
     if not rows:

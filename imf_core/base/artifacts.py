@@ -243,14 +243,23 @@ def rows_to_table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.T
 
 
 def read_parquet(path: Path, columns: Sequence[str] = ()) -> pa.Table:
-    """Reads a Parquet file; one that is missing, damaged or lacks `columns` is a `DataError`."""
-    table = _read(path, lambda: pq.read_table(path))
-    missing = [name for name in columns if name not in table.column_names]
+    """Reads some columns of a Parquet file, or all of them where none is named.
+
+    Args:
+        path: The file.
+        columns: Names of the columns.
+
+    Raises:
+        DataError: If the file is missing or damaged, or lacks one of the columns.
+    """
+    present = _read(path, lambda: pq.read_schema(path)).names
+    missing = [name for name in columns if name not in present]
     if missing:
         raise DataError(
             f"{path} has no column {', '.join(missing)}, so it is not what this stage reads; "
             "delete it and run `dvc repro` to make it again"
         )
+    table: pa.Table = _read(path, lambda: pq.read_table(path, columns=list(columns) or None))
     return table
 
 

@@ -76,7 +76,7 @@ class ImageList:
 
 def _read_list(path: Path, num_entities: int, graph_fingerprint: str) -> pa.Table:
     """Reads one list and checks it against the graph."""
-    table = read_parquet(path, ["entity_id", "source"]).select(["entity_id", "source"])
+    table = read_parquet(path, ["entity_id", "source"])
     require_fingerprint(path, graph_fingerprint)
     ids = table["entity_id"].to_numpy()
     if len(ids) and not 0 <= ids.min() <= ids.max() < num_entities:

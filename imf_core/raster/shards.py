@@ -87,7 +87,7 @@ def read_shard(path: Path, num_entities: int) -> tuple[np.ndarray, list[bytes]]:
     Raises:
         DataError: If the file is damaged or an id is out of range.
     """
-    table = read_parquet(path)
+    table = read_parquet(path, ["entity_id", "image"])
     entity_ids = table["entity_id"].to_numpy()
     if len(entity_ids) and not 0 <= entity_ids.min() <= entity_ids.max() < num_entities:
         raise DataError(
@@ -117,7 +117,7 @@ class ShardPart:
         Raises:
             DataError: If the file is missing or damaged.
         """
-        images = read_parquet(self.shard)["image"]
+        images = read_parquet(self.shard, ["image"])["image"]
         pictures: list[bytes] = images.slice(self.start, self.size).to_pylist()
         return pictures
 
