@@ -33,7 +33,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --max
 test: install lint  ## lint, types, the fast tests and one whole run on a small graph
 	$(PYTEST) -m "not slow and not full_size"
 
-gate: install lint  ## lint, types and all tests
+gate: install lint  ## lint, types and all tests but full-size ones
 	$(PYTEST)
 
 lint: install
@@ -59,7 +59,7 @@ format:
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: install  ## pin every package anew within the ranges of pyproject.toml
+lock: install  ## pin every package again within the ranges of pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
 		--quiet --no-annotate --no-header --output-file requirements.lock --constraint constraints.txt \

@@ -45,11 +45,11 @@ def loss(model: IMF, queries: Tensor, labels: Tensor, label_smoothing: float) ->
     if label_smoothing > 0:
         labels = (1 - label_smoothing) * labels + 1 / labels.shape[1]
     total = labels.new_zeros(())
-    can_answer = model.can_answer(queries)
-    for name, takes_part in zip(model.channels, can_answer.unbind(dim=1), strict=True):
+    takes_part = model.takes_part(queries)
+    for name, is_part in zip(model.channels, takes_part.unbind(dim=1), strict=True):
         scores = _score(model, name, entities[name], tables[name], heads, relations)
         cross_entropy = F.binary_cross_entropy(scores.sigmoid(), labels, reduction="none")
-        total = total + cross_entropy[takes_part].sum(dim=1).mean()
+        total = total + cross_entropy[is_part].sum(dim=1).mean()
     return total
 
 
@@ -94,13 +94,13 @@ def _decide(model: IMF, queries: Tensor) -> Tensor:
     """Scores every entity as the answer of each query, shape: (B, 2) -> (B, E)."""
     heads, relations = queries.unbind(dim=1)
     entities, tables = _embed_entities(model), _embed_relations(model)
-    log_probs, can_answer = [], model.can_answer(queries)
+    log_probs, takes_part = [], model.takes_part(queries)
     rows = (~model.has_loops[relations]).nonzero().flatten()
-    for name, takes_part in zip(model.channels, can_answer.unbind(dim=1), strict=True):
+    for name, is_part in zip(model.channels, takes_part.unbind(dim=1), strict=True):
         scores = _score(model, name, entities[name], tables[name], heads, relations)
         scores[rows, heads[rows]] = NO_ANSWER_LOGIT
-        log_probs.append(torch.where(takes_part[:, None], scores.log_softmax(dim=1), 0.0))
-    pooled = model.decision(torch.stack(log_probs, 1), queries, can_answer)
+        log_probs.append(torch.where(is_part[:, None], scores.log_softmax(dim=1), 0.0))
+    pooled = model.decision(torch.stack(log_probs, 1), queries, takes_part)
     pooled[rows, heads[rows]] = -torch.inf
     decided: Tensor = pooled.log_softmax(dim=1)
     return decided

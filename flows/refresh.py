@@ -1,8 +1,7 @@
 """Flow `refresh`: reads the sources and the web again, and updates the graph and the model.
 
 Meant for a schedule. A stage with unchanged outs does not rerun the stages after it: if the web did
-not change, nothing is trained. If a request fails, the earlier content stays (see
-`imf forget`).
+not change, nothing is trained. If a request fails, the earlier content stays (see `imf forget`).
 """
 
 import sys
@@ -21,17 +20,18 @@ from pydantic import Field
 from flows.errors import StageError
 from flows.experiments.form import read_values
 from flows.pages.headline import graph_name, headline, name_run
-from flows.pages.refresh_report import Situation, report, take_situation
-from flows.processes.children import Children, run_command
+from flows.pages.refresh_report import RunSnapshot, report, take_run_snapshot
+from flows.processes.children import Children
+from flows.running.command import run_command
 from flows.running.stage import Finished, read_dag, run_stages
 from flows.running.workspace import locked_workspace
 from imf_core.base.artifacts import read_parquet
 
-_ANSWERS = {
+_MANIFESTS = {
     "media": Path("data/media/manifest.parquet"),
     "images": Path("data/images/sources.parquet"),
 }
-"""Stages that send requests -> their file of answers and times."""
+"""Stage that sends requests -> its file with the times of the responses."""
 
 
 @flow(name="refresh", flow_run_name=partial(name_run, "refresh"), persist_result=False)
@@ -54,34 +54,34 @@ def refresh(stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
         locked_workspace(str(flow_run.name), logger.info) as lock,
         Children([lock]) as children,
     ):
-        before = take_situation(logger)
-        asking = [stage for stage, answers in _ANSWERS.items() if _has_asked(answers)]
-        if asking:
+        before = take_run_snapshot(logger)
+        requesting = [stage for stage, manifest in _MANIFESTS.items() if _has_requested(manifest)]
+        if requesting:
             command = _forget_command(stale_after_days)
             run_command(children, "imf forget", command, (), {}, logger, lambda _: None)
-        forced = ["download", *asking]
+        forced = ["download", *requesting]
         try:
             states = run_stages(read_dag(Path.cwd(), logger.info), children, forced)
         except StageError:
             failed = "the run failed before its end; this page shows the changes up to the failure"
-            _show(before, take_situation(logger), [failed])
+            _show(before, take_run_snapshot(logger), [failed])
             raise
         finished: list[Finished] = [state.result() for state in states]
-        after = take_situation(logger)
+        after = take_run_snapshot(logger)
         _show(before, after, [warning for each in finished for warning in each.warnings])
         if after.metrics is None:
             return Completed()
         return Completed(message=headline(graph_name(read_values()), before.metrics, after.metrics))
 
 
-def _has_asked(answers: Path) -> bool:
+def _has_requested(manifest: Path) -> bool:
     """Returns whether the last run of a stage sent requests.
 
     The first run with requests need not be forced: an input of the stage has changed.
     """
-    if not answers.exists():
+    if not manifest.exists():
         return False
-    moments = read_parquet(answers, ["fetched_at"])["fetched_at"]
+    moments = read_parquet(manifest, ["fetched_at"])["fetched_at"]
     return bool(moments.null_count < len(moments))
 
 
@@ -90,7 +90,7 @@ def _forget_command(stale_after_days: int | None) -> list[str]:
     return [sys.executable, "-m", "cli", "forget", "--failed", *older]
 
 
-def _show(before: Situation, after: Situation, warnings: Sequence[str]) -> None:
+def _show(before: RunSnapshot, after: RunSnapshot, warnings: Sequence[str]) -> None:
     create_markdown_artifact(
         report(before, after, warnings),
         key="refresh",

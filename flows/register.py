@@ -9,6 +9,7 @@ with the server, the run would stay `Running` forever and occupy the slot of its
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,12 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.client.schemas.objects import DeploymentSchedule, StateType
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed
 from prefect.workers.process import ProcessWorker
 
-from flows.server.parts import read_schedules, wait_for_due_runs
 from flows.ui import HOME, read_address
 from imf_core.base.terminal import protect_output
 
@@ -39,6 +39,7 @@ REGISTERED = HOME / "prefect.yaml"
 
 END_LEFTOVERS = "--end-leftovers"
 
+_SOON_SECONDS = 15.0
 _UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 _MESSAGE = "`imf ui` ended while this was under way. Start it again."
 
@@ -124,6 +125,46 @@ def keep_schedules(client: SyncPrefectClient, deployments: list[dict[str, Any]])
         registered = read_schedules(client, deployment["name"])
         if registered is not None:
             deployment["schedules"] = registered
+
+
+def read_schedules(client: SyncPrefectClient, name: str) -> list[dict[str, Any]] | None:
+    """Reads the schedules of a deployment, in the form of prefect.yaml.
+
+    Args:
+        client: Client of a server, which may have deployments of other projects.
+        name: Name of the deployment and of its flow.
+
+    Returns:
+        The schedules; None if the server does not know the deployment.
+    """
+    try:
+        deployment = client.read_deployment_by_name(f"{name}/{name}")
+    except ObjectNotFound:
+        return None
+    return [_describe(schedule, number) for number, schedule in enumerate(deployment.schedules, 1)]
+
+
+def wait_for_due_runs(client: SyncPrefectClient) -> None:
+    """Waits for runs that are due in the next seconds.
+
+    Registering a deployment deletes its scheduled runs and schedules them again some seconds later.
+    A run due in between would be lost; a late one stays.
+    """
+    scheduled = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=scheduled))
+    times = [run.next_scheduled_start_time for run in runs]
+    waits_seconds = [moment.timestamp() - time.time() for moment in times if moment is not None]
+    time.sleep(max((wait for wait in waits_seconds if 0 < wait < _SOON_SECONDS), default=0))
+
+
+def _describe(schedule: DeploymentSchedule, number: int) -> dict[str, Any]:
+    """Returns a schedule in the form of prefect.yaml, with a slug as its identity."""
+    return {
+        **schedule.schedule.model_dump(mode="json", exclude_none=True),
+        "active": schedule.active,
+        "slug": schedule.slug or f"kept-{number}",
+        "parameters": schedule.parameters,
+    }
 
 
 if __name__ == "__main__":

@@ -20,9 +20,8 @@ from filelock import lock_descriptor
 
 from flows.errors import FlowError
 from flows.experiments.form import read_values
-from flows.pages.headline import HOST, VARIABLE
 from flows.processes.children import Children, end_with_parent
-from flows.server.parts import Parts
+from flows.server.parts import HOST, REPORTS_VARIABLE, Parts
 
 HOME = Path(".imf/prefect")
 ADDRESS = HOME / "address"
@@ -108,7 +107,7 @@ def run_parts(lock: int, port: int, reports: int) -> None:
             _say("starting the worker")
             parts.start("worker", [*_PYTHON, "flows.server.prefect", "worker", "--pool", POOL])
             ADDRESS.write_text(os.environ["PREFECT_API_URL"], encoding="utf-8")
-            url, reports_url = f"http://{HOST}:{port}", os.environ[VARIABLE]
+            url, reports_url = f"http://{HOST}:{port}", os.environ[REPORTS_VARIABLE]
             _say(_READY.format(url=url, reports=reports_url, home=HOME))
             parts.watch()
         finally:
@@ -201,7 +200,7 @@ def set_environment(port: int, reports: int) -> None:
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
         "PREFECT_SERVER_DATABASE_TIMEOUT": str(_PATIENCE_SECONDS),
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": str(_PATIENCE_SECONDS),
-        VARIABLE: f"http://{HOST}:{reports}",
+        REPORTS_VARIABLE: f"http://{HOST}:{reports}",
         "COLUMNS": "200",  # shorter lines would break the logs
         "no_proxy": ",".join(filter(None, [no_proxy, HOST])),
     }

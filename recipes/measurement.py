@@ -233,10 +233,10 @@ class Ensemble:
         """Scores every entity as the tail of each query; see `Scorer.score_all_tails`."""
         parts = [scorer.score_all_tails(queries) for scorer in self.scorers]
         log_probs = torch.cat([part.log_probs for part in parts], dim=1)
-        can_answer = torch.cat([part.can_answer for part in parts], dim=1)
-        pooled = self.decision(log_probs, queries.to(self.device), can_answer)
+        takes_part = torch.cat([part.takes_part for part in parts], dim=1)
+        pooled = self.decision(log_probs, queries.to(self.device), takes_part)
         pooled = pooled.where(parts[0].combined.isfinite(), -torch.inf)
-        return ChannelScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+        return ChannelScores(log_probs, takes_part, pooled.log_softmax(dim=1))
 
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
         """Scores queries by each channel, then by the decision; see `RankingScorer`.

@@ -153,7 +153,7 @@ def _products(world: World) -> list[Product]:
     model = build_model(world.graph, world.tables, params.model, params.fusion)
     asked = []
     queries = torch.stack([batch.heads, batch.relations], dim=1)
-    for takes_part in model.can_answer(queries).unbind(dim=1):
+    for takes_part in model.takes_part(queries).unbind(dim=1):
         relations = batch.relations[takes_part]
         asked.append(Asked(len(relations), len(relations.unique())))
     sizes = {

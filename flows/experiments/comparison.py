@@ -12,7 +12,7 @@ from flows.errors import FlowError
 from flows.experiments.form import PARAMS_FILE, read_values_at
 from flows.experiments.run_experiment import flatten
 from flows.pages.headline import COLUMNS, PLACES
-from flows.processes.children import DVC
+from flows.running.command import DVC
 from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, read_lock_file
 from imf_core.base.artifacts import read_json
 from imf_core.base.terminal import escape, table

@@ -3,9 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from flows.errors import FlowError
 from flows.experiments.form import read_values
@@ -104,50 +102,3 @@ def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, An
     if before is None or not are_comparable(before, after):
         return line
     return f"{line} ({100 * (mrr - before['test']['mrr']):+.1f})"
-
-
-REPORT = Path("results/report.html")
-HOST = "127.0.0.1"
-VARIABLE = "IMF_REPORTS"
-"""Variable with the address of the server of reports, set by `imf ui`."""
-
-
-def experiment_path(name: str) -> str:
-    """Returns the URL path of an experiment's report."""
-    return f"/experiments/{quote(name, safe='')}/{REPORT.name}"
-
-
-def report_link(experiment: str | None = None) -> str:
-    """Returns the URL of a report, or its path without a server.
-
-    Args:
-        experiment: Name of the experiment; None for the workspace.
-
-    Returns:
-        "" for an experiment without a server: its report is in DVC's cache.
-    """
-    if server := os.environ.get(VARIABLE):
-        return server + (experiment_path(experiment) if experiment else f"/{REPORT.name}")
-    return "" if experiment else str(REPORT.absolute())
-
-
-def report_title(link: str, otherwise: str) -> str:
-    """Returns the description of a report's artifact: a link if there is a URL."""
-    return f"[Open the report]({link})" if link.startswith("http") else otherwise
-
-
-def describe_report(link: str, experiment: str | None = None) -> str:
-    """Formats the address of a report as Markdown.
-
-    Args:
-        link: Value of `report_link`.
-        experiment: Name of the experiment; None for the workspace.
-    """
-    contents = "pictures, charts and mistakes to learn from, as one page"
-    last = "" if experiment else " It shows the workspace's last run: a later run replaces it."
-    if link.startswith("http"):
-        return (
-            f"## [Open the report]({link})\n\nAll of this with {contents}.{last} The link works "
-            "while `imf ui` runs."
-        )
-    return f"All of this with {contents} that any browser opens: `{link}`.{last}"

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from flows.pages.headline import metrics_table
 from flows.pages.results_page import read_metrics
-from flows.processes.children import Logger
+from flows.running.command import Logger
 from flows.running.workspace import whole_files
 from imf_core.base.artifacts import read_parquet, read_parquet_metadata
 from imf_core.base.terminal import escape, table
@@ -240,7 +240,7 @@ def _media(kind: str, column: str, before: Snapshot, after: Snapshot) -> Change:
 
 
 @dataclass(frozen=True)
-class Situation:
+class RunSnapshot:
     """The graph and the metrics at one moment.
 
     Attributes:
@@ -252,7 +252,7 @@ class Situation:
     metrics: Mapping[str, Any] | None
 
 
-def take_situation(logger: Logger) -> Situation:
+def take_run_snapshot(logger: Logger) -> RunSnapshot:
     """Reads the graph and the metrics of the working folder.
 
     Args:
@@ -263,10 +263,10 @@ def take_situation(logger: Logger) -> Situation:
     """
     with whole_files(FILES, logger.info) as folder:
         graph = take_snapshot(folder)
-    return Situation(graph, read_metrics(logger))
+    return RunSnapshot(graph, read_metrics(logger))
 
 
-def report(before: Situation, after: Situation, warnings: Sequence[str]) -> str:
+def report(before: RunSnapshot, after: RunSnapshot, warnings: Sequence[str]) -> str:
     """Formats the changes.
 
     Args:

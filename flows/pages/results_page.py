@@ -7,17 +7,11 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 
 from flows.experiments.form import read_values
-from flows.pages.headline import (
-    describe_report,
-    graph_name,
-    headline,
-    metrics_table,
-    report_link,
-    report_title,
-)
-from flows.processes.children import Logger
+from flows.pages.headline import graph_name, headline, metrics_table
+from flows.running.command import Logger
 from flows.running.lock_file import idle_workspace
 from flows.running.workspace import whole_files
+from flows.server.parts import describe_report, report_link, report_title
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.terminal import escape, table
 

@@ -26,8 +26,9 @@ from prefect.runtime import task_run
 from prefect.states import Cancelled, Completed
 
 from flows.errors import FlowError, StageError, StoppedError
-from flows.processes.children import Children, Logger, run_dvc
+from flows.processes.children import Children
 from flows.processes.output import Bar, warning_in
+from flows.running.command import Logger, run_dvc
 from flows.running.lock_file import (
     LOCK_FILE,
     Notify,

@@ -4,64 +4,17 @@ Schedules are switched in the UI; `prefect deploy` would reset them to those of 
 registered deployment keeps its own.
 """
 
+import os
 import queue
 import threading
-import time
 from collections import deque
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
-
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import DeploymentSchedule, StateType
-from prefect.exceptions import ObjectNotFound
+from typing import TextIO
+from urllib.parse import quote
 
 from flows.errors import FlowError
 from flows.processes.children import Child, Children
-
-_SOON_SECONDS = 15.0
-
-
-def read_schedules(client: SyncPrefectClient, name: str) -> list[dict[str, Any]] | None:
-    """Reads the schedules of a deployment, in the form of prefect.yaml.
-
-    Args:
-        client: Client of a server, which may have deployments of other projects.
-        name: Name of the deployment and of its flow.
-
-    Returns:
-        The schedules; None if the server does not know the deployment.
-    """
-    try:
-        deployment = client.read_deployment_by_name(f"{name}/{name}")
-    except ObjectNotFound:
-        return None
-    return [_describe(schedule, number) for number, schedule in enumerate(deployment.schedules, 1)]
-
-
-def wait_for_due_runs(client: SyncPrefectClient) -> None:
-    """Waits for runs that are due in the next seconds.
-
-    Registering a deployment deletes its scheduled runs and schedules them again some seconds later.
-    A run due in between would be lost; a late one stays.
-    """
-    scheduled = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=scheduled))
-    times = [run.next_scheduled_start_time for run in runs]
-    waits_seconds = [moment.timestamp() - time.time() for moment in times if moment is not None]
-    time.sleep(max((wait for wait in waits_seconds if 0 < wait < _SOON_SECONDS), default=0))
-
-
-def _describe(schedule: DeploymentSchedule, number: int) -> dict[str, Any]:
-    """Returns a schedule in the form of prefect.yaml, with a slug as its identity."""
-    return {
-        **schedule.schedule.model_dump(mode="json", exclude_none=True),
-        "active": schedule.active,
-        "slug": schedule.slug or f"kept-{number}",
-        "parameters": schedule.parameters,
-    }
-
 
 _LAST_LINES = 15
 _LARGEST_LOG_BYTES = 10_000_000
@@ -160,3 +113,50 @@ class Parts:
 
     def _follow(self, name: str, command: list[str]) -> Part:
         return Part(name, self._children.start(command), self._logs / f"{name}.log", self._ended)
+
+
+REPORT = Path("results/report.html")
+HOST = "127.0.0.1"
+REPORTS_VARIABLE = "IMF_REPORTS"
+"""Variable with the address of the server of reports, set by `imf ui`."""
+
+
+def experiment_path(name: str) -> str:
+    """Returns the URL path of an experiment's report."""
+    return f"/experiments/{quote(name, safe='')}/{REPORT.name}"
+
+
+def report_link(experiment: str | None = None) -> str:
+    """Returns the URL of a report, or its path without a server.
+
+    Args:
+        experiment: Name of the experiment; None for the workspace.
+
+    Returns:
+        "" for an experiment without a server: its report is in DVC's cache.
+    """
+    if server := os.environ.get(REPORTS_VARIABLE):
+        return server + (experiment_path(experiment) if experiment else f"/{REPORT.name}")
+    return "" if experiment else str(REPORT.absolute())
+
+
+def report_title(link: str, otherwise: str) -> str:
+    """Returns the description of a report's artifact: a link if there is a URL."""
+    return f"[Open the report]({link})" if link.startswith("http") else otherwise
+
+
+def describe_report(link: str, experiment: str | None = None) -> str:
+    """Formats the address of a report as Markdown.
+
+    Args:
+        link: Value of `report_link`.
+        experiment: Name of the experiment; None for the workspace.
+    """
+    contents = "pictures, charts and mistakes to learn from, as one page"
+    last = "" if experiment else " It shows the workspace's last run: a later run replaces it."
+    if link.startswith("http"):
+        return (
+            f"## [Open the report]({link})\n\nAll of this with {contents}.{last} The link works "
+            "while `imf ui` runs."
+        )
+    return f"All of this with {contents} that any browser opens: `{link}`.{last}"

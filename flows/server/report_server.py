@@ -18,8 +18,8 @@ from ruamel.yaml.error import YAMLError
 
 from flows.errors import FlowError
 from flows.experiments.workspace_copy import Experiment, git, list_experiments
-from flows.pages.headline import HOST, REPORT, experiment_path
 from flows.running.lock_file import LOCK_FILE, parse_lock_file
+from flows.server.parts import HOST, REPORT, experiment_path
 
 _STAGE = "report"
 _MD5 = re.compile(r"[0-9a-f]{32}")

@@ -164,23 +164,23 @@ def filtered_ranks(scores: Tensor, answers: Answers) -> Tensor:
         LostProcessError: If another process has ended.
     """
     rows, processes = answers.rows, answers.shard.processes
-    limits = scores.new_zeros(len(rows))
-    limits[answers.held] = scores[rows[answers.held], answers.held_columns]
-    processes.all_reduce([limits])
-    counts = count_scores(scores, rows, limits, answers.excluded)
+    true_scores = scores.new_zeros(len(rows))
+    true_scores[answers.held] = scores[rows[answers.held], answers.held_columns]
+    processes.all_reduce([true_scores])
+    counts = count_scores(scores, rows, true_scores, answers.excluded)
     processes.all_reduce([counts.above, counts.at_least])
     return counts.ranks().cpu()
 
 
 def count_scores(
-    scores: Tensor, rows: Tensor, limits: Tensor, excluded: Iterable[tuple[Tensor, Tensor]]
+    scores: Tensor, rows: Tensor, true_scores: Tensor, excluded: Iterable[tuple[Tensor, Tensor]]
 ) -> RankCounts:
     """Counts the scores that compete with true tails, in some columns of the table of scores.
 
     Args:
         scores: shape: (B, C), dtype: float.
         rows: Row of each true tail, ascending, each row at least once, shape: (P,), dtype: long.
-        limits: Scores of the true tails, shape: (P,), dtype: float.
+        true_scores: Scores of the true tails, shape: (P,), dtype: float.
         excluded: Pairs of a true tail and a column that does not compete with it, in chunks, on the
             CPU, shapes: (K,), (K,), dtype: long.
     """
@@ -189,18 +189,18 @@ def count_scores(
     first, rest = is_first.nonzero().flatten(), (~is_first).nonzero().flatten()
     counts = torch.empty(2, len(rows), dtype=torch.float64, device=scores.device)
     # First true tails use the table itself, further ones copies of its rows.
-    counts[:, first] = _count_by_row(scores, limits[first])
+    counts[:, first] = _count_by_row(scores, true_scores[first])
     for some in rest.split(max(1, GPU_TILE_ELEMENTS // max(1, scores.shape[1]))):
-        counts[:, some] = _count_by_row(scores.index_select(0, rows[some]), limits[some])
+        counts[:, some] = _count_by_row(scores.index_select(0, rows[some]), true_scores[some])
     for answer, columns in excluded:
         numbers = to_device(answer, scores.device)
         left_out = scores[rows[numbers], to_device(columns, scores.device)]
         for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
-            count.index_add_(0, numbers, compare(left_out, limits[numbers]).double(), alpha=-1)
+            count.index_add_(0, numbers, compare(left_out, true_scores[numbers]).double(), alpha=-1)
     return RankCounts(*counts)
 
 
-def _count_by_row(scores: Tensor, limits: Tensor) -> Tensor:
+def _count_by_row(scores: Tensor, true_scores: Tensor) -> Tensor:
     """Counts, in each row, the scores above its limit and those at least as high, -> (2, B)."""
     counts = torch.zeros(2, len(scores), dtype=torch.float64, device=scores.device)
     size = TILE_ELEMENTS if scores.device.type == "cpu" else GPU_TILE_ELEMENTS
@@ -212,7 +212,7 @@ def _count_by_row(scores: Tensor, limits: Tensor) -> Tensor:
         for tile in scores[rows].split(EXACT_FLOATS, dim=1):
             for count, compare in zip(counts, (torch.gt, torch.ge), strict=True):
                 is_met = ones[: len(tile), : tile.shape[1]]
-                compare(tile, limits[rows].unsqueeze(1), out=is_met)
+                compare(tile, true_scores[rows].unsqueeze(1), out=is_met)
                 count[rows] += is_met.sum(dim=1)
     return counts
 

@@ -82,7 +82,7 @@ class Answers:
         log_prob: Log-probability among all entities, from the decision, shape: (P,), dtype:
             float32.
         channel_log_probs: The same of each channel, shape: (P, H), dtype: float32.
-        can_answer: Whether the channel takes part in the query, shape: (P, H), dtype: bool.
+        takes_part: Whether the channel takes part in the query, shape: (P, H), dtype: bool.
         share: Share of each channel in the answer's support, shape: (P, H), dtype: float32.
     """
 
@@ -93,7 +93,7 @@ class Answers:
     further: Tensor
     log_prob: Tensor
     channel_log_probs: Tensor
-    can_answer: Tensor
+    takes_part: Tensor
     share: Tensor
 
     def select(self, index: Tensor) -> "Answers":
@@ -190,7 +190,7 @@ def _describe(
         torch.ones(len(rows), 2),
         scores.combined[rows, tails],
         scores.log_probs[rows, :, tails],
-        scores.can_answer[rows],
+        scores.takes_part[rows],
         _shares(scorer, scores, on_device, rows, tails),
     )
     return Answers(*(each.cpu() for each in values))
@@ -207,7 +207,7 @@ def _shares(
     Returns:
         Non-negative; rows sum to one, or to zero without any support, shape: (P, H).
     """
-    weights = scorer.model.decision.weights(queries, scores.can_answer).detach()
+    weights = scorer.model.decision.weights(queries, scores.takes_part).detach()
     chance = -torch.log(torch.tensor(float(scores.combined.shape[1])))
     support = (weights[rows] * (scores.log_probs[rows, :, tails] - chance)).clamp_min(0.0)
     return support / support.sum(dim=1, keepdim=True).clamp_min(torch.finfo(support.dtype).tiny)

@@ -102,7 +102,7 @@ class FactTable:
             log_probs = answers.channel_log_probs[:, position].double().numpy()
             columns[f"{_SHARE}{name}"] = answers.share[:, position].double().numpy()
             columns[f"log_prob_{name}"] = pa.array(
-                log_probs, mask=~answers.can_answer[:, position].numpy()
+                log_probs, mask=~answers.takes_part[:, position].numpy()
             )
         return pa.table(columns)
 

@@ -22,7 +22,7 @@ class DecisionFusion(nn.Module):
     """Weights channels on the simplex: one set for all queries, or one per query.
 
     `log p(t | h, r) = tau * sum_k w_k log p_k(t | h, r) + const`, the sum over the
-    channels that take part in the query (`IMF.can_answer`). The others get weight zero, and the
+    channels that take part in the query (`IMF.takes_part`). The others get weight zero, and the
     weights are normalised.
 
     The logits of a query's weights are global logits plus, where fitted, offsets for its relation
@@ -54,12 +54,12 @@ class DecisionFusion(nn.Module):
         self.log_sharpness = nn.Parameter(torch.zeros(()))
         self.degree_log_sharpness = nn.Parameter(torch.zeros(num_degree_bins))
 
-    def weights(self, queries: Tensor, can_answer: Tensor) -> Tensor:
+    def weights(self, queries: Tensor, takes_part: Tensor) -> Tensor:
         """Returns the channel weights of each query.
 
         Args:
             queries: (head, relation with inverses), shape: (B, 2), dtype: long.
-            can_answer: Whether a channel takes part in a query, shape: (B, H), dtype: bool.
+            takes_part: Whether a channel takes part in a query, shape: (B, H), dtype: bool.
 
         Returns:
             Non-negative weights that sum to one, all zero where no channel takes part,
@@ -68,22 +68,22 @@ class DecisionFusion(nn.Module):
         entities, relations = queries.unbind(dim=1)
         by_degree = self.degree_logits[self.degree_bins[entities]]
         logits = self.global_logits + self.relation_logits[relations] + by_degree
-        weights = logits.softmax(dim=1) * can_answer
+        weights = logits.softmax(dim=1) * takes_part
         total: Tensor = weights.sum(dim=1, keepdim=True)
         return weights / total.clamp_min(torch.finfo(weights.dtype).tiny)
 
-    def forward(self, log_probs: Tensor, queries: Tensor, can_answer: Tensor) -> Tensor:
+    def forward(self, log_probs: Tensor, queries: Tensor, takes_part: Tensor) -> Tensor:
         """Pools the channels' log-probabilities.
 
         Args:
             log_probs: shape: (B, H, C).
             queries: (head, relation with inverses), shape: (B, 2), dtype: long.
-            can_answer: shape: (B, H), dtype: bool.
+            takes_part: shape: (B, H), dtype: bool.
 
         Returns:
             Unnormalised log-probabilities of the candidates, shape: (B, C).
         """
-        weights = self.weights(queries, can_answer)
+        weights = self.weights(queries, takes_part)
         pooled = torch.einsum("bh,bhc->bc", weights, log_probs)
         # A line search may try values far out, which would overflow without the clamp.
         own = self.degree_log_sharpness[self.degree_bins[queries[:, :1]]]

@@ -262,7 +262,7 @@ class Channel(nn.Module):
         vectors: Tensor = self.dropout(self.form(self.dropout(heads), relation_table, relations))
         return vectors
 
-    def can_answer(self, queries: Tensor, is_learned: Tensor) -> Tensor:
+    def takes_part(self, queries: Tensor, is_learned: Tensor) -> Tensor:
         """Returns which queries the channel takes part in.
 
         Args:

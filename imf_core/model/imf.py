@@ -5,7 +5,7 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     e_k = encoder_k                                   k in {s, v, t}          (section 3.2)
     e_m = fusion(e_s, e_v, e_t) + u,  r_m = fusion(r_s, r_v, r_t)             (section 3.3)
     z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
-    log p = tau sum_k w_k log softmax z_k                                     (section 3.5)
+    log p = tau sum_k w_k log softmax z_k + const                             (section 3.5)
 
 `IMF.forward` computes them as written; training and ranking compute the same faster, and tests
 compare them with it.
@@ -215,15 +215,15 @@ class IMF(nn.Module):
         asked = to_device(queries, candidates.device)
         heads, relations = asked[:, :1], asked[:, 1:]
         is_own = (heads == candidates) & ~self.has_loops[relations]
-        can_answer = self.can_answer(asked)
+        takes_part = self.takes_part(asked)
         z = torch.stack(list(self.logits(queries, candidates).values()), dim=1)  # (B, H, C)
         log_p = z.masked_fill(is_own.unsqueeze(1), NO_ANSWER_LOGIT).log_softmax(dim=2)
-        log_p = log_p.where(can_answer.unsqueeze(2), 0.0)
-        decided: Tensor = self.decision(log_p, asked, can_answer)
+        log_p = log_p.where(takes_part.unsqueeze(2), 0.0)
+        decided: Tensor = self.decision(log_p, asked, takes_part)
         is_impossible = is_own | ~self.is_learned[candidates]
         return decided.masked_fill(is_impossible, -torch.inf).log_softmax(dim=1)
 
-    def can_answer(self, queries: Tensor) -> Tensor:
+    def takes_part(self, queries: Tensor) -> Tensor:
         """Returns which channels take part in each query.
 
         Args:
@@ -233,7 +233,7 @@ class IMF(nn.Module):
         Returns:
             shape: (B, H), dtype: bool.
         """
-        masks = [each.can_answer(queries, self.is_learned) for each in self.channels.values()]
+        masks = [each.takes_part(queries, self.is_learned) for each in self.channels.values()]
         return torch.stack(masks, dim=1)
 
     def mark_unlearned(self, entity_ids: Tensor) -> None:

@@ -46,7 +46,7 @@ class Positives:
 
 
 @dataclass(frozen=True)
-class Given:
+class FixedScores:
     """Fixed scores `queries candidates^T`, added to the logits without a gradient.
 
     Attributes:
@@ -79,7 +79,7 @@ def grouped_cross_entropy(
     candidates: Tensor,
     positives: Positives,
     dtype: torch.dtype,
-    given: Given | None = None,
+    given: FixedScores | None = None,
 ) -> Tensor:
     """Returns the softmax cross entropy of every positive against all candidates (KvsAll).
 
@@ -110,7 +110,7 @@ def grouped_binary_cross_entropy(
     positives: Positives,
     dtype: torch.dtype,
     label_smoothing: float,
-    given: Given | None = None,
+    given: FixedScores | None = None,
 ) -> Tensor:
     """Returns the binary cross entropy of every (query, candidate) pair, the paper's 1-N loss.
 
@@ -174,7 +174,7 @@ class _Grouped(torch.autograd.Function):
         positives: Positives,
         dtype: torch.dtype,
         kernel: _Kernel,
-        given: Given | None,
+        given: FixedScores | None,
     ) -> Tensor:
         left, right = queries.to(dtype), candidates.to(dtype)
         exact = torch.promote_types(queries.dtype, torch.float32)

@@ -73,7 +73,7 @@ def build_model(
 
 
 def require_features(tables: Mapping[str, FeatureTable], model: ModelParams) -> None:
-    """Raises DataError if no entity has one of the model's modalities.
+    """Checks that some entity has each modality of the model.
 
     Args:
         tables: Feature tables by modality.

@@ -26,14 +26,14 @@ class ChannelScores:
     Attributes:
         log_probs: Normalised within each channel, constant where the channel does not take part,
             shape: (B, H, E), dtype: float32.
-        can_answer: Whether the channel takes part in the query, shape: (B, H), dtype: bool.
+        takes_part: Whether the channel takes part in the query, shape: (B, H), dtype: bool.
         combined: The decision, normalised over the possible answers; minus infinity for entities
             without any train fact, and for the query's own entity where train has no loop of the
             relation, shape: (B, E), dtype: float32.
     """
 
     log_probs: Tensor
-    can_answer: Tensor
+    takes_part: Tensor
     combined: Tensor
 
 
@@ -103,19 +103,19 @@ class Scorer:
         """
         heads, relations = queries.unbind(dim=1)
         asked = to_device(queries, self.device)
-        can_answer = self.model.can_answer(asked)
-        weights = self.model.decision.weights(asked, can_answer)
+        takes_part = self.model.takes_part(asked)
+        weights = self.model.decision.weights(asked, takes_part)
         own = self._find_own_entities(queries)
         logits, combined = self._buffers(len(queries))
         contexts = self._contexts(heads, relations)
         for position, (name, context) in enumerate(contexts.items()):
-            vectors = context * can_answer[:, position, None]
+            vectors = context * takes_part[:, position, None]
             for block, entities in zip(
                 logits.split(ENTITIES_PER_BLOCK, dim=1),
                 self._entities[name].split(ENTITIES_PER_BLOCK),
                 strict=True,
             ):
-                self._multiply(vectors, can_answer[:, position], entities, block)
+                self._multiply(vectors, takes_part[:, position], entities, block)
             if position == 0:
                 torch.mul(logits, weights[:, :1], out=combined)
             else:
@@ -138,25 +138,25 @@ class Scorer:
         assert self.shard.processes.count == 1, "probabilities are normalised over all entities"
         heads, relations = queries.unbind(dim=1)
         asked = to_device(queries, self.device)
-        can_answer = self.model.can_answer(asked)
+        takes_part = self.model.takes_part(asked)
         contexts = self._contexts(heads, relations)
         # One buffer, changed in place: on a large graph each copy would take as long as a product.
         shape = (len(queries), len(contexts), self.model.num_entities)
         log_probs = next(iter(contexts.values())).new_empty(shape)
         for position, (name, context) in enumerate(contexts.items()):
             entities, logits = self._entities[name], log_probs[:, position]
-            self._multiply(context, can_answer[:, position], entities, logits)
+            self._multiply(context, takes_part[:, position], entities, logits)
         rows, columns = self._find_own_entities(queries)
         log_probs[rows, :, columns] = NO_ANSWER_LOGIT
         torch.log_softmax(log_probs, dim=2, out=log_probs)
-        log_probs.masked_fill_(~can_answer.unsqueeze(2), 0.0)
-        pooled = self.model.decision(log_probs, asked, can_answer)
+        log_probs.masked_fill_(~takes_part.unsqueeze(2), 0.0)
+        pooled = self.model.decision(log_probs, asked, takes_part)
         pooled.masked_fill_(~self.model.is_learned, -torch.inf)
         pooled[rows, columns] = -torch.inf
-        return ChannelScores(log_probs, can_answer, pooled.log_softmax(dim=1))
+        return ChannelScores(log_probs, takes_part, pooled.log_softmax(dim=1))
 
     def _multiply(
-        self, vectors: Tensor, can_answer: Tensor, entities: Tensor, logits: Tensor
+        self, vectors: Tensor, takes_part: Tensor, entities: Tensor, logits: Tensor
     ) -> None:
         """Writes the logits of a channel; they count only for queries that it takes part in.
 
@@ -165,13 +165,13 @@ class Scorer:
 
         Args:
             vectors: Context vectors, shape: (B, D).
-            can_answer: shape: (B,), dtype: bool.
+            takes_part: shape: (B,), dtype: bool.
             entities: shape: (C, D).
             logits: The output, shape: (B, C).
         """
         is_large = self.device.type == "cpu" and self.model.num_entities >= LARGE_GRAPH
-        if is_large and 2 * int(can_answer.sum()) < len(vectors):
-            rows = can_answer.nonzero().flatten()
+        if is_large and 2 * int(takes_part.sum()) < len(vectors):
+            rows = takes_part.nonzero().flatten()
             logits.zero_()
             logits[rows] = vectors[rows] @ entities.T
         else:

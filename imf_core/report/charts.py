@@ -190,7 +190,7 @@ def average_weights(model: IMF, ranked: Ranked, num_relations: int) -> NDArray[n
     parts = []
     for queries in torch.from_numpy(ranked.queries(num_relations)).split(QUERIES_AT_ONCE):
         queries = queries.to(device)  # noqa: PLW2901
-        parts.append(model.decision.weights(queries, model.can_answer(queries)))
+        parts.append(model.decision.weights(queries, model.takes_part(queries)))
     weights = torch.cat(parts).double().cpu().numpy()
     total = np.zeros((num_relations, weights.shape[1]))
     np.add.at(total, ranked.facts[:, 1], weights)

@@ -49,13 +49,13 @@ class HeldOutScores:
         is_candidate: False for repeated candidates and other known answers, shape: (P, K), dtype:
             bool.
         queries: (head, relation with inverses), shape: (P, 2), dtype: long.
-        can_answer: shape: (P, H), dtype: bool.
+        takes_part: shape: (P, H), dtype: bool.
     """
 
     log_probs: Tensor
     is_candidate: Tensor
     queries: Tensor
-    can_answer: Tensor
+    takes_part: Tensor
 
 
 @torch.no_grad()
@@ -120,7 +120,7 @@ def _score_batch(scorer: ProbabilityScorer, facts: Tensor, known: KnownTails) ->
         log_probs.gather(2, index)[kept],
         is_candidate[kept],
         facts[:, :2].to(scorer.device)[kept],
-        scores.can_answer[kept],
+        scores.takes_part[kept],
     )
 
 
@@ -145,10 +145,10 @@ def fit_decision(decision: DecisionFusion, held_out: HeldOutScores, params: Deci
     optimizer = torch.optim.LBFGS(
         fitted, max_iter=100, tolerance_change=1e-7, line_search_fn="strong_wolfe"
     )
-    useful = held_out.can_answer.any(dim=1)
+    useful = held_out.takes_part.any(dim=1)
 
     def loss() -> Tensor:
-        pooled = decision(held_out.log_probs, held_out.queries, held_out.can_answer)
+        pooled = decision(held_out.log_probs, held_out.queries, held_out.takes_part)
         pooled = pooled.masked_fill(~held_out.is_candidate, -torch.inf)
         nll = -pooled.log_softmax(dim=1)[useful, 0].sum()
         # The weak penalty on the global weights keeps the logit of a useless channel finite.

@@ -19,7 +19,7 @@ from imf_core.model.fusion import Fusion
 from imf_core.model.imf import FUSED, IMF
 from imf_core.model.kernels import in_chunks
 from imf_core.model.loss_kernels import (
-    Given,
+    FixedScores,
     Positives,
     grouped_binary_cross_entropy,
     grouped_cross_entropy,
@@ -48,7 +48,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two modalities and the candidates that have both.
+    """Two modalities and the query entities that have both.
 
     Attributes:
         left: Index of the first modality.
@@ -174,10 +174,10 @@ class Planner:
 
 
 class Objective:
-    """`sum_k (L_k + n3_k * N3_k) + contrastive_weight * InfoNCE` over the channels k.
+    """`sum_k (L_k + n3_k * N3_k) + relation_weight * L_r + contrastive_weight * InfoNCE`.
 
-    The structural channel's loss has a further term, `relation_weight * L_r`, for predicting the
-    relation between head and tail.
+    The sum is over the channels k; L_r is the structural channel's loss of predicting the relation
+    between head and tail.
 
     Each channel has its own loss and its own relations, so none relies on another during training;
     their weights are fitted on held-out facts (`decision_fit`). With `fusion.complement`, the fused
@@ -234,7 +234,7 @@ class Objective:
         entity_ids: Tensor,
         entities: Mapping[str, Tensor],
         relation_tables: Mapping[str, Tensor],
-    ) -> Given:
+    ) -> FixedScores:
         """Returns the mean score of the image and text channels that take part in each query.
 
         Our choice: the fused channel learns to correct them; otherwise it becomes a second
@@ -245,7 +245,7 @@ class Objective:
         asked = torch.stack([entity_ids.index_select(0, rows.heads), relations], dim=1)
         names = [name for name in self.model.modality_channels if name != "structural"]
         takes_part = torch.stack(
-            [self.model.channels[name].can_answer(asked, self.model.is_learned) for name in names],
+            [self.model.channels[name].takes_part(asked, self.model.is_learned) for name in names],
             dim=1,
         ).float()
         weights = takes_part / takes_part.sum(dim=1, keepdim=True).clamp_min(1.0)
@@ -257,7 +257,7 @@ class Objective:
             )
             queries.append(context * weight.unsqueeze(1))
         candidates = torch.cat([entities[name] for name in names], dim=1)
-        return Given(torch.cat(queries, dim=1)[rows.shard], candidates)
+        return FixedScores(torch.cat(queries, dim=1)[rows.shard], candidates)
 
     def _channel_loss(
         self,
@@ -265,7 +265,7 @@ class Objective:
         rows: Rows,
         candidates: Tensor,
         relation_table: Tensor,
-        given: Given | None,
+        given: FixedScores | None,
     ) -> Tensor:
         """Returns loss and penalty of a channel over the queries it takes part in."""
         num_queries = len(rows.heads)

@@ -7,7 +7,7 @@ from prefect.exceptions import ParameterTypeError
 from workspace import Workspace
 
 from flows.pages.headline import metrics_table
-from flows.pages.refresh_report import report, take_situation
+from flows.pages.refresh_report import report, take_run_snapshot
 from flows.pages.results_page import audit, predictions_table
 from flows.refresh import _has_asked, refresh
 from imf_core.base.artifacts import read_json
@@ -29,12 +29,12 @@ def test_a_run_is_compared_with_itself_or_with_nothing(
     finished: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(finished.folder)
-    now = take_situation(logging.getLogger())
+    now = take_run_snapshot(logging.getLogger())
     assert now.graph is not None
     assert now.graph.entities["images"].to_pylist().count("") == 130
     assert "Nothing changed in the metrics." in report(now, now, [])
     monkeypatch.chdir(finished.folder / "examples")
-    nothing = take_situation(logging.getLogger())
+    nothing = take_run_snapshot(logging.getLogger())
     assert "There was no complete graph before to compare with." in report(nothing, now, [])
     assert "There are none: a stage failed." in report(now, nothing, [])
 

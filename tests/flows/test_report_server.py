@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from flows.pages.headline import REPORT, describe_report, report_link, report_title
+from flows.server.parts import REPORT, describe_report, report_link, report_title
 from flows.server.report_server import Server
 
 # DVC and the libraries below it warn of their own deprecations.

@@ -15,7 +15,7 @@ from workspace import ROOT
 
 from flows import register
 from flows.errors import FlowError
-from flows.server.parts import read_schedules
+from flows.register import read_schedules
 from flows.ui import HOST, _is_alive, check_port
 
 slow = pytest.mark.slow

@@ -159,14 +159,14 @@ def test_a_fused_entity_may_have_a_vector_of_its_own() -> None:
     torch.testing.assert_close(encode_everything(model)["fused"][3], before[3] + 1.0)
 
 
-def can_answer(model: IMF, head: str) -> Tensor:
+def takes_part(model: IMF, head: str) -> Tensor:
     """Returns whether the channel takes part, by (entity, relation), shape: (E, 2R)."""
-    found = model.can_answer(every_query())[:, model.channel_names.index(head)]
+    found = model.takes_part(every_query())[:, model.channel_names.index(head)]
     return found.view(model.num_entities, 2 * model.num_relations)
 
 
 def test_a_channel_takes_part_where_the_entity_or_most_answers_have_its_modality() -> None:
-    found = can_answer(tiny_model(), "visual")
+    found = takes_part(tiny_model(), "visual")
     is_unseen = torch.tensor([relation in UNSEEN_RELATIONS for relation in range(6)])
     expected = tiny_tables()["image"].is_present.unsqueeze(1) | ~is_unseen
     assert torch.equal(found, expected)
@@ -174,11 +174,11 @@ def test_a_channel_takes_part_where_the_entity_or_most_answers_have_its_modality
 
 
 def test_the_structural_channel_takes_part_in_every_query() -> None:
-    assert can_answer(tiny_model(), "structural").all()
+    assert takes_part(tiny_model(), "structural").all()
 
 
 def test_the_fused_channel_takes_part_where_the_entity_has_any_modality() -> None:
-    found = can_answer(tiny_model({"model.modalities": ["image", "text"]}), "fused")
+    found = takes_part(tiny_model({"model.modalities": ["image", "text"]}), "fused")
     tables = tiny_tables()
     expected = tables["image"].is_present | tables["text"].is_present
     assert not expected[LONELY]
@@ -230,10 +230,10 @@ def test_the_scorer_ranks_by_the_logits_of_each_channel(overrides: dict[str, obj
     entities = torch.arange(model.num_entities)
     is_own = (queries[:, :1] == entities) & ~model.has_loops[queries[:, 1:]]
     expected = zip(
-        model.logits(queries, entities).values(), model.can_answer(queries).T, strict=True
+        model.logits(queries, entities).values(), model.takes_part(queries).T, strict=True
     )
-    for (z, can_answer), found in zip(expected, Scorer(model).scores(queries), strict=False):
-        z = (z * can_answer.unsqueeze(1)).masked_fill(is_own, NO_ANSWER_LOGIT)  # noqa: PLW2901
+    for (z, takes_part), found in zip(expected, Scorer(model).scores(queries), strict=False):
+        z = (z * takes_part.unsqueeze(1)).masked_fill(is_own, NO_ANSWER_LOGIT)  # noqa: PLW2901
         torch.testing.assert_close(found, z, atol=1e-5, rtol=1e-5)
 
 
@@ -290,12 +290,12 @@ def test_the_training_loss_is_that_of_the_models_logits(
     labels = torch.zeros(len(queries), len(entities))
     labels[rows, batch.tails] = 1.0
     expected = torch.zeros(())
-    can_answer = model.can_answer(queries)
-    for z, takes_part in zip(model.logits(queries, entities).values(), can_answer.T, strict=True):
+    takes_part = model.takes_part(queries)
+    for z, is_part in zip(model.logits(queries, entities).values(), takes_part.T, strict=True):
         if name == "cross-entropy":
             log_p = z.masked_fill(is_own, -torch.inf).log_softmax(dim=1)
-            expected = expected - log_p[rows, batch.tails][takes_part[rows]].mean()
+            expected = expected - log_p[rows, batch.tails][is_part[rows]].mean()
         else:
             each = F.binary_cross_entropy_with_logits(z, labels, reduction="none").sum(dim=1)
-            expected = expected + each[takes_part].mean()
+            expected = expected + each[is_part].mean()
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

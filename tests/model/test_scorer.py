@@ -47,7 +47,7 @@ def test_the_probabilities_of_a_query_sum_to_one(context: str) -> None:
     scores = score(Scorer(tiny_model({"model.context": context})))
     combined = scores.combined.exp().sum(dim=1)
     torch.testing.assert_close(combined, torch.ones_like(combined))
-    heads = scores.log_probs.exp().sum(dim=2)[scores.can_answer]
+    heads = scores.log_probs.exp().sum(dim=2)[scores.takes_part]
     torch.testing.assert_close(heads, torch.ones_like(heads))
 
 
@@ -83,14 +83,14 @@ def test_the_features_of_an_entity_with_the_modality_change_the_scores() -> None
 
 def test_a_channel_takes_no_part_where_neither_entity_nor_answers_have_its_modality() -> None:
     scores = score(Scorer(tiny_model()))
-    assert scores.can_answer[UNSEEN].unique(dim=0).tolist() == [[True, False, True, True]]
+    assert scores.takes_part[UNSEEN].unique(dim=0).tolist() == [[True, False, True, True]]
     assert (scores.log_probs[UNSEEN][:, 1] == 0).all()
 
 
 def test_a_channel_answers_for_an_entity_without_its_modality_where_answers_have_it() -> None:
     scores = score(Scorer(tiny_model()))
     rows = (every_query()[:, 0] == LONELY) & ~UNSEEN
-    assert scores.can_answer[rows].all()
+    assert scores.takes_part[rows].all()
     assert (scores.log_probs[rows].std(dim=2) > 0).all()
 
 
@@ -168,7 +168,7 @@ def test_the_own_entity_has_probability_zero_where_train_has_no_loop(context: st
     assert of_own_entities(scores.combined.exp()).unique().tolist() == [0.0]
     for position in range(scores.log_probs.shape[1]):
         own = of_own_entities(scores.log_probs[:, position].exp())
-        assert own[scores.can_answer[:, position]].unique().tolist() == [0.0]
+        assert own[scores.takes_part[:, position]].unique().tolist() == [0.0]
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -204,7 +204,7 @@ def test_a_channel_skips_queries_it_takes_no_part_in_on_a_large_graph(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = Scorer(tiny_model())
-    takes_part = found.score_all_tails(every_query()).can_answer[:, 1]
+    takes_part = found.score_all_tails(every_query()).takes_part[:, 1]
     rare = torch.cat([(~takes_part).nonzero().flatten(), takes_part.nonzero().flatten()[:1]])
     queries = every_query()[rare]
     expected = found.score_all_tails(queries), [each.clone() for each in found.scores(queries)]

@@ -29,7 +29,7 @@ def planted(informed: Tensor) -> HeldOutScores:
         log_probs=logits.log_softmax(dim=2),
         is_candidate=torch.ones(NUM_QUERIES, NUM_CANDIDATES, dtype=torch.bool),
         queries=torch.stack([torch.arange(NUM_QUERIES) // 2 % 2, torch.arange(NUM_QUERIES) % 2], 1),
-        can_answer=torch.ones(NUM_QUERIES, 2, dtype=torch.bool),
+        takes_part=torch.ones(NUM_QUERIES, 2, dtype=torch.bool),
     )
 
 
@@ -66,7 +66,7 @@ def weights_of(decision: DecisionFusion, relation: int, entity: int = 0) -> list
 
 
 def cross_entropy(decision: DecisionFusion, held_out: HeldOutScores) -> float:
-    pooled = decision(held_out.log_probs, held_out.queries, held_out.can_answer)
+    pooled = decision(held_out.log_probs, held_out.queries, held_out.takes_part)
     return -pooled.log_softmax(dim=1)[:, 0].mean().item()
 
 
@@ -136,18 +136,18 @@ def test_queries_that_no_channel_can_answer_do_not_move_the_weights() -> None:
         held_out.log_probs,
         held_out.is_candidate,
         held_out.queries,
-        held_out.can_answer & silent.unsqueeze(1),
+        held_out.takes_part & silent.unsqueeze(1),
     )
     only = HeldOutScores(
         *(each[silent] for each in (some.log_probs, some.is_candidate)),
-        *(each[silent] for each in (some.queries, some.can_answer)),
+        *(each[silent] for each in (some.queries, some.takes_part)),
     )
     assert weights_of(fit(some), 0) == pytest.approx(weights_of(fit(only), 0), abs=1e-3)
 
 
 def test_held_out_facts_that_no_channel_can_answer_leave_equal_weights() -> None:
     held_out = planted(first_informed())
-    nobody = torch.zeros_like(held_out.can_answer)
+    nobody = torch.zeros_like(held_out.takes_part)
     silent = HeldOutScores(held_out.log_probs, held_out.is_candidate, held_out.queries, nobody)
     assert weights_of(fit(silent), 0) == pytest.approx([0.5, 0.5])
 

@@ -181,8 +181,8 @@ def test_the_fused_channel_learns_to_correct_image_and_text(batch: Batch) -> Non
         return -logits.log_softmax(dim=1)[rows, batch.tails].mean()
 
     others = ("visual", "textual")
-    can_answer = model.can_answer(torch.stack([heads, relations], dim=1)).float()
-    takes_part = [can_answer[:, model.channel_names.index(name)] for name in others]
+    takes_part = model.takes_part(torch.stack([heads, relations], dim=1)).float()
+    takes_part = [takes_part[:, model.channel_names.index(name)] for name in others]
     total = sum(each[:, None] * logits(name) for each, name in zip(takes_part, others, strict=True))
     mean = total / sum(takes_part).clamp_min(1.0)[:, None]
     expected = mean_loss(logits("fused") + mean) - mean_loss(logits("fused"))
