@@ -34,7 +34,7 @@ from pathlib import Path
 from flows.processes.children import Children
 from flows.experiments.run_experiment import Plan, run_experiment
 from flows.experiments.workspace_copy import record_version
-logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, force=True)  # in place of Prefect's
 with Children() as children:
     changes = {"train.epochs": 100000, "train.patience": 100000}
     plan = Plan("x", record_version(print), changes, "train")
