@@ -51,7 +51,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-.dvc/plots.html: cli/pipeline.py $(VENV)/.installed  # what DVC's plots need to open offline
+.dvc/plots.html: cli/pipeline.py $(VENV)/.installed  # makes DVC's plots work offline
 	$(BIN)/imf plots-page
 	$(BIN)/python -m dvc config --quiet --local plots.html_template plots.html
 

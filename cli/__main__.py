@@ -254,7 +254,7 @@ def audit(
         ),
     ] = None,
 ) -> None:
-    """Prints what `prepare` finds in data sets.
+    """Prints counts, leaks and issues of data sets.
 
     The tables are Markdown. Fetches the source files of each set and prepares them in a temporary
     folder with the section `prepare` of params.yaml. Only fetched files are kept.

@@ -122,7 +122,7 @@ TABLES: dict[str, dict[str, Cell]] = {
 
 
 def check(path: Path) -> None:
-    """Reads a user's graph as the stages `download` and `prepare` do, and prints what they find.
+    """Reads a user's graph as the stages `download` and `prepare` do; prints counts and issues.
 
     Args:
         path: A folder, or an RDF file.

@@ -55,9 +55,9 @@ def show() -> None:
     if training["is_still_rising"]:
         print(f"\nNote: {describe_rise(training['trained_epochs'])}.")
     print(
-        "\nThe most probable fact of each relation that train does not hold, and whether valid or"
+        "\nFor each relation, the most probable fact outside train, and whether valid or test, from"
     )
-    print("test, which the channels have not learned from, confirm it:\n")
+    print("which the channels have not learned, confirms it:\n")
     best = _best_of_each_relation(read_parquet(PREDICTIONS).to_pylist())
     for fact in best:
         shares = format_channel_shares(read_shares(fact))

@@ -77,9 +77,15 @@ def _record(error: Exception, message: str | None, is_temporary: bool) -> None:
     if not path.name or path.exists():
         return
     message = message or traceback.format_exception_only(error)[-1].strip()
-    record = ErrorRecord(Path(sys.argv[0]).stem, type(error).__name__, message, is_temporary)
+    record = ErrorRecord(_process_name(), type(error).__name__, message, is_temporary)
     with suppress(OSError):  # a full disk: standard error still has the message
         write_json(path, asdict(record))
+
+
+def _process_name() -> str:
+    """Returns the name of the stage, or `imf` and the command."""
+    name = Path(sys.argv[0]).stem
+    return " ".join(["imf", *sys.argv[1:2]]) if name in {"__main__", "imf"} else name
 
 
 def _explain(error: Exception) -> str | None:

@@ -18,8 +18,8 @@ INITIAL_NORM = 3.0
 """Initial norm of a feature embedding; logits of similar pairs then reach about nine."""
 
 LARGE_GRAPH = 50_000
-"""Least number of entities for which a channel that few entities have skips the others. On smaller
-graphs results keep their last digits."""
+"""Smallest number of entities from which a channel skips entities without its modality. Skipping
+changes the last digits."""
 
 
 class StructuralEncoder(nn.Module):

@@ -95,10 +95,10 @@ class IMF(nn.Module):
         super().__init__()
         self.num_entities = num_entities = len(degree_bins)
         self.num_relations = len(has_loops) // 2
-        everybody = torch.ones(num_entities, dtype=torch.bool)
-        nowhere = torch.zeros_like(has_loops)
+        all_learned = torch.ones(num_entities, dtype=torch.bool)
+        no_relation = torch.zeros_like(has_loops)
         self.register_buffer("has_loops", has_loops, persistent=False)
-        self.register_buffer("is_learned", everybody, persistent=False)
+        self.register_buffer("is_learned", all_learned, persistent=False)
 
         given = {
             channel: None if modality == "structure" else features[modality]
@@ -137,8 +137,8 @@ class IMF(nn.Module):
                 else BlockDiagonalContext()
             )
             each = given.get(name)
-            is_present = everybody.clone() if each is None else each.is_present
-            is_in_answers = nowhere if each is None else each.is_in_answers
+            is_present = all_learned.clone() if each is None else each.is_present
+            is_in_answers = no_relation if each is None else each.is_in_answers
             shared = form, model.head_dropout, is_present, is_in_answers
             channels[name] = (
                 Channel(*shared)

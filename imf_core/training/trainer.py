@@ -70,19 +70,19 @@ class Progress:
 class Trainer:
     """Trains a model on a graph's train facts and selects by its valid facts; never sees test.
 
-    What is validated and selected is a moving average of the weights. To select the epoch and to
-    stop early, each half of valid is ranked with decision weights fitted on the other half; the
-    decision weights of the selected epoch are then fitted again, on the whole of valid. On a large
-    graph, a sample of valid takes the place of valid (`imf_core.base.bounds`).
+    Validation and selection use a moving average of the weights. To select the epoch and to stop
+    early, each half of valid is ranked with decision weights fitted on the other half; the decision
+    weights of the selected epoch are then fitted again, on all of valid. On a large graph, a sample
+    of valid takes the place of valid (`imf_core.base.bounds`).
 
-    Several processes share every training step. The first of them validates for all, saves, and
-    has the selected weights in the end.
+    Several processes share every training step. The first one validates, saves, and has the selected
+    weights at the end.
 
     Args:
         model: Its weights are trained in place.
         graph: Train and valid are read.
         spec: Parameters of the training.
-        checkpoints: Where to save states and to look for one to go on from.
+        checkpoints: Folder of saved states; training continues from the last one.
         processes: Processes that train the model together, from the same weights.
 
     Attributes:
@@ -184,7 +184,7 @@ class Trainer:
 
     def _rows(self, graph: Graph) -> QueryRows:
         known = known_tails_in(graph, ["train"])
-        # A binary loss takes what is not in the row as wrong, so its rows stay whole.
+        # A binary loss counts every tail outside the row as wrong, so its rows stay whole.
         is_softmax = self.params.loss == "cross-entropy"
         limit = self.params.positives_per_row if is_softmax else None
         return build_rows(known, limit)
