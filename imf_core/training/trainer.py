@@ -75,8 +75,8 @@ class Trainer:
     weights of the selected epoch are then fitted again, on all of valid. On a large graph, a sample
     of valid takes the place of valid (`imf_core.base.bounds`).
 
-    Several processes share every training step. The first one validates, saves, and has the selected
-    weights at the end.
+    Several processes share every training step. The first one validates, saves, and has the
+    selected weights at the end.
 
     Args:
         model: Its weights are trained in place.
