@@ -139,25 +139,25 @@ def ask(
     have none. The shares in brackets are those of the channels in the answer; `as` lists entities
     with the same answer in train, nearest first in the space of the channel with the largest share.
 
-    For an entity that is not in the graph, give a description, an image or both in place of its
-    name.
+    For an entity that is not in the graph, give a description or an image in place of its name.
 
     A file of questions is TSV (head, relation, tail, with ? for the missing entity) or Parquet with
     columns of these names.
     """
-    words, is_unseen = question or [], bool(description or image)
+    words, is_unseen, is_file = question or [], bool(description or image), queries is not None
     _refuse(
         {
             f"-k must be a positive number, got {count}": count < 1,
             "--description must not be empty": description == "",
             "--name requires --description or --image": bool(name) and not is_unseen,
-            "--out requires --queries": out is not None and queries is None,
+            "--out requires --queries": out is not None and not is_file,
             "--neighbours does not take --known": known and neighbours,
             "--neighbours takes one entity, or the description or image of a new one": (
                 neighbours and len(words) != (0 if is_unseen else 1)
             ),
-            "--queries requires --out and takes only -k and --known beside it": (
-                queries is not None and (out is None or bool(words) or is_unseen or neighbours)
+            "--queries requires --out FILE.parquet for the answers": is_file and out is None,
+            "--queries takes only --out, -k and --known beside it": (
+                is_file and (bool(words) or is_unseen or neighbours)
             ),
             f"--out must end in .parquet, got {out}": (
                 out is not None and out.suffix.lower() != ".parquet"

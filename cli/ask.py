@@ -69,7 +69,7 @@ def show_neighbours(entity: str, unseen: UnseenEntity | None, count: int) -> Non
 def answer_questions(queries: Path, out: Path, count: int, with_known: bool) -> None:
     """Answers a file of questions into a Parquet file; see `answer_file`."""
     questions, answers = answer_file(_load_completer(None), queries, out, count, with_known)
-    print(f"{questions} questions, {answers} answers in {out}")
+    print(f"questions: {questions:,}, answers: {answers:,}, in {out}")
 
 
 def _load_completer(unseen: UnseenEntity | None) -> Completer:

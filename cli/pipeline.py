@@ -58,15 +58,19 @@ def reproduce() -> None:
 
     Raises:
         ImfError: If a stage or DVC failed.
+        KeyboardInterrupt: If it was interrupted from the keyboard.
     """
     # The stages' `python` is that of this command, also without an activated environment.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
     with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], env=environment) as process:
         # Ctrl-C reaches DVC too, which ends its stage first.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        interrupts: list[int] = []
+        before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
         status = process.wait()
         signal.signal(signal.SIGINT, before)
+    if status and interrupts:
+        raise KeyboardInterrupt
     if status:
         raise ImfError(
             f"`dvc repro` ended with status {status}; the lines above name the stage, the cause "

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from imf_core.base.errors import (
     find_full_disk,
 )
 from imf_core.base.terminal import protect_output
+from stages import INTERRUPT_MESSAGE, INTERRUPTED
 
 STATE_VARIABLE = "IMF_STATE"
 MIRROR_VARIABLE = "IMF_MIRROR"
@@ -25,10 +27,6 @@ RAY_VARIABLE = "RAY_ADDRESS"
 
 EX_TEMPFAIL = 75
 """Exit status of sysexits.h for temporary failures; `os` has it only on Unix."""
-
-INTERRUPTED = 130
-"""Exit status of shells after an interrupt from the keyboard."""
-
 
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _WORKING_NAMES = (".tmp", ".old", ".lock")
@@ -56,10 +54,11 @@ def run_stage(stage: Callable[[], None]) -> None:
             cannot be read or written.
     """
     protect_output()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         stage()
     except KeyboardInterrupt:
-        print("interrupted; finished stages and checkpoints are kept", file=sys.stderr)
+        print(INTERRUPT_MESSAGE, file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as error:
         message = _explain(error)
@@ -92,8 +91,8 @@ def _explain(error: Exception) -> str | None:
     """Returns the message for the user; None for a bug."""
     if full := find_full_disk(error):
         return (
-            f"the disk is full (writing {full.filename or 'the working folder'}); free some space "
-            "and run `dvc repro` again, finished stages and checkpoints are kept"
+            f"the disk is full (writing {full.filename or 'standard output or a file'}); free "
+            "some space and run the command again; finished stages and checkpoints are kept"
         )
     if isinstance(error, ImfError):
         return str(error)

@@ -110,7 +110,7 @@ def test_words_of_a_library_about_a_full_disk_are_understood(
 ) -> None:
     with pytest.raises(SystemExit):
         run_stage(failing(RuntimeError("write failed: No space left on device (os error 28)")))
-    assert "the disk is full (writing the working folder)" in capsys.readouterr().err
+    assert "the disk is full (writing standard output or a file)" in capsys.readouterr().err
 
 
 def test_an_error_names_the_graph_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:

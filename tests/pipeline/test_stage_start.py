@@ -13,3 +13,14 @@ ROOT = Path(__file__).parents[2]
 def test_a_stage_without_tensors_does_not_wait_for_torch(stage: str) -> None:
     code = f"import sys, stages.{stage}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_interrupt_while_a_stage_is_imported_is_one_line() -> None:
+    code = "import os, signal, sys; sys.argv[0] = '-m'; import stages; os.kill(os.getpid(), signal.SIGINT)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (
+        130,
+        "interrupted; finished stages and checkpoints are kept\n",
+    )
