@@ -16,7 +16,8 @@ def test_a_stage_without_tensors_does_not_wait_for_torch(stage: str) -> None:
 
 
 def test_an_interrupt_while_a_stage_is_imported_is_one_line() -> None:
-    code = "import os, signal, sys; sys.argv[0] = '-m'; import stages; os.kill(os.getpid(), signal.SIGINT)"
+    code = "import os, signal, sys; sys.argv[0] = '-m'; import stages\n"
+    code += "os.kill(os.getpid(), signal.SIGINT)"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
