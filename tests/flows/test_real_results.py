@@ -9,7 +9,7 @@ from workspace import Workspace
 from flows.pages.headline import metrics_table
 from flows.pages.refresh_report import report, take_run_snapshot
 from flows.pages.results_page import audit, predictions_table
-from flows.refresh import _has_asked, refresh
+from flows.refresh import _has_requested, refresh
 from imf_core.base.artifacts import read_json
 
 
@@ -41,7 +41,7 @@ def test_a_run_is_compared_with_itself_or_with_nothing(
 
 def test_a_run_without_the_web_forces_no_stage_of_it(finished: Workspace) -> None:
     for path in ("data/media/manifest.parquet", "data/images/sources.parquet", "nowhere.parquet"):
-        assert not _has_asked(finished.folder / path)
+        assert not _has_requested(finished.folder / path)
 
 
 @pytest.mark.parametrize("days", [0, 3651, "often"])
