@@ -70,7 +70,7 @@ def test_a_file_of_questions_is_answered(
         "--out",
         str(tmp_path / "out.parquet"),
     )
-    assert command("ask", *arguments, "-k", "2")[0].startswith("2 questions, 4 answers")
+    assert command("ask", *arguments, "-k", "2")[0].startswith("questions: 2, answers: 4, in")
     predicted = pq.read_schema(finished.folder / "results/predictions.parquet").names
     assert pq.read_schema(tmp_path / "out.parquet").names == ["question", *predicted]
 
