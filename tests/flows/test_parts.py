@@ -53,16 +53,22 @@ def test_a_step_that_fails_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_part_whose_log_cannot_be_written_ends_and_says_why(tmp_path: Path) -> None:
-    with Children() as children:
-        parts = Parts(children, tmp_path / "missing")
-        parts.start("server", WAITING)
-        with pytest.raises(FlowError, match=r"server\.log cannot be written: .*No such file"):
+    def run_server() -> None:
+        with Children() as children:
+            parts = Parts(children, tmp_path / "missing")
+            parts.start("server", WAITING)
             parts.watch()
+
+    with pytest.raises(FlowError, match=r"server\.log cannot be written: .*No such file"):
+        run_server()
 
 
 def test_a_step_ends_when_a_part_does(tmp_path: Path) -> None:
-    with Children() as children:
-        parts = Parts(children, tmp_path)
-        parts.start("server", FAILING)
-        with pytest.raises(FlowError, match="server ended"):
+    def register() -> None:
+        with Children() as children:
+            parts = Parts(children, tmp_path)
+            parts.start("server", FAILING)
             parts.run("register", WAITING)
+
+    with pytest.raises(FlowError, match="server ended"):
+        register()
