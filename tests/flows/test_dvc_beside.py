@@ -149,7 +149,7 @@ def test_dvc_is_not_started_again_while_the_process_that_blocks_it_works(
         return start(self, command, *rest)
 
     monkeypatch.setattr(Children, "start", counted)
-    monkeypatch.setattr("flows.processes.children._BUSY_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("flows.running.command._BUSY_PAUSE_SECONDS", 0.1)
 
     class Patient(Lines):
         def __call__(self, line: str) -> None:

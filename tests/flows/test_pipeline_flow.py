@@ -29,10 +29,13 @@ pytestmark = [
 
 
 STAND_IN = """
-import os, sys
+import json, os, sys
 *options, stage = sys.argv[1:]
 if stage == os.environ.get("FAILING"):
     print(f"Running stage '{stage}':")
+    record = {"stage": stage, "kind": "DataError", "message": "no such model", "is_temporary": False}
+    with open(os.environ["IMF_ERROR_FILE"], "w") as file:
+        json.dump(record, file)
     print("error: no such model")
     print(f"ERROR: failed to reproduce '{stage}': failed to run: x, exited with 1")
     sys.exit(255)
@@ -46,7 +49,7 @@ else:
 
 @pytest.fixture
 def stand_in_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.processes.children.DVC", [sys.executable, "-c", STAND_IN])
+    monkeypatch.setattr("flows.running.command.DVC", [sys.executable, "-c", STAND_IN])
 
 
 def task_states(state: State) -> dict[str, State]:
