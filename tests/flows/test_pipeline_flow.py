@@ -33,7 +33,7 @@ import json, os, sys
 *options, stage = sys.argv[1:]
 if stage == os.environ.get("FAILING"):
     print(f"Running stage '{stage}':")
-    record = {"stage": stage, "kind": "DataError", "message": "no such model", "is_temporary": False}
+    record = {"stage": stage, "kind": "E", "message": "no such model", "is_temporary": False}
     with open(os.environ["IMF_ERROR_FILE"], "w") as file:
         json.dump(record, file)
     print("error: no such model")
