@@ -75,9 +75,9 @@ def _check_path(tracked: list[Output], key: str, path: str) -> None:
     untracked = [file for file in git("ls-files", "--others", "-z", "--", path).split("\0") if file]
     if untracked:
         raise FlowError(
-            f"{key} names {path}, of which git does not track {untracked[0]}"
-            f"{f' and {len(untracked) - 1} more' if len(untracked) > 1 else ''}, so that an "
-            f"experiment, which runs in a copy, would not find it; run `git add --intent-to-add "
+            f"{key} names {path}, but git does not track {untracked[0]}"
+            f"{f' and {len(untracked) - 1} more' if len(untracked) > 1 else ''} there, and an "
+            f"experiment runs in a copy of tracked files; run `git add --intent-to-add "
             f"--force {path}`, or give the absolute path of a place outside the project"
         )
 

@@ -108,7 +108,7 @@ def find_runner(among: Collection[int] | None = None) -> str:
 
 
 def find_writer(paths: Collection[str]) -> str:
-    """Names a DVC process whose stage writes one of these files, "" if there is none.
+    """Names a DVC process that writes one of these files, "" if there is none.
 
     No other process can start such a stage under DVC's lock.
 

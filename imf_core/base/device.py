@@ -43,8 +43,8 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 def concatenate_rows(parts: Iterable[Sequence[Tensor]]) -> list[Tensor]:
     """Concatenates tensors of the same columns as they come; at least one part.
 
-    Rows are copied into buffers that double in size. Were the parts kept, they would lie between
-    the large temporary tensors of a loop, whose memory then could not be used again.
+    Rows are copied into buffers that double in size. Kept parts would split the heap between the
+    large temporary tensors of a loop, and their memory could not be reused.
 
     Args:
         parts: For each part the tensors of all columns, shape: (N, ...), N of the part.

@@ -98,7 +98,7 @@ def estimate_gain(differences: NDArray[np.float64]) -> Gain:
 Mask = NDArray[np.bool_]
 
 SUMMARIZED = ("mrr", "hits_at_1", "hits_at_3", "hits_at_10")
-"""Metrics by which runs are compared."""
+"""Metrics in comparisons of runs."""
 
 
 def overall_metrics(table: RankTable) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def overall_metrics(table: RankTable) -> dict[str, Any]:
 
 
 def summarize_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Selects the metrics by which runs are compared.
+    """Selects the metrics for comparisons of runs.
 
     Args:
         metrics: `overall_metrics` of `valid` and `test`; other keys are ignored.

@@ -21,9 +21,10 @@ from imf_core.prepare.split import HELD_OUT
 from imf_core.prepare.summary import Summary
 
 MIN_RATIO = 3
+"""Smallest ratio of relations to tails that suggests the columns head, tail, relation."""
+
 MAX_FACTS = 5
-"""Facts whose columns seem to be head, tail, relation have at least so many times as many relations
-as tails, and on average less than so many facts of a relation."""
+"""Largest mean number of facts per relation that suggests these columns."""
 
 
 def find_issues(

@@ -263,7 +263,7 @@ def count_copies(
 
 
 def count_linked_pairs(facts: Mapping[str, Facts], num_entities: int) -> dict[str, int]:
-    """Counts the facts of valid and test whose unordered pair of entities is linked in train."""
+    """Counts the facts of valid and test with an unordered pair of entities that train links."""
     train = pair_keys(facts["train"], num_entities)
     return {
         f"{split}_pairs_linked_in_train": int(

@@ -231,7 +231,7 @@ class SkippedImageLines:
     """Lines of an image index that were left out.
 
     Attributes:
-        unknown: Labels of lines whose label is in no fact, in line order.
+        unknown: Labels that are in no fact, in line order.
         repeated: Lines that repeat an entity with the same source.
         blank: Blank lines and lines without an image.
     """

@@ -28,7 +28,7 @@ from imf_core.report.examples import Mistake, NewFact, PredictionCounts, Relatio
 from imf_core.report.figures import Figure, format_points
 
 PRIVATE_SECTIONS = frozenset({"fetch"})
-"""Holds the address of whoever ran it, which a page that is passed on must not."""
+"""Sections left out of the page, which may be shared: they hold the user's address."""
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "transformers", "pyarrow", "dvc", "prefect")
 

@@ -308,7 +308,7 @@ def _header_issues(
         ),
         *data_issue(
             "possible_header_lines",
-            "files begin with a fact whose labels are in no other fact; delete the line if it "
+            "files begin with a fact that shares no label with another; delete the line if it "
             "holds the titles of columns",
             shown(is_certain=False),
         ),

@@ -160,7 +160,7 @@ def _max_positions(model: Any) -> float:
 
 
 def _require_own_vectors(encoder: TextEncoder) -> None:
-    """Refuses a model whose vectors depend on padding, such as one without attention masks.
+    """Refuses a model if padding changes its vectors, as without attention masks.
 
     Raises:
         ModelUnavailableError: If a text has another vector beside a longer one.
