@@ -28,7 +28,11 @@ from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
 from imf_core.model.saved import load_calibration, load_model
 from imf_core.model.scorer import Scorer
-from imf_core.training.calibration_fit import CalibrationData, collect_calibration_data
+from imf_core.training.calibration_fit import (
+    CalibrationData,
+    collect_calibration_data,
+    sample_evenly,
+)
 from stages.inputs import load_inputs
 from stages.paths import EVALUATION, METRICS, MODEL, PARAMS, RANKS
 from stages.runner import run_stage
@@ -87,6 +91,8 @@ def _collect_calibration_data(
     """Collects the best answers to the questions of test."""
     known = known_tails_in(graph, ("train", "valid"))
     test = graph.triples["test"]
+    if (used := len(sample_evenly(test, graph.num_entities))) < len(test):
+        print(f"the reliability of probabilities uses a sample of {used:,} of {len(test):,} facts")
     return collect_calibration_data(
         scorer, test, test, known, graph.num_relations, params.batch_size
     )

@@ -72,12 +72,23 @@ def collect_calibration_data(
     Returns:
         The calibration data, on the CPU.
     """
-    step = -(-len(asked) // min(MAX_FACTS, max_sample_facts(known.num_entities)))
-    questions = with_inverses(asked[::step], num_relations)[:, :2].unique(dim=0)
+    sample = sample_evenly(asked, known.num_entities)
+    questions = with_inverses(sample, num_relations)[:, :2].unique(dim=0)
     truth = build_known_tails(held_out, known.num_entities, num_relations)
     batches = questions.split(scorer.probability_batch_size(batch_size))
     shown = track(batches, "calibration, batches", len(batches))
     return gather(_judge(scorer, batch, truth, known) for batch in shown)
+
+
+def sample_evenly(asked: Tensor, num_entities: int) -> Tensor:
+    """Returns all facts, or an evenly spaced sample of them if there are too many to score.
+
+    Args:
+        asked: shape: (N, 3), dtype: long, N at least one.
+        num_entities: E, which bounds the sample (`imf_core.base.bounds`).
+    """
+    step = -(-len(asked) // min(MAX_FACTS, max_sample_facts(num_entities)))
+    return asked[::step]
 
 
 def gather(parts: Iterable[CalibrationData]) -> CalibrationData:
