@@ -21,9 +21,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from imf_core.base.config import ImageFeaturesParams, TextFeaturesParams
+from imf_core.features.image import ImageFeaturesParams
 from imf_core.features.image.pretrained_image import ImageEncoder, load_image_encoder
 from imf_core.features.shared.model_files import ModelSource
+from imf_core.features.text import TextFeaturesParams
 from imf_core.features.text.pretrained_text import TextEncoder, load_text_encoder
 from imf_core.raster.reencode import ReencodedImage, reencode_image
 from imf_core.raster.shards import ShardWriter

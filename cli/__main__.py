@@ -6,75 +6,22 @@ An import of torch, DVC or Prefect takes seconds, so each command imports its ow
 
 import signal
 import sys
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from cli.command import Command, MeasureCommand, refuse
 from imf_core.base.terminal import protect_output
 
 LONGEST_DAYS = 3_650
-PROJECT_FILES = ("dvc.yaml", "params.yaml")
 
 app = typer.Typer(
     help="Completes a multimodal knowledge graph. Run the commands in the folder of the project.",
     add_completion=False,
     rich_markup_mode=None,
 )
-
-
-class UsageError(typer.TyperException):
-    """Options that do not go together."""
-
-    exit_code = 2
-
-
-def _refuse(conflicts: Mapping[str, bool]) -> None:
-    for message, applies in conflicts.items():
-        if applies:
-            raise UsageError(message)
-
-
-class Command(TyperCommand):
-    """A command that works in a project's folder; its help ends with examples, line by line."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs the command.
-
-        Raises:
-            UsageError: If the working folder is not a project's folder.
-        """
-        folder = Path.cwd()
-        if missing := [name for name in PROJECT_FILES if not (folder / name).is_file()]:
-            raise UsageError(
-                f"{folder} is not the folder of a project: it has no {' and no '.join(missing)}; "
-                f"go to your copy of the project (`cd FOLDER`) and run `imf {self.name}` there"
-            )
-        return super().invoke(ctx)
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Writes the examples."""
-        formatter.write(f"\nExamples:\n{textwrap.indent(ctx.command.epilog, '  ')}\n")
-
-
-class MeasureCommand(Command):
-    """A command with options that take several values: `--rows structure full --seeds 0 1`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeats the option before each further value: `--seeds 0 1` is `--seeds 0 --seeds 1`."""
-        repeated: list[str] = []
-        option = ""
-        for word in args:
-            is_value = not word.startswith("--")
-            if option and is_value and repeated[-1] != option:
-                repeated.append(option)
-            if not is_value:
-                option = word if word in {"--rows", "--seeds"} else ""
-            repeated.append(word)
-        return super().parse_args(ctx, repeated)
 
 
 @app.command(cls=Command, epilog="imf run")
@@ -130,6 +77,10 @@ def ask(
     image: Annotated[
         Path | None, typer.Option(metavar="FILE", help="image of a new entity")
     ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="MODALITY=INPUT", help="other input of a new entity"),
+    ] = None,
 ) -> None:
     """Asks the trained model.
 
@@ -139,17 +90,19 @@ def ask(
     have none. The shares in brackets are those of the channels in the answer; `as` lists entities
     with the same answer in train, nearest first in the space of the channel with the largest share.
 
-    For an entity that is not in the graph, give a description or an image in place of its name.
+    For an entity that is not in the graph, give a description, an image or another input (`--with
+    "numeric=height 1.78; born 1879"`) in place of its name.
 
     A file of questions is TSV (head, relation, tail, with ? for the missing entity) or Parquet with
     columns of these names.
     """
-    words, is_unseen, is_file = question or [], bool(description or image), queries is not None
-    _refuse(
+    words, is_file = question or [], queries is not None
+    is_unseen = bool(description or image or given)
+    refuse(
         {
             f"-k must be a positive number, got {count}": count < 1,
             "--description must not be empty": description == "",
-            "--name requires --description or --image": bool(name) and not is_unseen,
+            "--name requires --description, --image or --with": bool(name) and not is_unseen,
             "--out requires --queries": out is not None and not is_file,
             "--neighbours does not take --known": known and neighbours,
             "--neighbours takes one entity, or the description or image of a new one": (
@@ -169,7 +122,7 @@ def ask(
     )
     from cli import ask as asking
 
-    unseen = asking.UnseenEntity(name, description or "", image) if is_unseen else None
+    unseen = asking.read_unseen(name, description, image, given) if is_unseen else None
     if queries is not None and out is not None:
         asking.answer_questions(queries, out, count, known)
     elif neighbours:
@@ -218,7 +171,7 @@ def export(
     are Parquet files of entities and of relations, one for each channel.
     """
     suffix = "" if facts is None else facts.suffix.lower()
-    _refuse(
+    refuse(
         {
             "nothing to export: give --facts FILE, --embeddings FOLDER or both": (
                 facts is None and embeddings is None
@@ -289,7 +242,7 @@ def forget(
     or a host is down, or a page comes instead of a picture. Only a host's answer that a file is
     gone (404, 410) removes it.
     """
-    _refuse(
+    refuse(
         {
             "choose what to request again: --failed, --older-than-days DAYS or both": (
                 not failed and days is None

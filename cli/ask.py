@@ -1,6 +1,6 @@
 """`imf ask`: answers of the trained model to questions, and the neighbours of an entity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,12 +8,13 @@ from cli.results import format_channel_shares, format_split, load_workspace_comp
 from imf_core.base.config import load_params
 from imf_core.base.device import explain_out_of_memory
 from imf_core.base.errors import QuestionError
-from imf_core.features.unseen_features import encode_new_image, encode_new_text
+from imf_core.base.modality import UnseenInput, find_modalities
 from imf_core.graph.feature_table import load_features
 from imf_core.inference.answers import ASKED, Answer, Question, parse_question
 from imf_core.inference.completer import Completer
 from imf_core.inference.question_file import answer_file
-from stages.paths import GRAPH, IMAGE_FEATURES, IMAGES, MEDIA, PARAMS, TEXT_FEATURES
+from stages.features import feature_inputs
+from stages.paths import FEATURES, PARAMS
 
 NAMES_SHOWN = 5
 LONGEST_NAME = 80
@@ -27,13 +28,40 @@ class UnseenEntity(NamedTuple):
 
     Attributes:
         name: Its name, also part of its text; "" for none.
-        description: Its description, "" for none.
-        image: Path of its image, None for none.
+        given: Its input of each modality, at least one: a text, the path of an image.
     """
 
     name: str
-    description: str
-    image: Path | None
+    given: Mapping[str, str]
+
+
+def read_unseen(
+    name: str, description: str | None, image: Path | None, further: Sequence[str] | None
+) -> UnseenEntity:
+    """Reads the inputs of an unseen entity.
+
+    Args:
+        name: Its name, "" for none.
+        description: Its text.
+        image: Path of its image.
+        further: Other inputs, each as `MODALITY=INPUT`.
+
+    Raises:
+        QuestionError: If a modality is unknown or has two inputs.
+    """
+    given = {"text": description} if description else {}
+    given |= {"image": str(image)} if image else {}
+    for each in further or ():
+        modality, _, value = each.partition("=")
+        if modality not in find_modalities() or not value.strip():
+            known = ", ".join(f"{known}=..." for known in find_modalities())
+            raise QuestionError(f"--with must be one of {known}, got {each!r}")
+        if modality in given:
+            raise QuestionError(
+                f"a new entity has one {modality}, got {given[modality]!r} and {value!r}"
+            )
+        given[modality] = value
+    return UnseenEntity(name, given)
 
 
 @explain_out_of_memory(_REMEDY)
@@ -78,26 +106,15 @@ def _load_completer(unseen: UnseenEntity | None) -> Completer:
 
 
 def _add_unseen_entity(completer: Completer, unseen: UnseenEntity) -> Completer:
-    params = load_params(PARAMS)
-    entities, fingerprint = GRAPH / "entities.parquet", completer.graph.fingerprint
+    params, inputs = load_params(PARAMS), feature_inputs()
     features = {}
-    if unseen.description:
-        features["text"] = encode_new_text(
-            unseen.name,
-            unseen.description,
-            entities,
-            MEDIA / "descriptions.parquet",
-            params.text_features,
-            load_features(TEXT_FEATURES, fingerprint),
-        )
-    if unseen.image is not None:
-        features["image"] = encode_new_image(
-            unseen.image,
-            entities,
-            IMAGES,
-            params.images,
-            params.image_features,
-            load_features(IMAGE_FEATURES, fingerprint),
+    for name, given in unseen.given.items():
+        modality = find_modalities()[name]
+        features[name] = modality.encode_unseen(
+            UnseenInput(given, unseen.name, params.images),
+            inputs,
+            params.features(modality),
+            load_features(FEATURES[name], completer.graph.fingerprint),
         )
     return completer.with_unseen_entity(unseen.name or UNNAMED, features)
 

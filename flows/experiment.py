@@ -1,9 +1,14 @@
 """Flow `experiment`: runs the pipeline with other parameters and compares the results."""
 
+from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
+from typing import Any
+
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
+from pydantic import BaseModel
 
 from flows.experiments.comparison import compare_with_baseline, summarise, write_page
 from flows.experiments.form import complete_form, find_empty, read_values_at
@@ -26,43 +31,35 @@ from flows.experiments.run_experiment import (
 from flows.experiments.workspace_copy import list_experiments, record_version
 from flows.processes.children import Children
 from flows.server.parts import describe_report, report_link, report_title
-from imf_core.base.config import (
-    DatasetParams,
-    DecisionParams,
-    EvaluateParams,
-    FetchParams,
-    FusionParams,
-    ImageFeaturesParams,
-    ImagesParams,
-    MediaParams,
-    ModelSettings,
-    PredictParams,
-    PrepareParams,
-    TextFeaturesParams,
-    TrainSettings,
-    TuneParams,
-)
+from imf_core.base.config import Params
+
+FIRST = ("dataset", "model", "fusion", "decision", "tune", "train")
+"""Sections at the top of the form; the others follow in the order of params.yaml."""
+
+
+def with_sections(work: Callable[..., State]) -> Callable[..., State]:
+    """Gives a function with `**sections` one parameter per section of params.yaml.
+
+    Prefect makes the form of the signature.
+    """
+    fields = Params.model_fields
+    sections = [
+        Parameter(section, Parameter.KEYWORD_ONLY, annotation=fields[section].annotation)
+        for section in dict.fromkeys((*FIRST, *fields))
+    ]
+    written = signature(work)
+    named = [each for each in written.parameters.values() if each.kind != Parameter.VAR_KEYWORD]
+    work.__signature__ = written.replace(parameters=[*named, *sections])  # type: ignore[attr-defined]
+    return work
 
 
 # Prefect does not validate: a section is checked after its missing keys are filled in.
 @flow(name="experiment", persist_result=False, validate_parameters=False)
+@with_sections
 def experiment(
     name: str | None,
     recipe: str | None,
-    dataset: DatasetParams,
-    model: ModelSettings,
-    fusion: FusionParams,
-    decision: DecisionParams,
-    tune: TuneParams,
-    train: TrainSettings,
-    image_features: ImageFeaturesParams,
-    text_features: TextFeaturesParams,
-    images: ImagesParams,
-    media: MediaParams,
-    prepare: PrepareParams,
-    fetch: FetchParams,
-    evaluate: EvaluateParams,
-    predict: PredictParams,
+    **sections: Mapping[str, Any] | BaseModel,
 ) -> State:
     """Runs the whole pipeline with these values and compares it with the last committed run.
 
@@ -73,41 +70,12 @@ def experiment(
     Args:
         name: Name of the experiment; None: derived from the changed values.
         recipe: One of `recipes/`, applied to params.yaml before the changes of the form.
-        dataset: The graph.
-        model: The channels.
-        fusion: Stage one of the fusion.
-        decision: Stage two of the fusion.
-        tune: The choice of the values that are `auto`.
-        train: Optimisation and selection.
-        image_features: The image encoder.
-        text_features: The text encoder.
-        images: Selection of images.
-        media: Look-up of missing texts and images.
-        prepare: Split of facts into train, valid and test.
-        fetch: Limits and pauses of web requests.
-        evaluate: Ranking.
-        predict: New facts.
+        sections: The sections of params.yaml.
 
     Returns:
         Completed, with the experiment's name as result and a summary of its metrics as message.
     """
     logger = get_run_logger()
-    sections = {
-        "dataset": dataset,
-        "prepare": prepare,
-        "fetch": fetch,
-        "media": media,
-        "images": images,
-        "image_features": image_features,
-        "text_features": text_features,
-        "model": model,
-        "fusion": fusion,
-        "decision": decision,
-        "tune": tune,
-        "train": train,
-        "evaluate": evaluate,
-        "predict": predict,
-    }
     version = record_version(logger.info)
     base = read_values_at(version.tree)
     filled_in = complete_form(sections, base)

@@ -30,12 +30,16 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed
 from prefect.workers.process import ProcessWorker
 
+from flows.experiments.form import read_values
 from flows.ui import HOME, read_address
 from imf_core.base.terminal import protect_output
 
 DESCRIPTION = Path("prefect.yaml")
 REGISTERED = HOME / "prefect.yaml"
 """The file passed to Prefect: the description with the schedules of the server."""
+
+FORM = "experiment"
+"""The deployment with the sections of params.yaml as parameters."""
 
 END_LEFTOVERS = "--end-leftovers"
 
@@ -63,6 +67,9 @@ def register() -> int:
     """Registers all deployments with the server of the settings; returns Prefect's exit status."""
     description = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
     deployments = description["deployments"]
+    for deployment in deployments:
+        if deployment["name"] == FORM:
+            deployment["parameters"] |= read_values()
     with get_client(sync_client=True) as client:
         make_pools(client, {deployment["work_pool"]["name"] for deployment in deployments})
         keep_schedules(client, deployments)

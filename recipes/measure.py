@@ -25,11 +25,11 @@ from recipes.rows import ROWS, Row, find_row, is_row_of, overrides_of
 from recipes.store import RESULTS, Store, update_gains
 from recipes.workspace import check_prepared, read_committed
 from stages.inputs import load_inputs
-from stages.paths import GRAPH, IMAGE_FEATURES, PARAMS, TEXT_FEATURES
+from stages.paths import FEATURES, GRAPH, PARAMS
 from stages.runner import state_folder
 from stages.training import read_chosen
 
-INPUTS = (GRAPH / "triples.parquet", IMAGE_FEATURES, TEXT_FEATURES)
+INPUTS = (GRAPH / "triples.parquet", *FEATURES.values())
 
 
 def measure(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from imf_core.base.config import Modality, Params
+from imf_core.base.config import Params
 from imf_core.base.errors import ConfigError
 from imf_core.base.typed_yaml import AUTO
 from recipes.recipe import Overrides
@@ -41,11 +41,11 @@ class Row:
     num_models: int = 1
 
 
-def _alone(modality: Modality) -> Row:
+def _alone(modality: str) -> Row:
     return Row(modality, modality, "main", {"model.modalities": [modality]})
 
 
-def _side_by_side(*modalities: Modality) -> Row:
+def _side_by_side(*modalities: str) -> Row:
     overrides = {"model.modalities": list(modalities), **_NO_FUSED_CHANNEL}
     return Row(
         "-".join(modalities), f"{' + '.join(modalities)}, no fused channel", "main", overrides

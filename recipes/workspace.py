@@ -10,11 +10,15 @@ from typing import Any
 
 from imf_core.base.config import Params
 from imf_core.base.errors import ConfigError
+from imf_core.base.modality import find_modalities
 from imf_core.base.typed_yaml import read_yaml, validate
 from stages.committed import read_locked_stages
 from stages.paths import LOCK, PARAMS
 
-DATA_SECTIONS = ("dataset", "prepare", "media", "images", "image_features", "text_features")
+DATA_SECTIONS = (
+    *("dataset", "prepare", "media", "images"),
+    *(each.section for each in find_modalities().values()),
+)
 """Sections that graph and features depend on."""
 
 _CUT = (

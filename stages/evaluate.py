@@ -11,6 +11,7 @@ import torch
 from imf_core.base.artifacts import write_csv, write_json, write_parquet
 from imf_core.base.config import EvaluateParams, load_params
 from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
+from imf_core.base.modality import find_modalities
 from imf_core.evaluation.metrics import (
     brier_score,
     by_degree,
@@ -106,7 +107,11 @@ def _write(
 ) -> None:
     """Writes ranks and metrics of both splits, and breakdowns of test."""
     test = ranked["test"]
-    is_present = {name: each.is_present.numpy() for name, each in tables.items()}
+    is_present = {
+        name: each.is_present.numpy()
+        for name, each in tables.items()
+        if find_modalities()[name].is_automatic or bool(each.is_present.any())
+    }
     metrics: dict[str, Any] = {**measure_held_out(ranked)}
     metrics["calibration"] = _write_reliability(calibration_data)
     metrics["test_digest"] = graph.test_digest

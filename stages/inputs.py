@@ -6,7 +6,7 @@ from stages.paths import FEATURES, GRAPH
 
 
 def load_inputs() -> tuple[Graph, dict[str, FeatureTable]]:
-    """Loads the prepared graph and both feature tables; tables of another graph are an error."""
+    """Loads the prepared graph and all feature tables; tables of another graph are an error."""
     graph = load_graph(GRAPH)
     tables = {name: load_features(path, graph.fingerprint) for name, path in FEATURES.items()}
     return graph, tables

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from imf_core.base.modality import find_modalities
+
 PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
 
@@ -9,9 +11,7 @@ RAW = Path("data/raw")
 GRAPH = Path("data/graph")
 MEDIA = Path("data/media")
 IMAGES = Path("data/images")
-IMAGE_FEATURES = Path("data/features/image.parquet")
-TEXT_FEATURES = Path("data/features/text.parquet")
-FEATURES = {"image": IMAGE_FEATURES, "text": TEXT_FEATURES}
+FEATURES = {name: Path(f"data/features/{name}.parquet") for name in find_modalities()}
 """By modality."""
 
 DATA_SUMMARY = Path("results/data.json")

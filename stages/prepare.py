@@ -7,6 +7,7 @@ from imf_core.base.config import load_params
 from imf_core.graph.entities import save_image_sources
 from imf_core.graph.graph import save_graph
 from imf_core.graph.issues import issues_of, read_issues
+from imf_core.graph.numbers import save_numbers
 from imf_core.prepare.prepare import prepare_graph
 from imf_core.prepare.summary import Summary, describe
 from stages.paths import DATA_RELATIONS, DATA_SUMMARY, GRAPH, PARAMS, RAW
@@ -19,6 +20,7 @@ def main() -> None:
     prepared = prepare_graph(RAW, params.dataset.name, params.prepare)
     save_graph(prepared.graph, GRAPH)
     save_image_sources(prepared.images, prepared.graph.fingerprint, GRAPH)
+    save_numbers(prepared.numbers, prepared.graph.fingerprint, GRAPH)
     write_json(DATA_SUMMARY, prepared.summary)
     write_csv(DATA_RELATIONS, prepared.relation_rows)
     print_summary(prepared.summary, RAW)

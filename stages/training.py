@@ -8,7 +8,6 @@ import torch
 
 from imf_core.base.artifacts import read_json
 from imf_core.base.config import (
-    Modality,
     ModelSettings,
     TrainingSpec,
     TrainParams,
@@ -104,7 +103,7 @@ def make_trainer(
     return trainer
 
 
-def input_files(modalities: Iterable[Modality]) -> list[Path]:
+def input_files(modalities: Iterable[str]) -> list[Path]:
     """Returns the files that a training with these modalities reads, and this module."""
     features = [path for name, path in FEATURES.items() if name in set(modalities)]
     return [GRAPH / "triples.parquet", *features, Path(__file__)]

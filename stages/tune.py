@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imf_core.base.artifacts import read_json, write_csv, write_json
-from imf_core.base.config import Modality, ModelParams, TrainParams, TuneParams, load_params
+from imf_core.base.config import ModelParams, TrainParams, TuneParams, load_params
 from imf_core.base.device import explain_out_of_memory, resolve_device
 from imf_core.base.errors import DivergenceError
 from imf_core.base.typed_yaml import AUTO
@@ -78,7 +78,7 @@ class Phase:
         max_trials: Largest number of trials.
     """
 
-    modalities: Sequence[Modality]
+    modalities: Sequence[str]
     axes: Sequence[Axis]
     max_trials: int
 

@@ -81,13 +81,17 @@ class Workspace:
 
         One thread computes, so that the bytes are those of a stage in a process of its own.
         """
-        stage = import_module(f"stages.{name}")
+        modality = name.removesuffix("_features")
+        is_features = modality != name
+        stage = import_module("stages.features" if is_features else f"stages.{name}")
+        arguments = [f"stages/{name}.py", *([modality] if is_features else [])]
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             with (
                 contextlib.chdir(self.folder),
                 patch.dict(os.environ, self.environment, clear=True),
+                patch.object(sys, "argv", arguments),
                 contextlib.redirect_stdout(io.StringIO()) as output,
             ):
                 stage.main()

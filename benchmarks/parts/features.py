@@ -26,8 +26,10 @@ from benchmarks.encoders import (
 )
 from benchmarks.results import Row
 from imf_core.base.config import SettledParams
+from imf_core.features.image import MODALITY as IMAGES
 from imf_core.features.image.pretrained_image import encode_images
 from imf_core.features.shared.pretrained import ChunkStore
+from imf_core.features.text import MODALITY as TEXTS
 from imf_core.features.text.pretrained_text import encode_texts
 
 PART = "features"
@@ -49,7 +51,7 @@ def measure(threads: int) -> list[Row]:
 
 
 def _measure_images(params: SettledParams, folder: Path, threads: int) -> list[Row]:
-    encoder = make_image_encoder(CLIP_B32, params.image_features, folder / "clip")
+    encoder = make_image_encoder(CLIP_B32, params.features(IMAGES), folder / "clip")
     shard = write_shard([reencode(source) for source in make_sources(NUM_PICTURES)], folder)
 
     def extract(chunks: ChunkStore) -> object:
@@ -59,7 +61,7 @@ def _measure_images(params: SettledParams, folder: Path, threads: int) -> list[R
 
 
 def _measure_texts(params: SettledParams, folder: Path, threads: int) -> list[Row]:
-    encoder = make_text_encoder(BERT_BASE, params.text_features, folder / "bert")
+    encoder = make_text_encoder(BERT_BASE, params.features(TEXTS), folder / "bert")
     texts = make_texts(NUM_TEXTS)
 
     def extract(chunks: ChunkStore) -> object:

@@ -22,6 +22,7 @@ from benchmarks.case import time_side_by_side
 from benchmarks.encoders import make_image_encoder, make_sources, reencode, write_shard
 from benchmarks.results import Row
 from imf_core.base.config import SettledParams
+from imf_core.features.image import MODALITY as IMAGES
 from imf_core.graph.feature_table import FeatureTable, load_features, save_features
 from imf_core.raster.shards import read_shard
 
@@ -56,7 +57,7 @@ def _measure_pictures(params: SettledParams, folder: Path, threads: int) -> list
     """Re-encoding of sources and preprocessing for an encoder, against decoding alone."""
     sources = make_sources(NUM_SOURCES)
     pictures = [reencode(source) for source in sources]
-    encoder = make_image_encoder(ENCODER, params.image_features, folder / "encoder")
+    encoder = make_image_encoder(ENCODER, params.features(IMAGES), folder / "encoder")
     works = {
         "images re-encoded": lambda: [reencode(source) for source in sources],
         "their decoding": lambda: [_decode(source) for source in sources],

@@ -101,7 +101,7 @@ def read_values_at(revision: str) -> dict[str, Any]:
 def complete_form(
     sections: Mapping[str, Mapping[str, Any] | BaseModel], base: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns all values of a form, checked; missing keys have their values of params.yaml.
+    """Returns all values of a form, checked; missing keys and sections are as in params.yaml.
 
     Args:
         sections: The keys and values of each section, by the section's name.
@@ -110,7 +110,10 @@ def complete_form(
     Raises:
         FlowError: If a key is unknown, or a value out of its bounds.
     """
-    values = {name: {**base[name], **_given(section)} for name, section in sections.items()}
+    values = {
+        name: {**base.get(name, {}), **_given(sections.get(name, {}))}
+        for name in dict.fromkeys((*base, *sections))
+    }
     return check_values(values, "the form")
 
 

@@ -17,8 +17,7 @@ from filelock import lock_descriptor
 from flows.errors import FlowError
 from flows.experiments.workspace_copy import git, list_experiments
 from flows.running.lock_file import Notify, dvc_locked
-
-_MODELS = ("image_features", "text_features")
+from imf_core.base.modality import find_modalities
 
 
 def check_tracked_paths(values: Mapping[str, Any], notify: Notify) -> None:
@@ -46,11 +45,12 @@ def _relative_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     found = [("dataset.path", values["dataset"]["path"])]
     if values["dataset"]["name"] == "folder":
         found += [("dataset.image_folders", path) for path in values["dataset"]["image_folders"]]
-    for section in _MODELS:
-        if ready := values[section]["precomputed"]:
-            found.append((f"{section}.precomputed.path", ready["path"]))
-        elif Path(values[section]["model"]).exists():  # else a built-in model or one of the hub
-            found.append((f"{section}.model", values[section]["model"]))
+    for modality in find_modalities().values():
+        section = values[modality.section]
+        if ready := section["precomputed"]:
+            found.append((f"{modality.section}.precomputed.path", ready["path"]))
+        elif Path(section["model"]).exists():  # else a built-in model or one of the hub
+            found.append((f"{modality.section}.model", section["model"]))
     return ((key, path) for key, path in found if not Path(path).is_absolute())
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 from uuid import UUID
 
 import httpx
@@ -37,21 +37,13 @@ from flows.running.lock_file import (
     read_lock_file,
     restore_command,
 )
+from imf_core.base.typed_yaml import read_yaml
 
-StageName = Literal[
-    "download",
-    "prepare",
-    "media",
-    "images",
-    "image_features",
-    "text_features",
-    "tune",
-    "baseline",
-    "train",
-    "evaluate",
-    "predict",
-    "report",
-]
+_PIPELINE = Path(__file__).parents[2] / "dvc.yaml"
+if TYPE_CHECKING:
+    StageName = str
+else:
+    StageName = Literal[tuple(read_yaml(_PIPELINE.read_text())["stages"])]
 """The stages of dvc.yaml, as options of a form."""
 
 

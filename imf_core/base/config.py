@@ -7,27 +7,35 @@ an error, like an unknown one.
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from imf_core.base.errors import ConfigError
+from imf_core.base.modality import (
+    DEVICE,
+    STRUCTURE,
+    Device,
+    FeaturesParams,
+    Modality,
+    find_modalities,
+)
 from imf_core.base.typed_yaml import (
     AUTO,
     LANGUAGE_PATTERN,
-    SHA256_PATTERN,
     Auto,
     Section,
-    describe_bounds,
     describe_byte_error,
     parse_yaml,
     validate,
 )
 
-Modality = Literal["structure", "image", "text"]
-Device = Literal["auto", "cpu", "cuda"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Modalities = Annotated[list[Modality], Field(min_length=1, max_length=3)]
+if TYPE_CHECKING:
+    ModalityName = str
+else:
+    ModalityName = Literal[(STRUCTURE, *find_modalities())]
+Modalities = Annotated[list[ModalityName], Field(min_length=1)]
 Size = Annotated[int, Field(ge=2, le=4096)]
 Width = Annotated[int, Field(ge=1, le=8192)]
 Count = Annotated[int, Field(ge=1)]
@@ -35,10 +43,6 @@ Samples = Annotated[int, Field(ge=0)]
 TableRate = Annotated[float, Field(gt=0.0, le=10.0)]
 NetworkRate = Annotated[float, Field(gt=0.0, le=1.0)]
 Penalty = Annotated[float, Field(ge=0.0)]
-RAY = "Ray workers that encode; 0: this process (pretrained only)"
-RayWorkers = Annotated[int, Field(ge=0, le=1024, description=RAY)]
-
-DEVICE = "auto: CUDA where there is one"
 PROCESSES = "that share the work; on CUDA one for each GPU"
 _RDF_SUFFIXES = re.compile(r"(?<=.)(\.\w+)?(\.(gz|bz2|xz))?$", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
@@ -136,46 +140,11 @@ class ImagesParams(Section):
     images_per_shard: int = Field(ge=1, le=100_000, description="images in one Parquet file")
 
 
-class PrecomputedParams(Section):
-    """A file with precomputed features."""
-
-    model_config = ConfigDict(json_schema_extra=describe_bounds)  # half of it is of no use
-
-    path: str = Field(min_length=1, description="Parquet or .npy file")
-    sha256: str = Field(pattern=SHA256_PATTERN, description="SHA-256 of the file")
-
-
-class ImageFeaturesParams(Section):
-    """The image encoder."""
-
-    precomputed: PrecomputedParams | None = Field(description="taken in place of a model")
-    model: str = Field(min_length=1, description="`builtin:colour-pca`, hub id or directory")
-    revision: str | None = Field(description="commit of a hub model; null for the others")
-    dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
-    batch_size: int = Field(ge=1, le=4096, description="images encoded at once")
-    device: Device = Field(description=DEVICE)
-    ray_workers: RayWorkers
-
-
-class TextFeaturesParams(Section):
-    """The text encoder."""
-
-    precomputed: PrecomputedParams | None = Field(description="taken in place of a model")
-    model: str = Field(min_length=1, description="`builtin:tfidf-svd`, hub id or directory")
-    revision: str | None = Field(description="commit of a hub model; null for the others")
-    pooling: Literal["mean", "cls"] = Field(description="of token states (transformers only)")
-    max_tokens: int = Field(ge=8, le=8192, description="longer texts are cut (transformers only)")
-    dim: int = Field(ge=2, le=4096, description="at most so many components (built-in only)")
-    batch_size: int = Field(ge=1, le=4096, description="texts encoded at once")
-    device: Device = Field(description=DEVICE)
-    ray_workers: RayWorkers
-
-
 class ModelSettings(Section):
     """The channels: one per modality and the fused one; the stage `tune` chooses `auto` values."""
 
     modalities: Modalities | Auto = Field(
-        description="one or more of structure, image, text; auto: those of the graph"
+        description="one or more; auto: structure, and image and text where the graph has them"
     )
     dim: Size | Auto = Field(description="D, size of every entity embedding; even")
     encoder_dim: Size | Auto | None = Field(
@@ -333,16 +302,31 @@ class PredictParams(Section):
     device: Device = Field(description=DEVICE)
 
 
-class Params(Section):
-    """All of `params.yaml`."""
+class DataParams(Section):
+    """The sections of `params.yaml` before those of the features."""
 
     dataset: DatasetParams
     prepare: PrepareParams
     fetch: FetchParams
     media: MediaParams
     images: ImagesParams
-    image_features: ImageFeaturesParams
-    text_features: TextFeaturesParams
+
+
+if TYPE_CHECKING:
+    FeatureSections = DataParams
+else:
+    FeatureSections = create_model(
+        "FeatureSections",
+        __base__=DataParams,
+        **{each.section: (each.params, ...) for each in find_modalities().values()},
+    )
+
+ParamsT = TypeVar("ParamsT", bound=FeaturesParams)
+
+
+class Params(FeatureSections):
+    """All of `params.yaml`."""
+
     model: ModelSettings
     fusion: FusionParams
     decision: DecisionParams
@@ -360,6 +344,11 @@ class Params(Section):
                 f"{weight}"
             )
         return self
+
+    def features(self, modality: Modality[ParamsT]) -> ParamsT:
+        """Returns the section of a modality."""
+        section: ParamsT = getattr(self, modality.section)
+        return section
 
 
 class TrainingSpec(Section):

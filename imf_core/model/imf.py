@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from imf_core.base.config import FusionParams, ModelParams
 from imf_core.base.device import to_device
+from imf_core.base.modality import STRUCTURE, channel_of, find_modalities
 from imf_core.model.decision import DecisionFusion
 from imf_core.model.encoders import (
     BlockDiagonalContext,
@@ -42,7 +43,6 @@ from imf_core.model.encoders import (
 from imf_core.model.fusion import Fusion
 from imf_core.model.kernels import NO_ANSWER_LOGIT
 
-CHANNEL_OF_MODALITY = {"structure": "structural", "image": "visual", "text": "textual"}
 FUSED = "fused"
 
 
@@ -101,9 +101,9 @@ class IMF(nn.Module):
         self.register_buffer("is_learned", all_learned, persistent=False)
 
         given = {
-            channel: None if modality == "structure" else features[modality]
-            for modality, channel in CHANNEL_OF_MODALITY.items()
-            if modality in model.modalities
+            channel_of(name): None if name == STRUCTURE else features[name]
+            for name in (STRUCTURE, *find_modalities())
+            if name in model.modalities
         }
         is_fused = len(given) > 1 and fusion.rank > 0
         names = (*given, FUSED) if is_fused else tuple(given)

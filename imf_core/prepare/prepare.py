@@ -16,6 +16,7 @@ from imf_core.base.errors import DataError
 from imf_core.graph.entities import ImageSources
 from imf_core.graph.graph import SPLITS, Graph
 from imf_core.graph.issues import read_issues
+from imf_core.graph.numbers import Numbers
 from imf_core.prepare.facts import find_cardinality
 from imf_core.prepare.find_issues import find_issues, has_relation_last
 from imf_core.prepare.redundancy import find_redundancy
@@ -32,7 +33,13 @@ from imf_core.prepare.source import (
 )
 from imf_core.prepare.split import make_splits
 from imf_core.prepare.summary import Summary, relation_rows, summarise
-from imf_core.sources.layout import ENTITY_DESCRIPTIONS, ENTITY_NAMES, RELATION_NAMES
+from imf_core.sources.layout import (
+    ENTITY_DESCRIPTIONS,
+    ENTITY_NAMES,
+    ENTITY_NUMBERS,
+    RELATION_NAMES,
+)
+from imf_core.sources.numbers import read_numbers
 from imf_core.sources.registry import FOLDER, RDF, Counts, DownloadedDataset, find_dataset
 
 
@@ -42,6 +49,7 @@ class Prepared:
 
     graph: Graph
     images: ImageSources
+    numbers: Numbers
     summary: Summary
     relation_rows: list[dict[str, Any]]
 
@@ -55,7 +63,7 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         params: Parameters of the split.
 
     Returns:
-        The graph, its image sources, the summary and a row for every relation.
+        The graph, its image sources and numbers, the summary and a row for every relation.
 
     Raises:
         ConfigError: If the data set is unknown.
@@ -86,6 +94,7 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         triples={split: torch.from_numpy(splits.facts[split].copy()) for split in SPLITS},
     )
     images, skipped_images = read_image_sources(raw, graph.entity_labels)
+    numbers, number_issues = read_numbers(raw / ENTITY_NUMBERS, graph.entity_labels)
     summary = summarise(
         dataset_name,
         source,
@@ -98,6 +107,7 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         relation_names,
         images,
         skipped_images,
+        numbers,
     )
     texts = (
         ("name", names, source.entity_labels),
@@ -105,8 +115,8 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         ("name of a relation", relation_names, source.relation_labels),
     )
     issues = find_issues(read_issues(raw), source, graph, texts, skipped_images, summary)
-    summary["issues"] = [issue.as_row() for issue in issues]
-    return Prepared(graph, images, summary, relation_rows(graph, redundancy, cardinality))
+    summary["issues"] = [issue.as_row() for issue in [*issues, *number_issues]]
+    return Prepared(graph, images, numbers, summary, relation_rows(graph, redundancy, cardinality))
 
 
 def _read_source(raw: Path, download: DownloadedDataset | None) -> SourceGraph:

@@ -7,6 +7,7 @@ import numpy as np
 
 from imf_core.graph.entities import ImageSources
 from imf_core.graph.graph import BETWEEN_LABELS, SPLITS, Graph
+from imf_core.graph.numbers import Numbers
 from imf_core.prepare.facts import CLASSES, Cardinality
 from imf_core.prepare.redundancy import Redundancy, RelationPairs, count_leaks
 from imf_core.prepare.source import LabelledTexts, SkippedImageLines, SourceGraph
@@ -69,6 +70,7 @@ def summarise(
     relation_names: LabelledTexts,
     images: ImageSources,
     skipped_images: SkippedImageLines,
+    numbers: Numbers,
 ) -> Summary:
     """Counts the content of the prepared data and the omissions."""
     num_entities, num_relations = graph.num_entities, graph.num_relations
@@ -110,6 +112,11 @@ def summarise(
         },
         "facts": {split: len(splits.facts[split]) for split in SPLITS},
         "image_sources": len(images.sources),
+        "numbers": {
+            "values": len(numbers.values),
+            "attributes": len(numbers.attributes),
+            "entities": len(np.unique(numbers.entity_ids)),
+        },
         "source": {
             "lines": {split: len(lines) for split, lines in source.facts.items()},
             "duplicate_lines": splits.duplicate_lines,
@@ -147,6 +154,11 @@ def describe(summary: Summary) -> list[str]:
         lines.append(
             "no entity has an image: list `image` in model.modalities only with ready features "
             "(image_features.precomputed)"
+        )
+    if (numbers := summary["numbers"])["values"]:
+        lines.append(
+            f"numbers {numbers['values']} of {numbers['attributes']} attributes and "
+            f"{numbers['entities']} entities: used if model.modalities lists `numeric`"
         )
     if not entities["with_name"] + entities["with_description"]:
         lines.append(

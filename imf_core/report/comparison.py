@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from imf_core.base.artifacts import read_parquet
+from imf_core.base.modality import STRUCTURE, channel_of, find_modalities
 from imf_core.evaluation.metrics import Gain, average_by_fact, estimate_gain
 from imf_core.evaluation.ranking import COMBINED
 from imf_core.graph.graph import DEGREE_BINS
@@ -75,7 +76,10 @@ SIDES = ("tail", "head")
 SHOWN = {"mrr", "hits_at_1", "hits_at_3", "hits_at_10", "mean_rank"}
 """Metrics that the page shows."""
 
-CHANNEL_WORDS = {"structural": "structure", "visual": "image", "textual": "text", "fused": "fused"}
+CHANNEL_WORDS = {
+    **{channel_of(name): name for name in (STRUCTURE, *find_modalities())},
+    "fused": "fused",
+}
 """Names of the channels on the page."""
 
 RANK_BOUNDS = (1, 3, 10, 30, 100, 300, 1000)

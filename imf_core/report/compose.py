@@ -9,6 +9,7 @@ import numpy as np
 
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import name_graph
+from imf_core.base.modality import find_modalities
 from imf_core.graph.entities import read_entity_words
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph, count_train_facts, find_degree_bins
@@ -185,11 +186,12 @@ def _draw_comparisons(
     is_present = {
         name: table.is_present.numpy()
         for name, table in tables.items()
-        if name in {"image", "text"} and bool(table.is_present.any())
+        if bool(table.is_present.any())
     }
     by_media = comparison.compare_by_media(full, baseline, is_present)
     if by_media:
-        title = "Questions about entities with and without an image, a text"
+        nouns = ", ".join(find_modalities()[name].noun for name in is_present)
+        title = f"Questions about entities with and without {nouns}"
         found["media"] = draw_groups("media", title, None, "{}", by_media)
     if len(scorer.channel_names) > 1:
         weights = average_weights(scorer.model, full, graph.num_relations)

@@ -21,6 +21,7 @@ from imf_core.graph.issues import ISSUES_FILE, DataIssue, data_issue
 from imf_core.sources.formats import LabelTriples, read_label_triples, read_texts
 from imf_core.sources.image_index import IndexImages, copy_user_file, require_file
 from imf_core.sources.layout import (
+    ENTITY_NUMBERS,
     IMAGE_INDEX,
     RELATION_NAMES,
     STEMS,
@@ -35,6 +36,7 @@ from imf_core.sources.layout import (
     unread_issues,
     write_image_index,
 )
+from imf_core.sources.numbers import read_number_lines
 
 _TITLE_WORDS = """
     head h relation relationship rel r tail t subject subj sub s predicate pred p object obj o
@@ -232,7 +234,13 @@ def _copy_texts(
     entities, relations = _labels_of(facts)
     for name in sorted(layout.keys() - facts.keys()):
         known = relations if name == RELATION_NAMES else entities
-        labels = index_labels if name == IMAGE_INDEX else read_texts(layout[name]).by_label
+        labels: Iterable[str]
+        if name == IMAGE_INDEX:
+            labels = index_labels
+        elif name == ENTITY_NUMBERS:
+            labels = [line[0] for line in read_number_lines(layout[name])]
+        else:
+            labels = read_texts(layout[name]).by_label
         if header := find_text_header(labels, known):
             headers[name] = header
     for name in sorted(layout.keys() - {IMAGE_INDEX}):

@@ -2,7 +2,8 @@
 
 A folder holds `train.txt` (head, relation, tail labels by tab) and, at choice, `valid.txt`,
 `test.txt`, `entity2name.txt`, `entity2desc.txt`, `relation2name.txt` (label, text by tab),
-`entity2wikidata.txt` (label, Wikidata item or URI of an article by tab) and `image_index.tsv`
+`entity2wikidata.txt` (label, Wikidata item or URI of an article by tab), `entity2number.txt`
+(label, attribute, number or date by tab, several lines per entity allowed) and `image_index.tsv`
 (entity label, image file or URL by tab, several lines per entity allowed). Further columns are
 ignored. A user's folder may have the names of other well-known layouts; names are compared
 without regard to letter case. Endings tell images from other files; `raster` decides by content.
@@ -38,6 +39,7 @@ TRAIN, VALID, TEST = "train.txt", "valid.txt", "test.txt"
 ENTITY_NAMES, ENTITY_DESCRIPTIONS = "entity2name.txt", "entity2desc.txt"
 RELATION_NAMES = "relation2name.txt"
 ENTITY_IDENTIFIERS = "entity2wikidata.txt"
+ENTITY_NUMBERS = "entity2number.txt"
 IMAGE_INDEX = "image_index.tsv"
 
 
@@ -105,6 +107,7 @@ STEMS = {
     ENTITY_DESCRIPTIONS: ("entity2desc", "entity2description", "entity2textlong"),
     RELATION_NAMES: ("relation2name", "relation2text", "relation2label"),
     ENTITY_IDENTIFIERS: ("entity2wikidata",),
+    ENTITY_NUMBERS: ("entity2number",),
     IMAGE_INDEX: ("image_index",),
 }
 """Canonical name -> accepted names, each with the ending .txt or .tsv."""

@@ -20,6 +20,7 @@ from imf_core.sources.formats import name_from_title
 from imf_core.sources.layout import (
     ENTITY_DESCRIPTIONS,
     ENTITY_NAMES,
+    ENTITY_NUMBERS,
     IMAGE_INDEX,
     PICTURE_ENDINGS,
     RELATION_NAMES,
@@ -158,6 +159,18 @@ DESCRIPTIONS = frozenset(
 )
 
 
+NUMBER_TYPES = frozenset(
+    f"http://www.w3.org/2001/XMLSchema#{name}"
+    for name in (
+        *("integer", "decimal", "double", "float", "int", "long", "short", "byte"),
+        *("nonNegativeInteger", "positiveInteger", "nonPositiveInteger", "negativeInteger"),
+        *("unsignedLong", "unsignedInt", "unsignedShort", "unsignedByte"),
+        *("date", "dateTime", "gYear", "gYearMonth"),
+    )
+)
+"""Datatypes of literals that are numbers or dates; they stay texts as well."""
+
+
 @dataclass(frozen=True)
 class RdfImport:
     """Counts of a dump.
@@ -244,6 +257,7 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfImport:
     relations: set[str] = set()
     properties: set[str] = set()
     pictures = Pictures()
+    numbers: list[str] = []
     with atomic_path(raw / TRAIN) as temporary:
         with temporary.open("w", encoding="utf-8", newline="\n") as train:
 
@@ -261,6 +275,8 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfImport:
                     pass
                 elif isinstance(tail, Literal):
                     literals += 1
+                    if tail.datatype.value in NUMBER_TYPES:
+                        numbers.append(f"{head.value}\t{relation}\t{tail.value.strip()}\n")
                     properties.add(relation)
                     texts[head.value].add(relation, tail)
                 else:
@@ -283,6 +299,8 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfImport:
     _write_texts(raw / ENTITY_NAMES, entities, texts, _Texts.full_name, cut)
     _write_texts(raw / ENTITY_DESCRIPTIONS, entities, texts, _Texts.full_description, cut)
     _write_texts(raw / RELATION_NAMES, relations, texts, _Texts.full_name, cut)
+    if numbers:
+        write_text(raw / ENTITY_NUMBERS, "".join(numbers))
     if images:
         write_image_index(raw / IMAGE_INDEX, images)
     nobody = data_issue(

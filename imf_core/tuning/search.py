@@ -19,6 +19,7 @@ from imf_core.base.config import (
     TrainParams,
     TrainSettings,
 )
+from imf_core.base.modality import STRUCTURE, find_modalities
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
@@ -71,9 +72,13 @@ def choose_by_rule(
     positives = 8 if is_small else 32
     rows_per_step = _count_rows(graph, positives) / STEPS_PER_EPOCH
     n3 = n3_by_density(graph) if train.loss == "cross-entropy" else 0.0
-    present = [name for name in ("image", "text") if bool(tables[name].is_present.any())]
+    present = [
+        name
+        for name, modality in find_modalities().items()
+        if modality.is_automatic and bool(tables[name].is_present.any())
+    ]
     return {
-        "model.modalities": ["structure", *present],
+        "model.modalities": [STRUCTURE, *present],
         "model.dim": _dim(graph.num_entities, is_dense=model.context == "dense"),
         "model.encoder_dim": 128 if is_small or model.context == "dense" else 256,
         "model.hidden_dim": 256 if is_small else 512,

@@ -9,8 +9,14 @@ import torch
 from PIL import Image
 
 from imf_core.base.artifacts import write_parquet
-from imf_core.base.config import FetchParams, ImageFeaturesParams, ImagesParams, TextFeaturesParams
+from imf_core.base.config import FetchParams, ImagesParams
+from imf_core.base.modality import FeatureInputs
+from imf_core.features.image import MODALITY as IMAGE
+from imf_core.features.image import ImageFeaturesParams
+from imf_core.features.text import MODALITY as TEXT
+from imf_core.features.text import TextFeaturesParams
 from imf_core.graph.entities import FINGERPRINT_KEY
+from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import SPLITS, Graph, save_graph
 from imf_core.images.select import ImageFetcher
 from imf_core.images.write_shards import ImageSummary, write_image_shards
@@ -38,6 +44,9 @@ class Workspace:
         self.images = root / "images"
         self.output = root / "features.parquet"
         self.unfinished = root / "state"
+        self.inputs = FeatureInputs(
+            root / "graph", root / "media", root / "images", self.unfinished
+        )
         none = torch.zeros(0, 3, dtype=torch.long)
         labels, names, descriptions = (list(column) for column in zip(*entities, strict=True))
         self.graph = Graph(labels, names, descriptions, ["r"], ["r"], dict.fromkeys(SPLITS, none))
@@ -143,6 +152,14 @@ def text_features_params(**changes: object) -> TextFeaturesParams:
         **changes,
     }
     return TextFeaturesParams.model_validate(values)
+
+
+def write_image_features(place: Workspace, params: ImageFeaturesParams) -> FeatureTable:
+    return IMAGE.write(place.inputs, params, place.output)
+
+
+def write_text_features(place: Workspace, params: TextFeaturesParams) -> FeatureTable:
+    return TEXT.write(place.inputs, params, place.output)
 
 
 TEXTS = [

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from feature_inputs import Workspace, image_features_params, picture
+from feature_inputs import Workspace, image_features_params, picture, write_image_features
 from PIL import Image, ImageDraw
 
 from imf_core.base.errors import ConfigError
 from imf_core.features.image.builtin_image import describe_images, reduce_descriptions
-from imf_core.features.image.images_to_vectors import write_image_features
 from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
@@ -42,9 +41,7 @@ def tricolour(left: str, middle: str, right: str) -> bytes:
 
 def write(place: Workspace, **changes: object) -> FeatureTable:
     params = image_features_params(**changes)
-    return write_image_features(
-        place.entities, place.images, params, place.unfinished, place.output
-    )
+    return write_image_features(place, params)
 
 
 def test_like_flags_are_nearest() -> None:

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from feature_inputs import TEXTS, Workspace, text_features_params
+from feature_inputs import TEXTS, Workspace, text_features_params, write_text_features
 
 from imf_core.features.text import builtin_text
 from imf_core.features.text.builtin_text import (
@@ -12,7 +12,6 @@ from imf_core.features.text.builtin_text import (
     encode_texts_tfidf,
     fit_texts,
 )
-from imf_core.features.text.texts_to_vectors import write_text_features
 from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
@@ -20,9 +19,7 @@ MakeWorkspace = Callable[..., Workspace]
 
 def write(place: Workspace, **changes: object) -> FeatureTable:
     params = text_features_params(**changes)
-    return write_text_features(
-        place.entities, place.looked_up, params, place.unfinished, place.output
-    )
+    return write_text_features(place, params)
 
 
 def test_texts_that_share_words_or_stems_are_nearest() -> None:

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from feature_inputs import TEXTS, Workspace, image_features_params, picture, text_features_params
+from feature_inputs import (
+    TEXTS,
+    Workspace,
+    image_features_params,
+    picture,
+    text_features_params,
+    write_image_features,
+    write_text_features,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -31,12 +39,10 @@ from transformers import (
 )
 
 from imf_core.base.errors import ConfigError, ImfError, ModelUnavailableError, OutOfMemoryError
-from imf_core.features.image.images_to_vectors import write_image_features
 from imf_core.features.image.pretrained_image import ImageEncoder, load_image_encoder
 from imf_core.features.shared.model_files import ModelSource, locate_model
-from imf_core.features.shared.pretrained import computing, loading
-from imf_core.features.text.pretrained_text import TextEncoder, load_text_encoder
-from imf_core.features.text.texts_to_vectors import write_text_features
+from imf_core.features.shared.pretrained import SHAPE_ERRORS, computing, loading
+from imf_core.features.text.pretrained_text import REMEDY, TextEncoder, load_text_encoder
 
 MakeWorkspace = Callable[..., Workspace]
 SMALL = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -325,7 +331,7 @@ def test_a_processor_of_another_size_is_one_message_and_keeps_what_is_computed(
     place.make_images([(0, picture(0)), (1, picture(1))])
     params = image_features_params(model=str(clip))
     with pytest.raises(ModelUnavailableError, match=r"24 x 24 pixels.*\n.*preprocessor_config"):
-        write_image_features(place.entities, place.images, params, place.unfinished, place.output)
+        write_image_features(place, params)
 
 
 def test_a_processor_that_crops_to_no_size_is_one_message(clip: Path) -> None:
@@ -350,13 +356,12 @@ def test_finished_chunks_stay_where_a_later_batch_fails(
             raise IndexError("index out of range in self")
         return forward(self, *inputs, **named)
 
-    arguments = place.entities, place.looked_up, params, place.unfinished, place.output
     monkeypatch.setattr("imf_core.features.text.pretrained_text.signature", _signature_of(forward))
     monkeypatch.setattr(BertModel, "forward", fails_at_the_fifth)
     with pytest.raises(ModelUnavailableError, match="index out of range in self"):
-        write_text_features(*arguments)
+        write_text_features(place, params)
     assert len(list(place.unfinished.rglob("*.npy"))) == 2
-    write_text_features(*arguments)
+    write_text_features(place, params)
     assert not list(place.unfinished.rglob("*.npy"))
 
 
@@ -389,7 +394,7 @@ ERRORS = [
 def test_any_exception_of_a_library_becomes_the_message_of_the_stage(
     error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(ImfError) as caught, computing(TEXT, "2 texts"):
+    with pytest.raises(ImfError) as caught, computing(TEXT, "2 texts", REMEDY, SHAPE_ERRORS):
         raise error(message)
     told = str(caught.value)
     assert told.startswith("text_features.model in params.yaml: 'some/model' at revision 000")
@@ -410,7 +415,10 @@ def test_any_exception_of_a_library_becomes_the_message_of_the_stage(
 def test_fewer_tokens_are_advised_only_where_a_length_can_be_the_cause(
     error: Exception, is_answered: bool
 ) -> None:
-    with pytest.raises(ModelUnavailableError) as caught, computing(TEXT, "2 texts"):
+    with (
+        pytest.raises(ModelUnavailableError) as caught,
+        computing(TEXT, "2 texts", REMEDY, SHAPE_ERRORS),
+    ):
         raise error
     told = str(caught.value)
     assert ("max_tokens" in told) == is_answered
@@ -421,13 +429,13 @@ def test_fewer_tokens_are_advised_only_where_a_length_can_be_the_cause(
 def test_too_little_memory_is_told_with_the_key_to_lower() -> None:
     with (
         pytest.raises(OutOfMemoryError, match=r"lower text_features\.batch_size"),
-        computing(TEXT, "2 texts"),
+        computing(TEXT, "2 texts", REMEDY, SHAPE_ERRORS),
     ):
         raise MemoryError
 
 
 def test_a_full_disk_stays_a_full_disk() -> None:
-    with pytest.raises(OSError, match="No space"), computing(TEXT, "2 texts"):
+    with pytest.raises(OSError, match="No space"), computing(TEXT, "2 texts", REMEDY, SHAPE_ERRORS):
         raise OSError(28, "No space left on device", "chunk.npy")
 
 

@@ -13,26 +13,22 @@ from feature_inputs import (
     images_params,
     picture,
     text_features_params,
+    write_image_features,
+    write_text_features,
 )
 
 from imf_core.base.errors import QuestionError
-from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.base.modality import UnseenInput
+from imf_core.features.image import MODALITY as IMAGE
+from imf_core.features.text import MODALITY as TEXT
 from imf_core.features.text import builtin_text
-from imf_core.features.text.texts_to_vectors import write_text_features
-from imf_core.features.unseen_features import encode_new_image, encode_new_text
 from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
 
 
 def texts(place: Workspace, **changes: object) -> FeatureTable:
-    write_text_features(
-        place.entities,
-        place.looked_up,
-        text_features_params(**changes),
-        place.unfinished,
-        place.output,
-    )
+    write_text_features(place, text_features_params(**changes))
     return load_features(place.output, place.graph.fingerprint)
 
 
@@ -40,18 +36,14 @@ def new_text(
     place: Workspace, table: FeatureTable, description: str, name: str = "", **changes: object
 ) -> torch.Tensor:
     params = text_features_params(**changes)
-    return encode_new_text(name, description, place.entities, place.looked_up, params, table)
+    return TEXT.encode_unseen(
+        UnseenInput(description, name, images_params()), place.inputs, params, table
+    )
 
 
 def pictures(place: Workspace, **changes: object) -> FeatureTable:
     place.make_images([(number, picture(number)) for number in range(6)])
-    write_image_features(
-        place.entities,
-        place.images,
-        image_features_params(**changes),
-        place.unfinished,
-        place.output,
-    )
+    write_image_features(place, image_features_params(**changes))
     return load_features(place.output, place.graph.fingerprint)
 
 
@@ -61,7 +53,9 @@ def new_image(
     path = place.root / "new.png"
     path.write_bytes(content)
     params = image_features_params(**changes)
-    return encode_new_image(path, place.entities, place.images, images_params(), params, table)
+    return IMAGE.encode_unseen(
+        UnseenInput(str(path), "", images_params()), place.inputs, params, table
+    )
 
 
 @pytest.mark.parametrize("dense_texts", [2_000, 1])

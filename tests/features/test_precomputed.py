@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from feature_inputs import Workspace
 
-from imf_core.base.config import PrecomputedParams
 from imf_core.base.errors import ConfigError, DataError
+from imf_core.base.modality import PrecomputedParams
 from imf_core.features.shared import precomputed_rows
 from imf_core.features.shared.precomputed import Precomputed, describe, write_precomputed_features
 from imf_core.graph.feature_table import load_features

@@ -16,8 +16,8 @@ import torch
 from feature_inputs import Workspace
 from safetensors.numpy import save_file
 
-from imf_core.base.config import PrecomputedParams
 from imf_core.base.errors import ConfigError, DataError, ModelUnavailableError
+from imf_core.base.modality import PrecomputedParams
 from imf_core.features.shared.model_files import ModelSource, check_model_files
 from imf_core.features.shared.precomputed import write_precomputed_features
 from imf_core.features.shared.precomputed_advice import literal, python_command

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from feature_inputs import Workspace, image_features_params, picture
+from feature_inputs import Workspace, image_features_params, picture, write_image_features
 from safetensors.torch import load_file, save_file
 from transformers import (
     CLIPImageProcessorPil,
@@ -16,7 +16,6 @@ from transformers import (
 
 from imf_core.base.errors import ConfigError, DataError, ModelUnavailableError
 from imf_core.features.image import pretrained_image
-from imf_core.features.image.images_to_vectors import write_image_features
 from imf_core.graph.feature_table import FeatureTable, load_features
 from imf_core.raster.reencode import open_rgb
 
@@ -30,9 +29,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(place: Workspace, model: object, **changes: object) -> FeatureTable:
     params = image_features_params(model=str(model), **changes)
-    return write_image_features(
-        place.entities, place.images, params, place.unfinished, place.output
-    )
+    return write_image_features(place, params)
 
 
 def ten_pictures(make: MakeWorkspace) -> Workspace:

@@ -4,13 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from feature_inputs import TEXTS, Workspace, text_features_params
+from feature_inputs import TEXTS, Workspace, text_features_params, write_text_features
 
 from imf_core.base.errors import ConfigError, ModelUnavailableError
 from imf_core.features.shared.model_files import ModelSource
 from imf_core.features.text import pretrained_text
 from imf_core.features.text.pretrained_text import TextEncoder, load_text_encoder
-from imf_core.features.text.texts_to_vectors import write_text_features
 from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
@@ -23,9 +22,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(place: Workspace, model: object, **changes: object) -> FeatureTable:
     params = text_features_params(model=str(model), **changes)
-    return write_text_features(
-        place.entities, place.looked_up, params, place.unfinished, place.output
-    )
+    return write_text_features(place, params)
 
 
 def load(folder: Path, **changes: object) -> TextEncoder:

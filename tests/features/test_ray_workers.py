@@ -9,17 +9,22 @@ import light_encoder
 import numpy as np
 import pytest
 import torch
-from feature_inputs import Workspace, image_features_params, picture, text_features_params
+from feature_inputs import (
+    Workspace,
+    image_features_params,
+    picture,
+    text_features_params,
+    write_image_features,
+    write_text_features,
+)
 from tiny_world import ROOT
 
 from imf_core.base.errors import ClusterError, DataError
 from imf_core.features.image import pretrained_image
-from imf_core.features.image.images_to_vectors import write_image_features
 from imf_core.features.shared.pretrained import ChunkStore
 from imf_core.features.shared.ray import Workers
 from imf_core.features.shared.workers import compute_chunks
 from imf_core.features.text import pretrained_text
-from imf_core.features.text.texts_to_vectors import write_text_features
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytest.importorskip("ray.data", reason="the extra `ray` is not installed")
@@ -71,7 +76,7 @@ def test_workers_finish_what_one_process_began_to_the_bytes_of_one_process(
 
     def write(ray_workers: int) -> bytes:
         params = image_features_params(model=str(clip_folder), ray_workers=ray_workers)
-        write_image_features(place.entities, place.images, params, place.unfinished, place.output)
+        write_image_features(place, params)
         return place.output.read_bytes()
 
     whole = write(0)
@@ -95,7 +100,7 @@ def test_workers_encode_texts_to_the_bytes_of_one_process(
 
     def write(ray_workers: int) -> bytes:
         params = text_features_params(model=str(bert_folder), ray_workers=ray_workers)
-        write_text_features(place.entities, place.looked_up, params, place.unfinished, place.output)
+        write_text_features(place, params)
         return place.output.read_bytes()
 
     assert write(1) == write(0)

@@ -8,16 +8,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from feature_inputs import Workspace, image_features_params, picture, text_features_params
+from feature_inputs import (
+    Workspace,
+    image_features_params,
+    picture,
+    text_features_params,
+    write_image_features,
+    write_text_features,
+)
 
 from imf_core.base.errors import ClusterError, ConfigError, ModelUnavailableError
-from imf_core.features.image.images_to_vectors import write_image_features
 from imf_core.features.shared import workers
 from imf_core.features.shared.model_files import ModelSource
 from imf_core.features.shared.pretrained import ChunkStore, describe_encoder
 from imf_core.features.shared.ray import Workers, connected
 from imf_core.features.text.pretrained_text import load_chunk_encoder, text_chunks
-from imf_core.features.text.texts_to_vectors import write_text_features
 from imf_core.raster.shards import cut_shards, read_shard
 
 MakeWorkspace = Callable[..., Workspace]
@@ -33,21 +38,9 @@ def test_workers_for_a_builtin_encoder_are_refused(workspace: MakeWorkspace) -> 
     place.make_images([(0, picture(0))])
     message = r"_features\.ray_workers in params\.yaml must be 0 for 'builtin:.*', .* got 2"
     with pytest.raises(ConfigError, match=message):
-        write_image_features(
-            place.entities,
-            place.images,
-            image_features_params(ray_workers=2),
-            place.unfinished,
-            place.output,
-        )
+        write_image_features(place, image_features_params(ray_workers=2))
     with pytest.raises(ConfigError, match=message):
-        write_text_features(
-            place.entities,
-            place.looked_up,
-            text_features_params(ray_workers=2),
-            place.unfinished,
-            place.output,
-        )
+        write_text_features(place, text_features_params(ray_workers=2))
 
 
 def test_a_missing_ray_is_an_error_that_names_the_extra(
@@ -57,7 +50,7 @@ def test_a_missing_ray_is_an_error_that_names_the_extra(
     place = workspace(2)
     params = text_features_params(model=str(bert_folder), ray_workers=2)
     with pytest.raises(ConfigError, match=r"text_features\.ray_workers .*pip install '\.\[ray\]'"):
-        write_text_features(place.entities, place.looked_up, params, place.unfinished, place.output)
+        write_text_features(place, params)
 
 
 def test_ray_is_not_started_where_nothing_is_missing(

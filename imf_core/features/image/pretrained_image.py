@@ -6,6 +6,7 @@ imported by name: the automatic choice depends on the installed packages and cha
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,11 +26,12 @@ from transformers import (
 )
 
 from imf_core.base.artifacts import count_parquet_rows, file_sha256
-from imf_core.base.config import ImageFeaturesParams
 from imf_core.base.device import resolve_device
 from imf_core.base.errors import ModelUnavailableError
+from imf_core.features.image import ImageFeaturesParams
 from imf_core.features.shared.model_files import ModelSource, check_model_files
 from imf_core.features.shared.pretrained import (
+    SHAPE_ERRORS,
     ChunkStore,
     choose_device,
     choose_dtype,
@@ -43,6 +45,11 @@ from imf_core.raster.reencode import map_in_order, open_rgb
 from imf_core.raster.shards import read_shard
 
 CHUNK_BATCHES = 8  # the work that a kill can lose
+
+_REMEDY = (
+    "check that the image processor (preprocessor_config.json) and the weights (config.json) are "
+    "of one model and one picture size"
+)
 
 # Model type -> image processor, model, and the output field of the vector.
 _FAMILIES: dict[str, tuple[Any, Any, str]] = {
@@ -80,7 +87,7 @@ class ImageEncoder:
     def preprocess(self, images: Sequence[bytes]) -> Tensor:
         """Decodes, resizes and crops one batch; shape: (B, 3, height, width), dtype: uint8."""
         pictures = [open_rgb(content) for content in images]
-        with computing(self.source, f"{len(pictures)} pictures"):
+        with _computing(self.source, f"{len(pictures)} pictures"):
             pixels: Tensor = self.processor(
                 pictures, do_rescale=False, do_normalize=False, return_tensors="pt"
             )["pixel_values"]
@@ -105,9 +112,13 @@ class ImageEncoder:
     def embed(self, pixels: Tensor) -> np.ndarray:
         """Encodes one batch; shape: (B, F), dtype: float32, rows of length one."""
         inputs = f"{len(pixels)} pictures of {pixels.shape[3]} x {pixels.shape[2]} pixels"
-        with computing(self.source, inputs), torch.inference_mode():
+        with _computing(self.source, inputs), torch.inference_mode():
             vectors = self.model(pixel_values=self.normalise(pixels))[self.output]
         return unit_rows(vectors, self.source)
+
+
+def _computing(source: ModelSource, inputs: str) -> AbstractContextManager[None]:
+    return computing(source, inputs, _REMEDY, (*SHAPE_ERRORS, ValueError))
 
 
 def load_image_encoder(source: ModelSource, params: ImageFeaturesParams) -> ImageEncoder:

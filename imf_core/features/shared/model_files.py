@@ -9,15 +9,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from transformers.utils.hub import cached_file
 
 from imf_core.base.artifacts import file_sha256
 from imf_core.base.errors import ConfigError, ModelUnavailableError
 from imf_core.features.shared.precomputed_advice import literal, python_command
-
-Section = Literal["image_features", "text_features"]
 
 BUILTIN_PREFIX = "builtin:"
 
@@ -33,7 +30,7 @@ class ModelSource:
         builtin: The built-in encoder, for error messages.
     """
 
-    section: Section
+    section: str
     location: str
     revision: str | None
     builtin: str
@@ -59,7 +56,7 @@ class ModelSource:
         return hashlib.sha256(lines.encode("utf-8")).hexdigest()
 
 
-def locate_model(section: Section, model: str, revision: str | None, builtin: str) -> ModelSource:
+def locate_model(section: str, model: str, revision: str | None, builtin: str) -> ModelSource:
     """Returns the source of a directory or a hub id, after checking the revision.
 
     Raises:
@@ -94,7 +91,7 @@ def locate_model(section: Section, model: str, revision: str | None, builtin: st
     return ModelSource(section, model, revision, builtin)
 
 
-def require_no_workers(section: Section, model: str, ray_workers: int) -> None:
+def require_no_workers(section: str, model: str, ray_workers: int) -> None:
     """Refuses workers for a built-in model, which is fitted on all inputs at once.
 
     Raises:
@@ -107,7 +104,7 @@ def require_no_workers(section: Section, model: str, ray_workers: int) -> None:
         )
 
 
-def require_no_revision(section: Section, model: str, revision: str | None) -> None:
+def require_no_revision(section: str, model: str, revision: str | None) -> None:
     """Refuses a revision for a built-in model.
 
     Raises:

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from imf_core.base.artifacts import file_sha256
-from imf_core.base.config import PrecomputedParams
 from imf_core.base.errors import DataError
-from imf_core.features.shared.model_files import Section
+from imf_core.base.modality import PrecomputedParams
 from imf_core.features.shared.precomputed_rows import Rows, read_rows
 from imf_core.graph.entities import read_entity_labels
 from imf_core.graph.feature_table import FeatureTable, save_features
@@ -44,7 +43,7 @@ class Precomputed:
 
 
 def write_precomputed_features(
-    section: Section, entities_path: Path, params: PrecomputedParams, output: Path
+    section: str, entities_path: Path, params: PrecomputedParams, output: Path
 ) -> Precomputed:
     """Checks a file of ready features and saves them as the features of a graph.
 
@@ -94,7 +93,7 @@ def describe(found: Precomputed) -> list[str]:
     return lines
 
 
-def _require_pinned(section: Section, path: Path, expected: str) -> str:
+def _require_pinned(section: str, path: Path, expected: str) -> str:
     """Returns the file's SHA-256, after comparing it with the pinned one."""
     if not path.is_file():
         raise DataError(

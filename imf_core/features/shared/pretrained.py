@@ -20,9 +20,9 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from imf_core.base.artifacts import SharedLock, write_bytes
-from imf_core.base.config import ImageFeaturesParams, TextFeaturesParams
 from imf_core.base.device import explain_out_of_memory, resolve_device
 from imf_core.base.errors import DataError, ImfError, ModelUnavailableError, find_full_disk
+from imf_core.base.modality import EncoderParams
 from imf_core.features.shared.model_files import ModelSource
 
 
@@ -80,7 +80,7 @@ class ChunkStore:
 MAX_REASON = 600
 """Characters of a library's message, which may list a whole directory."""
 
-_SHAPE_ERRORS = (IndexError, RuntimeError)
+SHAPE_ERRORS = (IndexError, RuntimeError)
 """Errors of PyTorch for inputs that do not fit a model."""
 
 
@@ -113,25 +113,20 @@ def loading(source: ModelSource) -> Iterator[None]:
 
 
 @contextmanager
-def computing(source: ModelSource, inputs: str) -> Iterator[None]:
+def computing(
+    source: ModelSource, inputs: str, remedy: str, causes: tuple[type[Exception], ...]
+) -> Iterator[None]:
     """Turns errors of running a model into one error with a remedy.
 
     Args:
         source: The model.
         inputs: Description of the inputs, such as "64 texts".
+        remedy: Advice for `causes`.
+        causes: Errors of inputs that do not fit the model.
 
     Raises:
         ImfError: Instead of errors of Transformers, PyTorch and the tokenizers.
     """
-    if source.section == "text_features":
-        remedy = "lower text_features.max_tokens, if the model takes no texts of that length"
-        causes: tuple[type[Exception], ...] = _SHAPE_ERRORS
-    else:
-        remedy = (
-            "check that the image processor (preprocessor_config.json) and the weights "
-            "(config.json) are of one model and one picture size"
-        )
-        causes = (*_SHAPE_ERRORS, ValueError)
     with _explained(source, f"fails on {inputs}", remedy, causes):
         yield
 
@@ -190,9 +185,7 @@ def require_weights(source: ModelSource, model: Any, missing_keys: Sequence[str]
                 raise ValueError(f"the weights {name} hold NaN or infinity (as {weights.dtype})")
 
 
-def choose_device(
-    source: ModelSource, params: ImageFeaturesParams | TextFeaturesParams
-) -> Literal["cpu", "cuda"]:
+def choose_device(source: ModelSource, params: EncoderParams) -> Literal["cpu", "cuda"]:
     """Returns the device of this process or of its workers.
 
     Workers use CUDA if `device` is cuda, even if this machine has none; `auto` is the device of

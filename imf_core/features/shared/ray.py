@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import imf_core
 from imf_core.base.errors import ClusterError, ConfigError
-from imf_core.features.shared.model_files import Section
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,14 @@ class Workers:
         address: Address of the cluster, `auto` for the one of this machine; None: local Ray.
     """
 
-    section: Section
+    section: str
     number: int
     device: Literal["cpu", "cuda"]
     num_threads: int
     address: str | None
 
 
-def require_ray(section: Section) -> Any:
+def require_ray(section: str) -> Any:
     """Imports Ray with Ray Data.
 
     Raises:

@@ -17,8 +17,8 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from imf_core.base.config import ImageFeaturesParams, TextFeaturesParams
 from imf_core.base.errors import ClusterError, ImfError, ModelUnavailableError
+from imf_core.base.modality import EncoderParams
 from imf_core.features.shared.model_files import ModelSource
 from imf_core.features.shared.pretrained import ChunkStore, choose_device, describe_encoder
 from imf_core.features.shared.ray import Workers, connected, explained, require_ray, require_room
@@ -169,7 +169,7 @@ def _rows(table: pa.Table) -> Iterator[tuple[int, bytes]]:
     return zip(table["number"].to_pylist(), table["content"].to_pylist(), strict=True)
 
 
-ParamsT = TypeVar("ParamsT", ImageFeaturesParams, TextFeaturesParams)
+ParamsT = TypeVar("ParamsT", bound=EncoderParams)
 Load = Callable[[ModelSource, ParamsT], Encode]
 
 

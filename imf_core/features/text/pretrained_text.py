@@ -19,11 +19,11 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
-from imf_core.base.config import TextFeaturesParams
 from imf_core.base.device import resolve_device
 from imf_core.base.errors import ConfigError, ModelUnavailableError
 from imf_core.features.shared.model_files import ModelSource, check_model_files
 from imf_core.features.shared.pretrained import (
+    SHAPE_ERRORS,
     ChunkStore,
     choose_device,
     choose_dtype,
@@ -33,8 +33,10 @@ from imf_core.features.shared.pretrained import (
     require_weights,
     unit_rows,
 )
+from imf_core.features.text import TextFeaturesParams
 
 CHUNK_BATCHES = 16  # the work that a kill can lose
+REMEDY = "lower text_features.max_tokens, if the model takes no texts of that length"
 TOLERANCE = 0.05
 """Distance of vectors of length one; half precision rounds by less than a tenth of it."""
 
@@ -74,7 +76,8 @@ class TextEncoder:
 
 def encode_batch(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
     """Encodes texts, padded to the longest one; see `TextEncoder.embed`."""
-    with computing(encoder.source, f"{len(texts)} texts of at most {encoder.max_tokens} tokens"):
+    inputs = f"{len(texts)} texts of at most {encoder.max_tokens} tokens"
+    with computing(encoder.source, inputs, REMEDY, SHAPE_ERRORS):
         tokens = encoder.tokenizer(
             list(texts),
             padding=True,
@@ -87,9 +90,9 @@ def encode_batch(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
         ).to(encoder.model.device)
         mask = tokens["attention_mask"].unsqueeze(2)  # (B, T, 1)
         known = signature(encoder.model.forward).parameters
-        inputs = {name: tokens[name] for name in tokens if name in known}
+        given = {name: tokens[name] for name in tokens if name in known}
         with torch.inference_mode():
-            states = encoder.model(**inputs).last_hidden_state.float()  # (B, T, F)
+            states = encoder.model(**given).last_hidden_state.float()  # (B, T, F)
         if encoder.pooling == "cls":
             vectors = states[:, 0]
         else:

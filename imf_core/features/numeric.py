@@ -1,0 +1,191 @@
+"""Numeric features: quantities and dates of entities, as quantiles of each attribute.
+
+`builtin:quantiles`: two numbers per attribute. The first is the quantile of the entity's value
+among all values of the attribute, from -1 to 1, so units and outliers do not matter; the second is
+1 where the entity has a value. Both are 0 without a value.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from imf_core.base.errors import QuestionError
+from imf_core.base.modality import FeatureInputs, FeaturesParams, Modality, UnseenInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from imf_core.graph.feature_table import FeatureTable
+    from imf_core.graph.numbers import Numbers
+
+BUILTIN = "builtin:quantiles"
+LEAST_VALUES = 2
+"""Values of an attribute, at least; a single one has no quantile."""
+
+
+class NumericFeaturesParams(FeaturesParams):
+    """The encoder of quantities and dates."""
+
+    model: Literal["builtin:quantiles"] = Field(description="the only encoder")
+    dim: int = Field(ge=1, le=2048, description="at most so many attributes, the most frequent")
+
+
+class QuantileEncoder:
+    """Quantiles of the most frequent attributes.
+
+    Args:
+        numbers: All numbers of the graph.
+        num_attributes: At most so many attributes are used.
+
+    Attributes:
+        attributes: Labels of the attributes in the order of the columns; length A.
+    """
+
+    def __init__(self, numbers: "Numbers", num_attributes: int) -> None:
+        counts = np.bincount(numbers.attribute_ids, minlength=len(numbers.attributes))
+        frequent = np.argsort(-counts, kind="stable")[:num_attributes]
+        self._ids = [attribute for attribute in frequent if counts[attribute] >= LEAST_VALUES]
+        self.attributes = [numbers.attributes[attribute] for attribute in self._ids]
+        self._sorted = [
+            np.sort(numbers.values[numbers.attribute_ids == attribute]) for attribute in self._ids
+        ]
+
+    def encode_all(self, numbers: "Numbers", num_entities: int) -> np.ndarray:
+        """Encodes all entities; several values of an attribute are averaged.
+
+        Returns:
+            shape: (E, 2 A), dtype: float32.
+        """
+        rows = np.zeros((num_entities, max(1, 2 * len(self._ids))), np.float32)
+        for column, attribute in enumerate(self._ids):
+            is_here = numbers.attribute_ids == attribute
+            entities = numbers.entity_ids[is_here]
+            counts = np.bincount(entities, minlength=num_entities)
+            quantiles = self._quantiles(column, numbers.values[is_here])
+            sums = np.bincount(entities, quantiles, minlength=num_entities)
+            rows[:, 2 * column] = sums / np.maximum(counts, 1)
+            rows[:, 2 * column + 1] = counts > 0
+        return rows
+
+    def encode(self, values: dict[str, float]) -> np.ndarray:
+        """Encodes one entity.
+
+        Args:
+            values: Value of each attribute, by its label.
+
+        Returns:
+            shape: (2 A,), dtype: float32.
+        """
+        row = np.zeros(2 * len(self._ids), np.float32)
+        for column, attribute in enumerate(self.attributes):
+            if attribute in values:
+                row[2 * column] = self._quantiles(column, np.array([values[attribute]]))[0]
+                row[2 * column + 1] = 1.0
+        return row
+
+    def _quantiles(self, column: int, values: np.ndarray) -> np.ndarray:
+        """Returns mid-rank quantiles from -1 to 1, shape: (n,) -> (n,)."""
+        known = self._sorted[column]
+        below = np.searchsorted(known, values, side="left")
+        not_above = np.searchsorted(known, values, side="right")
+        quantiles: np.ndarray = (below + not_above) / len(known) - 1.0
+        return quantiles
+
+
+class Numeric(Modality[NumericFeaturesParams]):
+    """Quantities and dates of entities."""
+
+    name = "numeric"
+    channel = "numeric"
+    noun = "a number"
+    params = NumericFeaturesParams
+    is_automatic = False
+
+    def write(
+        self, inputs: FeatureInputs, params: NumericFeaturesParams, output: Path
+    ) -> "FeatureTable":
+        """Encodes the numbers of all entities; see `Modality`."""
+        import torch  # noqa: PLC0415 - loads slowly
+
+        from imf_core.graph.entities import read_num_entities  # noqa: PLC0415
+        from imf_core.graph.feature_table import FeatureTable, save_features  # noqa: PLC0415
+
+        num_entities, fingerprint = read_num_entities(inputs.entities)
+        _, rows = _fit(inputs.graph, num_entities, fingerprint, params)
+        is_present = torch.from_numpy(rows[:, 1::2].any(axis=1))
+        features = FeatureTable(torch.from_numpy(rows), is_present, {"model": BUILTIN})
+        save_features(features, fingerprint, output)
+        return features
+
+    def encode_unseen(
+        self,
+        unseen: UnseenInput,
+        inputs: FeatureInputs,
+        params: NumericFeaturesParams,
+        table: "FeatureTable",
+    ) -> "Tensor":
+        """Encodes numbers such as `height 1.78; born 1879-03-14`; see `Modality`."""
+        import torch  # noqa: PLC0415 - loads slowly
+
+        from imf_core.features.shared.encoding import (  # noqa: PLC0415
+            require_encoder,
+            require_equal,
+        )
+        from imf_core.graph.entities import read_num_entities  # noqa: PLC0415
+
+        require_encoder(self.section, table)
+        num_entities, fingerprint = read_num_entities(inputs.entities)
+        encoder, rows = _fit(inputs.graph, num_entities, fingerprint, params)
+        require_equal(self.section, rows, table.vectors.numpy())
+        return torch.from_numpy(encoder.encode(_parse(unseen.given, encoder.attributes)))
+
+
+def _fit(
+    graph: Path, num_entities: int, fingerprint: str, params: NumericFeaturesParams
+) -> tuple[QuantileEncoder, np.ndarray]:
+    """Fits the encoder to a graph's numbers and encodes all entities."""
+    from imf_core.graph.numbers import load_numbers  # noqa: PLC0415
+
+    numbers = load_numbers(graph, fingerprint)
+    encoder = QuantileEncoder(numbers, params.dim)
+    return encoder, encoder.encode_all(numbers, num_entities)
+
+
+def _parse(given: str, attributes: Sequence[str]) -> dict[str, float]:
+    """Reads `attribute value` pairs, separated by semicolons.
+
+    An attribute may be given by a part of its label that no other one has.
+    """
+    from imf_core.graph.numbers import OddValue, parse_value  # noqa: PLC0415
+
+    values: dict[str, float] = {}
+    for pair in filter(None, map(str.strip, given.split(";"))):
+        word, _, text = pair.rpartition(" ")
+        value = parse_value(text)
+        if not word or isinstance(value, OddValue):
+            raise QuestionError(
+                f"numbers must be written as `attribute value; attribute value`, got {pair!r}"
+            )
+        values[_find_attribute(word.strip(" ="), attributes)] = value
+    return values
+
+
+def _find_attribute(word: str, attributes: Sequence[str]) -> str:
+    if word in attributes:
+        return word
+    found = [label for label in attributes if word.casefold() in label.casefold()]
+    if len(found) != 1:
+        some = ", ".join((found or list(attributes))[:10])
+        problem = (
+            f"{len(found)} attributes have {word!r} in their label"
+            if found
+            else (f"no attribute has {word!r} in its label")
+        )
+        raise QuestionError(f"{problem}; name one of them: {some}")
+    return found[0]
+
+
+MODALITY = Numeric()
