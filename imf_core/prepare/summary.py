@@ -155,7 +155,7 @@ def describe(summary: Summary) -> list[str]:
             "no entity has an image: list `image` in model.modalities only with ready features "
             "(image_features.precomputed)"
         )
-    if (numbers := summary["numbers"])["values"]:
+    if (numbers := summary.get("numbers", {"values": 0}))["values"]:
         lines.append(
             f"numbers {numbers['values']} of {numbers['attributes']} attributes and "
             f"{numbers['entities']} entities: used if model.modalities lists `numeric`"
