@@ -20,7 +20,7 @@ from filelock import lock_descriptor
 
 from flows.errors import FlowError
 from flows.experiments.form import read_values
-from flows.processes.children import Children, end_with_parent
+from flows.running.children import Children, end_with_parent
 from flows.server.parts import HOST, REPORTS_VARIABLE, Parts
 
 HOME = Path(".imf/prefect")
