@@ -6,18 +6,23 @@ An import of torch, DVC or Prefect takes seconds, so each command imports its ow
 
 import signal
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-from typer.core import TyperCommand
+from stages import INTERRUPT_MESSAGE, INTERRUPTED
 
-from imf_core.base.terminal import protect_output
+try:
+    import typer
+
+    from cli.command import Command, MeasureCommand, UsageError, number, whole_number
+    from imf_core.base.terminal import protect_output
+except KeyboardInterrupt:  # before `main`, which catches later ones
+    print(INTERRUPT_MESSAGE, file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 LONGEST_DAYS = 3_650
-PROJECT_FILES = ("dvc.yaml", "params.yaml")
+LARGEST_PORT = 65_535
 
 app = typer.Typer(
     help="Completes a multimodal knowledge graph. Run the commands in the folder of the project.",
@@ -26,55 +31,10 @@ app = typer.Typer(
 )
 
 
-class UsageError(typer.TyperException):
-    """Options that do not go together."""
-
-    exit_code = 2
-
-
 def _refuse(conflicts: Mapping[str, bool]) -> None:
     for message, applies in conflicts.items():
         if applies:
             raise UsageError(message)
-
-
-class Command(TyperCommand):
-    """A command that works in a project's folder; its help ends with examples, line by line."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs the command.
-
-        Raises:
-            UsageError: If the working folder is not a project's folder.
-        """
-        folder = Path.cwd()
-        if missing := [name for name in PROJECT_FILES if not (folder / name).is_file()]:
-            raise UsageError(
-                f"{folder} is not the folder of a project: it has no {' and no '.join(missing)}; "
-                f"go to your copy of the project (`cd FOLDER`) and run `imf {self.name}` there"
-            )
-        return super().invoke(ctx)
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Writes the examples."""
-        formatter.write(f"\nExamples:\n{textwrap.indent(ctx.command.epilog, '  ')}\n")
-
-
-class MeasureCommand(Command):
-    """A command with options that take several values: `--rows structure full --seeds 0 1`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeats the option before each further value: `--seeds 0 1` is `--seeds 0 --seeds 1`."""
-        repeated: list[str] = []
-        option = ""
-        for word in args:
-            is_value = not word.startswith("--")
-            if option and is_value and repeated[-1] != option:
-                repeated.append(option)
-            if not is_value:
-                option = word if word in {"--rows", "--seeds"} else ""
-            repeated.append(word)
-        return super().parse_args(ctx, repeated)
 
 
 @app.command(cls=Command, epilog="imf run")
@@ -110,7 +70,9 @@ def ask(
     question: Annotated[
         list[str] | None, typer.Argument(metavar="WORD", help="HEAD RELATION [TAIL]")
     ] = None,
-    count: Annotated[int, typer.Option("-k", metavar="N", help="number of answers")] = 10,
+    count: Annotated[
+        int, typer.Option("-k", metavar="N", parser=whole_number, help="number of answers")
+    ] = 10,
     known: Annotated[bool, typer.Option("--known", help="include answers of train")] = False,
     neighbours: Annotated[
         bool, typer.Option("--neighbours", help="entities nearest to an entity")
@@ -145,6 +107,13 @@ def ask(
     columns of these names.
     """
     words, is_unseen, is_file = question or [], bool(description or image), queries is not None
+    if is_unseen:
+        form = 'RELATION, or "?" RELATION'
+        is_question = len(words) == 1 or (len(words) == 2 and words[0] == "?")
+    else:
+        form = 'HEAD RELATION, or "?" RELATION TAIL'
+        ends = [words[0], *words[2:]] if len(words) in (2, 3) else []
+        is_question = bool(ends) and ends.count("?") == len(ends) - 1
     _refuse(
         {
             f"-k must be a positive number, got {count}": count < 1,
@@ -152,6 +121,9 @@ def ask(
             "--name requires --description or --image": bool(name) and not is_unseen,
             "--out requires --queries": out is not None and not is_file,
             "--neighbours does not take --known": known and neighbours,
+            f"give {form} for the head, got {' '.join(words) or 'nothing'}": not (
+                is_file or neighbours or is_question
+            ),
             "--neighbours takes one entity, or the description or image of a new one": (
                 neighbours and len(words) != (0 if is_unseen else 1)
             ),
@@ -204,7 +176,8 @@ imf export --embeddings embeddings""",
 def export(
     facts: Annotated[Path | None, typer.Option(metavar="FILE", help=".tsv or .nt")] = None,
     above: Annotated[
-        float | None, typer.Option(metavar="PROBABILITY", help="least probability; default: 0.5")
+        float | None,
+        typer.Option(metavar="PROBABILITY", parser=number, help="least probability; default: 0.5"),
     ] = None,
     prefix: Annotated[
         str | None, typer.Option(metavar="IRI", help="prefix of labels that are not IRIs, for .nt")
@@ -275,7 +248,9 @@ def forget(
     failed: Annotated[bool, typer.Option("--failed", help="mark failed content")] = False,
     days: Annotated[
         int | None,
-        typer.Option("--older-than-days", metavar="DAYS", help="mark old content"),
+        typer.Option(
+            "--older-than-days", metavar="DAYS", parser=whole_number, help="mark old content"
+        ),
     ] = None,
 ) -> None:
     """Marks failed or old web content for refetching.
@@ -316,7 +291,10 @@ def measure(
     rows: Annotated[
         list[str] | None, typer.Option(metavar="ROW...", help="rows of the table; default: all")
     ] = None,
-    seeds: Annotated[list[int] | None, typer.Option(metavar="N...", help="default: 0 1 2")] = None,
+    seeds: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N...", parser=whole_number, help="default: 0 1 2"),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -342,10 +320,17 @@ def measure(
 @app.command(cls=Command, epilog="imf ui\nimf ui --port 4300")
 def ui(
     port: Annotated[
-        int, typer.Option(metavar="PORT", help="port of Prefect's server; reports on the next")
+        int,
+        typer.Option(
+            metavar="PORT",
+            parser=whole_number,
+            help="port of Prefect's server; reports on the next",
+        ),
     ] = 4200,
 ) -> None:
     """Runs Prefect's server, flows and a worker until Ctrl-C."""
+    wrong = f"--port must be from 1 to {LARGEST_PORT}, got {port}; the default is 4200"
+    _refuse({wrong: not 1 <= port <= LARGEST_PORT})
     from flows import ui as serving
 
     serving.main(port)
@@ -393,7 +378,11 @@ def main() -> None:
     """Runs the command of the command line; a closed pipe (`| head`) ends it silently."""
     if sys.argv[1:2] != ["ui"]:  # which has parts to stop first
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    call(sys.argv[1:])
+    try:
+        call(sys.argv[1:])
+    except KeyboardInterrupt:  # during the imports before `run_stage`, which has its own handler
+        print(INTERRUPT_MESSAGE, file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

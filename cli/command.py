@@ -1,0 +1,79 @@
+"""Words of the command line: where a command may run, how it reads numbers, and usage errors."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+PROJECT_FILES = ("dvc.yaml", "params.yaml")
+
+
+class UsageError(typer.TyperException):
+    """Options that do not go together."""
+
+    exit_code = 2
+
+
+def whole_number(word: str | int) -> int:
+    """Reads a whole number of the command line; typer's own message does not show the word.
+
+    Raises:
+        BadParameter: If it is none.
+    """
+    try:
+        return int(word)
+    except ValueError:
+        raise typer.BadParameter(f"must be a whole number, got {word}") from None
+
+
+def number(word: str | float) -> float:
+    """Reads a number of the command line.
+
+    Raises:
+        BadParameter: If it is none.
+    """
+    try:
+        return float(word)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number, got {word}") from None
+
+
+class Command(TyperCommand):
+    """A command that works in a project's folder; its help ends with examples, line by line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command.
+
+        Raises:
+            UsageError: If the working folder is not a project's folder.
+        """
+        folder = Path.cwd()
+        if missing := [name for name in PROJECT_FILES if not (folder / name).is_file()]:
+            raise UsageError(
+                f"{folder} is not the folder of a project: it has no {' and no '.join(missing)}; "
+                f"go to your copy of the project (`cd FOLDER`) and run `imf {self.name}` there"
+            )
+        return super().invoke(ctx)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Writes the examples."""
+        formatter.write(f"\nExamples:\n{textwrap.indent(ctx.command.epilog, '  ')}\n")
+
+
+class MeasureCommand(Command):
+    """A command with options that take several values: `--rows structure full --seeds 0 1`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeats the option before each further value: `--seeds 0 1` is `--seeds 0 --seeds 1`."""
+        repeated: list[str] = []
+        option = ""
+        for word in args:
+            is_value = not word.startswith("--")
+            if option and is_value and repeated[-1] != option:
+                repeated.append(option)
+            if not is_value:
+                option = word if word in {"--rows", "--seeds"} else ""
+            repeated.append(word)
+        return super().parse_args(ctx, repeated)
