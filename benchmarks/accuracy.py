@@ -9,7 +9,8 @@ from typing import Any
 from imf_core.base.artifacts import read_json, write_json
 from imf_core.base.config import SettledParams
 from imf_core.base.typed_yaml import read_yaml, validate
-from imf_core.graph.graph import SPLITS, Graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import SPLITS
 from recipes.environment import make_table
 
 ROOT = Path(__file__).parents[1]

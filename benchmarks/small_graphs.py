@@ -29,7 +29,8 @@ from imf_core.base.typed_yaml import read_yaml
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, RankTable
 from imf_core.graph.feature_table import FeatureTable, save_features
-from imf_core.graph.graph import SPLITS, Graph, save_graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import SPLITS, save_graph
 from imf_core.model.scorer import Scorer
 from imf_core.training.settle import settle_model, settle_train
 from imf_core.tuning.search import NO_FUSION
@@ -83,7 +84,7 @@ def measure_ours(method: str, trials: int | None, graph: Graph, seeds: Sequence[
         if trials is not None:
             raw["tune"]["trials"] = trials
         PARAMS.write_text(json.dumps(raw), encoding="utf-8")
-        save_graph(graph, GRAPH)
+        save_graph(graph, graph.facts, GRAPH)
         nothing = torch.zeros(graph.num_entities, 1)
         for path in FEATURES.values():
             save_features(FeatureTable(nothing, nothing[:, 0] > 0), graph.fingerprint, path)

@@ -6,22 +6,35 @@ An import of torch, DVC or Prefect takes seconds, so each command imports its ow
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from stages import INTERRUPT_MESSAGE, INTERRUPTED
 
-from cli.command import Command, MeasureCommand, refuse
-from imf_core.base.terminal import protect_output
+try:
+    import typer
+
+    from cli.command import Command, MeasureCommand, UsageError, number, whole_number
+    from imf_core.base.terminal import protect_output
+except KeyboardInterrupt:  # before `main`, which catches later ones
+    print(INTERRUPT_MESSAGE, file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 LONGEST_DAYS = 3_650
+LARGEST_PORT = 65_535
 
 app = typer.Typer(
     help="Completes a multimodal knowledge graph. Run the commands in the folder of the project.",
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+def _refuse(conflicts: Mapping[str, bool]) -> None:
+    for message, applies in conflicts.items():
+        if applies:
+            raise UsageError(message)
 
 
 @app.command(cls=Command, epilog="imf run")
@@ -57,7 +70,9 @@ def ask(
     question: Annotated[
         list[str] | None, typer.Argument(metavar="WORD", help="HEAD RELATION [TAIL]")
     ] = None,
-    count: Annotated[int, typer.Option("-k", metavar="N", help="number of answers")] = 10,
+    count: Annotated[
+        int, typer.Option("-k", metavar="N", parser=whole_number, help="number of answers")
+    ] = 10,
     known: Annotated[bool, typer.Option("--known", help="include answers of train")] = False,
     neighbours: Annotated[
         bool, typer.Option("--neighbours", help="entities nearest to an entity")
@@ -98,13 +113,23 @@ def ask(
     """
     words, is_file = question or [], queries is not None
     is_unseen = bool(description or image or given)
-    refuse(
+    if is_unseen:
+        form = 'RELATION, or "?" RELATION'
+        is_question = len(words) == 1 or (len(words) == 2 and words[0] == "?")
+    else:
+        form = 'HEAD RELATION, or "?" RELATION TAIL'
+        ends = [words[0], *words[2:]] if len(words) in (2, 3) else []
+        is_question = bool(ends) and ends.count("?") == len(ends) - 1
+    _refuse(
         {
             f"-k must be a positive number, got {count}": count < 1,
             "--description must not be empty": description == "",
             "--name requires --description, --image or --with": bool(name) and not is_unseen,
             "--out requires --queries": out is not None and not is_file,
             "--neighbours does not take --known": known and neighbours,
+            f"give {form} for the head, got {' '.join(words) or 'nothing'}": not (
+                is_file or neighbours or is_question
+            ),
             "--neighbours takes one entity, or the description or image of a new one": (
                 neighbours and len(words) != (0 if is_unseen else 1)
             ),
@@ -157,7 +182,8 @@ imf export --embeddings embeddings""",
 def export(
     facts: Annotated[Path | None, typer.Option(metavar="FILE", help=".tsv or .nt")] = None,
     above: Annotated[
-        float | None, typer.Option(metavar="PROBABILITY", help="least probability; default: 0.5")
+        float | None,
+        typer.Option(metavar="PROBABILITY", parser=number, help="least probability; default: 0.5"),
     ] = None,
     prefix: Annotated[
         str | None, typer.Option(metavar="IRI", help="prefix of labels that are not IRIs, for .nt")
@@ -171,7 +197,7 @@ def export(
     are Parquet files of entities and of relations, one for each channel.
     """
     suffix = "" if facts is None else facts.suffix.lower()
-    refuse(
+    _refuse(
         {
             "nothing to export: give --facts FILE, --embeddings FOLDER or both": (
                 facts is None and embeddings is None
@@ -228,7 +254,9 @@ def forget(
     failed: Annotated[bool, typer.Option("--failed", help="mark failed content")] = False,
     days: Annotated[
         int | None,
-        typer.Option("--older-than-days", metavar="DAYS", help="mark old content"),
+        typer.Option(
+            "--older-than-days", metavar="DAYS", parser=whole_number, help="mark old content"
+        ),
     ] = None,
 ) -> None:
     """Marks failed or old web content for refetching.
@@ -242,7 +270,7 @@ def forget(
     or a host is down, or a page comes instead of a picture. Only a host's answer that a file is
     gone (404, 410) removes it.
     """
-    refuse(
+    _refuse(
         {
             "choose what to request again: --failed, --older-than-days DAYS or both": (
                 not failed and days is None
@@ -269,7 +297,10 @@ def measure(
     rows: Annotated[
         list[str] | None, typer.Option(metavar="ROW...", help="rows of the table; default: all")
     ] = None,
-    seeds: Annotated[list[int] | None, typer.Option(metavar="N...", help="default: 0 1 2")] = None,
+    seeds: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N...", parser=whole_number, help="default: 0 1 2"),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -295,10 +326,17 @@ def measure(
 @app.command(cls=Command, epilog="imf ui\nimf ui --port 4300")
 def ui(
     port: Annotated[
-        int, typer.Option(metavar="PORT", help="port of Prefect's server; reports on the next")
+        int,
+        typer.Option(
+            metavar="PORT",
+            parser=whole_number,
+            help="port of Prefect's server; reports on the next",
+        ),
     ] = 4200,
 ) -> None:
     """Runs Prefect's server, flows and a worker until Ctrl-C."""
+    wrong = f"--port must be from 1 to {LARGEST_PORT}, got {port}; the default is 4200"
+    _refuse({wrong: not 1 <= port <= LARGEST_PORT})
     from flows import ui as serving
 
     serving.main(port)
@@ -346,7 +384,11 @@ def main() -> None:
     """Runs the command of the command line; a closed pipe (`| head`) ends it silently."""
     if sys.argv[1:2] != ["ui"]:  # which has parts to stop first
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    call(sys.argv[1:])
+    try:
+        call(sys.argv[1:])
+    except KeyboardInterrupt:  # during the imports before `run_stage`, which has its own handler
+        print(INTERRUPT_MESSAGE, file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""What all commands of `imf` share: the check of the working folder, examples, usage errors."""
+"""Words of the command line: where a command may run, how it reads numbers, and usage errors."""
 
 import textwrap
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,28 @@ class UsageError(typer.TyperException):
     exit_code = 2
 
 
-def refuse(conflicts: Mapping[str, bool]) -> None:
-    """Raises a `UsageError` with the first message that applies."""
-    for message, applies in conflicts.items():
-        if applies:
-            raise UsageError(message)
+def whole_number(word: str | int) -> int:
+    """Reads a whole number of the command line; typer's own message does not show the word.
+
+    Raises:
+        BadParameter: If it is none.
+    """
+    try:
+        return int(word)
+    except ValueError:
+        raise typer.BadParameter(f"must be a whole number, got {word}") from None
+
+
+def number(word: str | float) -> float:
+    """Reads a number of the command line.
+
+    Raises:
+        BadParameter: If it is none.
+    """
+    try:
+        return float(word)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number, got {word}") from None
 
 
 class Command(TyperCommand):

@@ -13,8 +13,8 @@ from imf_core.base.artifacts import read_parquet
 from imf_core.base.config import Params, load_params
 from imf_core.base.errors import DataError
 from imf_core.base.terminal import escape
-from imf_core.graph.graph import SPLITS
 from imf_core.graph.issues import issues_of
+from imf_core.graph.labels import SPLITS
 from imf_core.prepare.facts import CLASSES
 from imf_core.prepare.prepare import prepare_graph
 from imf_core.prepare.summary import Summary

@@ -7,6 +7,7 @@ from typing import Any
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import load_params
 from imf_core.base.device import resolve_device
+from imf_core.base.terminal import METRIC_TITLES
 from imf_core.inference.completer import Completer, load_completer
 from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
 from imf_core.inference.fact_table import LEAST_PROBABILITY, NEW, read_shares, select_new
@@ -26,8 +27,6 @@ from stages.training import describe_rise
 SMALLEST_SHARE = 0.005
 """Smaller shares would be printed as 0 %."""
 
-COLUMNS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
-"""Printed columns: key in `metrics.json` and title."""
 SIDES = ("head", "tail")
 SHOWN_FACTS = 15
 NOTHING_PREDICTED = (
@@ -45,7 +44,11 @@ def show() -> None:
         name for name, value in test.items() if isinstance(value, dict) and name not in SIDES
     ]
     print("\nTest, filtered ranking over all entities, both directions, realistic ties:\n")
-    print(f"{'':22}" + "".join(f"{title:>9}" for title in COLUMNS.values()) + f"{'Mean rank':>12}")
+    print(
+        f"{'':22}"
+        + "".join(f"{title:>9}" for title in METRIC_TITLES.values())
+        + f"{'Mean rank':>12}"
+    )
     for name in channels:
         print(_row(f"{name} channel", test[name]))
     print(_row("full model", test))
@@ -82,7 +85,7 @@ def _best_of_each_relation(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _row(title: str, metrics: Mapping[str, Any]) -> str:
     """Formats one line of the table; fractions in per cent."""
-    cells = "".join(f"{100 * metrics[key]:9.1f}" for key in COLUMNS)
+    cells = "".join(f"{100 * metrics[key]:9.1f}" for key in METRIC_TITLES)
     return f"{title:22}{cells}{metrics['mean_rank']:12.1f}"
 
 

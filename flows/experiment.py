@@ -29,7 +29,7 @@ from flows.experiments.run_experiment import (
     run_as_task,
 )
 from flows.experiments.workspace_copy import list_experiments, record_version
-from flows.processes.children import Children
+from flows.running.children import Children
 from flows.server.parts import describe_report, report_link, report_title
 from imf_core.base.config import Params
 

@@ -8,9 +8,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.pages.headline import name_run
-from flows.pages.results_page import read_metrics, show_results
-from flows.processes.children import Children
+from flows.pages.results_page import name_run, read_metrics, show_results
+from flows.running.children import Children
 from flows.running.stage import StageName, read_dag, run_stages
 from flows.running.workspace import locked_workspace
 

@@ -12,10 +12,9 @@ from flows.errors import FlowError
 from flows.experiments.form import PARAMS_FILE
 from flows.experiments.workspace_copy import Experiment, git, list_experiments, read_head
 from flows.pages.results_page import read_metrics, show_results
-from flows.processes.children import Children
-from flows.running.lock_file import LOCK_FILE, idle_workspace
+from flows.running.children import Children
 from flows.running.stage import read_dag, run_stages
-from flows.running.workspace import locked_workspace
+from flows.running.workspace import LOCK_FILE, idle_workspace, locked_workspace
 
 
 @flow(name="promote", flow_run_name="promote {experiment}", persist_result=False)

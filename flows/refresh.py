@@ -19,9 +19,9 @@ from pydantic import Field
 
 from flows.errors import StageError
 from flows.experiments.form import read_values
-from flows.pages.headline import graph_name, headline, name_run
 from flows.pages.refresh_report import RunSnapshot, report, take_run_snapshot
-from flows.processes.children import Children
+from flows.pages.results_page import graph_name, headline, name_run
+from flows.running.children import Children
 from flows.running.command import run_command
 from flows.running.stage import Finished, read_dag, run_stages
 from flows.running.workspace import locked_workspace

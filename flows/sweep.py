@@ -32,7 +32,7 @@ from flows.experiments.study import (
     show_table,
 )
 from flows.experiments.workspace_copy import Version, git, list_experiments, record_version
-from flows.processes.children import Children
+from flows.running.children import Children
 from flows.running.command import Logger
 
 TARGET = "train"

@@ -20,13 +20,12 @@ from filelock import lock_descriptor
 
 from flows.errors import FlowError
 from flows.experiments.form import read_values
-from flows.processes.children import Children, end_with_parent
+from flows.running.children import Children, end_with_parent
 from flows.server.parts import HOST, REPORTS_VARIABLE, Parts
 
 HOME = Path(".imf/prefect")
 ADDRESS = HOME / "address"
 """File with the address of the API, for `python -m flows.register`."""
-DEFAULT_PORT = 4200
 POOL = "imf"
 
 _SECONDS_BETWEEN_LINES = 15
@@ -51,7 +50,7 @@ def main(port: int) -> None:
     """Runs until a signal or the end of any part; then stops every part.
 
     Args:
-        port: Port of Prefect's server.
+        port: Port of Prefect's server, from 1 to 65535.
 
     Raises:
         SystemExit: With a message, if a value of params.yaml, the port or the folder is refused, or
@@ -146,11 +145,6 @@ def check_port(port: int) -> None:
     Raises:
         FlowError: If it cannot.
     """
-    if not 1 <= port <= 65_535:
-        raise FlowError(
-            f"the port must be from 1 to 65535, got {port}; take another: "
-            f"imf ui --port {DEFAULT_PORT}"
-        )
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

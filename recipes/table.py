@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from imf_core.base.terminal import METRIC_TITLES
 from recipes.environment import make_table, write_between_markers
 from recipes.recipe import FOLDER, list_recipes
 from recipes.rows import FULL, STRUCTURE, TWO_STRUCTURES
@@ -30,6 +31,8 @@ ROOT = FOLDER.parent
 MARKER = "results"
 SHORT_ROWS = (STRUCTURE, FULL)
 NOTHING = "Not measured yet."
+
+Rows = Mapping[str, Summary]
 
 
 def render_short(store: Store) -> str:
@@ -91,10 +94,6 @@ def main() -> None:
     for path, render in PLACES.items():
         write_between_markers(path, MARKER, render(store))
         print(f"{path.relative_to(ROOT)} has the tables of {RESULTS.relative_to(ROOT)}")
-
-
-METRICS = {"mrr": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
-Rows = Mapping[str, Summary]
 
 
 def render_detail(
@@ -164,7 +163,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
     """Returns the main table: our rows, then published ones."""
     titles = [
         "row",
-        *METRICS.values(),
+        *METRIC_TITLES.values(),
         "MRR, tail asked",
         "MRR, head asked",
         "training",
@@ -175,7 +174,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
     lines = [
         [
             summary.row.title,
-            *(summary.per_cent(read_metric(key)) for key in METRICS),
+            *(summary.per_cent(read_metric(key)) for key in METRIC_TITLES),
             *(summary.per_cent(read_metric(side, "mrr")) for side in ("tail", "head")),
             _format_seconds(summary),
             str(len(summary.measurements)),
@@ -185,7 +184,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
         for summary in shown
     ]
     for row in published:
-        values = [getattr(row, key) for key in METRICS]
+        values = [getattr(row, key) for key in METRIC_TITLES]
         figures = ["" if value is None else f"{value:.1f}" for value in values]
         lines.append([f"*{row.title}*", *figures, "", "", "", "", "", f"published: {row.source}"])
     return "\n".join(make_table(titles, lines))
@@ -226,7 +225,7 @@ def _ablations(rows: Rows) -> str:
         lines.append(
             [
                 summary.row.title,
-                *(summary.per_cent(read_metric(key)) for key in METRICS),
+                *(summary.per_cent(read_metric(key)) for key in METRIC_TITLES),
                 "" if summary is rows[FULL] else _format_difference(summary, rows[FULL]),
                 _format_seconds(summary),
                 str(len(summary.measurements)),
@@ -235,7 +234,7 @@ def _ablations(rows: Rows) -> str:
             ]
         )
     other = ["MRR minus full, same seeds", "training", "seeds", "commit", "command"]
-    titles = ["", *METRICS.values(), *other]
+    titles = ["", *METRIC_TITLES.values(), *other]
     return "\n".join(make_table(titles, lines))
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from imf_core.base.artifacts import write_csv, write_json
 from imf_core.base.config import load_params
 from imf_core.graph.entities import save_image_sources
-from imf_core.graph.graph import save_graph
 from imf_core.graph.issues import issues_of, read_issues
+from imf_core.graph.labels import save_graph
 from imf_core.graph.numbers import save_numbers
 from imf_core.prepare.prepare import prepare_graph
 from imf_core.prepare.summary import Summary, describe
@@ -18,9 +18,9 @@ def main() -> None:
     """Turns `data/raw` into `data/graph`."""
     params = load_params(PARAMS)
     prepared = prepare_graph(RAW, params.dataset.name, params.prepare)
-    save_graph(prepared.graph, GRAPH)
-    save_image_sources(prepared.images, prepared.graph.fingerprint, GRAPH)
-    save_numbers(prepared.numbers, prepared.graph.fingerprint, GRAPH)
+    save_graph(prepared.labels, prepared.facts, GRAPH)
+    save_image_sources(prepared.images, prepared.labels.fingerprint, GRAPH)
+    save_numbers(prepared.numbers, prepared.labels.fingerprint, GRAPH)
     write_json(DATA_SUMMARY, prepared.summary)
     write_csv(DATA_RELATIONS, prepared.relation_rows)
     print_summary(prepared.summary, RAW)

@@ -11,11 +11,11 @@ from typing import Any
 from flows.errors import FlowError
 from flows.experiments.form import PARAMS_FILE, read_values_at
 from flows.experiments.run_experiment import flatten
-from flows.pages.headline import COLUMNS, PLACES
+from flows.pages.results_page import PLACES
 from flows.running.command import DVC
-from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked, read_lock_file
+from flows.running.workspace import LOCK_FILE, Notify, dvc_locked, read_lock_file
 from imf_core.base.artifacts import read_json
-from imf_core.base.terminal import escape, table
+from imf_core.base.terminal import METRIC_TITLES, escape, table
 
 SUMMARY = Path("results/evaluation/summary.json")
 """The metrics of an evaluation in dvc.yaml."""
@@ -92,7 +92,7 @@ def write_page(name: str, comparison: Comparison) -> str:
             "longer measures what was chosen by it."
         )
         titles = ["", "baseline", "experiment", "change"]
-    rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in COLUMNS]
+    rows = [_metric_row(comparison, split, metric) for split in _SPLITS for metric in METRIC_TITLES]
     if graph := _graph_changes(comparison):
         intro += (
             f"\n\n**The two runs have different facts** ({', '.join(map(escape, graph))}): "
@@ -197,7 +197,7 @@ def _changes(diff: Any) -> dict[str, tuple[Any, Any]]:
 def _metric_row(comparison: Comparison, split: str, metric: str) -> list[str]:
     """Returns the cells of one metric, in per cent."""
     key = f"{split}.{metric}"
-    title = f"{split} {COLUMNS[metric]}"
+    title = f"{split} {METRIC_TITLES[metric]}"
     new = comparison.new_metrics.get(key)
     if comparison.baseline is None:
         return [title, _percent(new)]

@@ -16,7 +16,7 @@ from filelock import lock_descriptor
 
 from flows.errors import FlowError
 from flows.experiments.workspace_copy import git, list_experiments
-from flows.running.lock_file import Notify, dvc_locked
+from flows.running.workspace import Notify, dvc_locked
 from imf_core.base.modality import find_modalities
 
 

@@ -24,9 +24,8 @@ from flows.experiments.workspace_copy import (
     list_experiments,
     temporary_copy,
 )
-from flows.processes.children import Children
-from flows.processes.output import Bar
-from flows.running.command import Logger, run_dvc
+from flows.running.children import Children
+from flows.running.command import Bar, Logger, run_dvc
 from flows.running.stage import (
     RETRY_DELAYS_SECONDS,
     ProgressShown,

@@ -24,8 +24,8 @@ from prefect.artifacts import create_table_artifact
 from flows.errors import FlowError
 from flows.experiments.space import Space, list_grid, make_distributions, read_suggestion
 from flows.experiments.workspace_copy import git
-from flows.running.lock_file import Notify, dvc_locked
 from flows.running.stage import needed_by, read_dag
+from flows.running.workspace import Notify, dvc_locked
 
 _SHOWN_DIGITS = 12
 

@@ -21,7 +21,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from flows.errors import FlowError
-from flows.running.lock_file import LOCK_FILE, Notify, dvc_locked
+from flows.running.workspace import LOCK_FILE, Notify, dvc_locked
 
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(\S+) ([0-9a-f]{40})")
 

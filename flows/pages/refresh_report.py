@@ -13,8 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.pages.headline import metrics_table
-from flows.pages.results_page import read_metrics
+from flows.pages.results_page import metrics_table, read_metrics
 from flows.running.command import Logger
 from flows.running.workspace import whole_files
 from imf_core.base.artifacts import read_parquet, read_parquet_metadata

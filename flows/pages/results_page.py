@@ -1,19 +1,21 @@
-"""The page of a pipeline run in the UI, as Markdown: results, audit, predictions."""
+"""The results of a run: one line, its metrics, and the page in the UI with audit and facts."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
+from flows.errors import FlowError
 from flows.experiments.form import read_values
-from flows.pages.headline import graph_name, headline, metrics_table
 from flows.running.command import Logger
-from flows.running.lock_file import idle_workspace
-from flows.running.workspace import whole_files
+from flows.running.workspace import idle_workspace, whole_files
 from flows.server.parts import describe_report, report_link, report_title
 from imf_core.base.artifacts import read_json, read_parquet
-from imf_core.base.terminal import escape, table
+from imf_core.base.config import name_graph
+from imf_core.base.terminal import METRIC_TITLES, escape, table
 
 _GIVEN_AWAY = {
     "in_train": "word for word",
@@ -25,6 +27,7 @@ _GIVEN_AWAY = {
     "entities_unseen_in_train": "entities without a train fact",
     "relations_unseen_in_train": "relations without a train fact",
 }
+
 _LEFT_OUT = {
     "blank_lines": "blank lines",
     "texts_of_unknown_labels": "texts of labels that no fact has",
@@ -35,6 +38,31 @@ _LEFT_OUT = {
 }
 
 Counts = Mapping[str, Any]
+
+_SHARE = "share_"
+
+_NEW = "new"
+"""Value of `known_in` for a fact that is neither in valid nor in test."""
+
+METRICS = Path("results/evaluation/metrics.json")
+
+AUDIT = Path("results/data.json")
+
+PREDICTIONS = Path("results/predictions.parquet")
+
+NUM_PREDICTIONS = 15
+
+SIDES = ("tail", "head")
+
+_SPLITS = {
+    "test": "Test: filtered ranking over all entities, both directions, per cent",
+    "valid": "Valid: the model was selected on it, so these are optimistic",
+}
+
+Metrics = Mapping[str, Any]
+
+PLACES = {"folder", "rdf"}
+"""Values of `dataset.name` that read the graph from `dataset.path`."""
 
 
 def audit(data: Counts) -> str:
@@ -108,11 +136,6 @@ def _issues(data: Counts) -> list[str]:
     return ["Look at these first:\n\n" + "\n".join(lines)] if lines else []
 
 
-_SHARE = "share_"
-_NEW = "new"
-"""Value of `known_in` for a fact that is neither in valid nor in test."""
-
-
 def predictions_table(path: Path, n: int) -> str:
     """Formats the most probable fact of each relation, most probable first.
 
@@ -147,13 +170,6 @@ def _row(fact: dict[str, Any]) -> list[str]:
         verdict,
         f"{channel} {share:.0%}",
     ]
-
-
-METRICS = Path("results/evaluation/metrics.json")
-AUDIT = Path("results/data.json")
-PREDICTIONS = Path("results/predictions.parquet")
-
-NUM_PREDICTIONS = 15
 
 
 def read_metrics(logger: Logger) -> dict[str, Any] | None:
@@ -211,3 +227,82 @@ def show_results(before: Mapping[str, Any] | None, logger: Logger) -> str:
     result = headline(graph, before, metrics)
     logger.info("%s; the report of the workspace's last run: %s", result, link)
     return result
+
+
+def metrics_table(before: Metrics | None, after: Metrics) -> str:
+    """Formats a table for test and one for valid.
+
+    Args:
+        before: Content of `results/evaluation/metrics.json` before the run, None without it.
+        after: Its present content.
+
+    Returns:
+        Markdown; changes are in brackets, in percentage points.
+    """
+    parts = ["Nothing has changed since the run before."] if before == after else []
+    if before is not None and not are_comparable(before, after):
+        parts.append("The run before had other test facts, so no change is shown.")
+        before = None
+    for split, title in _SPLITS.items():
+        earlier = dict(_rows((before or {}).get(split, {})))
+        rows = [
+            [title, *(_cell(metrics, earlier.get(title), key) for key in METRIC_TITLES)]
+            for title, metrics in _rows(after[split])
+        ]
+        parts.append(f"{title}\n\n{table(['', *METRIC_TITLES.values()], rows)}")
+    return "\n\n".join(parts)
+
+
+def are_comparable(before: Metrics, after: Metrics) -> bool:
+    """Returns whether two runs have the same test facts."""
+    return before.get("test_digest") == after.get("test_digest")
+
+
+def _rows(metrics: Metrics) -> Iterator[tuple[str, Metrics]]:
+    """Yields the rows of a split: every single channel, the full model and its two directions."""
+    for name, value in metrics.items():
+        if isinstance(value, Mapping) and name not in SIDES:
+            yield f"{name} channel alone", value
+    if metrics:
+        yield "**full model**", metrics
+    for side in SIDES:
+        if side in metrics:
+            yield f"asked for the {side}", metrics[side]
+
+
+def _cell(metrics: Metrics, before: Metrics | None, key: str) -> str:
+    """Formats a fraction in per cent, with its change if there is any."""
+    now = f"{100 * metrics[key]:.1f}"
+    change = f"{100 * (metrics[key] - (before or metrics)[key]):+.1f}"
+    return now if float(change) == 0 else f"{now} ({change})"
+
+
+def name_run(flow: str) -> str:
+    """Returns the name of a run, with flow, graph and time: `pipeline atlas 29 Nov 14:02`."""
+    moment = datetime.now().astimezone().strftime("%d %b %H:%M")
+    try:
+        return f"{flow} {graph_name(read_values())} {moment}"
+    except FlowError:  # the run itself reports the error in params.yaml
+        return f"{flow} {moment}"
+
+
+def graph_name(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns the name of a data set, or of the folder or file with the graph, as in the report."""
+    dataset = values["dataset"]
+    return name_graph(dataset["name"], os.path.abspath(dataset["path"]))  # noqa: PTH100 - links stay
+
+
+def headline(name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+    """Formats the result of a run: `atlas: test MRR 59.5 (+0.2)`.
+
+    Args:
+        name: Name of the graph or the experiment.
+        before: Metrics by split before the run, None without an earlier run. They are ignored if
+            they are of other test facts.
+        after: Metrics by split after the run.
+    """
+    mrr = after["test"]["mrr"]
+    line = f"{name}: test MRR {100 * mrr:.1f}"
+    if before is None or not are_comparable(before, after):
+        return line
+    return f"{line} ({100 * (mrr - before['test']['mrr']):+.1f})"

@@ -26,10 +26,9 @@ from prefect.runtime import task_run
 from prefect.states import Cancelled, Completed
 
 from flows.errors import FlowError, StageError, StoppedError
-from flows.processes.children import Children
-from flows.processes.output import Bar, warning_in
-from flows.running.command import Logger, run_dvc
-from flows.running.lock_file import (
+from flows.running.children import Children
+from flows.running.command import Bar, Logger, run_dvc, warning_in
+from flows.running.workspace import (
     LOCK_FILE,
     Notify,
     dvc_locked,

@@ -14,7 +14,7 @@ from typing import TextIO
 from urllib.parse import quote
 
 from flows.errors import FlowError
-from flows.processes.children import Child, Children
+from flows.running.children import Child, Children
 
 _LAST_LINES = 15
 _LARGEST_LOG_BYTES = 10_000_000

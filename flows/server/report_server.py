@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 
 from flows.errors import FlowError
 from flows.experiments.workspace_copy import Experiment, git, list_experiments
-from flows.running.lock_file import LOCK_FILE, parse_lock_file
+from flows.running.workspace import LOCK_FILE, parse_lock_file
 from flows.server.parts import HOST, REPORT, experiment_path
 
 _STAGE = "report"

@@ -160,12 +160,12 @@ class Shard:
     Attributes:
         processes: The processes that hold the tables.
         rows: Rows held by this process.
-        num_rows: Number of rows of all processes.
+        total_rows: Number of rows of all processes together.
     """
 
     processes: Processes
     rows: range
-    num_rows: int
+    total_rows: int
 
     def find(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Finds the rows held by this process.

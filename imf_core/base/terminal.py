@@ -17,6 +17,14 @@ from typing import Any, TextIO, TypeVar, cast
 
 from tqdm import tqdm
 
+METRIC_TITLES = {
+    "mrr": "MRR",
+    "hits_at_1": "Hits@1",
+    "hits_at_3": "Hits@3",
+    "hits_at_10": "Hits@10",
+}
+"""Key of `metrics.json` -> title of the column in printed tables, pages and docs."""
+
 JOINERS = "\u200c\u200d"
 """Format characters that are part of the spelling: Persian, Indic scripts and emoji need them."""
 

@@ -25,7 +25,7 @@ from imf_core.base.errors import DivergenceError
 from imf_core.base.terminal import track
 from imf_core.graph.known_tails import KnownTails, ragged_arange, with_inverses
 
-TILE_ELEMENTS = 1 << 18
+CPU_TILE_ELEMENTS = 1 << 18
 """Scores compared at once on a CPU, few enough to fit in its cache."""
 
 GPU_TILE_ELEMENTS = 1 << 25
@@ -114,9 +114,10 @@ def find_answers(
         device: Device of the scores.
     """
     excluded = Excluded(rows, tails, (known_rows, known_tails), shard)
-    is_known = torch.isin(rows * shard.num_rows + tails, known_rows * shard.num_rows + known_tails)
+    total = shard.total_rows
+    is_known = torch.isin(rows * total + tails, known_rows * total + known_tails)
     num_known = torch.bincount(known_rows, minlength=int(rows[-1]) + 1)[rows]
-    num_candidates = shard.num_rows - num_known + is_known.long()
+    num_candidates = total - num_known + is_known.long()
     held, held_columns = shard.find(tails)
     return Answers(
         shard,
@@ -203,7 +204,7 @@ def count_scores(
 def _count_by_row(scores: Tensor, true_scores: Tensor) -> Tensor:
     """Counts, in each row, the scores above its limit and those at least as high, -> (2, B)."""
     counts = torch.zeros(2, len(scores), dtype=torch.float64, device=scores.device)
-    size = TILE_ELEMENTS if scores.device.type == "cpu" else GPU_TILE_ELEMENTS
+    size = CPU_TILE_ELEMENTS if scores.device.type == "cpu" else GPU_TILE_ELEMENTS
     num_rows = max(1, size // max(1, scores.shape[1]))
     # Summing floats is many times faster than summing booleans.
     ones = torch.empty(num_rows, min(scores.shape[1], EXACT_FLOATS), device=scores.device)

@@ -5,7 +5,6 @@ the same facts leaves features as they are. `image_sources.parquet` has a row pe
 path relative to the raw folder.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +19,6 @@ from imf_core.base.artifacts import (
 from imf_core.base.errors import DataError
 
 FINGERPRINT_KEY = "graph_fingerprint"
-
-
-def labels_fingerprint(entity_labels: list[str], relation_labels: list[str]) -> str:
-    """Hashes the labels of all ids."""
-    digest = hashlib.sha256()
-    for labels in (entity_labels, relation_labels):
-        digest.update(b"%d\n" % len(labels))
-        digest.update("".join(f"{label}\n" for label in labels).encode("utf-8"))
-    return digest.hexdigest()
 
 
 def require_fingerprint(path: Path, fingerprint: str) -> None:

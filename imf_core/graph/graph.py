@@ -1,9 +1,8 @@
-"""The prepared graph: written by `prepare`, read by every later stage.
+"""The prepared graph as the model reads it: the files of `save_graph`, with facts as tensors.
 
 Three Parquet files in one folder: `entities` (label, name, description), `relations` (label, name)
-and `triples` (head, relation, tail, split). A row's position is its id. The graph's fingerprint, a
-hash of all labels in order, is in the metadata of every artifact made from it, so that files of
-another graph are refused.
+and `triples` (head, relation, tail, split). A row's position is its id. Stages without torch use
+`labels.py`, which also writes the files.
 """
 
 import hashlib
@@ -11,52 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
-from imf_core.base.artifacts import read_parquet, write_parquet
-from imf_core.graph.entities import FINGERPRINT_KEY, labels_fingerprint, require_fingerprint
-
-SPLITS = ("train", "valid", "test")
-BETWEEN_LABELS = " | "
-"""Between the labels of partner relations in one cell of a table."""
+from imf_core.base.artifacts import read_parquet
+from imf_core.graph.entities import require_fingerprint
+from imf_core.graph.labels import SPLITS, Facts, GraphLabels
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(GraphLabels):
     """A knowledge graph with dense ids.
 
     Attributes:
-        entity_labels: Source labels; the position is the entity id. Length E.
-        entity_names: Readable names, else labels. Length E.
-        entity_descriptions: Texts about the entities, "" if the source has none. Length E.
-        relation_labels: Source labels; the position is the relation id. Length R.
-        relation_names: Readable names. Length R.
         triples: Split name -> facts (head, relation, tail), shape: (N, 3), dtype: long.
     """
 
-    entity_labels: list[str]
-    entity_names: list[str]
-    entity_descriptions: list[str]
-    relation_labels: list[str]
-    relation_names: list[str]
     triples: dict[str, Tensor]
 
     @property
-    def num_entities(self) -> int:
-        """Number of entities, E."""
-        return len(self.entity_labels)
-
-    @property
-    def num_relations(self) -> int:
-        """Number of relations without inverses, R."""
-        return len(self.relation_labels)
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over all entity and relation labels in id order."""
-        return labels_fingerprint(self.entity_labels, self.relation_labels)
+    def facts(self) -> dict[str, Facts]:
+        """The triples as arrays, which share their memory: the form that `save_graph` writes."""
+        return {split: triples.numpy() for split, triples in self.triples.items()}
 
     @property
     def facts_digest(self) -> str:
@@ -76,37 +51,6 @@ class Graph:
         return digest.hexdigest()
 
 
-def save_graph(graph: Graph, folder: Path) -> None:
-    """Writes `entities.parquet`, `relations.parquet` and `triples.parquet` into `folder`."""
-    metadata = {FINGERPRINT_KEY: graph.fingerprint}
-    entities = pa.table(
-        {
-            "entity_label": pa.array(graph.entity_labels, pa.string()),
-            "name": pa.array(graph.entity_names, pa.string()),
-            "description": pa.array(graph.entity_descriptions, pa.string()),
-        }
-    )
-    relations = pa.table(
-        {
-            "relation_label": pa.array(graph.relation_labels, pa.string()),
-            "name": pa.array(graph.relation_names, pa.string()),
-        }
-    )
-    columns = np.concatenate([graph.triples[split].numpy() for split in SPLITS])
-    names = [split for split in SPLITS for _ in range(len(graph.triples[split]))]
-    triples = pa.table(
-        {
-            "head": pa.array(columns[:, 0], pa.int64()),
-            "relation": pa.array(columns[:, 1], pa.int64()),
-            "tail": pa.array(columns[:, 2], pa.int64()),
-            "split": pa.array(names, pa.string()),
-        }
-    )
-    write_parquet(folder / "entities.parquet", entities, metadata)
-    write_parquet(folder / "relations.parquet", relations, metadata)
-    write_parquet(folder / "triples.parquet", triples, metadata)
-
-
 def load_graph(folder: Path) -> Graph:
     """Reads the files of `save_graph`.
 
@@ -116,7 +60,7 @@ def load_graph(folder: Path) -> Graph:
     entities = read_parquet(folder / "entities.parquet", ["entity_label", "name", "description"])
     relations = read_parquet(folder / "relations.parquet", ["relation_label", "name"])
     table = read_parquet(folder / "triples.parquet", ["head", "relation", "tail", "split"])
-    split = np.array(table["split"].to_pylist(), dtype=object)
+    split = table["split"].to_numpy()
     columns = np.stack([table[name].to_numpy() for name in ("head", "relation", "tail")], axis=1)
     graph = Graph(
         entity_labels=entities["entity_label"].to_pylist(),

@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from imf_core.graph.graph import SPLITS, Graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import SPLITS
 
 
 @dataclass(frozen=True)

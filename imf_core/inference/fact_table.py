@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from imf_core.graph.graph import SPLITS, Graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import SPLITS
 from imf_core.inference.answers import Answers, as_facts
 from imf_core.inference.plausibility import USED_UP
 
@@ -62,7 +63,7 @@ class FactTable:
         self._labels, self._names = (
             pa.array(column, pa.string()) for column in (graph.entity_labels, graph.entity_names)
         )
-        self._known = {split: np.sort(self._keys(graph.triples[split].numpy())) for split in SPLITS}
+        self._known = {split: np.sort(self._keys(graph.facts[split])) for split in SPLITS}
 
     def write(self, answers: Answers) -> pa.Table:
         """Returns one row per answer.

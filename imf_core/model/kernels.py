@@ -21,7 +21,7 @@ NO_ANSWER_LOGIT = -1e9
 MAX_CHUNK_ELEMENTS = 1 << 25
 """Largest number of logits or factors in memory at once: 128 MiB in float32."""
 
-TILE_ELEMENTS = 1 << 16
+FACTOR_TILE_ELEMENTS = 1 << 16
 """Factors multiplied at once on a CPU, few enough to fit in its cache."""
 
 LEVELS = 1 << 16
@@ -245,7 +245,7 @@ class _SumOfProducts(torch.autograd.Function):
 def _factor_tiles(factors: Tensor) -> list[slice]:
     """Cuts rows into tiles on a CPU; a GPU takes them all at once."""
     num_rows, width = factors.shape
-    step = max(1, TILE_ELEMENTS // width) if factors.device.type == "cpu" else num_rows
+    step = max(1, FACTOR_TILE_ELEMENTS // width) if factors.device.type == "cpu" else num_rows
     return [slice(start, start + step) for start in range(0, num_rows, max(1, step))]
 
 

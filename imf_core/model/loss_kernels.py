@@ -17,7 +17,7 @@ from torch import Tensor
 
 from imf_core.model.kernels import MAX_CHUNK_ELEMENTS, NO_ANSWER_LOGIT
 
-TILE_ELEMENTS = 1 << 18
+LOGIT_TILE_ELEMENTS = 1 << 18
 """Logits that a CPU turns into their gradient at once: 1 MiB in float32."""
 
 
@@ -215,7 +215,7 @@ def _tile_rows(logits: Tensor) -> int:
     """Returns the rows per tile; a GPU takes all at once."""
     if logits.device.type != "cpu":
         return len(logits)
-    return max(1, TILE_ELEMENTS // logits.shape[1])
+    return max(1, LOGIT_TILE_ELEMENTS // logits.shape[1])
 
 
 def _split(start: int, stop: int, size: int) -> Iterator[slice]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imf_core.graph.labels import Facts
+
 MIN_RELATION_FACTS = 5
 
-Facts = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
@@ -32,6 +33,24 @@ def fact_keys(facts: Facts, num_entities: int, num_relations: int) -> NDArray[np
         :, 2
     ]
     return keys
+
+
+def is_in(keys: NDArray[np.int64], others: NDArray[np.int64]) -> Mask:
+    """Returns whether each key is among the others, which need not be sorted; (N,), (M,) -> (N,).
+
+    Sorting takes a tenth of the time of `np.isin`, which hashes both on a large graph.
+    """
+    if not len(others):
+        return np.zeros(len(keys), dtype=bool)
+    others = np.sort(others)
+    position = np.minimum(np.searchsorted(others, keys), len(others) - 1)
+    found: Mask = others[position] == keys
+    return found
+
+
+def count_distinct_ids(ids: NDArray[np.int64]) -> int:
+    """Counts the different ids in an array of any shape."""
+    return int(np.count_nonzero(np.bincount(ids.ravel())))
 
 
 def drop_duplicates(facts: Facts, num_entities: int, num_relations: int) -> Facts:
@@ -156,6 +175,7 @@ def _count_distinct(
     facts: Facts, side: int, num_entities: int, num_relations: int
 ) -> NDArray[np.int64]:
     """Counts the distinct entities in a column of each relation's facts; shape: (R,)."""
-    found = np.unique(facts[:, 1] * num_entities + facts[:, side])
-    counts: NDArray[np.int64] = np.bincount(found // num_entities, minlength=num_relations)
+    found = np.sort(facts[:, 1] * num_entities + facts[:, side])
+    is_new = np.diff(found, prepend=-1) > 0
+    counts: NDArray[np.int64] = np.bincount(found[is_new] // num_entities, minlength=num_relations)
     return counts

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imf_core.base.terminal import find_alike, plain_form, show_alike
-from imf_core.graph.graph import Graph
 from imf_core.graph.issues import DataIssue, data_issue
-from imf_core.prepare.facts import Facts, fact_keys
+from imf_core.graph.labels import Facts, GraphLabels
+from imf_core.prepare.facts import count_distinct_ids, fact_keys
 from imf_core.prepare.redundancy import HELD_OUT_SPLITS, is_among
 from imf_core.prepare.source import LabelledTexts, SkippedImageLines, SourceGraph
 from imf_core.prepare.split import HELD_OUT
@@ -30,7 +30,7 @@ MAX_FACTS = 5
 def find_issues(
     downloaded: Sequence[DataIssue],
     source: SourceGraph,
-    graph: Graph,
+    graph: GraphLabels,
     texts: Sequence[tuple[str, LabelledTexts, Sequence[str]]],
     skipped_images: SkippedImageLines,
     summary: Summary,
@@ -40,7 +40,7 @@ def find_issues(
     Args:
         downloaded: Issues of `download`.
         source: The graph of the source.
-        graph: The prepared graph.
+        graph: Labels and texts of the prepared graph.
         texts: For names, descriptions and names of relations: a noun, the texts and their labels.
         skipped_images: Omitted lines of the image index.
         summary: All counts.
@@ -154,11 +154,11 @@ def has_relation_last(facts: Facts) -> bool:
     Args:
         facts: With duplicates, shape: (N, 3), dtype: int64.
     """
-    num_relations, num_tails = (len(np.unique(facts[:, column])) for column in (1, 2))
+    num_relations, num_tails = (count_distinct_ids(facts[:, column]) for column in (1, 2))
     return bool(num_relations >= MIN_RATIO * num_tails and num_relations > len(facts) / MAX_FACTS)
 
 
-def _column_order_issues(graph: Graph) -> list[DataIssue]:
+def _column_order_issues(graph: GraphLabels) -> list[DataIssue]:
     """Reports relations that are entities, as in a file with the order head, tail, relation."""
     both = sorted(set(graph.relation_labels) & set(graph.entity_labels))
     if 2 * len(both) <= graph.num_relations:
@@ -205,7 +205,7 @@ def _format_fact(source: SourceGraph, fact: Facts) -> str:
     return f"{labels[head]!r} {source.relation_labels[relation]!r} {labels[tail]!r}"
 
 
-def _alike_issues(graph: Graph) -> Iterator[DataIssue]:
+def _alike_issues(graph: GraphLabels) -> Iterator[DataIssue]:
     """Reports labels that look alike."""
     for noun, labels in (("entity", graph.entity_labels), ("relation", graph.relation_labels)):
         yield from data_issue(
@@ -250,7 +250,7 @@ def _with_alike(unknown: Iterable[str], labels: Sequence[str]) -> Iterator[str]:
         yield repr(label) if known is None else f"{label!a}, which looks like {known!a}"
 
 
-def _shared_names(graph: Graph) -> Iterator[str]:
+def _shared_names(graph: GraphLabels) -> Iterator[str]:
     """Yields names of several entities, with their first labels."""
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for label, name in zip(graph.entity_labels, graph.entity_names, strict=True):

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from imf_core.base.config import PrepareParams
 from imf_core.base.errors import DataError
 from imf_core.graph.entities import ImageSources
-from imf_core.graph.graph import SPLITS, Graph
 from imf_core.graph.issues import read_issues
+from imf_core.graph.labels import SPLITS, Facts, GraphLabels
 from imf_core.graph.numbers import Numbers
 from imf_core.prepare.facts import find_cardinality
 from imf_core.prepare.find_issues import find_issues, has_relation_last
@@ -45,9 +44,18 @@ from imf_core.sources.registry import FOLDER, RDF, Counts, DownloadedDataset, fi
 
 @dataclass(frozen=True)
 class Prepared:
-    """The results of `prepare`."""
+    """The results of `prepare`.
 
-    graph: Graph
+    Attributes:
+        labels: Labels and texts of the graph.
+        facts: Split name -> distinct facts as ids, shape: (N, 3), dtype: int64.
+        images: Image sources of the entities.
+        summary: Counts and data issues: `results/data.json`.
+        relation_rows: A row for each relation: `results/data_relations.csv`.
+    """
+
+    labels: GraphLabels
+    facts: dict[str, Facts]
     images: ImageSources
     numbers: Numbers
     summary: Summary
@@ -85,23 +93,22 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
     cardinality = find_cardinality(splits.facts["train"], num_entities, num_relations)
     names, descriptions = _read_entity_texts(raw, download, source.entity_labels)
     relation_names = _read_relation_names(raw, download, source.relation_labels)
-    graph = Graph(
+    labels = GraphLabels(
         entity_labels=source.entity_labels,
         entity_names=_or_labels(names.texts, source.entity_labels),
         entity_descriptions=descriptions.texts,
         relation_labels=source.relation_labels,
         relation_names=_or_labels(relation_names.texts, source.relation_labels),
-        triples={split: torch.from_numpy(splits.facts[split].copy()) for split in SPLITS},
     )
-    images, skipped_images = read_image_sources(raw, graph.entity_labels)
-    numbers, number_issues = read_numbers(raw / ENTITY_NUMBERS, graph.entity_labels)
+    images, skipped_images = read_image_sources(raw, labels.entity_labels)
+    numbers, number_issues = read_numbers(raw / ENTITY_NUMBERS, labels.entity_labels)
     summary = summarise(
         dataset_name,
         source,
         splits,
         redundancy,
         cardinality,
-        graph,
+        labels,
         names,
         descriptions,
         relation_names,
@@ -114,9 +121,10 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         ("description", descriptions, source.entity_labels),
         ("name of a relation", relation_names, source.relation_labels),
     )
-    issues = find_issues(read_issues(raw), source, graph, texts, skipped_images, summary)
+    issues = find_issues(read_issues(raw), source, labels, texts, skipped_images, summary)
     summary["issues"] = [issue.as_row() for issue in [*issues, *number_issues]]
-    return Prepared(graph, images, numbers, summary, relation_rows(graph, redundancy, cardinality))
+    rows = relation_rows(labels, splits.facts, redundancy, cardinality)
+    return Prepared(labels, splits.facts, images, numbers, summary, rows)
 
 
 def _read_source(raw: Path, download: DownloadedDataset | None) -> SourceGraph:

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imf_core.prepare.facts import Facts, Mask, drop_duplicates, fact_keys, pair_keys
+from imf_core.graph.labels import Facts
+from imf_core.prepare.facts import (
+    Mask,
+    count_distinct_ids,
+    drop_duplicates,
+    fact_keys,
+    is_in,
+    pair_keys,
+)
 
 MIN_OVERLAP = 0.8
 """Relations that share more than this fraction of the pairs of each are redundant."""
@@ -158,10 +166,10 @@ def find_copies(
         num_entities: E.
         num_relations: R.
     """
-    train_keys = np.unique(fact_keys(train, num_entities, num_relations))
+    train_keys = fact_keys(train, num_entities, num_relations)
 
     def is_in_train(asked: Facts) -> Mask:
-        return np.isin(fact_keys(asked, num_entities, num_relations), train_keys)
+        return is_in(fact_keys(asked, num_entities, num_relations), train_keys)
 
     def has_partner_fact(asked: Facts, pairs: NDArray[np.int64]) -> Mask:
         """Returns whether train has the fact under a partner of its relation in `pairs`."""
@@ -193,7 +201,7 @@ HELD_OUT_SPLITS = ("valid", "test")
 def is_among(facts: Facts, others: Facts, num_entities: int, num_relations: int) -> Mask:
     """Returns whether each fact is in `others`; shapes: (N, 3), (M, 3) -> (N,), dtype: bool."""
     keys = fact_keys(facts, num_entities, num_relations)
-    return np.isin(keys, fact_keys(others, num_entities, num_relations))
+    return is_in(keys, fact_keys(others, num_entities, num_relations))
 
 
 def count_leaks(
@@ -267,7 +275,7 @@ def count_linked_pairs(facts: Mapping[str, Facts], num_entities: int) -> dict[st
     train = pair_keys(facts["train"], num_entities)
     return {
         f"{split}_pairs_linked_in_train": int(
-            np.isin(pair_keys(_facts_of(facts, split), num_entities), train).sum()
+            is_in(pair_keys(_facts_of(facts, split), num_entities), train).sum()
         )
         for split in HELD_OUT_SPLITS
     }
@@ -278,8 +286,9 @@ def count_unseen(facts: Mapping[str, Facts]) -> dict[str, int]:
     counts = {}
     for split in HELD_OUT_SPLITS:
         for noun, columns in (("entities", [0, 2]), ("relations", [1])):
-            unseen = np.setdiff1d(_facts_of(facts, split)[:, columns], facts["train"][:, columns])
-            counts[f"{split}_{noun}_unseen_in_train"] = len(unseen)
+            asked = _facts_of(facts, split)[:, columns].ravel()
+            unseen = asked[~is_in(asked, facts["train"][:, columns].ravel())]
+            counts[f"{split}_{noun}_unseen_in_train"] = count_distinct_ids(unseen)
     return counts
 
 

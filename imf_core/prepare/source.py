@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imf_core.base.artifacts import read_json
 from imf_core.base.errors import DataError
 from imf_core.graph.entities import ImageSources
+from imf_core.graph.labels import Facts
 from imf_core.sources.formats import (
     LabelTriples,
     name_from_title,
@@ -100,7 +100,6 @@ def _one_line(text: object) -> str:
     return " ".join(text.split()) if isinstance(text, str) else ""
 
 
-Facts = NDArray[np.int64]
 SPLIT_FILES = {"train": TRAIN, "valid": VALID, "test": TEST}
 ENTITY_IDS, RELATION_IDS, RELATION_LIST = "entity2id.txt", "relation2id.txt", "relations.txt"
 

@@ -1,40 +1,44 @@
 """Numbers about the prepared graph: the table of relations and the summary `results/data.json`."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from imf_core.graph.entities import ImageSources
-from imf_core.graph.graph import BETWEEN_LABELS, SPLITS, Graph
+from imf_core.graph.labels import BETWEEN_LABELS, SPLITS, Facts, GraphLabels
 from imf_core.graph.numbers import Numbers
-from imf_core.prepare.facts import CLASSES, Cardinality
+from imf_core.prepare.facts import CLASSES, Cardinality, count_distinct_ids
 from imf_core.prepare.redundancy import Redundancy, RelationPairs, count_leaks
 from imf_core.prepare.source import LabelledTexts, SkippedImageLines, SourceGraph
 from imf_core.prepare.split import Splits
 
 
 def relation_rows(
-    graph: Graph, redundancy: Redundancy, cardinality: Cardinality
+    labels: GraphLabels,
+    facts: Mapping[str, Facts],
+    redundancy: Redundancy,
+    cardinality: Cardinality,
 ) -> list[dict[str, Any]]:
     """Returns label, name, facts per split, cardinality and redundancy of every relation.
 
     Args:
-        graph: The prepared graph.
+        labels: Of the prepared graph.
+        facts: Split name -> distinct facts, shape: (N, 3), dtype: int64.
         redundancy: Its redundant relations.
         cardinality: Cardinality of its train facts.
     """
-    facts = {
-        split: np.bincount(graph.triples[split][:, 1].numpy(), minlength=graph.num_relations)
-        for split in SPLITS
+    counts = {
+        split: np.bincount(facts[split][:, 1], minlength=labels.num_relations) for split in SPLITS
     }
-    inverse_of = _partner_labels(redundancy.inverse, graph.relation_labels)
-    duplicate_of = _partner_labels(redundancy.duplicate, graph.relation_labels)
+    inverse_of = _partner_labels(redundancy.inverse, labels.relation_labels)
+    duplicate_of = _partner_labels(redundancy.duplicate, labels.relation_labels)
     return [
         {
             "relation": label,
-            "name": graph.relation_names[relation],
-            **{f"{split}_facts": int(facts[split][relation]) for split in SPLITS},
+            "name": labels.relation_names[relation],
+            **{f"{split}_facts": int(counts[split][relation]) for split in SPLITS},
             "tails_per_head": float(cardinality.tails_per_head[relation]),
             "heads_per_tail": float(cardinality.heads_per_tail[relation]),
             "cardinality": cardinality.classes[relation],
@@ -42,7 +46,7 @@ def relation_rows(
             "inverse_of": inverse_of[relation],
             "duplicate_of": duplicate_of[relation],
         }
-        for relation, label in enumerate(graph.relation_labels)
+        for relation, label in enumerate(labels.relation_labels)
     ]
 
 
@@ -64,7 +68,7 @@ def summarise(
     splits: Splits,
     redundancy: Redundancy,
     cardinality: Cardinality,
-    graph: Graph,
+    labels: GraphLabels,
     names: LabelledTexts,
     descriptions: LabelledTexts,
     relation_names: LabelledTexts,
@@ -73,9 +77,9 @@ def summarise(
     numbers: Numbers,
 ) -> Summary:
     """Counts the content of the prepared data and the omissions."""
-    num_entities, num_relations = graph.num_entities, graph.num_relations
+    num_entities, num_relations = labels.num_entities, labels.num_relations
     with_image = set(images.entity_ids)
-    in_facts = np.unique(np.concatenate([facts[:, [0, 2]] for facts in splits.facts.values()]))
+    ends = np.concatenate([facts[:, [0, 2]] for facts in splits.facts.values()])
     train = splits.facts["train"]
     bare = [
         entity
@@ -98,13 +102,13 @@ def summarise(
             "share_with_image_source": len(with_image) / num_entities,
             "with_none_of_these": len(bare),
             "sharing_their_name": sum(count for count in given_names.values() if count > 1),
-            "in_no_fact": num_entities - len(in_facts),
-            "without_train_fact": num_entities - len(np.unique(train[:, [0, 2]])),
+            "in_no_fact": num_entities - count_distinct_ids(ends),
+            "without_train_fact": num_entities - count_distinct_ids(train[:, [0, 2]]),
         },
         "relations": {
             "total": num_relations,
             "with_name": relation_names.present,
-            "without_train_fact": num_relations - len(np.unique(train[:, 1])),
+            "without_train_fact": num_relations - count_distinct_ids(train[:, 1]),
             "symmetric": int(redundancy.is_symmetric.sum()),
             "inverse_pairs": len(redundancy.inverse),
             "duplicate_pairs": len(redundancy.duplicate),

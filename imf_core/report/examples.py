@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import torch
 
 from imf_core.base.errors import DataError
-from imf_core.graph.graph import BETWEEN_LABELS, Graph
+from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
+from imf_core.graph.labels import BETWEEN_LABELS
 from imf_core.inference.answers import concatenate, find_answers
 from imf_core.inference.fact_table import LEAST_PROBABILITY, read_shares, select_new
 from imf_core.model.decision import Calibration

@@ -15,7 +15,9 @@ import typer
 from tiny_world import ROOT
 
 from cli import __main__ as imf
+from cli.command import PROJECT_FILES
 from recipes import measure
+from stages import INTERRUPT_MESSAGE
 
 COMMANDS = typer.main.get_command(imf.app).commands
 
@@ -42,7 +44,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's folder without a run, as working folder."""
-    for name in imf.PROJECT_FILES:
+    for name in PROJECT_FILES:
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -116,15 +118,24 @@ def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
         (["shwo"], "No such command 'shwo'. Did you mean 'show'?"),
         (["ask", "Earth", "--neighbors"], "No such option: --neighbors"),
         (["ask", "-k", "0"], "-k must be a positive number, got 0"),
+        (["ask", "-k", "x", "a", "b"], "'-k': must be a whole number, got x"),
+        (["ask"], 'give HEAD RELATION, or "?" RELATION TAIL for the head, got nothing'),
+        (["ask", "Earth"], 'give HEAD RELATION, or "?" RELATION TAIL for the head, got Earth'),
+        (["ask", "Sun", "orbits", "Sun"], "for the head, got Sun orbits Sun"),
+        (["ask", "?", "orbits", "?"], "for the head, got ? orbits ?"),
+        (["ask", "--description", "A moon.", "?", "orbits", "Sun"], "give RELATION, or"),
         (["ask", "--queries", "q.parquet", "--out", "./q.parquet"], "is the same file"),
         (["ask", "--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
         (["ask", "--description", "", "orbits"], "--description must not be empty"),
         (["export"], "give --facts FILE, --embeddings FOLDER or both"),
         (["export", "--embeddings", "folder", "--above", "0.5"], "require --facts FILE"),
         (["export", "--facts", "new.tsv", "--above", "nan"], "must be in [0, 1], got nan"),
+        (["export", "--facts", "new.tsv", "--above", "x"], "'--above': must be a number, got x"),
         (["export", "--facts", "new.tsv", "--prefix", "https://x.org/"], "ends in .nt, got new"),
         (["forget"], "choose what to request again: --failed, --older-than-days DAYS or both"),
         (["forget", "--older-than-days", "0"], "must be from 1 to 3650, got 0"),
+        (["ui", "--port", "0"], "--port must be from 1 to 65535, got 0"),
+        (["ui", "--port", "65536"], "--port must be from 1 to 65535, got 65536"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(
@@ -135,6 +146,25 @@ def test_wrong_options_are_refused_in_one_line(
     assert errors.startswith("error: ")
     assert message in errors
     assert errors.count("\n") == 1
+    assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "params.yaml"]
+
+
+@pytest.mark.parametrize("asked_first", ["typer", "stages.runner"])
+def test_an_interrupt_during_the_imports_ends_in_one_line(asked_first: str) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {asked_first!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['imf', 'show']\n"
+        "from cli.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == f"{INTERRUPT_MESSAGE}\n"
 
 
 @pytest.mark.parametrize("name", ["show", "ask"])

@@ -128,7 +128,7 @@ def test_ranks_do_not_change_when_entities_are_relabelled(seed: int) -> None:
     assert torch.equal(before, after)
 
 
-@pytest.mark.parametrize("limit", ["TILE_ELEMENTS", "GPU_TILE_ELEMENTS", "MAX_PAIRS"])
+@pytest.mark.parametrize("limit", ["CPU_TILE_ELEMENTS", "GPU_TILE_ELEMENTS", "MAX_PAIRS"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_ranks_in_parts_equal_ranks_in_one_piece(
     seed: int, limit: str, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,8 @@ from imf_core.features.text import MODALITY as TEXT
 from imf_core.features.text import TextFeaturesParams
 from imf_core.graph.entities import FINGERPRINT_KEY
 from imf_core.graph.feature_table import FeatureTable
-from imf_core.graph.graph import SPLITS, Graph, save_graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import SPLITS, save_graph
 from imf_core.images.select import ImageFetcher
 from imf_core.images.write_shards import ImageSummary, write_image_shards
 from imf_core.web.store import WebStore
@@ -50,7 +51,7 @@ class Workspace:
         none = torch.zeros(0, 3, dtype=torch.long)
         labels, names, descriptions = (list(column) for column in zip(*entities, strict=True))
         self.graph = Graph(labels, names, descriptions, ["r"], ["r"], dict.fromkeys(SPLITS, none))
-        save_graph(self.graph, root / "graph")
+        save_graph(self.graph, self.graph.facts, root / "graph")
         (root / "raw").mkdir()
         (root / "mirror").mkdir()
         self.look_up([])

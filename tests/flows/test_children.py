@@ -17,8 +17,8 @@ from dvc.repo import Repo
 from workspace import ROOT
 
 from flows.errors import StoppedError
-from flows.processes.children import Children
-from flows.processes.output import Bar, read_bar
+from flows.running.children import Children
+from flows.running.command import Bar, read_bar
 
 # A shell that starts two more processes and says who they are; one of them ignores SIGTERM.
 FAMILY = """
@@ -146,7 +146,7 @@ def test_nothing_is_started_while_the_flow_is_being_stopped() -> None:
 def test_nothing_outlives_a_flow_that_is_killed(tmp_path: Path) -> None:
     mark = tmp_path / "restored"
     program = f"""
-from flows.processes.children import Children
+from flows.running.children import Children
 children = Children()
 child = children.start(["bash", "-c", {FAMILY!r}], after_failure=["touch", {str(mark)!r}])
 for line in child.lines():

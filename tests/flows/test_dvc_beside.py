@@ -14,11 +14,17 @@ from workspace import ROOT
 
 from flows.errors import StageError
 from flows.experiments.study import read_code
-from flows.processes.children import Child, Children
+from flows.running.children import Child, Children
 from flows.running.command import run_dvc
-from flows.running.lock_file import dvc_locked, find_runner, idle_workspace, restore
 from flows.running.stage import read_dag, read_hashes, reproduce
-from flows.running.workspace import locked_workspace, whole_files
+from flows.running.workspace import (
+    dvc_locked,
+    find_runner,
+    idle_workspace,
+    locked_workspace,
+    restore,
+    whole_files,
+)
 
 # DVC and the libraries below it warn of their own deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

@@ -10,7 +10,7 @@ from prefect.exceptions import ParameterTypeError
 from workspace import ROOT
 
 from flows.experiments.comparison import Comparison, summarise, write_page
-from flows.pages.headline import graph_name, headline, name_run
+from flows.pages.results_page import graph_name, headline, name_run
 from flows.pipeline import pipeline
 from flows.running.stage import StageName
 

@@ -4,7 +4,7 @@ import io
 
 from tqdm import tqdm
 
-from flows.processes.output import (
+from flows.running.command import (
     Bar,
     failure_message,
     is_bar,

@@ -9,7 +9,7 @@ from running_ui import wait_until
 
 CHILD = """
 import time
-from flows.processes.children import end_with_parent
+from flows.running.children import end_with_parent
 end_with_parent()
 time.sleep(600)
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.errors import FlowError
-from flows.processes.children import Children
+from flows.running.children import Children
 from flows.server.parts import Parts
 
 WAITING = [sys.executable, "-c", "import time; time.sleep(600)"]

@@ -6,9 +6,8 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from workspace import Workspace
 
-from flows.pages.headline import metrics_table
 from flows.pages.refresh_report import report, take_run_snapshot
-from flows.pages.results_page import audit, predictions_table
+from flows.pages.results_page import audit, metrics_table, predictions_table
 from flows.refresh import _has_requested, refresh
 from imf_core.base.artifacts import read_json
 

@@ -7,7 +7,7 @@ import pytest
 from dvc.repo import Repo
 from workspace import Workspace
 
-from flows.running.lock_file import (
+from flows.running.workspace import (
     LOCK_FILE,
     dvc_locked,
     keep_lock_file,

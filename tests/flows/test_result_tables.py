@@ -7,8 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from flows.pages.headline import metrics_table
-from flows.pages.results_page import audit, predictions_table
+from flows.pages.results_page import audit, metrics_table, predictions_table
 from imf_core.base.artifacts import write_parquet
 from imf_core.base.terminal import escape, table
 

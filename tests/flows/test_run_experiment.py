@@ -20,8 +20,8 @@ from flows.errors import FlowError
 from flows.experiments.comparison import compare_with_baseline, write_page
 from flows.experiments.run_experiment import Plan, run_experiment
 from flows.experiments.workspace_copy import Experiment, git, list_experiments, record_version
-from flows.processes.children import Children
 from flows.promote import check_nothing_is_lost, find_experiment
+from flows.running.children import Children
 from flows.running.workspace import locked_workspace
 
 # DVC and the libraries below it warn of their own deprecations.
@@ -32,7 +32,7 @@ FOLDER = Path(".dvc/tmp/imf-experiments/x")
 START = """
 import logging, sys
 from pathlib import Path
-from flows.processes.children import Children
+from flows.running.children import Children
 from flows.experiments.run_experiment import Plan, run_experiment
 from flows.experiments.workspace_copy import record_version
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, force=True)  # in place of Prefect's
@@ -72,14 +72,14 @@ MODEL = "results/model"
 def test_an_experiment_runs_beside_a_run_that_holds_the_workspace_and_leaves_it_alone(
     replayed: Workspace,
 ) -> None:
-    Path("flows/processes/output.py").write_text(
-        Path("flows/processes/output.py").read_text() + "# mine\n"
+    Path("flows/running/command.py").write_text(
+        Path("flows/running/command.py").read_text() + "# mine\n"
     )
     files = [
         Path("params.yaml"),
         Path("dvc.lock"),
         Path(".git/HEAD"),
-        Path("flows/processes/output.py"),
+        Path("flows/running/command.py"),
     ]
 
     def state() -> tuple[object, ...]:
@@ -93,7 +93,7 @@ def test_an_experiment_runs_beside_a_run_that_holds_the_workspace_and_leaves_it_
     (made,) = list_experiments()
     assert made.name == "x"
     changed = git("diff", "--name-only", "HEAD", made.commit).split()
-    assert changed == ["dvc.lock", "flows/processes/output.py", "params.yaml"]
+    assert changed == ["dvc.lock", "flows/running/command.py", "params.yaml"]
     assert git("diff", "HEAD", made.commit, "--", "params.yaml").count("\n+ ") == 1
     assert not FOLDER.exists()
     # Test is not scored, and the baseline's scores do not pass for the experiment's.

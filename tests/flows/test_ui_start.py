@@ -98,12 +98,6 @@ def test_a_taken_port_is_named_with_a_remedy() -> None:
             check_port(port)
 
 
-@pytest.mark.parametrize("port", [-1, 0, 65_536])
-def test_a_port_that_there_is_not_is_refused(port: int) -> None:
-    with pytest.raises(FlowError, match=rf"from 1 to 65535, got {port}; .* imf ui --port 4200"):
-        check_port(port)
-
-
 def test_the_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(process: int, number: int) -> None:
         raise PermissionError

@@ -9,7 +9,8 @@ import torch
 from imf_core.base.artifacts import file_sha256
 from imf_core.base.errors import DataError
 from imf_core.graph.entities import require_fingerprint
-from imf_core.graph.graph import SPLITS, Graph, load_graph, save_graph
+from imf_core.graph.graph import Graph, load_graph
+from imf_core.graph.labels import SPLITS, save_graph
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def graph() -> Graph:
 
 
 def test_a_saved_graph_is_loaded_unchanged(graph: Graph, tmp_path: Path) -> None:
-    save_graph(graph, tmp_path)
+    save_graph(graph, graph.facts, tmp_path)
     loaded = load_graph(tmp_path)
     for split in SPLITS:
         assert torch.equal(loaded.triples[split], graph.triples[split])
@@ -39,7 +40,7 @@ def test_a_saved_graph_is_loaded_unchanged(graph: Graph, tmp_path: Path) -> None
 
 def test_a_graph_is_saved_with_the_same_bytes_each_time(graph: Graph, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        save_graph(graph, tmp_path / name)
+        save_graph(graph, graph.facts, tmp_path / name)
     for file in ("entities.parquet", "relations.parquet", "triples.parquet"):
         assert file_sha256(tmp_path / "one" / file) == file_sha256(tmp_path / "two" / file)
 
@@ -75,28 +76,32 @@ def test_each_fact_counts_in_the_digest_of_its_split_alone(graph: Graph) -> None
 
 
 def test_files_of_two_graphs_in_one_folder_are_refused(graph: Graph, tmp_path: Path) -> None:
-    save_graph(graph, tmp_path)
-    save_graph(replace(graph, relation_labels=["r", "t"]), tmp_path / "other")
+    save_graph(graph, graph.facts, tmp_path)
+    save_graph(
+        replace(graph, relation_labels=["r", "t"]),
+        replace(graph, relation_labels=["r", "t"]).facts,
+        tmp_path / "other",
+    )
     (tmp_path / "other" / "triples.parquet").rename(tmp_path / "triples.parquet")
     with pytest.raises(DataError, match=r"triples\.parquet belongs to another graph"):
         load_graph(tmp_path)
 
 
 def test_a_file_of_another_graph_is_refused(graph: Graph, tmp_path: Path) -> None:
-    save_graph(graph, tmp_path)
+    save_graph(graph, graph.facts, tmp_path)
     with pytest.raises(DataError, match="belongs to another graph"):
         require_fingerprint(tmp_path / "entities.parquet", "0" * 64)
 
 
 def test_a_missing_file_is_named(graph: Graph, tmp_path: Path) -> None:
-    save_graph(graph, tmp_path)
+    save_graph(graph, graph.facts, tmp_path)
     (tmp_path / "relations.parquet").unlink()
     with pytest.raises(DataError, match=r"relations\.parquet is missing; run `dvc repro`"):
         load_graph(tmp_path)
 
 
 def test_a_truncated_file_is_named(graph: Graph, tmp_path: Path) -> None:
-    save_graph(graph, tmp_path)
+    save_graph(graph, graph.facts, tmp_path)
     path = tmp_path / "triples.parquet"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match=r"triples\.parquet cannot be read"):

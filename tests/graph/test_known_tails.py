@@ -4,7 +4,6 @@ import pytest
 import torch
 from tiny_world import LOOPED, looped_graph, tiny_graph
 
-from imf_core.graph.graph import SPLITS
 from imf_core.graph.known_tails import (
     KnownTails,
     build_known_tails,
@@ -13,6 +12,7 @@ from imf_core.graph.known_tails import (
     ragged_arange,
     with_inverses,
 )
+from imf_core.graph.labels import SPLITS
 
 TRIPLES = torch.tensor([[0, 0, 1], [0, 0, 3], [2, 0, 1], [0, 1, 2], [0, 0, 1]])
 NUM_ENTITIES, NUM_RELATIONS = 5, 2

@@ -9,8 +9,9 @@ from tiny_world import LONELY, every_query, looped_graph, small_params, tiny_mod
 
 from imf_core.base.errors import DataError, QuestionError
 from imf_core.graph.feature_table import FeatureTable, save_features
-from imf_core.graph.graph import Graph, save_graph
+from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
+from imf_core.graph.labels import save_graph
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer, load_completer
 from imf_core.model.decision import Calibration
@@ -28,7 +29,7 @@ SPOKEN = Question(None, "speaks", "e19")
 def folder(tmp_path: Path, graph: Graph, tables: Tables, trained: IMF) -> Path:
     """A trained model with its graph and features, as the stages write them."""
     params = small_params()
-    save_graph(graph, tmp_path / "graph")
+    save_graph(graph, graph.facts, tmp_path / "graph")
     for name, table in tables.items():
         save_features(table, graph.fingerprint, tmp_path / f"{name}.parquet")
     save_model(trained, tmp_path / "model", graph, tables, params, {})
@@ -51,7 +52,7 @@ def completer(folder: Path) -> Completer:
 def looped(folder: Path, tables: Tables) -> Completer:
     """A completer for a graph with a loop of `next_to` in train."""
     graph, params = looped_graph(), small_params()
-    save_graph(graph, folder / "graph")
+    save_graph(graph, graph.facts, folder / "graph")
     model = tiny_model(graph=graph)
     save_model(model, folder / "model", graph, tables, params, {})
     return load(folder)
@@ -247,7 +248,7 @@ def test_test_facts_change_an_answer_by_its_further_share_alone(
     folder: Path, completer: Completer, graph: Graph
 ) -> None:
     less = replace(graph, triples={**graph.triples, "test": graph.triples["test"][:0]})
-    save_graph(less, folder / "graph")
+    save_graph(less, less.facts, folder / "graph")
     found = [each.ask(SPEAKS, 99) for each in (completer, load(folder))]
     first, second = ({a.label: a.probability / a.further for a in answers} for answers in found)
     assert first == pytest.approx(second)

@@ -136,7 +136,7 @@ def test_every_term_counts(
     assert (fusion(embeddings, everywhere()) != before).all()
 
 
-@pytest.mark.parametrize("limit", ["MAX_CHUNK_ELEMENTS", "TILE_ELEMENTS"])
+@pytest.mark.parametrize("limit", ["MAX_CHUNK_ELEMENTS", "FACTOR_TILE_ELEMENTS"])
 def test_parts_change_neither_values_nor_gradients(
     limit: str,
     fusion: LowRankBilinearFusion,

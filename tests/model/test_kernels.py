@@ -33,7 +33,7 @@ def test_products_of_groups_equal_one_product_per_group(sizes: list[int]) -> Non
 def test_a_sum_of_products_equals_its_plain_form(
     num_modalities: int, tile_elements: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "TILE_ELEMENTS", tile_elements)
+    monkeypatch.setattr(kernels, "FACTOR_TILE_ELEMENTS", tile_elements)
     generator = torch.Generator().manual_seed(3)
     present = torch.randint(2, (6, num_modalities), generator=generator).float()
     counts = torch.randint(2, (6, 4), generator=generator).float()

@@ -124,7 +124,7 @@ def test_a_softmax_without_own_entities_equals_the_dense_one(
     inputs: tuple[Tensor, Tensor],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loss_kernels, "TILE_ELEMENTS", rows_at_once * NUM_CANDIDATES)
+    monkeypatch.setattr(loss_kernels, "LOGIT_TILE_ELEMENTS", rows_at_once * NUM_CANDIDATES)
     loss = grouped("cross-entropy", target, own_can_answer=own_can_answer)
     found = value_and_gradients(loss, inputs)
     expected = value_and_gradients(dense("cross-entropy", target, own_can_answer), inputs)
@@ -153,7 +153,7 @@ def test_a_softmax_without_own_entities_is_finite_in_bfloat16_and_with_large_log
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "smoothed"])
-@pytest.mark.parametrize("limit", ["MAX_CHUNK_ELEMENTS", "TILE_ELEMENTS"])
+@pytest.mark.parametrize("limit", ["MAX_CHUNK_ELEMENTS", "LOGIT_TILE_ELEMENTS"])
 @pytest.mark.parametrize("rows_at_once", [1, 2, 4])
 def test_a_loss_in_parts_equals_the_loss_in_one_piece(
     name: str,

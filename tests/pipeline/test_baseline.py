@@ -10,8 +10,8 @@ from tiny_world import ROOT, small_params, tiny_graph
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import Params
 from imf_core.evaluation.ranking import rank_triples
-from imf_core.graph.graph import save_graph
 from imf_core.graph.known_tails import known_tails_in
+from imf_core.graph.labels import save_graph
 from imf_core.model.saved import build_model
 from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
@@ -22,7 +22,7 @@ from stages.paths import BASELINE, GRAPH
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    save_graph(tiny_graph(), GRAPH)
+    save_graph(tiny_graph(), tiny_graph().facts, GRAPH)
     return tmp_path
 
 

@@ -10,7 +10,7 @@ from imf_core.base.artifacts import read_json, write_json
 from imf_core.base.errors import ConfigError
 from imf_core.base.typed_yaml import AUTO
 from imf_core.graph.feature_table import save_features
-from imf_core.graph.graph import save_graph
+from imf_core.graph.labels import save_graph
 from imf_core.training import trainer
 from stages import train
 from stages.paths import CHOSEN, FEATURES, GRAPH, MODEL
@@ -23,7 +23,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The prepared tiny graph with its features, and one chosen value."""
     monkeypatch.chdir(tmp_path)
     graph = tiny_graph()
-    save_graph(graph, GRAPH)
+    save_graph(graph, graph.facts, GRAPH)
     for name, path in FEATURES.items():
         save_features(tiny_tables()[name], graph.fingerprint, path)
     write_json(CHOSEN, {"model.dim": 4})

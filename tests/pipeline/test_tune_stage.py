@@ -14,7 +14,8 @@ from imf_core.base.config import ModelParams, TrainParams
 from imf_core.base.errors import DivergenceError
 from imf_core.base.typed_yaml import AUTO
 from imf_core.graph.feature_table import FeatureTable, save_features
-from imf_core.graph.graph import Graph, save_graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import save_graph
 from imf_core.report.curves import read_trials
 from stages import tune
 from stages.paths import CHOSEN, FEATURES, GRAPH, TRIALS
@@ -40,7 +41,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_inputs(tables: Mapping[str, FeatureTable]) -> None:
     graph = tiny_graph()
-    save_graph(graph, GRAPH)
+    save_graph(graph, graph.facts, GRAPH)
     for name, path in FEATURES.items():
         save_features(tables[name], graph.fingerprint, path)
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from imf_core.base.config import PrepareParams
 from imf_core.base.errors import ConfigError, DataError
@@ -40,9 +40,9 @@ def prepare(
 
 
 def test_ids_follow_the_sorted_labels(prepare: Prepare) -> None:
-    graph = prepare().graph
-    assert graph.entity_labels == [f"e{i:02}" for i in range(12)]
-    assert graph.relation_labels == ["r1", "r2", "r3"]
+    labels = prepare().labels
+    assert labels.entity_labels == [f"e{i:02}" for i in range(12)]
+    assert labels.relation_labels == ["r1", "r2", "r3"]
 
 
 def test_columns_of_openke_are_named_where_nothing_can_be_held_out(
@@ -64,26 +64,26 @@ def test_a_small_graph_is_not_blamed_for_its_columns(
 
 
 def test_every_fact_keeps_its_labels(prepare: Prepare, ring_facts: list[str]) -> None:
-    graph = prepare().graph
-    facts = torch.cat(list(graph.triples.values())).tolist()
-    labels = {
-        f"{graph.entity_labels[h]} {graph.relation_labels[r]} {graph.entity_labels[t]}"
+    prepared = prepare()
+    labels, facts = prepared.labels, np.concatenate(list(prepared.facts.values())).tolist()
+    found = {
+        f"{labels.entity_labels[h]} {labels.relation_labels[r]} {labels.entity_labels[t]}"
         for h, r, t in facts
     }
-    assert labels == set(ring_facts)
+    assert found == set(ring_facts)
 
 
 def test_names_and_descriptions_stand_at_their_entity(prepare: Prepare) -> None:
-    graph = prepare(
+    labels = prepare(
         {
             "entity2name.txt": "e01\tOne\n",
             "entity2desc.txt": "e02\tThe second.\n",
             "relation2name.txt": "r3\tthird on\n",
         }
-    ).graph
-    assert graph.entity_names[:3] == ["e00", "One", "e02"]
-    assert graph.entity_descriptions[:3] == ["", "", "The second."]
-    assert graph.relation_names == ["r1", "r2", "third on"]
+    ).labels
+    assert labels.entity_names[:3] == ["e00", "One", "e02"]
+    assert labels.entity_descriptions[:3] == ["", "", "The second."]
+    assert labels.relation_names == ["r1", "r2", "third on"]
 
 
 def test_texts_of_unknown_labels_are_counted_and_ignored(prepare: Prepare) -> None:
@@ -141,7 +141,7 @@ def test_facts_of_test_leave_train_where_the_split_is_to_be_leak_free(
     prepare: Prepare, ring_facts: list[str]
 ) -> None:
     prepared = prepare({"test.txt": [*ring_facts[:3], "e00 r1 e05"]})
-    assert len(prepared.graph.triples["test"]) == 4
+    assert len(prepared.facts["test"]) == 4
     assert prepared.summary["leaks"]["test_in_train"] == 0
     assert warnings(prepared.summary)[0].startswith("3 train facts are also in test")
 
@@ -152,7 +152,7 @@ def test_a_leaking_official_test_is_left_as_given_and_reported_loudly(
     source = make_folder({"train.txt": ring_facts, "test.txt": [*ring_facts[:3], "e00 r1 e05"]})
     official = prepare_params.model_copy(update={"split": "official"})
     prepared = prepare_graph(source, FOLDER, official)
-    assert len(prepared.graph.triples["test"]) == 4
+    assert len(prepared.facts["test"]) == 4
     assert prepared.summary["leaks"]["test_in_train"] == 3
     assert warnings(prepared.summary)[0].startswith(
         "3 of 4 test facts LEAK (75.0%), as train gives them away: 3 word for word, 0 by a "
@@ -186,7 +186,7 @@ def test_copies_of_an_as_given_test_are_counted_and_reported_loudly(
     assert leaks["test_symmetric_copies"] == leaks["test_inverse_copies"] == 1
     assert leaks["test_duplicate_copies"] == 2
     assert prepared.summary["source"]["test_given_away"] == leaks["test_given_away"] == 4
-    assert len(prepared.graph.triples["test"]) == 5
+    assert len(prepared.facts["test"]) == 5
     assert warnings(prepared.summary)[0] == (
         "4 of 5 test facts LEAK (80.0%), as train gives them away: 0 word for word, 1 by a "
         "symmetric relation, 1 by an inverse one, 2 by a duplicate one; test is left as given "
@@ -199,7 +199,7 @@ def test_a_cleaned_test_has_no_leak_left_and_says_what_went(
 ) -> None:
     cleaned = prepare_params.model_copy(update={"test": "cleaned"})
     prepared = prepare_graph(make_folder(redundant), FOLDER, cleaned)
-    assert len(prepared.graph.triples["test"]) == 1
+    assert len(prepared.facts["test"]) == 1
     assert prepared.summary["test_source"] == "as given, cleaned"
     assert prepared.summary["leaks"]["test_given_away"] == 0
     assert prepared.summary["source"]["test_given_away"] == 4
@@ -227,7 +227,7 @@ def test_every_relation_has_a_row_with_its_class(
 ) -> None:
     prepared = prepare(redundant)
     rows = {row["relation"]: row for row in prepared.relation_rows}
-    assert list(rows) == prepared.graph.relation_labels
+    assert list(rows) == prepared.labels.relation_labels
     assert rows["inv"]["inverse_of"] == "r1"
     assert rows["dup"]["duplicate_of"] == "r2"
     assert rows["sym"]["symmetric"] == "yes"
@@ -306,14 +306,14 @@ def issue_of(summary: Summary, kind: str) -> DataIssue:
 @pytest.mark.parametrize("twin", ["e01 ", "e01\u200b", "\uff4501"])
 def test_entities_that_look_alike_stay_apart_and_are_shown(prepare: Prepare, twin: str) -> None:
     prepared = prepare({"test.txt": f"{twin}\tr1\te05\n"})
-    assert prepared.graph.num_entities == 13
+    assert prepared.labels.num_entities == 13
     issue = issue_of(prepared.summary, "entity_labels_alike")
     assert (issue.count, issue.examples) == (1, (f"'e01' and {twin!a}",))
 
 
 def test_relations_that_look_alike_stay_apart_and_are_shown(prepare: Prepare) -> None:
     prepared = prepare({"test.txt": "e00\tr1\u00a0\te05\n"})
-    assert prepared.graph.num_relations == 4
+    assert prepared.labels.num_relations == 4
     assert issue_of(prepared.summary, "relation_labels_alike").examples == (r"'r1' and 'r1\xa0'",)
 
 
@@ -414,8 +414,9 @@ def test_ids_and_splits_do_not_depend_on_the_hash_seed(
         "from imf_core.prepare.prepare import prepare_graph\n"
         "params = PrepareParams(split='leak-free', test='as-given', valid_fraction=.1,"
         " test_fraction=.1, seed=0)\n"
-        "graph = prepare_graph(Path(sys.argv[1]), 'folder', params).graph\n"
-        "print(graph.entity_labels, [part.tolist() for part in graph.triples.values()])"
+        "prepared = prepare_graph(Path(sys.argv[1]), 'folder', params)\n"
+        "facts = [part.tolist() for part in prepared.facts.values()]\n"
+        "print(prepared.labels.entity_labels, facts)"
     )
     outputs = {
         subprocess.run(
@@ -440,3 +441,13 @@ def test_the_column_order_head_tail_relation_is_reported(
     swapped = [f"e{i:02} e{(i + step) % 12:02} r{step}" for i in range(12) for step in range(1, 8)]
     summary = prepare_graph(make_folder({"train.txt": swapped}), FOLDER, prepare_params).summary
     assert any("the columns must be head, relation, tail" in each for each in warnings(summary))
+
+
+@pytest.mark.slow
+def test_the_stage_prepare_does_not_import_torch() -> None:
+    code = "import sys, stages.prepare; print('torch' in sys.modules)"
+    root = Path(__file__).parents[2]
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False\n"

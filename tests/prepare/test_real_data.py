@@ -59,7 +59,7 @@ def test_a_clean_set_keeps_its_official_splits(
         "valid": counts.valid,
         "test": counts.test,
     }
-    assert prepared.graph.num_entities == counts.entities
+    assert prepared.labels.num_entities == counts.entities
     assert prepared.summary["leaks"]["test_in_train"] == 0
 
 
@@ -69,9 +69,9 @@ def test_fb15k_237_has_names_for_all_its_entities_and_relations(
     prepared = prepare("fb15k-237", prepare_params)
     assert prepared.summary["entities"]["with_name"] == 14_541
     assert prepared.summary["relations"]["with_name"] == 237
-    assert "/m/07s9rl0" in prepared.graph.entity_labels
-    drama = prepared.graph.entity_labels.index("/m/07s9rl0")
-    assert prepared.graph.entity_names[drama] == "Drama"
+    assert "/m/07s9rl0" in prepared.labels.entity_labels
+    drama = prepared.labels.entity_labels.index("/m/07s9rl0")
+    assert prepared.labels.entity_names[drama] == "Drama"
 
 
 def test_the_leaking_valid_of_db15k_is_found_and_rebuilt(
@@ -141,11 +141,9 @@ def test_the_inverse_and_symmetric_relations_of_mkg_w_are_found(
     followed_by, follows = (f"http://www.wikidata.org/entity/{p}" for p in ("P156", "P155"))
     assert rows[followed_by]["inverse_of"] == follows
     # Which train, a random four fifths of the facts, does not show.
-    graph = prepared.graph
-    in_train = find_redundancy(
-        graph.triples["train"].numpy(), graph.num_entities, graph.num_relations
-    )
-    assert graph.relation_labels.index(follows) not in in_train.inverse
+    labels = prepared.labels
+    in_train = find_redundancy(prepared.facts["train"], labels.num_entities, labels.num_relations)
+    assert labels.relation_labels.index(follows) not in in_train.inverse
 
 
 def test_a_third_of_the_test_of_wn18rr_is_given_away_by_symmetric_relations(
@@ -189,21 +187,22 @@ def test_the_official_valid_of_db15k_is_left_as_given(
 def test_the_ids_of_db15k_mean_what_another_repository_writes_out_in_labels(
     prepare: Prepare, mirror: Path, official: PrepareParams
 ) -> None:
-    graph = prepare("db15k", official).graph
+    prepared = prepare("db15k", official)
+    labels = prepared.labels
     (written_out,) = mirror.glob(
         "raw.githubusercontent.com/zjukg/NATIVE/*/benchmarks/DB15K/test.txt"
     )
     ours = [
-        f"{graph.entity_labels[h]} {graph.relation_labels[r]} {graph.entity_labels[t]} ."
-        for h, r, t in graph.triples["test"].tolist()
+        f"{labels.entity_labels[h]} {labels.relation_labels[r]} {labels.entity_labels[t]} ."
+        for h, r, t in prepared.facts["test"].tolist()
     ]
     assert ours == written_out.read_text(encoding="utf-8").splitlines()
 
 
 def test_db15k_is_named_after_its_titles(prepare: Prepare, official: PrepareParams) -> None:
-    graph = prepare("db15k", official).graph
-    assert graph.entity_names[2] == "Pedagogy"
-    assert graph.relation_names[:2] == ["see also", "country"]
+    labels = prepare("db15k", official).labels
+    assert labels.entity_names[2] == "Pedagogy"
+    assert labels.relation_names[:2] == ["see also", "country"]
 
 
 def test_the_rebuilt_valid_of_db15k_resembles_its_test(
@@ -220,11 +219,11 @@ def test_the_rebuilt_valid_of_db15k_resembles_its_test(
 def test_titles_of_mkg_w_are_those_of_its_wikidata_items(
     prepare: Prepare, prepare_params: PrepareParams
 ) -> None:
-    graph = prepare("mkg-w", prepare_params).graph
-    item = graph.entity_labels.index("http://www.wikidata.org/entity/Q370252")
-    cast_member = graph.relation_labels.index("http://www.wikidata.org/entity/P161")
-    assert graph.entity_names[item] == "My Darling Clementine"
-    assert graph.relation_names[cast_member] == "cast member"
+    labels = prepare("mkg-w", prepare_params).labels
+    item = labels.entity_labels.index("http://www.wikidata.org/entity/Q370252")
+    cast_member = labels.relation_labels.index("http://www.wikidata.org/entity/P161")
+    assert labels.entity_names[item] == "My Darling Clementine"
+    assert labels.relation_names[cast_member] == "cast member"
 
 
 def test_fb15k_237_has_descriptions_and_wikidata_items(
@@ -232,8 +231,8 @@ def test_fb15k_237_has_descriptions_and_wikidata_items(
 ) -> None:
     prepared = prepare("fb15k-237", prepare_params)
     assert prepared.summary["entities"]["with_description"] == 13_666
-    denton = prepared.graph.entity_labels.index("/m/010016")
-    assert prepared.graph.entity_descriptions[denton] == "city in Texas, United States"
+    denton = prepared.labels.entity_labels.index("/m/010016")
+    assert prepared.labels.entity_descriptions[denton] == "city in Texas, United States"
 
 
 @pytest.mark.parametrize(("name", "described"), [("db15k", 12_303), ("mkg-w", 4_187)])

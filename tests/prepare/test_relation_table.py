@@ -3,7 +3,7 @@
 import numpy as np
 from tiny_world import tiny_graph
 
-from imf_core.graph.graph import SPLITS
+from imf_core.graph.labels import SPLITS
 from imf_core.prepare.facts import find_cardinality
 from imf_core.prepare.redundancy import Redundancy
 from imf_core.prepare.summary import relation_rows
@@ -16,9 +16,9 @@ def test_a_row_says_what_its_relation_is_like() -> None:
         inverse=np.array([[0, 1], [0, 2]]),
         duplicate=np.array([[1, 2]]),
     )
-    train = graph.triples["train"].numpy()
+    train = graph.facts["train"]
     cardinality = find_cardinality(train, graph.num_entities, graph.num_relations)
-    rows = relation_rows(graph, redundancy, cardinality)
+    rows = relation_rows(graph, graph.facts, redundancy, cardinality)
     assert [row["relation"] for row in rows] == graph.relation_labels
     assert rows[1]["name"] == "next to"
     assert [row["cardinality"] for row in rows] == ["n-1", "1-1", "n-1"]

@@ -25,19 +25,19 @@ def test_the_example_has_no_data_issue(prepared: Prepared) -> None:
 
 
 def test_the_numbers_in_its_readme_are_true(prepared: Prepared) -> None:
-    graph = prepared.graph
-    facts = sum(len(part) for part in graph.triples.values())
+    labels = prepared.labels
+    facts = sum(len(part) for part in prepared.facts.values())
     moons = sum(label.endswith("\tis_a\tregular_moon") for label in facts_of(EXAMPLE))
     moons += sum(label.endswith("\tis_a\tirregular_moon") for label in facts_of(EXAMPLE))
     readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
     assert f"{moons} moons" in readme
     assert (
-        f"{graph.num_entities} entities, {graph.num_relations} relations, {facts} facts" in readme
+        f"{labels.num_entities} entities, {labels.num_relations} relations, {facts} facts" in readme
     )
 
 
 def test_one_entity_has_two_images_and_most_have_none(prepared: Prepared) -> None:
-    saturn = prepared.graph.entity_labels.index("saturn")
+    saturn = prepared.labels.entity_labels.index("saturn")
     assert prepared.images.entity_ids.count(saturn) == 2
     assert len(set(prepared.images.entity_ids)) == 7
 
@@ -47,14 +47,14 @@ def test_its_images_are_small() -> None:
 
 
 def test_its_descriptions_do_not_name_what_a_fact_links_them_to(prepared: Prepared) -> None:
-    graph = prepared.graph
+    labels = prepared.labels
     named = []
-    for facts in graph.triples.values():
+    for facts in prepared.facts.values():
         for head, _, tail in facts.tolist():
             for one, other in ((head, tail), (tail, head)):
-                name = re.escape(graph.entity_names[other])
-                if re.search(rf"(?<!\w){name}(?!\w)", graph.entity_descriptions[one]):
-                    named.append((graph.entity_labels[one], graph.entity_labels[other]))
+                name = re.escape(labels.entity_names[other])
+                if re.search(rf"(?<!\w){name}(?!\w)", labels.entity_descriptions[one]):
+                    named.append((labels.entity_labels[one], labels.entity_labels[other]))
     assert named == []
 
 

@@ -14,9 +14,10 @@ from imf_core.base.artifacts import write_csv, write_json, write_parquet, write_
 from imf_core.evaluation.metrics import overall_metrics, rank_rows
 from imf_core.evaluation.ranking import rank_triples
 from imf_core.graph.entities import FINGERPRINT_KEY
-from imf_core.graph.graph import Graph, save_graph
+from imf_core.graph.graph import Graph
 from imf_core.graph.issues import DataIssue
 from imf_core.graph.known_tails import known_tails_in
+from imf_core.graph.labels import save_graph
 from imf_core.inference.predict import predict_facts
 from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
@@ -98,7 +99,7 @@ def write_run(root: Path) -> RunFiles:
     )
     params = small_params({"predict.min_relation_affinity": 0.0})
     graph, model = named_graph(), tiny_model()
-    save_graph(graph, files.graph)
+    save_graph(graph, graph.facts, files.graph)
     training = {"selected_epoch": 2, "trained_epochs": 4, "is_still_rising": False}
     save_model(model, files.model, graph, tiny_tables(), params, training)
     save_calibration(CALIBRATION, files.model)

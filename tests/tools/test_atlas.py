@@ -13,9 +13,16 @@ from imf_core.base.config import PrepareParams
 from imf_core.base.errors import DataError
 from imf_core.prepare.prepare import prepare_graph
 from imf_core.sources.registry import EMBEDDED
-from tools.atlas.build import TABLES, write_atlas
+from tools.atlas.build import (
+    COUNTRY_RELATIONS,
+    TABLES,
+    Fact,
+    Tables,
+    entity_label,
+    read_tables,
+    write_atlas,
+)
 from tools.atlas.flag_specs import DESIGNS
-from tools.atlas.tables import COUNTRY_RELATIONS, Fact, Tables, entity_label, read_tables
 
 COUNTRY_COLUMNS = "\t".join(["code", "name", *COUNTRY_RELATIONS, "description"])
 LANDLOCKED = ("", "", "")

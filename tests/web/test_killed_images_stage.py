@@ -20,7 +20,8 @@ from live_sources import expected_status
 
 from imf_core.base.artifacts import read_parquet, write_parquet
 from imf_core.graph.entities import FINGERPRINT_KEY
-from imf_core.graph.graph import SPLITS, Graph, save_graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import SPLITS, save_graph
 from imf_core.web.hosts import REQUESTS_IN_ALL
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +85,7 @@ class Project:
         none = torch.zeros(0, 3, dtype=torch.long)
         labels = [f"e{number}" for number in range(num_entities)]
         graph = Graph(labels, labels, labels, ["r"], ["r"], dict.fromkeys(SPLITS, none))
-        save_graph(graph, folder / "data/graph")
+        save_graph(graph, graph.facts, folder / "data/graph")
         (folder / "data/raw").mkdir()
         rows = sources_of(num_entities)
         table = pa.table(

@@ -11,7 +11,8 @@ from imf_core.base.artifacts import file_sha256, read_parquet, read_parquet_meta
 from imf_core.base.config import MediaParams
 from imf_core.base.errors import ConfigError
 from imf_core.graph.entities import FINGERPRINT_KEY, SCHEMA, ImageSources, save_image_sources
-from imf_core.graph.graph import SPLITS, Graph, save_graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import SPLITS, save_graph
 from imf_core.wikimedia import lookup
 from imf_core.wikimedia.api import Client
 from imf_core.wikimedia.identifiers import Identifier
@@ -34,7 +35,7 @@ class Project:
         self.fingerprint = graph.fingerprint
         self.graph = root / "graph"
         self.folder = root / "media"
-        save_graph(graph, self.graph)
+        save_graph(graph, graph.facts, self.graph)
         own = ImageSources(images, ["mine.png"] * len(images))
         save_image_sources(own, graph.fingerprint, self.graph)
 

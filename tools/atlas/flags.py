@@ -13,9 +13,8 @@ from typing import Any, TypeAlias
 from PIL import Image, ImageDraw
 
 from tools.atlas import flag_layers as vocabulary
-from tools.atlas.flag_layers import PALETTE, Layer
+from tools.atlas.flag_layers import OUTLINES, PALETTE, Layer
 from tools.atlas.flag_specs import FlagSpec
-from tools.atlas.outlines import OUTLINES
 
 SUPERSAMPLING = 4
 

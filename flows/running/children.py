@@ -55,7 +55,7 @@ def _watch(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-_SUPERVISOR = [sys.executable, "-m", "flows.processes.supervisor"]
+_SUPERVISOR = [sys.executable, "-m", "flows.running.supervisor"]
 _TERMINAL_SIZE = (24, 100)
 """Lines and columns."""
 

@@ -1,1 +1,0 @@
-"""Supervised processes of a flow run."""
