@@ -15,7 +15,8 @@ CUDA_PACKAGES := cuda-bindings cuda-pathfinder cuda-toolkit triton nvidia-cublas
 PORT ?= 4200
 NAME ?= atlas
 
-.PHONY: run recipe ui test gate lint install lock format clean clean-cache
+# `requirements.lock` has the packages of a run, `requirements-dev.lock` these and those of the tests.
+.PHONY: run recipe ui test gate lint install install-dev lock format clean clean-cache
 
 run: install  ## install, run the pipeline, print the metrics
 	$(BIN)/imf run
@@ -30,18 +31,20 @@ ui: install  ## Prefect's UI with all flows, until Ctrl-C; another port: make ui
 # One worker per core, at most four, since each takes up to 2 GB; a worker computes on one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
-test: install lint  ## lint, types, the fast tests and one whole run on a small graph
+test: lint  ## lint, types, the fast tests and one whole run on a small graph
 	$(PYTEST) -m "not slow and not full_size"
 
-gate: install lint  ## lint, types and all tests but full-size ones
+gate: lint  ## lint, types and all tests but full-size ones
 	$(PYTEST)
 
-lint: install
+lint: install-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-install: $(VENV)/.installed .dvc/plots.html
+install: $(VENV)/.installed .dvc/plots.html  ## the packages of a run
+
+install-dev: install $(VENV)/.installed-dev  ## those of the tests on top
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,19 +54,26 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# Also after an update of the other packages, which may have replaced shared ones.
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	touch $@
+
 .dvc/plots.html: cli/pipeline.py $(VENV)/.installed  # makes DVC's plots work offline
 	$(BIN)/imf plots-page
 	$(BIN)/python -m dvc config --quiet --local plots.html_template plots.html
 
-format:
+format: install-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade \
+	--quiet --no-annotate --no-header $(foreach package,$(CUDA_PACKAGES),--no-emit-package $(package))
+
 lock: install  ## pin every package again within the ranges of pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
-		--quiet --no-annotate --no-header --output-file requirements.lock --constraint constraints.txt \
-		$(foreach package,$(CUDA_PACKAGES),--no-emit-package $(package))
+	$(COMPILE) --group dev --constraint constraints.txt --output-file requirements-dev.lock
+	$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
 
 # The outs of all stages. By awk, since clean also works without the environment that has DVC.
 LIST_OUTS := awk '/^[^ ]/ { on = 0 } /^    [a-z]+:/ { on = /^    (outs|metrics|plots):/ } \

@@ -14,6 +14,7 @@ import vl_convert
 
 from imf_core.base.artifacts import write_bytes
 from imf_core.base.errors import ImfError
+from stages.paths import DATA_SUMMARY, REPORT
 
 PAGE = Path(".dvc/plots.html")
 
@@ -60,6 +61,12 @@ def reproduce() -> None:
         ImfError: If a stage or DVC failed.
         KeyboardInterrupt: If it was interrupted from the keyboard.
     """
+    print(
+        f"running the stages of dvc.yaml that have changed: first the graph and its audit "
+        f"({DATA_SUMMARY}), then features and training; at the end metrics, predictions and a page "
+        f"that presents the run ({REPORT})",
+        flush=True,
+    )
     # The stages' `python` is that of this command, also without an activated environment.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}

@@ -191,6 +191,7 @@ def set_environment(port: int, reports: int) -> None:
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",  # a run starts soon after the click
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
         "PREFECT_SERVER_DATABASE_TIMEOUT": str(_PATIENCE_SECONDS),
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": str(_PATIENCE_SECONDS),

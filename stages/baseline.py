@@ -34,6 +34,7 @@ from stages.training import (
     describe_training,
     finish_states,
     make_trainer,
+    print_estimate,
     read_chosen,
 )
 
@@ -91,7 +92,8 @@ def _train_and_rank(
         graph = load_graph(GRAPH)
         spec = TrainingSpec(model=model, fusion=NO_FUSION, decision=_NO_DECISION, train=train)
         trainer = make_trainer(spec, graph, {}, processes)
-        progress = trainer.fit()
+        estimate = partial(print_estimate, train.epochs) if processes.is_first else lambda _: None
+        progress = trainer.fit(on_first_epoch=estimate)
         if processes.is_first:
             ranked = rank_held_out(Scorer(trainer.model), graph, batch_size)
             metrics = measure_held_out(ranked)

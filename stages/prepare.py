@@ -24,6 +24,7 @@ def main() -> None:
     write_json(DATA_SUMMARY, prepared.summary)
     write_csv(DATA_RELATIONS, prepared.relation_rows)
     print_summary(prepared.summary, RAW)
+    print(f"the whole audit: {DATA_SUMMARY}, by relation {DATA_RELATIONS}")
 
 
 def print_summary(summary: Summary, raw: Path) -> None:

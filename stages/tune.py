@@ -17,6 +17,7 @@ from imf_core.base.artifacts import read_json, write_csv, write_json
 from imf_core.base.config import ModelParams, TrainParams, TuneParams, load_params
 from imf_core.base.device import explain_out_of_memory, resolve_device
 from imf_core.base.errors import DivergenceError
+from imf_core.base.terminal import format_minutes
 from imf_core.base.typed_yaml import AUTO
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
@@ -227,6 +228,7 @@ class Trials:
             for each in (read_json(self._path) if self._path.exists() else [])
         ]
         self._done: list[Trial] = []
+        self._seconds: list[float] = []
 
     def run(self) -> Setting:
         """Searches and returns the best values of the phase's keys."""
@@ -264,13 +266,21 @@ class Trials:
             trial = self._train_briefly(setting)
             write_json(self._path, [asdict(each) for each in (*self._done, trial)])
         self._done.append(trial)
+        seconds = time.perf_counter() - start
+        self._seconds.append(seconds)
         words = ", ".join(f"{key.partition('.')[2]} {value}" for key, value in setting.items())
         print(
             f"{self._phase.name}, trial {position + 1} of {self._phase.max_trials}: {words}: "
-            f"MRR {trial.score:.4f} on valid ({trial.ended}, {time.perf_counter() - start:.0f} s)",
+            f"MRR {trial.score:.4f} on valid ({trial.ended}, {seconds:.0f} s){self._estimate()}",
             flush=True,
         )
         return trial.score
+
+    def _estimate(self) -> str:
+        """Formats the longest time of the further trials of the phase, "" after the last one."""
+        further = self._phase.max_trials - len(self._done)
+        each = sum(self._seconds) / len(self._seconds)
+        return f"; at most {further} more, about {format_minutes(further * each)}" * (further > 0)
 
     def _train_briefly(self, setting: Setting) -> Trial:
         """Runs a trial until its end, or until it falls behind the best trial."""

@@ -21,7 +21,10 @@ SHARED = Path(__file__).parents[1] / "../shared"
 MakeFolder = Callable[..., Path]
 MakeTrainer = Callable[..., Trainer]
 
-ON_ONE_WORKER = ("ui", "local_ray", "first_run", "found", "atlas_folder", "browser", "run_files")
+ON_ONE_WORKER = (
+    *("ui", "prefect_server", "local_ray", "first_run", "found", "atlas_folder", "browser"),
+    "run_files",
+)
 """Expensive fixtures; with pytest-xdist, all tests of one run on the same worker."""
 
 

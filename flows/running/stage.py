@@ -32,6 +32,7 @@ from flows.running.workspace import (
     LOCK_FILE,
     Notify,
     dvc_locked,
+    find_runner,
     keep_lock_file,
     read_lock_file,
     restore_command,
@@ -223,11 +224,30 @@ def reproduce(
         StageError: If the stage failed.
         StoppedError: If the flow run was stopped.
     """
+    if not is_forced and is_unchanged(stage, logger.info):
+        return Finished("Cached", read_hashes(stage, logger.info))
     keep_lock_file(stage, logger.info)
     command = ["repro", "--single-item", *["--force"] * is_forced, stage]
     output = run_dvc(children, stage, command, restore_command(stage), {}, logger, show)
     warnings = tuple(f"{stage}: {text}" for text in map(warning_in, output) if text)
     return Finished(_outcome(stage, output), read_hashes(stage, logger.info), warnings)
+
+
+def is_unchanged(stage: str, notify: Notify) -> bool:
+    """Returns whether DVC would skip a stage, which spares the start of a DVC process.
+
+    False if that is open: another DVC process runs a stage, or DVC refuses a file. The process that
+    follows waits for the other one, or reports the error.
+
+    Args:
+        stage: Name of the stage.
+        notify: Receives a line if the call waits for another process.
+    """
+    try:
+        with dvc_locked(notify) as repo:
+            return not find_runner() and not repo.stage.load_one(name=stage).changed()
+    except DvcException:
+        return False
 
 
 def read_hashes(stage: str, notify: Notify) -> dict[str, str]:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
 from imf_core.evaluation.ranking import COMBINED, RankTable
 from imf_core.graph.graph import DEGREE_BINS, Graph, count_train_facts, find_degree_bins
@@ -83,6 +82,9 @@ def estimate_gain(differences: NDArray[np.float64]) -> Gain:
     mean = float(differences.mean())
     if len(differences) < 2:
         return Gain(mean, mean, mean)
+    # Here, since it takes a second: training and ranking read this file and need no interval.
+    from scipy.stats import bootstrap  # noqa: PLC0415
+
     interval = bootstrap(
         (differences,),
         np.mean,

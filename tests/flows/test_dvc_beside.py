@@ -16,7 +16,7 @@ from flows.errors import StageError
 from flows.experiments.study import read_code
 from flows.running.children import Child, Children
 from flows.running.command import run_dvc
-from flows.running.stage import read_dag, read_hashes, reproduce
+from flows.running.stage import is_unchanged, read_dag, read_hashes, reproduce
 from flows.running.workspace import (
     dvc_locked,
     find_runner,
@@ -179,6 +179,28 @@ def test_a_stage_waits_for_the_shell_that_runs_it_or_one_before_it(
     assert at_work.wait() == 0
     assert len([line for line in lines if line.startswith("waiting for another process")]) == 1
     assert not any("ERROR" in line for line in lines)
+
+
+def test_a_stage_without_changes_starts_no_process_of_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("go").touch()
+    with Children() as children:
+        first = reproduce(children, "wait", False, Lines(), lambda _: None)  # type: ignore[arg-type]
+        with monkeypatch.context() as patch:
+            patch.setattr(Children, "start", None)
+            again = reproduce(children, "wait", False, Lines(), lambda _: None)  # type: ignore[arg-type]
+    assert (first.outcome, again.outcome) == ("Completed", "Cached")
+    assert first.hashes == again.hashes != {}
+
+
+def test_a_stage_whose_out_is_gone_or_that_dvc_cannot_read_counts_as_changed() -> None:
+    Path("go").touch()
+    with Children() as children:
+        reproduce(children, "wait", False, Lines(), lambda _: None)  # type: ignore[arg-type]
+    assert is_unchanged("wait", print)
+    Path("made").unlink()
+    assert not is_unchanged("wait", print)
+    Path("dvc.yaml").write_text("stages: 3")
+    assert not is_unchanged("wait", print)
 
 
 def test_a_stage_that_fails_by_itself_is_not_tried_again() -> None:

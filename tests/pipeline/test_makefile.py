@@ -1,7 +1,9 @@
-"""`make clean` removes only the outputs of runs."""
+"""`make clean` removes only the outputs of runs; a run installs no packages of the tests."""
 
+import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,8 +35,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(project: Path, target: str) -> str:
-    run = subprocess.run(["make", target], cwd=project, capture_output=True, text=True, check=True)
+def make(project: Path, *words: str) -> str:
+    run = subprocess.run(["make", *words], cwd=project, capture_output=True, text=True, check=True)
     return run.stdout
 
 
@@ -81,3 +83,53 @@ def test_clean_cache_says_what_goes_and_removes_the_cache_alone(project: Path) -
     before = files(project)
     assert "earlier runs and experiments, and the data" in make(project, "clean-cache")
     assert before - files(project) == {".dvc/cache/files/md5/00/1"}
+
+
+def read_lock(name: str) -> set[str]:
+    """Returns the pinned releases of a lock, without the conditions on platforms."""
+    return {line.partition(" ;")[0].strip() for line in (ROOT / name).read_text().splitlines()}
+
+
+def test_the_lock_of_a_run_is_the_part_of_the_other_without_packages_of_the_tests() -> None:
+    run, dev = read_lock("requirements.lock"), read_lock("requirements-dev.lock")
+    assert run < dev
+    names = {release.partition("==")[0] for release in run}
+    assert not names & {"ray", "playwright", "mypy", "pytest", "pytest-xdist", "ruff", "hypothesis"}
+    assert {"torch", "dvc", "prefect", "transformers"} <= names
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A project folder in which `make install` has been called."""
+    for name in ("Makefile", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in (".venv/.installed", "cli/pipeline.py", ".dvc/plots.html"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    os.utime(tmp_path / "cli/pipeline.py", (0, 0))
+    return tmp_path
+
+
+@pytest.mark.parametrize("target", ["run", "ui", "recipe"])
+def test_a_run_does_not_install_the_packages_of_the_tests(target: str, installed: Path) -> None:
+    assert "pip" not in make(installed, "-n", target)
+    (installed / ".venv/.installed").unlink()
+    assert "-r requirements.lock" in (commands := make(installed, "-n", target))
+    assert "requirements-dev.lock" not in commands
+
+
+@pytest.mark.parametrize("target", ["test", "gate", "lint", "format"])
+def test_the_first_test_installs_the_packages_of_the_tests_and_the_second_none(
+    target: str, installed: Path
+) -> None:
+    assert make(installed, "-n", target).count("pip install") == 1
+    assert "-r requirements-dev.lock" in make(installed, "-n", target)
+    (installed / ".venv/.installed-dev").touch()
+    assert "pip" not in make(installed, "-n", target)
+
+
+@pytest.mark.parametrize("target", ["test", "gate"])
+def test_the_slowest_tests_are_printed(target: str, installed: Path) -> None:
+    assert "-m pytest" in make(installed, "-n", target)
+    options = tomllib.loads((installed / "pyproject.toml").read_text())["tool"]["pytest"]
+    assert "--durations=10" in options["ini_options"]["addopts"].split()

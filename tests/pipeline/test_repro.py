@@ -80,6 +80,8 @@ def test_a_second_run_does_nothing(copied: Workspace) -> None:
     assert "up to date" in output
     shown = copied.run(sys.executable, "-m", "cli", "run").stdout
     assert "Running stage" not in shown
+    assert "the graph and its audit (results/data.json)" in shown.splitlines()[0]
+    assert "(results/report.html)" in shown.splitlines()[0]
     assert "\nfull model " in shown
 
 

@@ -9,9 +9,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("stage", ["download", "media", "images"])
+@pytest.mark.parametrize("stage", ["download", "prepare", "media", "images"])
 def test_a_stage_without_tensors_does_not_wait_for_torch(stage: str) -> None:
     code = f"import sys, stages.{stage}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_stage_does_not_wait_for_libraries_of_other_work() -> None:
+    code = (
+        "import sys, stages.features, stages.tune, stages.train\n"
+        "import stages.baseline, stages.evaluate, stages.predict\n"
+        "sys.exit(bool({'transformers', 'sklearn', 'scipy.stats', 'ray'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -1,7 +1,7 @@
 """The source of a pretrained model, a directory or a pinned hub id, and the check of its files.
 
 A model's files come from others: code among them is never run, and pickled weights, which can hold
-code, are never loaded. Transformers is not imported here, so a built-in encoder starts at once.
+code, are never loaded. A built-in encoder does not import Transformers, which takes a second.
 """
 
 import hashlib
@@ -9,8 +9,6 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-
-from transformers.utils.hub import cached_file
 
 from imf_core.base.artifacts import file_sha256
 from imf_core.base.errors import ConfigError, ModelUnavailableError
@@ -136,6 +134,8 @@ def check_model_files(source: ModelSource) -> None:
             no safetensors weights.
         OSError: If the hub has no such model.
     """
+    from transformers.utils.hub import cached_file  # noqa: PLC0415
+
     for name in _SETTINGS:
         path = cached_file(
             source.location,

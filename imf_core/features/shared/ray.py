@@ -48,7 +48,8 @@ def require_ray(section: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"{section}.ray_workers in params.yaml is not 0, but Ray Data cannot be imported "
-            f"({error}); run `pip install '.[ray]'` in the project's root, or set it to 0"
+            f"({error}); run `pip install -c requirements-dev.lock -e '.[ray]'` in the project's "
+            "root, or set it to 0"
         ) from error
     return ray
 
