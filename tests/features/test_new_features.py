@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from feature_inputs import (
@@ -15,11 +16,17 @@ from feature_inputs import (
     text_features_params,
 )
 
-from imf_core.base.errors import QuestionError
+from imf_core.base.errors import DataError, ModelUnavailableError, QuestionError
 from imf_core.features.image.images_to_vectors import write_image_features
+from imf_core.features.shared.tensor_files import write_arrays
 from imf_core.features.text import builtin_text
 from imf_core.features.text.texts_to_vectors import write_text_features
-from imf_core.features.unseen_features import encode_new_image, encode_new_text
+from imf_core.features.unseen_features import (
+    fit_image_encoder,
+    fit_text_encoder,
+    load_unseen_encoder,
+)
+from imf_core.graph.entities import entity_text
 from imf_core.graph.feature_table import FeatureTable, load_features
 
 MakeWorkspace = Callable[..., Workspace]
@@ -40,7 +47,8 @@ def new_text(
     place: Workspace, table: FeatureTable, description: str, name: str = "", **changes: object
 ) -> torch.Tensor:
     params = text_features_params(**changes)
-    return encode_new_text(name, description, place.entities, place.looked_up, params, table)
+    encoder = fit_text_encoder(place.entities, place.looked_up, params, table)
+    return encoder.encode([entity_text("", name, description)])[0]
 
 
 def pictures(place: Workspace, **changes: object) -> FeatureTable:
@@ -61,7 +69,8 @@ def new_image(
     path = place.root / "new.png"
     path.write_bytes(content)
     params = image_features_params(**changes)
-    return encode_new_image(path, place.entities, place.images, images_params(), params, table)
+    encoder = fit_image_encoder(place.entities, place.images, images_params(), params, table)
+    return encoder.encode([path])[0]
 
 
 @pytest.mark.parametrize("dense_texts", [2_000, 1])
@@ -149,3 +158,96 @@ def test_a_file_that_is_no_picture_is_refused(content: bytes, workspace: MakeWor
     table = pictures(place)
     with pytest.raises(QuestionError, match=r"new\.png is not taken as a picture"):
         new_image(place, table, content)
+
+
+def test_many_texts_are_encoded_as_one_by_one(workspace: MakeWorkspace) -> None:
+    place = workspace(7)
+    table = texts(place)
+    new = ["an island in red", "a river", "the lake"]
+    encoder = fit_text_encoder(place.entities, place.looked_up, text_features_params(), table)
+    alone = torch.stack([new_text(place, table, each) for each in new])
+    torch.testing.assert_close(encoder.encode(new), alone, atol=1e-6, rtol=0)
+
+
+def test_a_saved_text_encoder_gives_the_same_vectors_and_the_same_bytes(
+    workspace: MakeWorkspace,
+) -> None:
+    place = workspace(7)
+    table = texts(place)
+    for name in ("first", "second"):
+        encoder = fit_text_encoder(place.entities, place.looked_up, text_features_params(), table)
+        encoder.save(place.root / name)
+    assert files_of(place.root / "first") == files_of(place.root / "second")
+    loaded = load_unseen_encoder(place.root / "first", table)
+    new = ["an island in red", "a river"]
+    assert torch.equal(loaded.encode(new), encoder.encode(new))
+    with pytest.raises(QuestionError, match="shares nothing with those of the graph"):
+        loaded.encode(["同じ"])
+
+
+def test_a_saved_image_encoder_gives_the_same_vectors_and_the_same_bytes(
+    workspace: MakeWorkspace,
+) -> None:
+    place = workspace(7)
+    table = pictures(place)
+    for name in ("first", "second"):
+        encoder = fit_image_encoder(
+            place.entities, place.images, images_params(), image_features_params(), table
+        )
+        encoder.save(place.root / name)
+    assert files_of(place.root / "first") == files_of(place.root / "second")
+    path = place.root / "new.png"
+    path.write_bytes(picture(9))
+    loaded = load_unseen_encoder(place.root / "first", table)
+    assert torch.equal(loaded.encode([path, path]), encoder.encode([path, path]))
+
+
+def test_a_saved_pretrained_encoder_is_named_and_its_weights_are_checked(
+    workspace: MakeWorkspace, bert_folder: Path
+) -> None:
+    place = workspace(7)
+    params = text_features_params(model=str(bert_folder))
+    table = texts(place, model=str(bert_folder))
+    encoder = fit_text_encoder(place.entities, place.looked_up, params, table)
+    encoder.save(place.root / "saved")
+    (path,) = (place.root / "saved").iterdir()
+    loaded = load_unseen_encoder(path.parent, table)
+    assert torch.equal(loaded.encode(["a red island"]), encoder.encode(["a red island"]))
+    other = replace(table, provenance={**table.provenance, "weights_sha256": "0"})
+    with pytest.raises(QuestionError, match=r"encoder\.json names .*; name the directory"):
+        load_unseen_encoder(path.parent, other).encode(["a red island"])
+    path.write_text(path.read_text().replace(str(bert_folder), "/another/machine"))
+    with pytest.raises(ModelUnavailableError, match="'/another/machine', which is not on this"):
+        load_unseen_encoder(path.parent, table).encode(["a red island"])
+
+
+def test_of_features_given_ready_made_the_parameters_alone_are_saved(
+    workspace: MakeWorkspace,
+) -> None:
+    place = workspace(7)
+    table = replace(texts(place), provenance={"model": "precomputed:bert.npy", "file_sha256": "0"})
+    encoder = fit_text_encoder(place.entities, place.looked_up, text_features_params(), table)
+    encoder.save(place.root / "saved")
+    with pytest.raises(QuestionError, match=r"ready-made \(precomputed:bert.npy\)"):
+        load_unseen_encoder(place.root / "saved", table).encode(["a red island"])
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "other"])
+def test_damaged_files_of_an_encoder_are_named(damage: str, workspace: MakeWorkspace) -> None:
+    place = workspace(7)
+    table = texts(place)
+    encoder = fit_text_encoder(place.entities, place.looked_up, text_features_params(), table)
+    encoder.save(place.root / "saved")
+    path = place.root / "saved/encoder.safetensors"
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "cut":
+        path.write_bytes(content[:100])
+    if damage == "other":
+        write_arrays(path, {"directions": np.ones((3, 2), np.float32)})
+    with pytest.raises(DataError, match=r"encoder\.safetensors"):
+        load_unseen_encoder(place.root / "saved", table).encode(["a red island"])
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
