@@ -6,75 +6,22 @@ An import of torch, DVC or Prefect takes seconds, so each command imports its ow
 
 import signal
 import sys
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from cli.command import AskCommand, Command, MeasureCommand, refuse
 from imf_core.base.terminal import protect_output
 
 LONGEST_DAYS = 3_650
-PROJECT_FILES = ("dvc.yaml", "params.yaml")
 
 app = typer.Typer(
     help="Completes a multimodal knowledge graph. Run the commands in the folder of the project.",
     add_completion=False,
     rich_markup_mode=None,
 )
-
-
-class UsageError(typer.TyperException):
-    """Options that do not go together."""
-
-    exit_code = 2
-
-
-def _refuse(conflicts: Mapping[str, bool]) -> None:
-    for message, applies in conflicts.items():
-        if applies:
-            raise UsageError(message)
-
-
-class Command(TyperCommand):
-    """A command that works in a project's folder; its help ends with examples, line by line."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs the command.
-
-        Raises:
-            UsageError: If the working folder is not a project's folder.
-        """
-        folder = Path.cwd()
-        if missing := [name for name in PROJECT_FILES if not (folder / name).is_file()]:
-            raise UsageError(
-                f"{folder} is not the folder of a project: it has no {' and no '.join(missing)}; "
-                f"go to your copy of the project (`cd FOLDER`) and run `imf {self.name}` there"
-            )
-        return super().invoke(ctx)
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Writes the examples."""
-        formatter.write(f"\nExamples:\n{textwrap.indent(ctx.command.epilog, '  ')}\n")
-
-
-class MeasureCommand(Command):
-    """A command with options that take several values: `--rows structure full --seeds 0 1`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeats the option before each further value: `--seeds 0 1` is `--seeds 0 --seeds 1`."""
-        repeated: list[str] = []
-        option = ""
-        for word in args:
-            is_value = not word.startswith("--")
-            if option and is_value and repeated[-1] != option:
-                repeated.append(option)
-            if not is_value:
-                option = word if word in {"--rows", "--seeds"} else ""
-            repeated.append(word)
-        return super().parse_args(ctx, repeated)
 
 
 @app.command(cls=Command, epilog="imf run")
@@ -98,12 +45,13 @@ def show() -> None:
 
 
 @app.command(
-    cls=Command,
+    cls=AskCommand,
     epilog="""\
 imf ask "Nicaragua" "member of"           # what is it a member of?
 imf ask "?" "member of" "NATO"            # who is a member of it?
 imf ask "Nicaragua" --neighbours          # what is like it?
 imf ask --queries questions.tsv --out answers.parquet
+imf ask --model FOLDER "Nicaragua" "member of"   # in any folder
 imf ask --description "An island state in the Caribbean." "currency\"""",
 )
 def ask(
@@ -130,6 +78,10 @@ def ask(
     image: Annotated[
         Path | None, typer.Option(metavar="FILE", help="image of a new entity")
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="a packed model; default: that of the last run here"),
+    ] = None,
 ) -> None:
     """Asks the trained model.
 
@@ -145,7 +97,7 @@ def ask(
     columns of these names.
     """
     words, is_unseen, is_file = question or [], bool(description or image), queries is not None
-    _refuse(
+    refuse(
         {
             f"-k must be a positive number, got {count}": count < 1,
             "--description must not be empty": description == "",
@@ -171,11 +123,11 @@ def ask(
 
     unseen = asking.UnseenEntity(name, description or "", image) if is_unseen else None
     if queries is not None and out is not None:
-        asking.answer_questions(queries, out, count, known)
+        asking.answer_questions(model, queries, out, count, known)
     elif neighbours:
-        asking.show_neighbours(words[0] if words else "", unseen, count)
+        asking.show_neighbours(model, words[0] if words else "", unseen, count)
     else:
-        asking.answer_question(words, unseen, count, known)
+        asking.answer_question(model, words, unseen, count, known)
 
 
 @app.command(cls=Command, epilog="imf check examples/solar-system\nimf check people.ttl.gz")
@@ -199,7 +151,8 @@ def check(
     epilog="""\
 imf export --facts new.tsv --above 0.8
 imf export --facts new.nt --above 0.8 --prefix https://example.org/
-imf export --embeddings embeddings""",
+imf export --embeddings embeddings
+imf export --model FOLDER""",
 )
 def export(
     facts: Annotated[Path | None, typer.Option(metavar="FILE", help=".tsv or .nt")] = None,
@@ -210,18 +163,20 @@ def export(
         str | None, typer.Option(metavar="IRI", help="prefix of labels that are not IRIs, for .nt")
     ] = None,
     embeddings: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
+    model: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
 ) -> None:
-    """Exports new facts and embeddings.
+    """Exports new facts, embeddings and the model.
 
     Facts are the new facts of the last run's predictions. A TSV has their probabilities and names.
     In N-Triples every label is an IRI: itself if it is one, else one under the prefix. Embeddings
-    are Parquet files of entities and of relations, one for each channel.
+    are Parquet files of entities and of relations, one for each channel. A model is one folder with
+    all that answers need: `imf ask --model FOLDER` and `imf_core.load(FOLDER)` open it anywhere.
     """
     suffix = "" if facts is None else facts.suffix.lower()
-    _refuse(
+    refuse(
         {
-            "nothing to export: give --facts FILE, --embeddings FOLDER or both": (
-                facts is None and embeddings is None
+            "nothing to export: give --facts FILE, --embeddings FOLDER or --model FOLDER": (
+                facts is None and embeddings is None and model is None
             ),
             f"--facts must end in .tsv or .nt, got {facts}": (
                 facts is not None and suffix not in {".tsv", ".nt"}
@@ -241,6 +196,8 @@ def export(
         results.export_facts(facts, above, prefix)
     if embeddings is not None:
         results.export_embeddings(embeddings)
+    if model is not None:
+        results.export_model(model)
 
 
 @app.command(cls=Command, epilog="imf audit nations atlas\nimf audit folder")
@@ -289,7 +246,7 @@ def forget(
     or a host is down, or a page comes instead of a picture. Only a host's answer that a file is
     gone (404, 410) removes it.
     """
-    _refuse(
+    refuse(
         {
             "choose what to request again: --failed, --older-than-days DAYS or both": (
                 not failed and days is None

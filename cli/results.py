@@ -7,15 +7,23 @@ from typing import Any
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import load_params
 from imf_core.base.device import resolve_device
-from imf_core.inference.completer import Completer, load_completer
+from imf_core.features.unseen_features import (
+    UnseenEncoder,
+    fit_image_encoder,
+    fit_text_encoder,
+)
+from imf_core.inference.completer import Completer, Tables
 from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
 from imf_core.inference.fact_table import LEAST_PROBABILITY, NEW, read_shares, select_new
+from imf_core.inference.model_folder import load_completer, pack
 from imf_core.prepare.summary import describe
 from stages.paths import (
     DATA_SUMMARY,
     EVALUATION,
     FEATURES,
     GRAPH,
+    IMAGES,
+    MEDIA,
     MODEL,
     PARAMS,
     PREDICTIONS,
@@ -109,11 +117,28 @@ def export_embeddings(folder: Path) -> None:
         print(f"embeddings in {path}")
 
 
+def export_model(folder: Path) -> None:
+    """Packs the model of the last run with all that answers need; see `pack`."""
+    pack(load_workspace_completer(), folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"model in {folder}, {size / 1e6:.1f} MB: ask it with `imf ask --model {folder}`")
+
+
 def load_workspace_completer() -> Completer:
     """Loads the model of the last run on the device of section `predict`."""
-    params = load_params(PARAMS).predict
-    device = resolve_device(params.device, "predict.device")
-    return load_completer(GRAPH, MODEL, FEATURES, device)
+    params = load_params(PARAMS)
+    device = resolve_device(params.predict.device, "predict.device")
+    entities = GRAPH / "entities.parquet"
+
+    def open_encoders(tables: Tables) -> Mapping[str, UnseenEncoder]:
+        image = (entities, IMAGES, params.images, params.image_features)
+        text = (entities, MEDIA / "descriptions.parquet", params.text_features)
+        return {
+            "image": fit_image_encoder(*image, tables["image"]),
+            "text": fit_text_encoder(*text, tables["text"]),
+        }
+
+    return load_completer(GRAPH, MODEL, FEATURES, device, open_encoders)
 
 
 def format_split(known_in: str) -> str:

@@ -94,7 +94,7 @@ class UnseenEncoder:
         self._params, self._table, self._origin = params, table, origin
         self._open_builtin = open_builtin
 
-    def encode(self, inputs: Sequence[str] | Sequence[Path]) -> Tensor:
+    def encode(self, inputs: Sequence[str | Path]) -> Tensor:
         """Encodes texts, or pictures in files.
 
         Args:
@@ -131,6 +131,7 @@ class UnseenEncoder:
         source = locate_model(
             self._params.section, params.model, params.revision, self._params.builtin
         )
+        embed: Callable[[Sequence[Any]], np.ndarray]
         if isinstance(params, TextFeaturesParams):
             from imf_core.features.text.pretrained_text import load_text_encoder  # noqa: PLC0415
 
@@ -142,10 +143,8 @@ class UnseenEncoder:
             )
 
             images = load_image_encoder(source, params)
-            embed, provenance = (
-                lambda part: images.embed(images.preprocess(part)),
-                images.provenance,
-            )
+            embed = lambda pictures: images.embed(images.preprocess(pictures))  # noqa: E731
+            provenance = images.provenance
         self._require_same(provenance)
         size = params.batch_size
         return lambda inputs: np.concatenate(
