@@ -25,7 +25,9 @@ from imf_core.graph.graph import load_graph, save_graph
 from imf_core.inference.completer import Completer, Tables
 from imf_core.inference.fact_scores import Thresholds
 from imf_core.model.saved import (
+    CALIBRATION,
     CONFIG,
+    WEIGHTS,
     load_calibration,
     load_config,
     load_model,
@@ -83,7 +85,12 @@ def _find_device(name: str) -> torch.device:
 
 
 def _load_packed(folder: Path, device: torch.device) -> Completer:
+    _require(folder / CONFIG)
     modalities = list(load_config(folder).features)
+    features = {name: folder / FEATURES / f"{name}.parquet" for name in modalities}
+    graph = [folder / GRAPH / f"{name}.parquet" for name in ("entities", "relations", "triples")]
+    beside = [folder / name for name in (WEIGHTS, CALIBRATION, THRESHOLDS)]
+    _require(*beside, *graph, *features.values())
 
     def open_encoders(tables: Tables) -> Mapping[str, UnseenEncoder]:
         found = [name for name in modalities if (folder / ENCODERS / name).is_dir()]
@@ -93,11 +100,20 @@ def _load_packed(folder: Path, device: torch.device) -> Completer:
     return load_completer(
         folder / GRAPH,
         folder,
-        {name: folder / FEATURES / f"{name}.parquet" for name in modalities},
+        features,
         device,
         open_encoders,
         validate(Thresholds, read_json(path), str(path)),
     )
+
+
+def _require(*paths: Path) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing: copy the packed model as a whole, or pack it again with `imf "
+                "export --model FOLDER`"
+            )
 
 
 def pack(completer: Completer, folder: Path) -> None:

@@ -66,7 +66,7 @@ def ask(
 ) -> list[SimpleNamespace]:
     """Answers a question by rows, with label, name and shares of each answer."""
     rows = completer.answer([question], k, with_known).to_pylist()
-    found = [
+    return [
         SimpleNamespace(
             **row,
             label=row[row["asked_for"]],
@@ -75,7 +75,6 @@ def ask(
         )
         for row in rows
     ]
-    return found
 
 
 def with_features(completer: Completer, features: dict[str, torch.Tensor]) -> Completer:
