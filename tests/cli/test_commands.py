@@ -15,6 +15,7 @@ import typer
 from tiny_world import ROOT
 
 from cli import __main__ as imf
+from cli.command import PROJECT_FILES
 from recipes import measure
 
 COMMANDS = typer.main.get_command(imf.app).commands
@@ -42,7 +43,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's folder without a run, as working folder."""
-    for name in imf.PROJECT_FILES:
+    for name in PROJECT_FILES:
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -119,7 +120,7 @@ def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
         (["ask", "--queries", "q.parquet", "--out", "./q.parquet"], "is the same file"),
         (["ask", "--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
         (["ask", "--description", "", "orbits"], "--description must not be empty"),
-        (["export"], "give --facts FILE, --embeddings FOLDER or both"),
+        (["export"], "give --facts FILE, --embeddings FOLDER or --model FOLDER"),
         (["export", "--embeddings", "folder", "--above", "0.5"], "require --facts FILE"),
         (["export", "--facts", "new.tsv", "--above", "nan"], "must be in [0, 1], got nan"),
         (["export", "--facts", "new.tsv", "--prefix", "https://x.org/"], "ends in .nt, got new"),
