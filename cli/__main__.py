@@ -120,8 +120,9 @@ def ask(
         }
     )
     from cli import ask as asking
+    from imf_core.inference.unseen_entity import UnseenEntity
 
-    unseen = asking.UnseenEntity(name, description or "", image) if is_unseen else None
+    unseen = UnseenEntity(name, description or "", image) if is_unseen else None
     if queries is not None and out is not None:
         asking.answer_questions(model, queries, out, count, known)
     elif neighbours:

@@ -3,7 +3,7 @@
 A fact answers two questions, (head, relation, ?) and (?, relation, tail). Its log-odds are the mean
 of both answers' log-odds among the answers that train does not know, and its probability is that of
 `Calibration`, times the smaller share of such questions that have a further answer
-(`plausibility`). All known answers are those of train, so facts of valid and test are scored
+(`plausibility`). Only answers of train count as known, so facts of valid and test are scored
 without help of themselves or of each other.
 """
 
@@ -129,11 +129,9 @@ class Thresholds(Section):
 def fit_thresholds(scorer: FactScorer, graph: Graph) -> Thresholds:
     """Fits the thresholds on valid: the highest balanced accuracy of each relation.
 
-    A valid fact is true. Beside it are two facts with another tail and another head, drawn from
-    the tails and heads of the relation in train, so that they have the right type; no split but
-    test may have them. A relation with fewer than `LEAST_FACTS` valid facts has the threshold of
-    all. The decision is fitted on the same facts, so the accuracy is a little too high; that on
-    test is not.
+    Each valid fact is true. `corrupt` makes two false facts of it. A relation with fewer than
+    `LEAST_FACTS` valid facts has the threshold of all. The decision is fitted on valid too, so the
+    balanced accuracy is a little higher than on other facts.
 
     Args:
         scorer: Scores facts.
@@ -164,7 +162,9 @@ def fit_thresholds(scorer: FactScorer, graph: Graph) -> Thresholds:
 
 
 def corrupt(facts: Tensor, graph: Graph, splits: Sequence[str] = ("train", "valid")) -> Tensor:
-    """Replaces the tail, then the head of facts by entities of the same role in train.
+    """Replaces the tail, then the head of facts by entities with the same role in train.
+
+    An entity has the role if it is a tail (a head) of the relation, so it has the right type.
 
     Args:
         facts: shape: (N, 3), dtype: long.

@@ -83,6 +83,17 @@ def test_a_new_entity_has_the_answers_that_it_has_in_the_project(
     assert printed[0] == printed[1]
 
 
+def test_a_folder_without_a_model_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
+    with pytest.raises(SystemExit, match="1"):
+        call(["ask", "--model", "nowhere", "Earth", "orbits"])
+    assert capsys.readouterr().err.startswith("error: nowhere is no packed model: it has no graph")
+
+
 @pytest.mark.slow
 def test_the_wheel_is_all_that_a_packed_model_needs(packed: Path, tmp_path: Path) -> None:
     source, wheels, installed = (tmp_path / name for name in ("source", "wheels", "installed"))
