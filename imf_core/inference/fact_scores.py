@@ -93,7 +93,8 @@ class FactScorer:
         ends = place.bincount(minlength=len(queries)).cumsum(0)
         log_probs, log_odds = torch.empty(len(facts)), torch.empty(len(facts), dtype=torch.float64)
         asked = done = 0
-        for batch in queries.split(self._scorer.probability_batch_size(max(len(queries), 1))):
+        size = self._scorer.probability_batch_size(len(queries))
+        for batch in queries.split(size) if len(queries) else ():
             combined = self._scorer.score_all_tails(batch).combined
             candidates = Candidates(combined, *self._known.lookup(batch))
             chosen = order[done : int(ends[asked + len(batch) - 1])]

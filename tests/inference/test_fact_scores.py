@@ -209,6 +209,15 @@ def test_relations_of_train_are_left_out_unless_asked_for(
         completer.predict_relations(head, tail, 0)
 
 
+def test_a_pair_with_every_relation_in_train_has_no_further_one(trained: IMF) -> None:
+    graph = tiny_graph()
+    every = torch.tensor([[5, relation, 20] for relation in range(graph.num_relations)])
+    train = torch.cat([graph.triples["train"], every])
+    completer = make_completer(trained, replace(graph, triples={**graph.triples, "train": train}))
+    assert len(completer.predict_relations("e05", "e20")) == 0
+    assert len(completer.predict_relations("e05", "e20", with_known=True)) == 3
+
+
 def test_an_unseen_entity_has_the_affinity_of_every_relation(completer: Completer) -> None:
     features = {"text": completer.tables["text"].vectors[5]}
     extended = completer.with_unseen_entities([UnseenEntity("new", features=features)])
