@@ -6,7 +6,7 @@ An import of torch, DVC or Prefect takes seconds, so each command imports its ow
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,14 @@ from stages import INTERRUPT_MESSAGE, INTERRUPTED
 try:
     import typer
 
-    from cli.command import Command, MeasureCommand, UsageError, number, whole_number
+    from cli.command import (
+        AskCommand,
+        Command,
+        MeasureCommand,
+        number,
+        refuse,
+        whole_number,
+    )
     from imf_core.base.terminal import protect_output
 except KeyboardInterrupt:  # before `main`, which catches later ones
     print(INTERRUPT_MESSAGE, file=sys.stderr)
@@ -29,12 +36,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-
-def _refuse(conflicts: Mapping[str, bool]) -> None:
-    for message, applies in conflicts.items():
-        if applies:
-            raise UsageError(message)
 
 
 @app.command(cls=Command, epilog="imf run")
@@ -58,12 +59,13 @@ def show() -> None:
 
 
 @app.command(
-    cls=Command,
+    cls=AskCommand,
     epilog="""\
 imf ask "Nicaragua" "member of"           # what is it a member of?
 imf ask "?" "member of" "NATO"            # who is a member of it?
 imf ask "Nicaragua" --neighbours          # what is like it?
 imf ask --queries questions.tsv --out answers.parquet
+imf ask --model FOLDER "Nicaragua" "member of"   # in any folder
 imf ask --description "An island state in the Caribbean." "currency\"""",
 )
 def ask(
@@ -96,6 +98,10 @@ def ask(
         list[str] | None,
         typer.Option("--with", metavar="MODALITY=INPUT", help="other input of a new entity"),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="a packed model; default: that of the last run here"),
+    ] = None,
 ) -> None:
     """Asks the trained model.
 
@@ -120,7 +126,7 @@ def ask(
         form = 'HEAD RELATION, or "?" RELATION TAIL'
         ends = [words[0], *words[2:]] if len(words) in (2, 3) else []
         is_question = bool(ends) and ends.count("?") == len(ends) - 1
-    _refuse(
+    refuse(
         {
             f"-k must be a positive number, got {count}": count < 1,
             "--description must not be empty": description == "",
@@ -149,11 +155,11 @@ def ask(
 
     unseen = asking.read_unseen(name, description, image, given) if is_unseen else None
     if queries is not None and out is not None:
-        asking.answer_questions(queries, out, count, known)
+        asking.answer_questions(model, queries, out, count, known)
     elif neighbours:
-        asking.show_neighbours(words[0] if words else "", unseen, count)
+        asking.show_neighbours(model, words[0] if words else "", unseen, count)
     else:
-        asking.answer_question(words, unseen, count, known)
+        asking.answer_question(model, words, unseen, count, known)
 
 
 @app.command(cls=Command, epilog="imf check examples/solar-system\nimf check people.ttl.gz")
@@ -177,7 +183,8 @@ def check(
     epilog="""\
 imf export --facts new.tsv --above 0.8
 imf export --facts new.nt --above 0.8 --prefix https://example.org/
-imf export --embeddings embeddings""",
+imf export --embeddings embeddings
+imf export --model FOLDER""",
 )
 def export(
     facts: Annotated[Path | None, typer.Option(metavar="FILE", help=".tsv or .nt")] = None,
@@ -189,18 +196,20 @@ def export(
         str | None, typer.Option(metavar="IRI", help="prefix of labels that are not IRIs, for .nt")
     ] = None,
     embeddings: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
+    model: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
 ) -> None:
-    """Exports new facts and embeddings.
+    """Exports new facts, embeddings and the model.
 
     Facts are the new facts of the last run's predictions. A TSV has their probabilities and names.
     In N-Triples every label is an IRI: itself if it is one, else one under the prefix. Embeddings
-    are Parquet files of entities and of relations, one for each channel.
+    are Parquet files of entities and of relations, one for each channel. A model is one folder with
+    all that answers need: `imf ask --model FOLDER` and `imf_core.load(FOLDER)` open it anywhere.
     """
     suffix = "" if facts is None else facts.suffix.lower()
-    _refuse(
+    refuse(
         {
-            "nothing to export: give --facts FILE, --embeddings FOLDER or both": (
-                facts is None and embeddings is None
+            "nothing to export: give --facts FILE, --embeddings FOLDER or --model FOLDER": (
+                facts is None and embeddings is None and model is None
             ),
             f"--facts must end in .tsv or .nt, got {facts}": (
                 facts is not None and suffix not in {".tsv", ".nt"}
@@ -220,6 +229,8 @@ def export(
         results.export_facts(facts, above, prefix)
     if embeddings is not None:
         results.export_embeddings(embeddings)
+    if model is not None:
+        results.export_model(model)
 
 
 @app.command(cls=Command, epilog="imf audit nations atlas\nimf audit folder")
@@ -270,7 +281,7 @@ def forget(
     or a host is down, or a page comes instead of a picture. Only a host's answer that a file is
     gone (404, 410) removes it.
     """
-    _refuse(
+    refuse(
         {
             "choose what to request again: --failed, --older-than-days DAYS or both": (
                 not failed and days is None
@@ -336,7 +347,7 @@ def ui(
 ) -> None:
     """Runs Prefect's server, flows and a worker until Ctrl-C."""
     wrong = f"--port must be from 1 to {LARGEST_PORT}, got {port}; the default is 4200"
-    _refuse({wrong: not 1 <= port <= LARGEST_PORT})
+    refuse({wrong: not 1 <= port <= LARGEST_PORT})
     from flows import ui as serving
 
     serving.main(port)

@@ -2,37 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+import imf_core
 from cli.results import format_channel_shares, format_split, load_workspace_completer
-from imf_core.base.config import load_params
 from imf_core.base.device import explain_out_of_memory
 from imf_core.base.errors import QuestionError
-from imf_core.base.modality import UnseenInput, find_modalities
-from imf_core.graph.feature_table import load_features
-from imf_core.inference.answers import ASKED, Answer, Question, parse_question
+from imf_core.base.modality import find_modalities
+from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
+from imf_core.inference.fact_table import read_shares
 from imf_core.inference.question_file import answer_file
-from stages.features import feature_inputs
-from stages.paths import FEATURES, PARAMS
+from imf_core.inference.unseen_entity import UnseenEntity
 
 NAMES_SHOWN = 5
 LONGEST_NAME = 80
 """Characters of a name that are printed, at most."""
-UNNAMED = "the new entity"
 _REMEDY = "set predict.device: cpu or lower the number of questions"
-
-
-class UnseenEntity(NamedTuple):
-    """An entity that is not in the graph.
-
-    Attributes:
-        name: Its name, also part of its text; "" for none.
-        given: Its input of each modality, at least one: a text, the path of an image.
-    """
-
-    name: str
-    given: Mapping[str, str]
 
 
 def read_unseen(
@@ -49,28 +35,33 @@ def read_unseen(
     Raises:
         QuestionError: If a modality is unknown or has two inputs.
     """
-    given = {"text": description} if description else {}
-    given |= {"image": str(image)} if image else {}
+    inputs: dict[str, str] = {}
     for each in further or ():
         modality, _, value = each.partition("=")
         if modality not in find_modalities() or not value.strip():
             known = ", ".join(f"{known}=..." for known in find_modalities())
             raise QuestionError(f"--with must be one of {known}, got {each!r}")
-        if modality in given:
-            raise QuestionError(
-                f"a new entity has one {modality}, got {given[modality]!r} and {value!r}"
-            )
-        given[modality] = value
-    return UnseenEntity(name, given)
+        is_given = {**inputs, "text": description, "image": image}.get(modality)
+        if is_given:
+            raise QuestionError(f"a new entity has one {modality}, got {is_given} and {value}")
+        inputs[modality] = value
+    description = inputs.pop("text", description)
+    picture = inputs.pop("image", image)
+    return UnseenEntity(name, description or "", Path(picture) if picture else None, further=inputs)
 
 
 @explain_out_of_memory(_REMEDY)
 def answer_question(
-    words: list[str], unseen: UnseenEntity | None, count: int, with_known: bool
+    model: Path | None,
+    words: list[str],
+    unseen: UnseenEntity | None,
+    count: int,
+    with_known: bool,
 ) -> None:
     """Prints the answers to a question.
 
     Args:
+        model: A packed model; None for that of the last run.
         words: HEAD RELATION [TAIL], without an unseen entity.
         unseen: An entity that is not in the graph, as head or tail.
         count: Number of answers.
@@ -80,48 +71,42 @@ def answer_question(
         QuestionError: If the words are no question, or name unknown labels.
     """
     question = _read_question(words, unseen)
-    _print_answers(_load_completer(unseen), question, count, with_known)
+    _print_answers(_load_completer(model, unseen), question, count, with_known)
 
 
 @explain_out_of_memory(_REMEDY)
-def show_neighbours(entity: str, unseen: UnseenEntity | None, count: int) -> None:
+def show_neighbours(
+    model: Path | None, entity: str, unseen: UnseenEntity | None, count: int
+) -> None:
     """Prints the entities nearest to an entity, or to an unseen one, in each channel's space."""
-    completer = _load_completer(unseen)
-    entity = entity if unseen is None else unseen.name or UNNAMED
-    for channel, neighbours in completer.neighbours(entity, count).items():
-        listed = ", ".join(f"{_shorten(each.name)} {each.cosine:.2f}" for each in neighbours)
-        print(f"{channel:10}  {listed}")
+    completer = _load_completer(model, unseen)
+    entity = entity if unseen is None else unseen.label
+    by_channel: dict[str, list[str]] = {}
+    for row in completer.neighbours(entity, count).to_pylist():
+        shown = f"{_shorten(row['name'])} {row['cosine']:.2f}"
+        by_channel.setdefault(row["channel"], []).append(shown)
+    for channel, shown_names in by_channel.items():
+        print(f"{channel:10}  {', '.join(shown_names)}")
 
 
 @explain_out_of_memory(_REMEDY)
-def answer_questions(queries: Path, out: Path, count: int, with_known: bool) -> None:
+def answer_questions(
+    model: Path | None, queries: Path, out: Path, count: int, with_known: bool
+) -> None:
     """Answers a file of questions into a Parquet file; see `answer_file`."""
-    questions, answers = answer_file(_load_completer(None), queries, out, count, with_known)
+    completer = _load_completer(model, None)
+    questions, answers = answer_file(completer, queries, out, count, with_known)
     print(f"questions: {questions:,}, answers: {answers:,}, in {out}")
 
 
-def _load_completer(unseen: UnseenEntity | None) -> Completer:
-    completer = load_workspace_completer()
-    return completer if unseen is None else _add_unseen_entity(completer, unseen)
-
-
-def _add_unseen_entity(completer: Completer, unseen: UnseenEntity) -> Completer:
-    params, inputs = load_params(PARAMS), feature_inputs()
-    features = {}
-    for name, given in unseen.given.items():
-        modality = find_modalities()[name]
-        features[name] = modality.encode_unseen(
-            UnseenInput(given, unseen.name, params.images),
-            inputs,
-            params.features(modality),
-            load_features(FEATURES[name], completer.graph.fingerprint),
-        )
-    return completer.with_unseen_entity(unseen.name or UNNAMED, features)
+def _load_completer(model: Path | None, unseen: UnseenEntity | None) -> Completer:
+    completer = load_workspace_completer() if model is None else imf_core.load(model)
+    return completer if unseen is None else completer.with_unseen_entities([unseen])
 
 
 def _read_question(words: list[str], entity: UnseenEntity | None) -> Question:
     """Reads HEAD RELATION [TAIL]; an unseen entity takes the place of the one left out."""
-    unseen = None if entity is None else entity.name or UNNAMED
+    unseen = None if entity is None else entity.label
     match words:
         case [head, relation] if unseen is None:
             return parse_question(head, relation, ASKED)
@@ -140,7 +125,7 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
     known, held_out = (
         completer.known_answers(question, splits) for splits in (("train",), ("valid", "test"))
     )
-    answers = completer.ask(question, count, with_known)
+    answers = completer.answer([question], count, with_known).to_pylist()
     asked = (question.head or ASKED, question.relation, question.tail or ASKED)
     print(f"\n{' - '.join(map(_shorten, asked))}\n")
     if known:
@@ -155,30 +140,30 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
             relation, entity = _shorten(question.relation), _shorten(entity or ASKED)
             print(f"The relation {relation} is used up for {entity}.")
         print("The probabilities of further answers are multiplied by this share:\n")
-    standings = [format_split(answer.known_in) for answer in answers]
+    standings = [format_split(answer["known_in"]) for answer in answers]
     standing_width = max(map(len, standings), default=0)
-    names = [_shorten(answer.name) for answer in answers]
+    names = [_shorten(answer[f"{answer['asked_for']}_name"]) for answer in answers]
     name_width = max(map(len, names), default=0)
     for answer, standing, name in zip(answers, standings, names, strict=True):
         print(
-            f"  {answer.probability:.2f}  {standing:{standing_width}}  {name:{name_width}}  "
+            f"  {answer['probability']:.2f}  {standing:{standing_width}}  {name:{name_width}}  "
             f"{_format_shares(answer)}{_precedents(completer, question, answer)}"
-            f"{_describe_used_up(question, answer)}"
+            f"{_describe_used_up(answer)}"
         )
     if not answers:
         print("  no other entity is left to answer")
 
 
-def _format_shares(answer: Answer) -> str:
+def _format_shares(answer: Mapping[str, Any]) -> str:
     """Lists the shares in brackets; empty if no channel supports the answer."""
-    shares = format_channel_shares(answer.shares)
+    shares = format_channel_shares(read_shares(answer))
     return f"[{shares}]" if shares else ""
 
 
-def _describe_used_up(question: Question, answer: Answer) -> str:
+def _describe_used_up(answer: Mapping[str, Any]) -> str:
     """Notes an answer that is used up by other facts."""
-    side = "tail" if question.tail is None else "head"
-    return "  used up by other facts" if answer.used_up in {side, "both"} else ""
+    is_used_up = answer["used_up"] in {answer["asked_for"], "both"}
+    return "  used up by other facts" if is_used_up else ""
 
 
 def _list(names: Sequence[str]) -> str:
@@ -187,10 +172,10 @@ def _list(names: Sequence[str]) -> str:
     return f"{len(names)}: {', '.join(map(_shorten, names[:NAMES_SHOWN]))}{rest}"
 
 
-def _precedents(completer: Completer, question: Question, answer: Answer) -> str:
+def _precedents(completer: Completer, question: Question, answer: Mapping[str, Any]) -> str:
     """Lists entities with the same answer in train."""
-    alike = completer.precedents(question, answer)
-    return "  as " + ", ".join(_shorten(each.name) for each in alike) if alike else ""
+    names = completer.precedents(question, answer)["name"].to_pylist()
+    return "  as " + ", ".join(map(_shorten, names)) if names else ""
 
 
 def _shorten(name: str) -> str:

@@ -1,6 +1,7 @@
-"""Words of the command line: where a command may run, how it reads numbers, and usage errors."""
+"""Common parts of the commands: where one may run, how it reads numbers, and usage errors."""
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,20 @@ def number(word: str | float) -> float:
         raise typer.BadParameter(f"must be a number, got {word}") from None
 
 
+def refuse(conflicts: Mapping[str, bool]) -> None:
+    """Refuses options that do not go together.
+
+    Args:
+        conflicts: Message -> whether it applies.
+
+    Raises:
+        UsageError: With the first message that applies.
+    """
+    for message, applies in conflicts.items():
+        if applies:
+            raise UsageError(message)
+
+
 class Command(TyperCommand):
     """A command that works in a project's folder; its help ends with examples, line by line."""
 
@@ -60,6 +75,16 @@ class Command(TyperCommand):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Writes the examples."""
         formatter.write(f"\nExamples:\n{textwrap.indent(ctx.command.epilog, '  ')}\n")
+
+
+class AskCommand(Command):
+    """A command that works in any folder with a packed model."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; without `--model` in a project's folder."""
+        if ctx.params["model"] is None:
+            return super().invoke(ctx)
+        return TyperCommand.invoke(self, ctx)
 
 
 class MeasureCommand(Command):

@@ -7,11 +7,14 @@ from typing import Any
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import load_params
 from imf_core.base.device import resolve_device
+from imf_core.base.modality import UnseenEncoder, find_modalities
 from imf_core.base.terminal import METRIC_TITLES
-from imf_core.inference.completer import Completer, load_completer
+from imf_core.inference.completer import Completer, Tables
 from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
 from imf_core.inference.fact_table import LEAST_PROBABILITY, NEW, read_shares, select_new
+from imf_core.inference.model_folder import load_completer, pack
 from imf_core.prepare.summary import describe
+from stages.features import feature_inputs
 from stages.paths import (
     DATA_SUMMARY,
     EVALUATION,
@@ -112,11 +115,27 @@ def export_embeddings(folder: Path) -> None:
         print(f"embeddings in {path}")
 
 
+def export_model(folder: Path) -> None:
+    """Packs the model of the last run with all that answers need; see `pack`."""
+    pack(load_workspace_completer(), folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"model in {folder}, {size / 1e6:.1f} MB: ask it with `imf ask --model {folder}`")
+
+
 def load_workspace_completer() -> Completer:
     """Loads the model of the last run on the device of section `predict`."""
-    params = load_params(PARAMS).predict
-    device = resolve_device(params.device, "predict.device")
-    return load_completer(GRAPH, MODEL, FEATURES, device)
+    params = load_params(PARAMS)
+    device = resolve_device(params.predict.device, "predict.device")
+
+    def open_encoders(tables: Tables) -> Mapping[str, UnseenEncoder]:
+        return {
+            name: each.fit_unseen(
+                feature_inputs(), params.features(each), params.images, tables[name]
+            )
+            for name, each in find_modalities().items()
+        }
+
+    return load_completer(GRAPH, MODEL, FEATURES, device, open_encoders)
 
 
 def format_split(known_in: str) -> str:

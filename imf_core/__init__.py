@@ -4,3 +4,29 @@ The library behind the pipeline's stages: data, features, model, training, evalu
 inference. It takes typed configuration and paths, reads no environment variable and knows
 nothing of DVC or Prefect.
 """
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imf_core.inference.completer import Completer
+
+
+def load(folder: Path | str, device: str = "auto") -> "Completer":
+    """Opens a trained model.
+
+    Args:
+        folder: A folder of `imf export --model FOLDER`, or `results/model` of a project after a
+            run.
+        device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`.
+
+    Returns:
+        The model, which answers questions; `docs/python.md` shows how.
+
+    Raises:
+        imf_core.base.errors.ImfError: If the folder holds no model, or a file is missing or
+            damaged; the message names the remedy.
+    """
+    from imf_core.inference.model_folder import load as load_folder  # noqa: PLC0415 - torch
+
+    return load_folder(Path(folder), device)

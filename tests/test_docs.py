@@ -44,6 +44,7 @@ RUN_HERE = (
 
 REPRO = "pipeline/test_repro.py"
 ASK = "pipeline/test_ask_and_export.py"
+TRAVELS = "pipeline/test_model_travels.py"
 RUN_ELSEWHERE = {
     "make run": (REPRO, "test_a_second_run_does_nothing"),
     "imf run": (REPRO, "test_a_second_run_does_nothing"),
@@ -83,6 +84,11 @@ RUN_ELSEWHERE = {
     "imf export --embeddings embeddings": (
         ASK,
         "test_new_facts_and_embeddings_are_exported",
+    ),
+    "imf export --model my-model": (TRAVELS, "test_the_code_of_the_page_runs"),
+    'imf ask --model my-model "Earth" "orbits" -k 3': (
+        TRAVELS,
+        "test_a_packed_model_is_asked_in_a_folder_without_a_project",
     ),
     "python -m recipes.type_check FOLDER/entity2type.txt": (
         "recipes/test_type_check.py",
@@ -211,7 +217,8 @@ def test_the_test_that_runs_a_command_exists(line: str) -> None:
 @pytest.mark.parametrize("command", of_program("dvc"), ids=lambda command: command.line)
 def test_dvc_understands_a_command(command: Command, tmp_path: Path) -> None:
     arguments = get_main_parser().parse_args(command.words[1:])
-    stages = getattr(arguments, "targets", None) or []
+    is_of_files = command.words[1] == "add"
+    stages = [] if is_of_files else getattr(arguments, "targets", None) or []
     assert set(stages) - STAGES.keys() == set()
     path = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", path)

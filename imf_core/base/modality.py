@@ -8,7 +8,7 @@ stage checks all parameters, but depends only on the code of the modality that i
 
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -92,19 +92,32 @@ class FeatureInputs:
         return self.media / "descriptions.parquet"
 
 
-@dataclass(frozen=True)
-class UnseenInput:
-    """The input of an unseen entity, of one modality.
+class UnseenEncoder(ABC):
+    """Encodes inputs of unseen entities as those of the graph."""
 
-    Attributes:
-        given: The input as a user writes it: a text, the path of an image, numbers.
-        name: Name of the entity; "" for none.
-        images: Parameters of re-encoding, for images.
-    """
+    @abstractmethod
+    def encode(self, inputs: Sequence[str]) -> "Tensor":
+        """Encodes inputs as a user writes them: texts, paths of pictures, numbers.
 
-    given: str
-    name: str
-    images: "ImagesParams"
+        Args:
+            inputs: m inputs. A text has the entity's name (`imf_core.graph.entities.entity_text`).
+
+        Returns:
+            shape: (m, F), dtype: float32.
+
+        Raises:
+            QuestionError: If the graph's features have another encoder, or an input is unusable.
+            DataError: If a file is missing or damaged.
+            ModelUnavailableError: If a pretrained model cannot be loaded.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes the files of `Modality.load_unseen`; equal encoders give equal bytes.
+
+        Raises:
+            QuestionError: If the graph's features have another encoder.
+        """
 
 
 ParamsT = TypeVar("ParamsT", bound=FeaturesParams)
@@ -152,28 +165,29 @@ class Modality(ABC, Generic[ParamsT]):
         """
 
     @abstractmethod
-    def encode_unseen(
+    def fit_unseen(
         self,
-        unseen: UnseenInput,
         inputs: FeatureInputs,
         params: ParamsT,
+        images: "ImagesParams",
         table: "FeatureTable",
-    ) -> "Tensor":
-        """Encodes the input of an unseen entity with the encoder of the graph's features.
+    ) -> UnseenEncoder:
+        """Returns the encoder of a run's features; it is loaded or fitted where it is needed.
 
         Args:
-            unseen: The input.
             inputs: Inputs of the stage.
             params: The section.
+            images: Parameters of re-encoding, for images.
             table: The graph's features of this modality.
+        """
 
-        Returns:
-            shape: (F,), dtype: float32.
+    @abstractmethod
+    def load_unseen(self, folder: Path, table: "FeatureTable") -> UnseenEncoder:
+        """Reads the encoder of a packed model; see `UnseenEncoder.save`.
 
         Raises:
-            QuestionError: If the graph's features have another encoder, or the input is unusable.
             DataError: If a file is missing or damaged.
-            ModelUnavailableError: If a pretrained model cannot be loaded.
+            ConfigError: If it has other keys.
         """
 
 

@@ -1,86 +1,64 @@
-"""Asks a trained model by labels or names.
+"""Asks a trained model by labels or names; `docs/python.md` shows every method.
 
-    completer = load_completer(graph_folder, model_folder, {"text": path, "image": path})
-    completer.ask(Question("Nicaragua", "member of", None))
+    model = imf_core.load("FOLDER")
+    model.predict_tails("Nicaragua", "member of", k=3).to_pandas()
 
-In: a graph, its features and a model, as written by their stages. Out: answers with calibrated
-probabilities and shares of the channels, precedents of an answer, and nearest entities.
+In: a graph, its features and a model, as written by their stages or packed in one folder. Out:
+Arrow tables of answers with calibrated probabilities and shares of the channels, of scored facts,
+of embeddings and of nearest entities.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from imf_core.base.errors import QuestionError
-from imf_core.graph.feature_table import FeatureTable, load_features
-from imf_core.graph.graph import Graph, load_graph
+from imf_core.base.modality import UnseenEncoder
+from imf_core.graph.feature_table import FeatureTable
+from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
 from imf_core.inference.answers import (
     ASKED,
-    Answer,
     Answers,
     Question,
     concatenate,
     find_answers,
     find_known_answers,
 )
+from imf_core.inference.fact_scores import FactScorer, FactScores, Thresholds, fit_thresholds
 from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import Names
-from imf_core.inference.plausibility import USED_UP, FurtherAnswers
-from imf_core.inference.unseen_entity import add_unseen_entity
+from imf_core.inference.neighbours import find_nearest, join
+from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
+from imf_core.inference.unseen_entity import (
+    UnseenEntity,
+    add_unseen_entities,
+    embed,
+    encode_features,
+    pair_inputs,
+    require_new_names,
+)
 from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
-from imf_core.model.saved import SavedModel, load_calibration, load_config, load_model
+from imf_core.model.saved import SavedModel
 from imf_core.model.scorer import Scorer
 
-
-@dataclass(frozen=True)
-class Neighbour:
-    """An entity near another one, with the cosine of their embeddings."""
-
-    label: str
-    name: str
-    cosine: float
-
-
-def find_nearest(
-    scorer: Scorer, graph: Graph, channel: str, entity: int, among: Tensor, count: int
-) -> list[Neighbour]:
-    """Finds the entities nearest to one entity, by the cosine of their embeddings.
-
-    Args:
-        scorer: The trained model.
-        graph: Its graph.
-        channel: Channel of the embeddings.
-        entity: The entity, which has the channel's modality; it is not its own neighbour.
-        among: Entities to choose from; entities without the channel's modality or without train
-            facts are left out, shape: (N,), dtype: long.
-        count: Neighbours, at most.
-
-    Returns:
-        Nearest first.
-    """
-    model, vectors = scorer.model, scorer.entities[channel]
-    among = among.to(vectors.device)
-    has_modality = model.channels[channel].is_present
-    among = among[(among != entity) & has_modality[among] & model.is_learned[among]]
-    cosines = F.cosine_similarity(vectors[among], vectors[entity].unsqueeze(0))
-    best = cosines.topk(min(count, len(among)))
-    return [
-        Neighbour(graph.entity_labels[number], graph.entity_names[number], cosine)
-        for number, cosine in zip(among[best.indices].tolist(), best.values.tolist(), strict=True)
-    ]
+Tables = Mapping[str, FeatureTable]
 
 
 class Completer:
-    """Answers questions with a graph and a model trained on it; made by `load_completer`.
+    """A trained model with its graph; made by `imf_core.load`.
+
+    Every method that answers returns a `pyarrow.Table`; its method `to_pandas` makes a data frame
+    where pandas is installed. Entities and relations are named by label or name; a name that is
+    unknown or ambiguous, or a `k` below one, is a `QuestionError`.
 
     Args:
         graph: The graph.
@@ -88,6 +66,8 @@ class Completer:
         model: The model trained on them.
         config: Configuration of the model.
         calibration: Fitted for the model.
+        encoders: Encoders of unseen entities by modality.
+        thresholds: Of `score`; None to fit them when they are needed.
 
     Attributes:
         graph: The graph.
@@ -99,73 +79,201 @@ class Completer:
     def __init__(
         self,
         graph: Graph,
-        tables: Mapping[str, FeatureTable],
+        tables: Tables,
         model: IMF,
         config: SavedModel,
         calibration: Calibration,
+        encoders: Mapping[str, UnseenEncoder] | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self.graph = graph
         self.scorer = Scorer(model)
         self.entities = Names("entity", graph.entity_labels, graph.entity_names)
         self.relations = Names("relation", graph.relation_labels, graph.relation_names)
-        self._tables, self._config, self._calibration = tables, config, calibration
+        self.tables, self.config, self.calibration = tables, config, calibration
+        self.encoders = dict(encoders or {})
+        self._given_thresholds = thresholds
         self._known = known_tails_in(graph, ["train"])
         self._further = FurtherAnswers(graph)
         self._table = FactTable(graph, model.channel_names)
+        self._facts = FactScorer(self.scorer, calibration, self._known, self._further)
 
-    def ask(self, question: Question, count: int = 10, with_known: bool = False) -> list[Answer]:
-        """Answers a question.
+    @cached_property
+    def thresholds(self) -> Thresholds:
+        """Thresholds of `score`, fitted on valid."""
+        return self._given_thresholds or fit_thresholds(self._facts, self.graph)
+
+    def predict_tails(
+        self, head: str, relation: str, k: int = 10, with_known: bool = False
+    ) -> pa.Table:
+        """Answers (head, relation, ?); see `answer` for many questions at once.
 
         Args:
-            question: By labels or names.
-            count: Answers, at most.
+            head: Label or name.
+            relation: Label or name.
+            k: Answers, at most.
             with_known: Whether to include the answers of train. Answers of valid and test are
                 always included, since the channels were not trained on them.
 
         Returns:
-            Most probable first.
-
-        Raises:
-            QuestionError: If a name is unknown or ambiguous, if not exactly one of head and tail
-                is missing, or if `count` is below one.
+            At most k rows, most probable first, with the columns of `FactTable.write`.
         """
-        return [self._answer(row) for row in self.answer([question], count, with_known).to_pylist()]
+        return self._ask(Question(head, relation, None), k, with_known)
+
+    def predict_heads(
+        self, relation: str, tail: str, k: int = 10, with_known: bool = False
+    ) -> pa.Table:
+        """Answers (?, relation, tail); arguments and rows as in `predict_tails`."""
+        return self._ask(Question(None, relation, tail), k, with_known)
+
+    def predict_relations(
+        self, head: str, tail: str, k: int = 10, with_known: bool = False
+    ) -> pa.Table:
+        """Answers (head, ?, tail).
+
+        The model has no distribution over relations. A relation's rank follows the probability of
+        its fact, as in `score`, times the affinity of its ends: the share of similar entities that
+        have the relation, of head or tail the smaller one. Each is the probability of its own fact,
+        so those of one pair need not sum to one. It does not assume that the pair is related: for
+        pairs that are, it is too low.
+
+        Args:
+            head: Label or name.
+            tail: Label or name.
+            k: Relations, at most.
+            with_known: Whether to include the relations of train.
+
+        Returns:
+            At most k rows, most probable first: labels and names of head, relation and tail,
+            `probability`, `affinity`, `log_prob_tail`, `log_prob_head` (as in `score`),
+            `known_in`.
+        """
+        _require_positive(k, "relation")
+        first, last = self.entities.find(head), self.entities.find(tail)
+        relations = torch.arange(self.graph.num_relations)
+        ends = torch.tensor([[first, last]]).expand(len(relations), 2)
+        facts = torch.stack([ends[:, 0], relations, ends[:, 1]], dim=1)
+        if not with_known:
+            facts = facts[~self._known.contains(facts[:, :2], facts[:, 2])]
+        of_head = self._affinities.of_entity(first)[facts[:, 1].numpy()]
+        of_tail = self._affinities.of_entity(last)[(facts[:, 1] + len(relations)).numpy()]
+        affinity = np.minimum(of_head, of_tail).astype(np.float64)
+        scores = self._facts.score(facts)
+        probability = scores.probability.numpy() * affinity
+        table = self._table_of(facts, scores, {"probability": probability, "affinity": affinity})
+        return table.take(np.argsort(-probability, kind="stable")[:k])
 
     def answer(
-        self, questions: Sequence[Question], count: int = 10, with_known: bool = False
+        self, questions: Sequence[Question], k: int = 10, with_known: bool = False
     ) -> pa.Table:
         """Answers several questions at once.
 
         Args:
             questions: By labels or names, at least one.
-            count: Answers per question, at most.
-            with_known: As in `ask`.
+            k: Answers per question, at most.
+            with_known: As in `predict_tails`.
 
         Returns:
             One row per answer, sorted by question, then most probable first: `question` (its
-            position, int64), then the columns of `FactTable`.
+            position, int64), then the columns of `FactTable.write`.
 
         Raises:
-            QuestionError: As in `ask`.
+            QuestionError: If not exactly one of head and tail is missing.
         """
-        if count < 1:
-            raise QuestionError(f"at least one answer must be asked for, got a count of {count}")
+        _require_positive(k, "answer")
         queries = torch.tensor([self.find_query(question) for question in questions])
         first, parts = 0, []
         for batch in queries.split(self.scorer.probability_batch_size(len(queries))):
-            found = self._find(batch, count, with_known)
+            found = self._find(batch, k, with_known)
             parts.append(replace(found, row=found.row + first))
             first += len(batch)
         answers = concatenate(parts)
         table = self._table.write(answers)
         return table.add_column(0, "question", pa.array(answers.row.numpy(), pa.int64()))
 
-    def find_query(self, question: Question) -> tuple[int, int]:
-        """Returns entity and relation ids of a question; a head question has the inverse relation.
+    def score(self, triples: Sequence[tuple[str, str, str]]) -> pa.Table:
+        """Scores facts and judges whether they are true (triple classification).
+
+        Only train counts as known, so that facts of valid and test are judged without their help;
+        `imf_core.inference.fact_scores` has the definitions.
+
+        Args:
+            triples: (head, relation, tail) by labels or names, N of them, at least one.
+
+        Returns:
+            N rows in the order given: labels and names, `probability` (calibrated, float64),
+            `threshold` (of the relation, float64), `is_true` (whether the probability reaches it),
+            `log_prob_tail`: log p(tail | head, relation), `log_prob_head`: log p(head | relation,
+            tail) (float64, among all entities; minus infinity for an unseen entity), `known_in`.
 
         Raises:
-            QuestionError: As in `ask`.
+            QuestionError: If there is no triple.
         """
+        if not len(triples):
+            raise QuestionError("at least one triple must be given to be scored, got none")
+        facts = torch.tensor(
+            [
+                (self.entities.find(head), self.relations.find(relation), self.entities.find(tail))
+                for head, relation, tail in triples
+            ]
+        )
+        scores = self._facts.score(facts)
+        labels = [self.graph.relation_labels[relation] for relation in facts[:, 1].tolist()]
+        threshold = self.thresholds.of_relations(labels)
+        probability = scores.probability.numpy()
+        columns = {
+            "probability": probability,
+            "threshold": threshold,
+            "is_true": probability >= threshold,
+        }
+        return self._table_of(facts, scores, columns)
+
+    def neighbours(self, entity: str, k: int = 10) -> pa.Table:
+        """Returns the nearest entities in the space of each channel.
+
+        Args:
+            entity: Label or name.
+            k: Neighbours per channel, at most.
+
+        Returns:
+            At most k rows per channel, nearest first, among the entities with the channel's
+            modality: `channel`, `label`, `name`, `cosine` (float64). Channels of modalities that
+            this entity lacks have none.
+        """
+        _require_positive(k, "neighbour")
+        number = self.entities.find(entity)
+        everyone = torch.arange(self.graph.num_entities)
+        return join(
+            find_nearest(self.scorer, self.graph, channel, number, everyone, k)
+            for channel in self._channels_of(number)
+        )
+
+    def precedents(self, question: Question, answer: Mapping[str, Any], k: int = 3) -> pa.Table:
+        """Returns similar entities with the same answer in train.
+
+        Args:
+            question: By labels or names.
+            answer: A row of `answer` to it.
+            k: Entities, at most.
+
+        Returns:
+            At most k rows with the columns of `neighbours`, nearest to the question's entity first,
+            in the space of the channel with the largest share in the answer. Channels of modalities
+            that the entity lacks are left out.
+        """
+        entity, relation = self.find_query(question)
+        num_relations = self.graph.num_relations
+        inverse = (relation + num_relations) % (2 * num_relations)
+        label = answer[answer["asked_for"]]
+        _, alike = self._known.lookup(torch.tensor([[self.entities.find(label), inverse]]))
+        channels = self._channels_of(entity)
+        if not channels:  # the entity lacks every modality of the model
+            return join([])
+        best = max(channels, key=read_shares(answer).__getitem__)
+        return find_nearest(self.scorer, self.graph, best, entity, alike, k)
+
+    def find_query(self, question: Question) -> tuple[int, int]:
+        """Returns ids of entity and relation; a head question has the inverse relation."""
         relation = self.relations.find(question.relation)
         if question.head is not None and question.tail is None:
             return self.entities.find(question.head), relation
@@ -177,11 +285,7 @@ class Completer:
         )
 
     def known_answers(self, question: Question, splits: Sequence[str] = ("train",)) -> list[str]:
-        """Returns the names of the answers in some splits of the graph.
-
-        Raises:
-            QuestionError: As in `ask`.
-        """
+        """Returns the names of the answers in some splits of the graph."""
         query = torch.tensor([self.find_query(question)])
         _, tails = known_tails_in(self.graph, splits).lookup(query)
         return [self.graph.entity_names[tail] for tail in tails.tolist()]
@@ -189,90 +293,64 @@ class Completer:
     def share_with_more(self, question: Question) -> float:
         """Returns the probability of an answer beside those of all splits.
 
-        It is one for a question without known answers; see `used_up.share_with_more`.
-
-        Raises:
-            QuestionError: As in `ask`.
+        It is one for a question without known answers; see `plausibility.share_with_more`.
         """
         return float(self._further.of_queries(torch.tensor([self.find_query(question)])))
 
     def is_used_up(self, question: Question) -> bool:
-        """Returns whether most similar questions have no answer beyond those of the splits.
-
-        Raises:
-            QuestionError: As in `ask`.
-        """
+        """Returns whether most similar questions have no answer beyond those of the splits."""
         return self.share_with_more(question) < USED_UP
 
-    def neighbours(self, entity: str, count: int = 10) -> dict[str, list[Neighbour]]:
-        """Returns the nearest entities in the space of each channel.
+    def encode(
+        self,
+        text: str | Sequence[str] | None = None,
+        image: Path | str | Sequence[Path | str] | None = None,
+    ) -> pa.Table:
+        """Embeds texts, pictures or pairs of both in the spaces of the channels.
 
         Args:
-            entity: Label or name.
-            count: Neighbours, at most.
+            text: A text, or N texts.
+            image: File of a picture, or N files; with `text`, those of the same entities.
 
         Returns:
-            Neighbours by channel, nearest first, among the entities with the channel's modality.
-            Channels of modalities that this entity lacks are left out.
+            N rows with a column for each channel but the structural one (`visual`, `textual`,
+            `fused`): an embedding (float32 list of length D), null where the channel lacks its
+            modality. Embeddings of the graph's entities are `scorer.entities[channel]`, shape:
+            (E, D).
 
         Raises:
-            QuestionError: If the name is unknown or ambiguous, or `count` is below one.
+            QuestionError: If neither is given, the numbers differ, or as in `with_unseen_entities`.
         """
-        if count < 1:
-            raise QuestionError(f"at least one neighbour must be asked for, got a count of {count}")
-        number = self.entities.find(entity)
-        everyone = torch.arange(self.graph.num_entities)
-        return {
-            channel: find_nearest(self.scorer, self.graph, channel, number, everyone, count)
-            for channel in self.scorer.channel_names
-            if self._has(channel, number)
-        }
+        entities = pair_inputs(text, image)
+        _, _, model = self._add(entities)
+        return embed(model, range(self.graph.num_entities, model.num_entities))
 
-    def precedents(self, question: Question, answer: Answer, count: int = 3) -> list[Neighbour]:
-        """Returns similar entities with the same answer in train.
+    def with_unseen_entities(self, entities: Sequence[UnseenEntity]) -> "Completer":
+        """Returns a completer with more entities, which have no facts.
+
+        Their structural embeddings are masked, and they are never an answer.
 
         Args:
-            question: By labels or names.
-            answer: An answer to it, from `ask`.
-            count: Entities, at most.
-
-        Returns:
-            Entities with the same answer in train, nearest to the question's entity first, in the
-            space of the channel with the largest share in the answer. Channels of modalities that
-            the entity lacks are left out.
+            entities: At least one, each with a text, a picture or features that the model reads.
 
         Raises:
-            QuestionError: As in `ask`.
+            QuestionError: If a name is taken, or the model reads nothing of an entity, or a text or
+                a picture cannot be encoded.
         """
-        entity, relation = self.find_query(question)
-        num_relations = self.graph.num_relations
-        inverse = (relation + num_relations) % (2 * num_relations)
-        _, alike = self._known.lookup(torch.tensor([[self.entities.find(answer.label), inverse]]))
-        channels = [name for name in self.scorer.channel_names if self._has(name, entity)]
-        if not channels:  # the entity lacks every modality of the model
-            return []
-        best = max(channels, key=answer.shares.__getitem__)
-        return find_nearest(self.scorer, self.graph, best, entity, alike, count)
+        require_new_names(self.graph, entities)
+        graph, tables, model = self._add(entities)
+        fitted = self.config, self.calibration, self.encoders, self._given_thresholds
+        return Completer(graph, tables, model, *fitted)
 
-    def with_unseen_entity(self, name: str, features: Mapping[str, Tensor]) -> "Completer":
-        """Returns a completer with one more entity, which has no facts.
-
-        Its structural embedding is masked, and it is never an answer.
-
-        Args:
-            name: Name and label of the entity.
-            features: Features by modality (`image`, `text`), at least one that the model reads,
-                made by the graph's encoders, shape: (F,), dtype: float32.
-
-        Raises:
-            QuestionError: If the name is taken, or the model reads none of the features.
-        """
-        if name in self.graph.entity_labels or name in self.graph.entity_names:
-            raise QuestionError(f"the graph has {name!r} already; give the new entity another name")
-        graph, tables, model = add_unseen_entity(
-            self.graph, self._tables, self.scorer.model, self._config, name, features
+    def _add(self, entities: Sequence[UnseenEntity]) -> tuple[Graph, Tables, IMF]:
+        features = encode_features(entities, self.encoders, self.tables, self.config)
+        names = [entity.label for entity in entities]
+        return add_unseen_entities(
+            self.graph, self.tables, self.scorer.model, self.config, names, features
         )
-        return Completer(graph, tables, model, self._config, self._calibration)
+
+    def _ask(self, question: Question, k: int, with_known: bool) -> pa.Table:
+        return self.answer([question], k, with_known).drop_columns(["question"])
 
     def _find(self, queries: Tensor, count: int, with_known: bool) -> Answers:
         """Answers one batch of queries, most probable first.
@@ -280,7 +358,7 @@ class Completer:
         Also finds the most probable answers that are not used up: used-up answers above them may
         fall below them after the multiplication by `further`.
         """
-        arguments = (self.scorer, self._calibration, queries, self._known)
+        arguments = (self.scorer, self.calibration, queries, self._known)
         found = find_answers(*arguments, count, (None, ~self._further.used_up(queries)))
         if with_known:
             found = concatenate([find_known_answers(*arguments), found])
@@ -291,42 +369,31 @@ class Completer:
         rank = torch.arange(len(found.row)) - (sizes.cumsum(0) - sizes)[found.row]
         return found.select((rank < count).nonzero().flatten())
 
-    def _answer(self, row: Mapping[str, Any]) -> Answer:
-        role = row["asked_for"]
-        return Answer(
-            label=row[role],
-            name=row[f"{role}_name"],
-            probability=row["probability"],
-            further=row["further"],
-            used_up=row["used_up"],
-            known_in=row["known_in"],
-            shares=read_shares(row),
+    def _table_of(
+        self, facts: Tensor, scores: FactScores, columns: Mapping[str, np.ndarray]
+    ) -> pa.Table:
+        """Returns labels and names, the columns, log-probabilities and splits of facts."""
+        tail, head = scores.log_probs.double().unbind(dim=1)
+        return pa.table(
+            {
+                **self._table.name(facts.numpy()),
+                **columns,
+                "log_prob_tail": tail.numpy(),
+                "log_prob_head": head.numpy(),
+                "known_in": self._table.find_split(facts.numpy()),
+            }
         )
 
-    def _has(self, channel: str, entity: int) -> bool:
-        return bool(self.scorer.model.channels[channel].is_present[entity])
+    def _channels_of(self, entity: int) -> list[str]:
+        """Returns the channels of the modalities that an entity has."""
+        channels = self.scorer.model.channels
+        return [name for name, each in channels.items() if bool(each.is_present[entity])]
+
+    @cached_property
+    def _affinities(self) -> Affinities:
+        return estimate_affinities(self._known, self.graph.num_relations)
 
 
-def load_completer(
-    graph_folder: Path,
-    model_folder: Path,
-    feature_paths: Mapping[str, Path],
-    device: torch.device | None = None,
-) -> Completer:
-    """Loads a trained model with its graph and features.
-
-    Args:
-        graph_folder: Output of `prepare`.
-        model_folder: Output of `train`.
-        feature_paths: Outputs of the feature stages, by modality (`image`, `text`).
-        device: Device of the model; the CPU by default.
-
-    Raises:
-        DataError: If a file is missing or damaged, or the files are not of one run.
-        ConfigError: If a file of the model is invalid.
-    """
-    graph = load_graph(graph_folder)
-    tables = {name: load_features(path, graph.fingerprint) for name, path in feature_paths.items()}
-    model = load_model(model_folder, graph, tables).to(device or torch.device("cpu"))
-    config, calibration = load_config(model_folder), load_calibration(model_folder)
-    return Completer(graph, tables, model, config, calibration)
+def _require_positive(k: int, noun: str) -> None:
+    if k < 1:
+        raise QuestionError(f"at least one {noun} must be asked for, got k = {k}")

@@ -1,6 +1,6 @@
 """Turns answers into a table of facts with labels and names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +60,8 @@ class FactTable:
     def __init__(self, graph: Graph, channel_names: tuple[str, ...]) -> None:
         self._graph = graph
         self._channel_names = channel_names
-        self._labels, self._names = (
-            pa.array(column, pa.string()) for column in (graph.entity_labels, graph.entity_names)
-        )
+        self._entities = (_strings(graph.entity_labels), _strings(graph.entity_names))
+        self._relations = (_strings(graph.relation_labels), _strings(graph.relation_names))
         self._known = {split: np.sort(self._keys(graph.facts[split])) for split in SPLITS}
 
     def write(self, answers: Answers) -> pa.Table:
@@ -77,18 +76,8 @@ class FactTable:
             `log_prob_<channel>`; a channel that does not take part has share zero and a null
             log-probability.
         """
-        graph = self._graph
-        facts = as_facts(answers, graph.num_relations)
-        columns: dict[str, object] = {}
-        for position, role in ((0, "head"), (1, "relation"), (2, "tail")):
-            ids = facts[:, position]
-            if role == "relation":
-                columns[role] = pa.array([graph.relation_labels[i] for i in ids], pa.string())
-                names = [graph.relation_names[i] for i in ids]
-                columns["relation_name"] = pa.array(names, pa.string())
-            else:
-                columns[role] = self._labels.take(ids)
-                columns[f"{role}_name"] = self._names.take(ids)
+        facts = as_facts(answers, self._graph.num_relations)
+        columns = self.name(facts)
         columns["probability"] = answers.probability.numpy()
         columns["further"] = answers.further.min(dim=1).values.double().numpy()
         is_used_up = (answers.further < USED_UP).tolist()
@@ -96,8 +85,8 @@ class FactTable:
             [_USED_UP[head, tail] for head, tail in is_used_up], pa.string()
         )
         columns["log_prob"] = answers.log_prob.double().numpy()
-        columns["known_in"] = pa.array(self._known_in(facts), pa.string())
-        asked = (answers.query[:, 1] >= graph.num_relations).tolist()
+        columns["known_in"] = self.find_split(facts)
+        asked = (answers.query[:, 1] >= self._graph.num_relations).tolist()
         columns["asked_for"] = pa.array(["head" if each else "tail" for each in asked], pa.string())
         for position, name in enumerate(self._channel_names):
             log_probs = answers.channel_log_probs[:, position].double().numpy()
@@ -107,18 +96,32 @@ class FactTable:
             )
         return pa.table(columns)
 
-    def _known_in(self, facts: NDArray[np.int64]) -> list[str]:
-        """Returns the split of each fact, or `new`."""
+    def name(self, facts: NDArray[np.int64]) -> dict[str, pa.Array]:
+        """Returns labels and names of head, relation and tail by column, shape: (N, 3) -> (N,)."""
+        columns = {}
+        for position, role in enumerate(("head", "relation", "tail")):
+            labels, names = self._relations if role == "relation" else self._entities
+            columns[role] = labels.take(facts[:, position])
+            columns[f"{role}_name"] = names.take(facts[:, position])
+        return columns
+
+    def find_split(self, facts: NDArray[np.int64]) -> pa.Array:
+        """Returns the split of each fact, or `new`, shape: (N, 3) -> (N,)."""
         keys = self._keys(facts)
         found = np.full(len(facts), NEW, dtype=object)
         for split, known in self._known.items():
             if len(known):
                 place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
                 found[known[place] == keys] = split
-        return list(found)
+        return pa.array(found, pa.string())
 
     def _keys(self, facts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Encodes each fact as one integer, shape: (N, 3) -> (N,)."""
         head, relation, tail = facts.T
-        keys: NDArray[np.int64] = (relation * len(self._labels) + head) * len(self._labels) + tail
+        count = self._graph.num_entities
+        keys: NDArray[np.int64] = (relation * count + head) * count + tail
         return keys
+
+
+def _strings(values: Sequence[str]) -> pa.Array:
+    return pa.array(values, pa.string())

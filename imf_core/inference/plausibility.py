@@ -78,6 +78,19 @@ class Affinities:
         order = np.lexsort([kept.col, kept.row])
         return kept.row[order].astype(np.int64), kept.col[order].astype(np.int64), kept.data[order]
 
+    def of_entity(self, entity: int) -> NDArray[np.float32]:
+        """Returns the affinity of an entity to every relation.
+
+        Returns:
+            One for the relations that it has, and for all if it has no train fact, since nothing
+            is known of its kind, shape: (2R,), dtype: float32.
+        """
+        signature = self.signature_ids[entity]
+        has = self.has[signature].toarray()[0]
+        if not has.any():
+            return np.ones_like(has)
+        return np.asarray(has + self.affinity[signature].toarray()[0])
+
     def members(self, least: float) -> csc_matrix:
         """Returns which signatures have a relation, or an affinity of at least `least` to it.
 
@@ -255,16 +268,27 @@ class FurtherAnswers:
             Shares of the questions for the tail and for the head; one without another known answer,
             and one for facts of train, shape: (N, 2), dtype: float32.
         """
-        head, relation, tail = torch.from_numpy(facts).unbind(dim=1)
-        asked = (
-            torch.stack([head, relation], 1),
-            torch.stack([tail, relation + self._graph.num_relations], 1),
-        )
-        (train, after_train), (every, after_every) = self._train, self._everywhere
+        (every, after_every), asked = self._everywhere, self._questions(facts)
         new = torch.stack([after_every[every.find(each)] for each in asked], dim=1)
-        held_out = torch.stack([after_train[train.find(each)] for each in asked], dim=1)
-        is_train, is_known = (each.contains(asked[0], tail)[:, None] for each in (train, every))
-        return torch.where(is_train, 1.0, torch.where(is_known, held_out, new))
+        is_known = every.contains(asked[0], torch.from_numpy(facts[:, 2]))
+        return torch.where(is_known[:, None], self.from_train(facts), new)
+
+    def from_train(self, facts: NDArray[np.int64]) -> Tensor:
+        """Returns the shares of `of_facts`, with the answers of train alone as known ones.
+
+        Args:
+            facts: (head, relation, tail), shape: (N, 3), dtype: int64.
+        """
+        (train, after_train), asked = self._train, self._questions(facts)
+        shares = torch.stack([after_train[train.find(each)] for each in asked], dim=1)
+        is_train = train.contains(asked[0], torch.from_numpy(facts[:, 2]))
+        return shares.masked_fill(is_train[:, None], 1.0)
+
+    def _questions(self, facts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Returns the questions about the tail and the head of facts, shapes: (N, 2), (N, 2)."""
+        head, relation, tail = torch.from_numpy(facts).unbind(dim=1)
+        inverse = relation + self._graph.num_relations
+        return torch.stack([head, relation], 1), torch.stack([tail, inverse], 1)
 
     def is_known(self, facts: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Returns which facts are in some split, shape: (N, 3) -> (N,)."""

@@ -1,82 +1,245 @@
-"""Adds an unseen entity to a trained model: it has features, but no facts.
+"""Adds unseen entities to a trained model: they have features, but no facts.
 
-The model is rebuilt with one more row per table of entities. Learned weights stay the same. The new
+The model is rebuilt with more rows per table of entities. Learned weights stay the same. The new
 rows (structural embedding, embedding of an entity without image or text) are zeros, and a mask
 keeps them out of every score.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 
 from imf_core.base.errors import QuestionError
+from imf_core.base.modality import UnseenEncoder
+from imf_core.graph.entities import entity_text
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.model.imf import IMF
 from imf_core.model.saved import SavedModel, build_model
 
+UNNAMED = "the new entity"
+"""Label of an unseen entity without a name."""
 
-def add_unseen_entity(
+Features = Mapping[str, tuple[Tensor, Tensor]]
+"""By modality: features of M entities, zeros where missing, shape: (M, F), dtype: float32, and
+whether an entity has the modality, shape: (M,), dtype: bool."""
+
+
+@dataclass(frozen=True)
+class UnseenEntity:
+    """An entity that is not in the graph.
+
+    Attributes:
+        name: Its name and label, and a part of its text where there is a description; "" for none.
+        description: Text about it, "" for none.
+        image: File of a picture, None for none.
+        features: Ready features by modality, in place of inputs, made like those of the graph,
+            shape: (F,), dtype: float32.
+        further: Inputs of other modalities, by modality: `{"numeric": "height 1.78"}`.
+    """
+
+    name: str = ""
+    description: str = ""
+    image: Path | None = None
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    further: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Its name, or `UNNAMED`."""
+        return self.name or UNNAMED
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Inputs to encode, by modality."""
+        found = dict(self.further)
+        if self.description:
+            found["text"] = entity_text("", self.name, self.description)
+        if self.image is not None:
+            found["image"] = str(self.image)
+        return {each: value for each, value in found.items() if each not in self.features}
+
+
+def pair_inputs(
+    text: str | Sequence[str] | None, image: Path | str | Sequence[Path | str] | None
+) -> list[UnseenEntity]:
+    """Makes an entity of each text, picture or pair of both.
+
+    Raises:
+        QuestionError: If neither is given, or not as many of both.
+    """
+    texts = [text] if isinstance(text, str) else list(text or [])
+    images = [image] if isinstance(image, str | Path) else list(image or [])
+    if texts and images and len(texts) != len(images):
+        raise QuestionError(
+            f"give as many images as texts, got {len(images)} images and {len(texts)} texts"
+        )
+    if not (texts or images):
+        raise QuestionError("give texts, images or as many of both, got neither")
+    return [
+        UnseenEntity("", texts[row] if texts else "", Path(images[row]) if images else None)
+        for row in range(len(texts or images))
+    ]
+
+
+def require_new_names(graph: Graph, entities: Sequence[UnseenEntity]) -> None:
+    """Refuses labels that the graph or another entity has.
+
+    Raises:
+        QuestionError: If a label is taken.
+    """
+    taken = {*graph.entity_labels, *graph.entity_names}
+    for entity in entities:
+        if entity.label in taken:
+            raise QuestionError(
+                f"the graph has {entity.label!r} already; give the new entity another name"
+            )
+        taken.add(entity.label)
+
+
+def encode_features(
+    entities: Sequence[UnseenEntity],
+    encoders: Mapping[str, UnseenEncoder],
+    tables: Mapping[str, FeatureTable],
+    config: SavedModel,
+) -> Features:
+    """Encodes texts and pictures of unseen entities for the modalities that the model reads.
+
+    Args:
+        entities: M entities.
+        encoders: Encoders of the graph's features, by modality.
+        tables: The graph's features, by modality.
+        config: Configuration of the model.
+
+    Raises:
+        QuestionError: If there is no entity, the model reads nothing of one, features have another
+            size, or `UnseenEncoder.encode` refuses a text or a picture.
+    """
+    if not entities:
+        raise QuestionError("at least one unseen entity must be given, got none")
+    read = [each for each in config.model.modalities if each != "structure"]
+    for entity in entities:
+        given = [*entity.inputs, *entity.features]
+        if not set(read) & set(given):
+            raise QuestionError(
+                f"the model reads {', '.join(read) or 'structure alone'}, but {entity.label!r} "
+                f"has {', '.join(given) or 'neither image nor text'}"
+            )
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for modality in read:
+        size = tables[modality].vectors.shape[1]
+        vectors = torch.zeros(len(entities), size)
+        is_present = torch.zeros(len(entities), dtype=torch.bool)
+        rows, inputs = [], []
+        for row, entity in enumerate(entities):
+            if modality in entity.inputs:
+                rows.append(row)
+                inputs.append(entity.inputs[modality])
+            elif modality in entity.features:
+                vectors[row] = _checked(entity, modality, size)
+                is_present[row] = True
+        if inputs:
+            if modality not in encoders:
+                raise QuestionError(
+                    f"the model has no encoder of {modality} features here; pack it with `imf "
+                    "export --model FOLDER` and load that folder, or give ready features"
+                )
+            vectors[rows] = encoders[modality].encode(inputs)
+            is_present[rows] = True
+        found[modality] = vectors, is_present
+    return found
+
+
+def _checked(entity: UnseenEntity, modality: str, size: int) -> Tensor:
+    features = torch.as_tensor(entity.features[modality], dtype=torch.float32)
+    if features.shape != (size,) or not bool(features.isfinite().all()):
+        raise QuestionError(
+            f"the {modality} features of {entity.label!r} must be {size} finite numbers, as those "
+            f"of the graph, got the shape {tuple(features.shape)}"
+        )
+    return features
+
+
+def add_unseen_entities(
     graph: Graph,
     tables: Mapping[str, FeatureTable],
     model: IMF,
     config: SavedModel,
-    name: str,
-    features: Mapping[str, Tensor],
+    names: Sequence[str],
+    features: Features,
 ) -> tuple[Graph, dict[str, FeatureTable], IMF]:
-    """Adds an entity after all others.
+    """Adds M entities after all others.
 
     Args:
         graph: The graph.
         tables: Its features by modality.
         model: Trained on both; left as it is.
         config: Configuration of the model.
-        name: Name and label of the unseen entity.
-        features: Features of the unseen entity by modality, shape: (F,), dtype: float32.
+        names: Names and labels of the unseen entities.
+        features: Their features, of all modalities that the model reads.
 
     Returns:
-        Graph, features and model with one more entity.
-
-    Raises:
-        QuestionError: If the model reads none of the features.
+        Graph, features and model with M more entities; only the model's features.
     """
-    read = [each for each in config.model.modalities if each != "structure"]
-    if not set(read) & features.keys():
-        raise QuestionError(
-            f"the model reads {', '.join(read) or 'structure alone'}, but the new entity "
-            f"has {', '.join(features) or 'neither image nor text'}"
-        )
     larger = replace(
         graph,
-        entity_labels=[*graph.entity_labels, name],
-        entity_names=[*graph.entity_names, name],
-        entity_descriptions=[*graph.entity_descriptions, ""],
+        entity_labels=[*graph.entity_labels, *names],
+        entity_names=[*graph.entity_names, *names],
+        entity_descriptions=[*graph.entity_descriptions, *[""] * len(names)],
     )
-    more = {modality: _append(table, features.get(modality)) for modality, table in tables.items()}
+    more = {
+        modality: replace(
+            tables[modality],
+            vectors=torch.cat([tables[modality].vectors, vectors]),
+            is_present=torch.cat([tables[modality].is_present, is_present]),
+        )
+        for modality, (vectors, is_present) in features.items()
+    }
     device = next(model.parameters()).device
     grown = build_model(larger, more, config.model, config.fusion)
     shapes = {key: value.shape for key, value in grown.state_dict().items()}
     grown.load_state_dict(
         {key: _grow(value.cpu(), shapes[key]) for key, value in model.state_dict().items()}
     )
-    grown.mark_unlearned(torch.tensor([graph.num_entities]))
-    return larger, more, grown.to(device)
-
-
-def _append(table: FeatureTable, vector: Tensor | None) -> FeatureTable:
-    """Appends a row of features, or zeros without features."""
-    row = torch.zeros(table.vectors.shape[1]) if vector is None else vector
-    return replace(
-        table,
-        vectors=torch.cat([table.vectors, row.unsqueeze(0)]),
-        is_present=torch.cat([table.is_present, torch.tensor([vector is not None])]),
+    unseen = torch.cat(
+        [
+            (~model.is_learned.cpu()).nonzero().flatten(),
+            torch.arange(graph.num_entities, larger.num_entities),
+        ]
     )
+    grown.mark_unlearned(unseen)
+    return larger, more, grown.to(device).eval()
+
+
+@torch.no_grad()
+def embed(model: IMF, entities: range) -> pa.Table:
+    """Embeds unseen entities in the space of each channel but the structural one.
+
+    Args:
+        model: The model with these entities.
+        entities: Their ids.
+
+    Returns:
+        A row for each entity and a column for each channel: float32 lists of length D, null where
+        the entity lacks the channel's modality.
+    """
+    ids = torch.arange(entities.start, entities.stop, device=next(model.parameters()).device)
+    columns = {}
+    for channel, vectors in model.encode(ids).items():
+        if channel != "structural":
+            is_missing = ~model.channels[channel].is_present[ids].cpu().numpy()
+            columns[channel] = pa.FixedSizeListArray.from_arrays(
+                pa.array(vectors.cpu().numpy().ravel()), vectors.shape[1], mask=pa.array(is_missing)
+            )
+    return pa.table(columns)
 
 
 def _grow(value: Tensor, shape: torch.Size) -> Tensor:
-    """Appends a row of zeros to a table with one row per entity."""
+    """Appends rows of zeros to a table with one row per entity."""
     if value.shape == shape:
         return value
-    return torch.cat([value, value.new_zeros(1, *shape[1:])])
+    return torch.cat([value, value.new_zeros(shape[0] - len(value), *shape[1:])])

@@ -127,6 +127,11 @@ def save_model(
         features=_describe(tables, spec.model),
         training=dict(training),
     )
+    write_model(model, folder, config)
+
+
+def write_model(model: IMF, folder: Path, config: SavedModel) -> None:
+    """Writes the weights of a model and its configuration; see `save_model`."""
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_bytes(folder / WEIGHTS, save(weights))
     write_json(folder / CONFIG, config.model_dump())

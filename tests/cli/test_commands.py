@@ -127,7 +127,7 @@ def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
         (["ask", "--queries", "q.parquet", "--out", "./q.parquet"], "is the same file"),
         (["ask", "--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
         (["ask", "--description", "", "orbits"], "--description must not be empty"),
-        (["export"], "give --facts FILE, --embeddings FOLDER or both"),
+        (["export"], "give --facts FILE, --embeddings FOLDER or --model FOLDER"),
         (["export", "--embeddings", "folder", "--above", "0.5"], "require --facts FILE"),
         (["export", "--facts", "new.tsv", "--above", "nan"], "must be in [0, 1], got nan"),
         (["export", "--facts", "new.tsv", "--above", "x"], "'--above': must be a number, got x"),

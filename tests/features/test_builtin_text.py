@@ -97,12 +97,13 @@ def test_many_texts_are_encoded_with_the_same_bytes_each_time(many: list[str]) -
 
 def test_a_text_of_many_gets_the_vector_it_has(many: list[str]) -> None:
     fitted = fit_texts(many, 8)
-    for place in (0, 50, 109):
-        assert np.allclose(fitted.encode(many[place]), fitted.vectors[place], atol=1e-6)
+    places = [0, 50, 109]
+    found = fitted.encoder().encode([many[place] for place in places])
+    assert np.allclose(found, fitted.vectors[places], atol=1e-6)
 
 
 def test_a_text_that_shares_nothing_with_many_has_zeros(many: list[str]) -> None:
-    assert not fit_texts(many, 8).encode("qqq 77").any()
+    assert not fit_texts(many, 8).encoder().encode(["qqq 77"]).any()
 
 
 def test_the_neighbours_among_many_texts_are_those_of_all_decomposed(many: list[str]) -> None:
@@ -117,7 +118,7 @@ def test_the_neighbours_among_many_texts_are_those_of_all_decomposed(many: list[
 def test_character_counts_by_word_are_those_of_whole_texts(many: list[str]) -> None:
     odd = [*many, "two  blanks", "\tA\nline  ", "a", "İİ İ", "no\u00a0break\u2003space", "ﬁne ﬁ"]
     by_word = _CharacterCounts(odd)
-    whole = builtin_text._vectorizer("char_wb", builtin_text.CHARACTER_NGRAMS)
+    whole = builtin_text._vectorizer("char_wb")
     assert np.allclose(by_word.weigh(odd).toarray(), whole.fit_transform(odd).toarray(), atol=1e-6)
 
 

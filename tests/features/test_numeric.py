@@ -7,7 +7,7 @@ import pytest
 from feature_inputs import Workspace, images_params
 
 from imf_core.base.errors import QuestionError
-from imf_core.base.modality import UnseenInput, find_modalities
+from imf_core.base.modality import find_modalities
 from imf_core.features.numeric import MODALITY, NumericFeaturesParams
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.numbers import Numbers, save_numbers
@@ -71,8 +71,8 @@ def test_a_graph_without_numbers_has_empty_features(workspace: MakeWorkspace) ->
 
 
 def new(place: Workspace, table: FeatureTable, given: str) -> list[float]:
-    unseen = UnseenInput(given, "", images_params())
-    return list(MODALITY.encode_unseen(unseen, place.inputs, params(), table).tolist())
+    encoder = MODALITY.fit_unseen(place.inputs, params(), images_params(), table)
+    return list(encoder.encode([given])[0].tolist())
 
 
 def test_an_unseen_entity_with_the_numbers_of_another_has_its_vector(
@@ -100,6 +100,16 @@ def test_unusable_numbers_of_an_unseen_entity_are_refused(
     table = encode(place, [*HEIGHTS, (3, "mass", 3.0)])
     with pytest.raises(QuestionError, match=message):
         new(place, table, given)
+
+
+def test_a_saved_encoder_gives_the_same_vectors(workspace: MakeWorkspace) -> None:
+    place = workspace(5)
+    table = encode(place, [*HEIGHTS, (3, "mass", 3.0)])
+    encoder = MODALITY.fit_unseen(place.inputs, params(), images_params(), table)
+    encoder.save(place.root / "saved")
+    loaded = MODALITY.load_unseen(place.root / "saved", table)
+    given = ["height 5; mass 2", "mass 3"]
+    assert loaded.encode(given).equal(encoder.encode(given))
 
 
 def test_a_part_of_two_labels_is_refused(workspace: MakeWorkspace) -> None:

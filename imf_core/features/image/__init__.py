@@ -1,15 +1,14 @@
 """Image features: built-in, of a pretrained model, or precomputed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from imf_core.base.modality import EncoderParams, FeatureInputs, Modality, UnseenInput
+from imf_core.base.modality import EncoderParams, FeatureInputs, Modality, UnseenEncoder
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from imf_core.base.config import ImagesParams
     from imf_core.graph.feature_table import FeatureTable
 
 
@@ -36,17 +35,31 @@ class Image(Modality[ImageFeaturesParams]):
 
         return ImageEncoding(inputs, params).write(output)
 
-    def encode_unseen(
+    def fit_unseen(
         self,
-        unseen: UnseenInput,
         inputs: FeatureInputs,
         params: ImageFeaturesParams,
+        images: "ImagesParams",
         table: "FeatureTable",
-    ) -> "Tensor":
-        """Encodes the picture at the path `unseen.given`; see `Modality`."""
+    ) -> UnseenEncoder:
+        """Returns the encoder of pictures in files; see `Modality`."""
         from imf_core.features.image.image_encoding import ImageEncoding  # noqa: PLC0415
+        from imf_core.features.shared.unseen import IN_PARAMS, EncodingOfUnseen  # noqa: PLC0415
 
-        return ImageEncoding(inputs, params).encode_unseen(unseen, table)
+        def fit() -> Any:
+            return ImageEncoding(inputs, params).fit_again(table)
+
+        return EncodingOfUnseen(ImageEncoding, params, images, table, IN_PARAMS, fit)
+
+    def load_unseen(self, folder: Path, table: "FeatureTable") -> UnseenEncoder:
+        """Reads the encoder of a packed model; see `Modality`."""
+        from imf_core.features.image.image_encoding import (  # noqa: PLC0415
+            ImageEncoding,
+            load_builtin,
+        )
+        from imf_core.features.shared.unseen import load_encoding  # noqa: PLC0415
+
+        return load_encoding(ImageEncoding, self.params, folder, table, load_builtin)
 
 
 MODALITY = Image()

@@ -9,12 +9,15 @@ it does not recognise the content of a photograph.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from sklearn.decomposition import PCA
 
+from imf_core.base.errors import DataError
+from imf_core.features.shared.tensor_files import read_arrays, write_arrays
 from imf_core.raster.reencode import map_in_order, open_rgb
 
 THUMBNAIL_PIXELS = 16
@@ -23,6 +26,9 @@ COLOUR_LEVELS = 4  # per channel of the histogram's colour cube
 EDGE_GRID = 4
 EDGE_DIRECTIONS = 8
 FIT_IMAGES = 20_000
+
+WEIGHTS = "encoder.safetensors"
+"""File of a saved encoder."""
 
 _BLOCKS = (
     THUMBNAIL_PIXELS**2 * 3,
@@ -47,24 +53,39 @@ def describe_images(images: Iterable[bytes]) -> np.ndarray:
 class FittedReduction:
     """Standardises the blocks of descriptions and keeps their principal directions.
 
-    The directions are fitted on at most `FIT_IMAGES` evenly spaced rows.
-
     Args:
-        descriptions: shape: (n, 1344), dtype: float32, n at least one.
-        dim: Upper bound of the components kept; also bounded by n - 1.
+        mean: Mean of the fitted descriptions, shape: (1344,), dtype: float64.
+        scale: Factor of each number, shape: (1344,), dtype: float64.
+        components: Principal directions, shape: (F, 1344), dtype: float64; F is zero if the fitted
+            pictures are equal.
+        centre: Mean along the directions, shape: (F,), dtype: float64.
     """
 
-    def __init__(self, descriptions: np.ndarray, dim: int) -> None:
+    def __init__(
+        self, mean: np.ndarray, scale: np.ndarray, components: np.ndarray, centre: np.ndarray
+    ) -> None:
+        self._mean, self._scale = mean, scale
+        self._components, self._centre = components, centre
+
+    @classmethod
+    def fit(cls, descriptions: np.ndarray, dim: int) -> "FittedReduction":
+        """Fits the directions to at most `FIT_IMAGES` evenly spaced descriptions.
+
+        Args:
+            descriptions: shape: (n, 1344), dtype: float32, n at least one.
+            dim: Upper bound of the components kept; also bounded by n - 1.
+        """
         fitted = descriptions[:: max(1, -(-len(descriptions) // FIT_IMAGES))].astype(np.float64)
-        self._mean = fitted.mean(axis=0)
-        self._scale = _block_scales(fitted - self._mean)
-        self._pca: PCA | None = None
-        if self._scale.any():
-            num_components = min(dim, len(fitted) - 1, fitted.shape[1])
-            # Both solvers are exact and repeatable; they differ in speed for many or few rows.
-            solver = "covariance_eigh" if len(fitted) > fitted.shape[1] else "full"
-            pca = PCA(num_components, svd_solver=solver)
-            self._pca = pca.fit((fitted - self._mean) * self._scale)
+        mean = fitted.mean(axis=0)
+        scale = _block_scales(fitted - mean)
+        if not scale.any():
+            return cls(mean, scale, np.zeros((0, fitted.shape[1])), np.zeros(0))
+        num_components = min(dim, len(fitted) - 1, fitted.shape[1])
+        # Both solvers are exact and repeatable; they differ in speed for many or few rows.
+        solver = "covariance_eigh" if len(fitted) > fitted.shape[1] else "full"
+        pca = PCA(num_components, svd_solver=solver).fit((fitted - mean) * scale)
+        centre = pca.mean_.reshape(1, -1) @ pca.components_.T
+        return cls(mean, scale, pca.components_, centre[0])
 
     def apply(self, descriptions: np.ndarray) -> np.ndarray:
         """Reduces descriptions, those of the fit or others.
@@ -73,25 +94,49 @@ class FittedReduction:
             descriptions: shape: (m, 1344), dtype: float32.
 
         Returns:
-            shape: (m, min(dim, n - 1, 1344)), dtype: float32; rows of length one. A column of ones
-            if the n pictures are equal.
+            shape: (m, F), dtype: float32; rows of length one. A column of ones if the fitted
+            pictures are equal.
         """
-        if self._pca is None:
+        if not len(self._components):
             return np.ones((len(descriptions), 1), np.float32)
         parts = [
-            self._pca.transform(
-                (descriptions[start : start + FIT_IMAGES] - self._mean) * self._scale
-            )
+            ((descriptions[start : start + FIT_IMAGES] - self._mean) * self._scale)
+            @ self._components.T
+            - self._centre
             for start in range(0, len(descriptions), FIT_IMAGES)
         ]
         vectors = np.concatenate(parts)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
+    def encode(self, pictures: Sequence[bytes]) -> np.ndarray:
+        """Encodes pictures from `reencode_image`; `apply` has the shape."""
+        return self.apply(describe_images(pictures))
+
+    def save(self, folder: Path) -> None:
+        """Writes `encoder.safetensors`."""
+        arrays = {name.removeprefix("_"): each for name, each in vars(self).items()}
+        write_arrays(folder / WEIGHTS, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> "FittedReduction":
+        """Reads the file of `save`.
+
+        Raises:
+            DataError: If the file is missing, damaged or of another encoder.
+        """
+        arrays = read_arrays(folder / WEIGHTS)
+        if arrays.keys() != {"mean", "scale", "components", "centre"}:
+            raise DataError(
+                f"{folder / WEIGHTS} has the arrays {', '.join(sorted(arrays))}, which is no "
+                "encoder of pictures; pack the model again with `imf export --model`"
+            )
+        return cls(**arrays)
+
 
 def reduce_descriptions(descriptions: np.ndarray, dim: int) -> np.ndarray:
     """Reduces descriptions to their own principal directions; see `FittedReduction`."""
-    return FittedReduction(descriptions, dim).apply(descriptions)
+    return FittedReduction.fit(descriptions, dim).apply(descriptions)
 
 
 def _block_scales(centred: np.ndarray) -> np.ndarray:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from imf_core.base.config import ImagesParams
 from imf_core.base.errors import QuestionError
-from imf_core.base.modality import FeatureInputs, UnseenInput
+from imf_core.base.modality import FeatureInputs
 from imf_core.features.image import ImageFeaturesParams
-from imf_core.features.shared.encoding import Encoding, require_equal
+from imf_core.features.shared.encoding import Encoding
 from imf_core.features.shared.model_files import ModelSource
+from imf_core.features.shared.unseen import FittedEncoder, require_equal
 from imf_core.graph.entities import read_num_entities
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.raster.reencode import RejectedImage, quiet_pillow, reencode_image
@@ -58,7 +60,8 @@ class ImageEncoding(Encoding[ImageFeaturesParams]):
         provenance = {"model": self.builtin}
         return mean_by_entity(np.concatenate(entity_ids), vectors, self.num_entities, provenance)
 
-    def load_encoder(self, source: ModelSource, params: ImageFeaturesParams) -> Any:
+    @staticmethod
+    def load_encoder(source: ModelSource, params: ImageFeaturesParams) -> Any:
         """Loads a vision model."""
         from imf_core.features.image.pretrained_image import load_image_encoder  # noqa: PLC0415
 
@@ -91,27 +94,38 @@ class ImageEncoding(Encoding[ImageFeaturesParams]):
         is_present = torch.zeros(self.num_entities, dtype=torch.bool)
         return FeatureTable(torch.zeros(self.num_entities, 1), is_present, provenance)
 
-    def read_unseen(self, unseen: UnseenInput) -> bytes:
-        """Reads and re-encodes the picture at the path `unseen.given`, like the stage `images`."""
+    @staticmethod
+    def read_unseen(given: str, images: ImagesParams) -> bytes:
+        """Reads and re-encodes the picture at the path `given`, like the stage `images`."""
         try:
-            content = Path(unseen.given).read_bytes()
+            content = Path(given).read_bytes()
         except OSError as error:
-            raise QuestionError(f"{unseen.given} cannot be read ({error.strerror})") from error
+            raise QuestionError(f"{given} cannot be read ({error.strerror})") from error
         with quiet_pillow():
             picture = reencode_image(
                 content,
-                size_pixels=unseen.images.size_pixels,
-                max_bytes=unseen.images.max_source_bytes,
-                max_pixels=unseen.images.max_source_pixels,
+                size_pixels=images.size_pixels,
+                max_bytes=images.max_source_bytes,
+                max_pixels=images.max_source_pixels,
             )
         if isinstance(picture, RejectedImage):
             raise QuestionError(
-                f"{unseen.given} is not taken as a picture: {picture.fault}, {picture.detail}"
+                f"{given} is not taken as a picture: {picture.fault}, {picture.detail}"
             )
         return picture.content
 
-    def encode_unseen_builtin(self, item: bytes, table: FeatureTable) -> np.ndarray:
-        """Fits `builtin:colour-pca` to the graph's pictures and applies it to another."""
+    @staticmethod
+    def embed(encoder: Any, items: Sequence[bytes]) -> np.ndarray:
+        """Encodes pictures with a vision model."""
+        vectors: np.ndarray = encoder.embed(encoder.preprocess(items))
+        return vectors
+
+    def fit_again(self, table: FeatureTable) -> FittedEncoder:
+        """Fits `builtin:colour-pca` to the graph's pictures, and checks it by their features.
+
+        Raises:
+            QuestionError: If the features differ.
+        """
         from imf_core.features.image.builtin_image import (  # noqa: PLC0415 - loads slowly
             FittedReduction,
             describe_images,
@@ -123,16 +137,21 @@ class ImageEncoding(Encoding[ImageFeaturesParams]):
             ids.append(shard_ids)
             parts.append(describe_images(pictures))
         described = np.concatenate(parts)
-        fitted = FittedReduction(described, self.params.dim)
+        fitted = FittedReduction.fit(described, self.params.dim)
         again = mean_by_entity(np.concatenate(ids), fitted.apply(described), self.num_entities, {})
         require_equal(self.section, again.vectors.numpy(), table.vectors.numpy())
-        vector: np.ndarray = fitted.apply(describe_images([item]))[0]
-        return vector
+        return fitted
 
-    def encode_unseen_pretrained(self, encoder: Any, item: bytes) -> np.ndarray:
-        """Encodes a picture with a vision model."""
-        vector: np.ndarray = encoder.embed(encoder.preprocess([item]))[0]
-        return vector
+
+def load_builtin(folder: Path) -> FittedEncoder:
+    """Reads a saved `builtin:colour-pca`.
+
+    Raises:
+        DataError: If a file is missing or damaged.
+    """
+    from imf_core.features.image.builtin_image import FittedReduction  # noqa: PLC0415
+
+    return FittedReduction.load(folder)
 
 
 def mean_by_entity(

@@ -1,15 +1,14 @@
 """Text features: built-in, of a pretrained model, or precomputed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from imf_core.base.modality import EncoderParams, FeatureInputs, Modality, UnseenInput
+from imf_core.base.modality import EncoderParams, FeatureInputs, Modality, UnseenEncoder
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from imf_core.base.config import ImagesParams
     from imf_core.graph.feature_table import FeatureTable
 
 
@@ -38,17 +37,31 @@ class Text(Modality[TextFeaturesParams]):
 
         return TextEncoding(inputs, params).write(output)
 
-    def encode_unseen(
+    def fit_unseen(
         self,
-        unseen: UnseenInput,
         inputs: FeatureInputs,
         params: TextFeaturesParams,
+        images: "ImagesParams",
         table: "FeatureTable",
-    ) -> "Tensor":
-        """Encodes the text `unseen.given`, after the name if there is one; see `Modality`."""
+    ) -> UnseenEncoder:
+        """Returns the encoder of texts; see `Modality`."""
+        from imf_core.features.shared.unseen import IN_PARAMS, EncodingOfUnseen  # noqa: PLC0415
         from imf_core.features.text.text_encoding import TextEncoding  # noqa: PLC0415
 
-        return TextEncoding(inputs, params).encode_unseen(unseen, table)
+        def fit() -> Any:
+            return TextEncoding(inputs, params).fit_again(table)
+
+        return EncodingOfUnseen(TextEncoding, params, images, table, IN_PARAMS, fit)
+
+    def load_unseen(self, folder: Path, table: "FeatureTable") -> UnseenEncoder:
+        """Reads the encoder of a packed model; see `Modality`."""
+        from imf_core.features.shared.unseen import load_encoding  # noqa: PLC0415
+        from imf_core.features.text.text_encoding import (  # noqa: PLC0415
+            TextEncoding,
+            load_builtin,
+        )
+
+        return load_encoding(TextEncoding, self.params, folder, table, load_builtin)
 
 
 MODALITY = Text()

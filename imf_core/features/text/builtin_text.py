@@ -7,7 +7,8 @@ components.
 """
 
 import re
-from typing import Protocol
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from scipy.linalg import eigh
@@ -15,6 +16,10 @@ from scipy.sparse import csr_matrix, hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from tqdm import tqdm
+
+from imf_core.base.artifacts import read_json, write_json
+from imf_core.base.errors import DataError
+from imf_core.features.shared.tensor_files import read_arrays, write_arrays
 
 WORD_NGRAMS = (1, 2)
 CHARACTER_NGRAMS = (3, 5)
@@ -27,26 +32,9 @@ BATCH_TEXTS = 10_000
 LEAST_SQUARE = 1e-6
 """Smaller squared singular values, relative to the largest, are rounding and are not used."""
 
-
-class TextFit(Protocol):
-    """Encoded texts, and an encoder for further ones."""
-
-    vectors: np.ndarray
-    """Vectors of the texts, shape: (n, at most dim), dtype: float32; rows of length one."""
-
-    def encode(self, text: str) -> np.ndarray:
-        """Encodes another text; zeros if it shares no n-gram with the fitted ones."""
-        ...
-
-
-def fit_texts(texts: list[str], dim: int) -> TextFit:
-    """Encodes texts by the n-grams they share.
-
-    Args:
-        texts: Non-empty texts, n of them.
-        dim: Upper bound of the components kept; also bounded by n and by the n-grams there are.
-    """
-    return FittedTexts(texts, dim) if len(texts) <= MOST_TEXTS else SampledTexts(texts, dim)
+NGRAMS = "ngrams.json"
+WEIGHTS = "encoder.safetensors"
+"""Files of a saved encoder."""
 
 
 class FittedTexts:
@@ -62,9 +50,9 @@ class FittedTexts:
     """
 
     def __init__(self, texts: list[str], dim: int) -> None:
-        self._vectorizers = [_vectorizer("char_wb", CHARACTER_NGRAMS)]
+        self._vectorizers = [_vectorizer("char_wb")]
         if any(re.search(r"\w", text) for text in texts):
-            self._vectorizers.append(_vectorizer("word", WORD_NGRAMS))
+            self._vectorizers.append(_vectorizer("word"))
         blocks = [each.fit_transform(texts) for each in self._vectorizers]
         self._counts = csr_matrix(hstack(blocks))
         # One text or one n-gram: no differences to encode.
@@ -76,24 +64,17 @@ class FittedTexts:
         )
         self.vectors = _unit_rows(self._components)
 
-    def encode(self, text: str) -> np.ndarray:
-        """Encodes another text by the n-grams it shares with the fitted ones ("folding in").
-
-        A fitted text gets its own vector, up to rounding.
-
-        Returns:
-            shape: (at most dim,), dtype: float32; of length one, zeros without shared n-grams.
-        """
+    def encoder(self) -> "TextEncoder":
+        """Returns the encoder of further texts ("folding in")."""
         if self._is_trivial:
-            return np.ones(1, np.float32)
-        row = csr_matrix(hstack([each.transform([text]) for each in self._vectorizers]))
-        # Left vectors times singular values are U S: a row r has r V = (r N^T) U S / S^2.
-        squares = (self._components**2).sum(axis=0)
-        is_kept = squares > LEAST_SQUARE * squares.max()
-        products = (row @ self._counts.T).toarray().astype(np.float64) @ self._components
-        folded = np.where(is_kept, products / np.where(is_kept, squares, 1.0), 0.0)
-        vector: np.ndarray = _unit_rows(folded)[0]
-        return vector
+            directions = np.ones((self._counts.shape[1], 1))
+        else:
+            # Left vectors times singular values are U S: a row r has r V = (r N^T) U S / S^2.
+            squares = (self._components**2).sum(axis=0)
+            is_kept = squares > LEAST_SQUARE * squares.max()
+            scaled = np.where(is_kept, self._components / np.where(is_kept, squares, 1.0), 0.0)
+            directions = self._counts.T.astype(np.float64) @ scaled
+        return TextEncoder(self._vectorizers, directions.astype(np.float32))
 
 
 class SampledTexts:
@@ -131,14 +112,13 @@ class SampledTexts:
                 bar.update(len(parts[-1]))
         self.vectors = np.concatenate(parts)
 
-    def encode(self, text: str) -> np.ndarray:
-        """Encodes another text by the n-grams it shares with the sample.
-
-        Returns:
-            shape: (at most dim,), dtype: float32; of length one, zeros without shared n-grams.
-        """
-        vector: np.ndarray = self._project([text])[0]
-        return vector
+    def encoder(self) -> "TextEncoder":
+        """Returns the encoder of further texts."""
+        vectorizers = [
+            _restore_vectorizer(block.analyzer, block.vocabulary, block.idf)
+            for block in self._blocks
+        ]
+        return TextEncoder(vectorizers, self._directions)
 
     def _weigh(self, texts: list[str]) -> csr_matrix:
         return csr_matrix(hstack([block.weigh(texts) for block in self._blocks]))
@@ -147,8 +127,74 @@ class SampledTexts:
         return _unit_rows(self._weigh(texts) @ self._directions)
 
 
+def fit_texts(texts: list[str], dim: int) -> FittedTexts | SampledTexts:
+    """Encodes texts by the n-grams they share.
+
+    Args:
+        texts: Non-empty texts, n of them.
+        dim: Upper bound of the components kept; also bounded by n and by the n-grams there are.
+    """
+    return FittedTexts(texts, dim) if len(texts) <= MOST_TEXTS else SampledTexts(texts, dim)
+
+
+class TextEncoder:
+    """Encodes further texts by the n-grams that they share with the fitted ones.
+
+    Args:
+        vectorizers: TF-IDF of character n-grams and, if the fitted texts have words, of words.
+        directions: Direction of each n-gram, shape: (n-grams, F), dtype: float32.
+    """
+
+    def __init__(self, vectorizers: Sequence[TfidfVectorizer], directions: np.ndarray) -> None:
+        self._vectorizers, self._directions = vectorizers, directions
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Encodes texts; a fitted one gets its own vector, up to rounding.
+
+        Args:
+            texts: m texts.
+
+        Returns:
+            shape: (m, F), dtype: float32; rows of length one, zeros without shared n-grams.
+        """
+        rows = csr_matrix(hstack([each.transform(texts) for each in self._vectorizers]))
+        return _unit_rows(rows @ self._directions)
+
+    def save(self, folder: Path) -> None:
+        """Writes `ngrams.json` (n-grams in the order of the rows) and `encoder.safetensors`."""
+        ngrams, arrays = {}, {"directions": self._directions}
+        for each in self._vectorizers:
+            ngrams[each.analyzer] = each.get_feature_names_out().tolist()
+            arrays[f"idf.{each.analyzer}"] = each.idf_
+        write_json(folder / NGRAMS, ngrams)
+        write_arrays(folder / WEIGHTS, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> "TextEncoder":
+        """Reads the files of `save`.
+
+        Raises:
+            DataError: If a file is missing or damaged, or the two are not of one encoder.
+        """
+        ngrams, arrays = read_json(folder / NGRAMS), read_arrays(folder / WEIGHTS)
+        sizes = {name: len(each) for name, each in arrays.items()}
+        expected = {f"idf.{analyzer}": len(each) for analyzer, each in ngrams.items()}
+        if sizes != {**expected, "directions": sum(expected.values())}:
+            raise DataError(
+                f"{folder / WEIGHTS} has arrays of lengths {sizes}, but {NGRAMS} beside it lists "
+                f"{expected}: the files are of two encoders; copy both from one packed model"
+            )
+        vectorizers = [
+            _restore_vectorizer(analyzer, each, arrays[f"idf.{analyzer}"])
+            for analyzer, each in ngrams.items()
+        ]
+        return cls(vectorizers, arrays["directions"])
+
+
 class _WordCounts:
     """TF-IDF of words and word pairs, as in `_vectorizer`."""
+
+    analyzer = "word"
 
     def __init__(self, sample: list[str]) -> None:
         self._counts = CountVectorizer(
@@ -158,6 +204,8 @@ class _WordCounts:
             dtype=np.float32,
         )
         self._weights = TfidfTransformer(sublinear_tf=True).fit(self._counts.fit_transform(sample))
+        self.vocabulary: list[str] = self._counts.get_feature_names_out().tolist()
+        self.idf: np.ndarray = self._weights.idf_
 
     def weigh(self, texts: list[str]) -> csr_matrix:
         return self._weights.transform(self._counts.transform(texts), copy=False)
@@ -169,6 +217,8 @@ class _CharacterCounts:
     An n-gram of `char_wb` is inside one word, so a text's counts are the sum of its words' counts.
     """
 
+    analyzer = "char_wb"
+
     def __init__(self, sample: list[str]) -> None:
         self._counts = CountVectorizer(
             analyzer="char_wb",
@@ -177,6 +227,8 @@ class _CharacterCounts:
             dtype=np.float32,
         )
         self._weights = TfidfTransformer(sublinear_tf=True).fit(self._counts.fit_transform(sample))
+        self.vocabulary: list[str] = self._counts.get_feature_names_out().tolist()
+        self.idf: np.ndarray = self._weights.idf_
 
     def weigh(self, texts: list[str]) -> csr_matrix:
         words = CountVectorizer(analyzer=_split, dtype=np.float32)
@@ -229,13 +281,26 @@ def _left_singular(counts: csr_matrix, num_components: int) -> np.ndarray:
     return np.asarray(vectors * np.where(signs == 0, 1.0, signs))
 
 
-def _vectorizer(analyzer: str, ngram_range: tuple[int, int]) -> TfidfVectorizer:
-    """Makes a sublinear TF-IDF with rows of length one and at most MAX_NGRAMS columns."""
+def _vectorizer(analyzer: str, ngrams: Sequence[str] | None = None) -> TfidfVectorizer:
+    """Makes a sublinear TF-IDF with rows of length one.
+
+    Args:
+        analyzer: `word` or `char_wb`.
+        ngrams: The n-grams to count; None for the most frequent ones of the fitted texts.
+    """
     return TfidfVectorizer(
         analyzer=analyzer,
-        ngram_range=ngram_range,
+        ngram_range=WORD_NGRAMS if analyzer == "word" else CHARACTER_NGRAMS,
         token_pattern=r"(?u)\b\w+\b" if analyzer == "word" else None,
         max_features=MAX_NGRAMS,
+        vocabulary=ngrams,
         sublinear_tf=True,
         dtype=np.float32,
     )
+
+
+def _restore_vectorizer(analyzer: str, ngrams: Sequence[str], idf: np.ndarray) -> TfidfVectorizer:
+    """Makes a fitted TF-IDF of its n-grams and their weights, shape: (n-grams,)."""
+    vectorizer = _vectorizer(analyzer, ngrams)
+    vectorizer.idf_ = idf
+    return vectorizer

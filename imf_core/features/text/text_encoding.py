@@ -6,17 +6,19 @@ False.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from imf_core.base.errors import QuestionError
-from imf_core.base.modality import FeatureInputs, UnseenInput
-from imf_core.features.shared.encoding import Encoding, require_equal
+from imf_core.base.config import ImagesParams
+from imf_core.base.modality import FeatureInputs
+from imf_core.features.shared.encoding import Encoding
 from imf_core.features.shared.model_files import ModelSource
+from imf_core.features.shared.unseen import FittedEncoder, require_equal
 from imf_core.features.text import TextFeaturesParams
-from imf_core.graph.entities import entity_text, read_entity_texts
+from imf_core.graph.entities import read_entity_texts
 from imf_core.graph.feature_table import FeatureTable
 
 
@@ -46,7 +48,8 @@ class TextEncoding(Encoding[TextFeaturesParams]):
         vectors = encode_texts_tfidf(self.texts, self.params.dim)
         return self._spread(vectors, {"model": self.builtin})
 
-    def load_encoder(self, source: ModelSource, params: TextFeaturesParams) -> Any:
+    @staticmethod
+    def load_encoder(source: ModelSource, params: TextFeaturesParams) -> Any:
         """Loads a text model."""
         from imf_core.features.text.pretrained_text import load_text_encoder  # noqa: PLC0415
 
@@ -76,21 +79,28 @@ class TextEncoding(Encoding[TextFeaturesParams]):
         """Returns one column of zeros."""
         return self._spread(np.zeros((0, 1), np.float32), provenance)
 
-    def read_unseen(self, unseen: UnseenInput) -> str:
-        """Joins name and text."""
-        return entity_text("", unseen.name, unseen.given)
+    @staticmethod
+    def read_unseen(given: str, images: ImagesParams) -> str:  # noqa: ARG004 - of other modalities
+        """Returns the text."""
+        return given
 
-    def encode_unseen_builtin(self, item: str, table: FeatureTable) -> np.ndarray:
-        """Fits `builtin:tfidf-svd` to the graph's texts and encodes another."""
+    @staticmethod
+    def embed(encoder: Any, items: Sequence[str]) -> np.ndarray:
+        """Encodes texts with a text model."""
+        vectors: np.ndarray = encoder.embed(items)
+        return vectors
+
+    def fit_again(self, table: FeatureTable) -> FittedEncoder:
+        """Fits `builtin:tfidf-svd` to the graph's texts, and checks it by their features.
+
+        Raises:
+            QuestionError: If the features differ.
+        """
         from imf_core.features.text.builtin_text import fit_texts  # noqa: PLC0415
 
         fitted = fit_texts(self.texts, self.params.dim)
         require_equal(self.section, fitted.vectors, table.vectors.numpy()[self.has_text])
-        return _require_content(item, fitted.encode(item))
-
-    def encode_unseen_pretrained(self, encoder: Any, item: str) -> np.ndarray:
-        """Encodes a text with a text model."""
-        return _require_content(item, encoder.embed([item])[0])
+        return fitted.encoder()
 
     def _spread(self, vectors: np.ndarray, provenance: dict[str, str]) -> FeatureTable:
         """Spreads the vectors of the texts, (n, F), to one row per entity, (E, F).
@@ -103,8 +113,12 @@ class TextEncoding(Encoding[TextFeaturesParams]):
         return FeatureTable(torch.from_numpy(rows), torch.from_numpy(is_present), provenance)
 
 
-def _require_content(text: str, vector: np.ndarray) -> np.ndarray:
-    """Refuses a text without anything in common with those of the graph."""
-    if not vector.any():
-        raise QuestionError(f"the text {text!r} shares nothing with those of the graph; say more")
-    return vector
+def load_builtin(folder: Path) -> FittedEncoder:
+    """Reads a saved `builtin:tfidf-svd`.
+
+    Raises:
+        DataError: If a file is missing or damaged.
+    """
+    from imf_core.features.text.builtin_text import TextEncoder  # noqa: PLC0415
+
+    return TextEncoder.load(folder)

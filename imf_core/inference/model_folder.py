@@ -1,0 +1,180 @@
+"""A model in one folder: `imf export --model` packs it, `imf_core.load` opens it anywhere.
+
+The stage `train` writes only what it computes (`results/model`), since graph and features are outs
+of other stages and DVC would store them twice. The packed folder has all that answers need:
+
+    config.json, model.safetensors, calibration.json    as `train` writes them
+    thresholds.json                                     of `Completer.score`
+    graph/                                              labels, names, descriptions, known facts
+    features/MODALITY.parquet                           of the modalities that the model reads
+    encoders/MODALITY/                                  for unseen entities
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from imf_core.base.artifacts import fresh_folder, read_json, write_json
+from imf_core.base.device import resolve_device
+from imf_core.base.errors import ConfigError, DataError, QuestionError
+from imf_core.base.modality import UnseenEncoder, find_modalities
+from imf_core.base.typed_yaml import validate
+from imf_core.graph.feature_table import load_features, save_features
+from imf_core.graph.graph import load_graph
+from imf_core.graph.labels import save_graph
+from imf_core.inference.completer import Completer, Tables
+from imf_core.inference.fact_scores import Thresholds
+from imf_core.model.saved import (
+    CALIBRATION,
+    CONFIG,
+    WEIGHTS,
+    load_calibration,
+    load_config,
+    load_model,
+    save_calibration,
+    write_model,
+)
+
+GRAPH, FEATURES, ENCODERS, THRESHOLDS = "graph", "features", "encoders", "thresholds.json"
+"""Parts of a packed folder."""
+
+PROJECT_GRAPH, PROJECT_FEATURES = "data/graph", "data/features"
+"""Outs of a project, beside its `results/model`."""
+
+
+def load(folder: Path, device: str) -> Completer:
+    """Opens a packed folder, or `results/model` of a project after a run.
+
+    In a project, encoders of unseen entities are left out, since params.yaml names them.
+
+    Args:
+        folder: The folder.
+        device: `auto`, `cpu`, `cuda` or another name of a device in PyTorch.
+
+    Raises:
+        DataError: If the folder is neither, or a file is missing or damaged, or the files are not
+            of one run.
+        ConfigError: If a file of the model is invalid, or the device is missing.
+    """
+    on = _find_device(device)
+    if (folder / GRAPH).is_dir():
+        return _load_packed(folder, on)
+    project = folder.absolute().parent.parent
+    if (folder / CONFIG).is_file() and (project / PROJECT_GRAPH).is_dir():
+        paths = {
+            name: project / PROJECT_FEATURES / f"{name}.parquet"
+            for name in load_config(folder).features
+        }
+        return load_completer(project / PROJECT_GRAPH, folder, paths, on)
+    raise DataError(
+        f"{folder} is no packed model: it has no {GRAPH} with {CONFIG} beside it; pack one in the "
+        "folder of a project, after a run, with `imf export --model FOLDER`"
+    )
+
+
+def _find_device(name: str) -> torch.device:
+    try:
+        device = resolve_device(name, "device") if name == "auto" else torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # without CUDA, PyTorch raises either
+        raise ConfigError(
+            f"device must be auto or a device that PyTorch finds here, got {name!r} ({error}); "
+            "leave it out for auto"
+        ) from error
+    return device
+
+
+def _load_packed(folder: Path, device: torch.device) -> Completer:
+    _require(folder / CONFIG)
+    modalities = list(load_config(folder).features)
+    features = {name: folder / FEATURES / f"{name}.parquet" for name in modalities}
+    graph = [folder / GRAPH / f"{name}.parquet" for name in ("entities", "relations", "triples")]
+    beside = [folder / name for name in (WEIGHTS, CALIBRATION, THRESHOLDS)]
+    _require(*beside, *graph, *features.values())
+
+    def open_encoders(tables: Tables) -> Mapping[str, UnseenEncoder]:
+        found = [name for name in modalities if (folder / ENCODERS / name).is_dir()]
+        return {
+            name: find_modalities()[name].load_unseen(folder / ENCODERS / name, tables[name])
+            for name in found
+        }
+
+    path = folder / THRESHOLDS
+    return load_completer(
+        folder / GRAPH,
+        folder,
+        features,
+        device,
+        open_encoders,
+        validate(Thresholds, read_json(path), str(path)),
+    )
+
+
+def _require(*paths: Path) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing: copy the packed model as a whole, or pack it again with `imf "
+                "export --model FOLDER`"
+            )
+
+
+def pack(completer: Completer, folder: Path) -> None:
+    """Writes a folder that `load` opens; the same model gives the same bytes.
+
+    Args:
+        completer: The model, without unseen entities.
+        folder: Replaced if it is a packed model.
+
+    Raises:
+        QuestionError: If the folder holds other files, the model has unseen entities, or the
+            graph's features have another encoder than params.yaml names.
+    """
+    folder = folder.absolute()
+    if folder.exists() and not (folder / THRESHOLDS).is_file() and any(folder.iterdir()):
+        raise QuestionError(
+            f"{folder} is not empty and no packed model, so it is not replaced; name a new folder"
+        )
+    graph, config = completer.graph, completer.config
+    if graph.fingerprint != config.graph_fingerprint:
+        raise QuestionError("a model with unseen entities cannot be packed; pack it without them")
+    with fresh_folder(folder) as new:
+        write_model(completer.scorer.model, new, config)
+        save_calibration(completer.calibration, new)
+        write_json(new / THRESHOLDS, completer.thresholds.model_dump())
+        save_graph(graph, graph.facts, new / GRAPH)
+        for name in config.features:
+            path = new / FEATURES / f"{name}.parquet"
+            save_features(completer.tables[name], graph.fingerprint, path)
+            if name in completer.encoders:
+                completer.encoders[name].save(new / ENCODERS / name)
+
+
+def load_completer(
+    graph_folder: Path,
+    model_folder: Path,
+    feature_paths: Mapping[str, Path],
+    device: torch.device | None = None,
+    open_encoders: Callable[[Tables], Mapping[str, UnseenEncoder]] = lambda _: {},
+    thresholds: Thresholds | None = None,
+) -> Completer:
+    """Loads a trained model with its graph and features.
+
+    Args:
+        graph_folder: Output of `prepare`.
+        model_folder: Output of `train`.
+        feature_paths: Outputs of the feature stages, by modality (`image`, `text`).
+        device: Device of the model; the CPU by default.
+        open_encoders: Returns the encoders of the features, by modality.
+        thresholds: Of the model, None to fit them when they are needed.
+
+    Raises:
+        DataError: If a file is missing or damaged, or the files are not of one run.
+        ConfigError: If a file of the model is invalid.
+    """
+    graph = load_graph(graph_folder)
+    tables = {name: load_features(path, graph.fingerprint) for name, path in feature_paths.items()}
+    model = load_model(model_folder, graph, tables).to(device or torch.device("cpu"))
+    config, calibration = load_config(model_folder), load_calibration(model_folder)
+    return Completer(graph, tables, model, config, calibration, open_encoders(tables), thresholds)

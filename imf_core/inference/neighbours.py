@@ -1,0 +1,59 @@
+"""Entities near another one, by the cosine of their embeddings in a channel."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import torch.nn.functional as F
+from torch import Tensor
+
+from imf_core.graph.graph import Graph
+from imf_core.model.scorer import Scorer
+
+SCHEMA = pa.schema(
+    [
+        ("channel", pa.string()),
+        ("label", pa.string()),
+        ("name", pa.string()),
+        ("cosine", pa.float64()),
+    ]
+)
+
+
+def find_nearest(
+    scorer: Scorer, graph: Graph, channel: str, entity: int, among: Tensor, count: int
+) -> pa.Table:
+    """Finds the entities nearest to one entity.
+
+    Args:
+        scorer: The trained model.
+        graph: Its graph.
+        channel: Channel of the embeddings.
+        entity: The entity, which has the channel's modality; it is not its own neighbour.
+        among: Entities to choose from; entities without the channel's modality or without train
+            facts are left out, shape: (N,), dtype: long.
+        count: Neighbours, at most.
+
+    Returns:
+        Nearest first, with the columns of `SCHEMA`.
+    """
+    model, vectors = scorer.model, scorer.entities[channel]
+    among = among.to(vectors.device)
+    has_modality = model.channels[channel].is_present
+    among = among[(among != entity) & has_modality[among] & model.is_learned[among]]
+    cosines = F.cosine_similarity(vectors[among], vectors[entity].unsqueeze(0))
+    best = cosines.topk(min(count, len(among)))
+    found = among[best.indices].tolist()
+    return pa.table(
+        {
+            "channel": [channel] * len(found),
+            "label": [graph.entity_labels[number] for number in found],
+            "name": [graph.entity_names[number] for number in found],
+            "cosine": best.values.tolist(),
+        },
+        schema=SCHEMA,
+    )
+
+
+def join(tables: Iterable[pa.Table]) -> pa.Table:
+    """Joins tables of `find_nearest`; an empty one without any."""
+    return pa.concat_tables([SCHEMA.empty_table(), *tables])
