@@ -20,6 +20,7 @@ try:
         Command,
         MeasureCommand,
         number,
+        read_form,
         refuse,
         whole_number,
     )
@@ -105,27 +106,20 @@ def ask(
 ) -> None:
     """Asks the trained model.
 
-    Name entities and relations by label or name. The probability is that the answer is right. It
-    assumes that a question without known answers has one; if answers are known, it is multiplied by
-    the share of such questions that have a further one. A relation is used up for an entity if most
-    have none. The shares in brackets are those of the channels in the answer; `as` lists entities
-    with the same answer in train, nearest first in the space of the channel with the largest share.
+    Name entities and relations by label or name. The probability assumes that a question without
+    known answers has one; if answers are known, it is multiplied by the share of such questions
+    that have a further one. A relation is used up for an entity if most have none. The shares in
+    brackets are those of the channels in the answer; `as` lists entities with the same answer in
+    train, nearest first in the space of the channel with the largest share.
 
     For an entity that is not in the graph, give a description, an image or another input (`--with
     "numeric=height 1.78; born 1879"`) in place of its name.
 
-    A file of questions is TSV (head, relation, tail, with ? for the missing entity) or Parquet with
-    columns of these names.
+    A file of questions is TSV or Parquet: head, relation, tail, with ? for the missing entity.
     """
     words, is_file = question or [], queries is not None
     is_unseen = bool(description or image or given)
-    if is_unseen:
-        form = 'RELATION, or "?" RELATION'
-        is_question = len(words) == 1 or (len(words) == 2 and words[0] == "?")
-    else:
-        form = 'HEAD RELATION, or "?" RELATION TAIL'
-        ends = [words[0], *words[2:]] if len(words) in (2, 3) else []
-        is_question = bool(ends) and ends.count("?") == len(ends) - 1
+    form, is_question = read_form(words, is_unseen=is_unseen)
     refuse(
         {
             f"-k must be a positive number, got {count}": count < 1,

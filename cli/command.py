@@ -1,7 +1,7 @@
 """Common parts of the commands: where one may run, how it reads numbers, and usage errors."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,20 @@ def refuse(conflicts: Mapping[str, bool]) -> None:
     for message, applies in conflicts.items():
         if applies:
             raise UsageError(message)
+
+
+def read_form(words: Sequence[str], *, is_unseen: bool) -> tuple[str, bool]:
+    """Returns the form of a question, and whether the words have it.
+
+    Args:
+        words: Of the command line.
+        is_unseen: Whether an unseen entity takes the place of the head or tail.
+    """
+    if is_unseen:
+        return 'RELATION, or "?" RELATION', len(words) == 1 or (len(words) == 2 and words[0] == "?")
+    ends = [words[0], *words[2:]] if len(words) in (2, 3) else []
+    form = 'HEAD RELATION, or "?" RELATION TAIL'
+    return form, bool(ends) and ends.count("?") == len(ends) - 1
 
 
 class Command(TyperCommand):

@@ -13,6 +13,7 @@ from imf_core.inference.completer import Completer, Tables
 from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
 from imf_core.inference.fact_table import LEAST_PROBABILITY, NEW, read_shares, select_new
 from imf_core.inference.model_folder import load_completer, pack
+from imf_core.model.saved import load_config
 from imf_core.prepare.summary import describe
 from stages.features import feature_inputs
 from stages.paths import (
@@ -133,9 +134,11 @@ def load_workspace_completer() -> Completer:
                 feature_inputs(), params.features(each), params.images, tables[name]
             )
             for name, each in find_modalities().items()
+            if name in tables
         }
 
-    return load_completer(GRAPH, MODEL, FEATURES, device, open_encoders)
+    paths = {name: FEATURES[name] for name in load_config(MODEL).features}
+    return load_completer(GRAPH, MODEL, paths, device, open_encoders)
 
 
 def format_split(known_in: str) -> str:

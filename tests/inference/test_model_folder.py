@@ -12,7 +12,8 @@ from tiny_world import ROOT, small_params
 import imf_core
 from imf_core.base.errors import ConfigError, DataError, QuestionError
 from imf_core.graph.feature_table import FeatureTable, save_features
-from imf_core.graph.graph import Graph, save_graph
+from imf_core.graph.graph import Graph
+from imf_core.graph.labels import save_graph
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
 from imf_core.inference.model_folder import (
@@ -53,7 +54,7 @@ def project(tmp_path: Path, graph: Graph, tables: Tables, trained: IMF) -> Path:
     """`results/model` of a project, with graph and features beside it."""
     folder = tmp_path / "project"
     model = folder / paths.MODEL
-    save_graph(graph, folder / paths.GRAPH)
+    save_graph(graph, graph.facts, folder / paths.GRAPH)
     for name, table in tables.items():
         save_features(table, graph.fingerprint, folder / paths.FEATURES[name])
     save_model(trained, model, graph, tables, small_params(), {"epochs": 3})
