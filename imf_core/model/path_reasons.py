@@ -8,15 +8,18 @@ by beam search. Here, with x^l and u^l of `paths.py`:
     w(path)    = the smallest w of its edges
 
 Our choice: the sum over layers, since a path of k edges may use any k layers in order, and the
-weakest edge, since a path is as good as its weakest fact. A path names no entity twice.
+weakest edge, since a path is as good as its weakest fact. A path names no entity twice. Of a fact
+and its reverse under the same relation (a borders b, b borders a), a path takes the heavier one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from imf_core.model.paths import PathGraph, PathNetwork, sum_messages
+from imf_core.model.path_graph import PathGraph, sum_messages
+from imf_core.model.paths import PathNetwork
 
 MAX_EDGES = 3
 """Edges of the longest path; longer ones are hardly read."""
@@ -70,22 +73,18 @@ def find_reasons(
         Paths of at most `MAX_EDGES` edges, the best first; empty if no path of edges with positive
         weight was found.
     """
-    triples = graph.entities.triples
     weights = weigh_edges(network, graph, fact)
     kept = weights > 0
-    paths = _search(triples[kept].cpu(), weights[kept].cpu(), fact[0], fact[2], limit)
-    inverse = graph.entities.inverse
-    reasons = []
-    for rows in paths:
-        # Messages run from an edge's third entity to its first, so a path reads them backwards.
-        steps = triples[kept][rows].tolist()
-        values = weights[kept][rows].tolist()
-        edges = tuple(
-            PathEdge(tail, int(inverse[relation]), head, value)
-            for (head, relation, tail), value in zip(steps, values, strict=True)
-        )
-        reasons.append(Reason(edges, min(values)))
-    return reasons
+    # Messages run from an edge's neighbour to its node, so paths go against it.
+    after, relation, before = graph.entities.triples[kept].unbind(dim=1)
+    columns = (before, graph.entities.inverse[relation], after, weights[kept])
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    edges = sorted((PathEdge(*row) for row in rows), key=lambda edge: -edge.weight)
+    heaviest: dict[tuple[int, int, int], PathEdge] = {}
+    for edge in edges:
+        kind = edge.relation % (len(graph.entities.inverse) // 2)
+        heaviest.setdefault((edge.head, kind, edge.tail), edge)
+    return _search(list(heaviest.values()), fact[0], fact[2], limit)
 
 
 def weigh_edges(network: PathNetwork, graph: PathGraph, fact: tuple[int, int, int]) -> Tensor:
@@ -122,36 +121,27 @@ def weigh_edges(network: PathNetwork, graph: PathGraph, fact: tuple[int, int, in
     return weights
 
 
-def _search(triples: Tensor, weights: Tensor, head: int, tail: int, limit: int) -> list[list[int]]:
-    """Finds the best paths from `head` to `tail` by beam search.
+def _search(edges: Sequence[PathEdge], head: int, tail: int, limit: int) -> list[Reason]:
+    """Finds the best paths from `head` to `tail` by beam search, the best first."""
+    leaving: dict[int, list[PathEdge]] = {}
+    for edge in edges:
+        leaving.setdefault(edge.head, []).append(edge)
+    near = [{tail}]  # entities within 0, 1, ... steps of the tail
+    for _ in range(MAX_EDGES - 1):
+        near.append(near[-1] | {edge.head for edge in edges if edge.tail in near[-1]})
+    beam: list[tuple[PathEdge, ...]] = [()]
+    found: list[tuple[PathEdge, ...]] = []
+    for remaining in reversed(range(MAX_EDGES)):
+        longer = []
+        for path in beam:
+            visited = {head, *(edge.tail for edge in path)}
+            for edge in leaving.get(path[-1].tail if path else head, []):
+                if edge.tail in near[remaining] and edge.tail not in visited:
+                    (found if edge.tail == tail else longer).append((*path, edge))
+        beam = sorted(longer, key=_weigh, reverse=True)[:BEAM]
+    best = sorted(found, key=_weigh, reverse=True)[:limit]
+    return [Reason(path, _weigh(path)) for path in best]
 
-    Args:
-        triples: Edges (entity after, relation, entity before), shape: (K, 3), dtype: long.
-        weights: shape: (K,), dtype: float32.
-        head: First entity.
-        tail: Last entity.
-        limit: Paths returned at most.
 
-    Returns:
-        Rows of `triples` of each path, the best first.
-    """
-    leaving: dict[int, list[tuple[float, int, int]]] = {}
-    for row, ((after, _, before), weight) in enumerate(
-        zip(triples.tolist(), weights.tolist(), strict=True)
-    ):
-        leaving.setdefault(before, []).append((weight, row, after))
-    beam = [(float("inf"), [head], [])]
-    found: list[tuple[float, list[int]]] = []
-    for _ in range(MAX_EDGES):
-        longer: list[tuple[float, list[int], list[int]]] = []
-        for weakest, entities, rows in beam:
-            for weight, row, after in leaving.get(entities[-1], []):
-                if after in entities:
-                    continue
-                smallest = min(weakest, weight)
-                if after == tail:
-                    found.append((smallest, [*rows, row]))
-                else:
-                    longer.append((smallest, [*entities, after], [*rows, row]))
-        beam = sorted(longer, key=lambda path: -path[0])[:BEAM]
-    return [rows for _, rows in sorted(found, key=lambda path: -path[0])[:limit]]
+def _weigh(path: Sequence[PathEdge]) -> float:
+    return min(edge.weight for edge in path)
