@@ -97,12 +97,18 @@ def test_edges_against_the_score_make_no_path(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_paths_are_facts_of_the_graph_from_head_to_tail() -> None:
-    graph = make_graph()
+    network, graph = make_network(), make_graph()
     edges = set(map(tuple, graph.entities.triples.tolist()))
-    reasons = find_reasons(make_network(), graph, (2, 1, 5), limit=10)
-    assert reasons
-    for reason in reasons:
+    found = {
+        tail: reason
+        for tail in (0, 1, *range(3, 8))
+        for reason in find_reasons(network, graph, (2, 1, tail), limit=10)
+    }
+    assert found
+    for tail, reason in found.items():
         assert {(each.head, each.relation, each.tail) for each in reason.edges} <= edges
-        assert [each.tail for each in reason.edges] == [*(e.head for e in reason.edges[1:]), 5]
-        assert reason.edges[0].head == 2
+        assert [2, *(each.tail for each in reason.edges)] == [
+            *(each.head for each in reason.edges),
+            tail,
+        ]
         assert reason.weight == min(each.weight for each in reason.edges)
