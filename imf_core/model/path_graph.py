@@ -85,8 +85,14 @@ class Edges:
 
     def to(self, device: torch.device) -> "Edges":
         """Copies the edges to a device."""
-        fields = (self.inverse, self.neighbours, self.offsets, self.types, self.node_offsets)
-        return Edges(self.num_nodes, *(each.to(device) for each in fields))
+        return Edges(
+            self.num_nodes,
+            self.inverse.to(device),
+            self.neighbours.to(device),
+            self.offsets.to(device),
+            self.types.to(device),
+            self.node_offsets.to(device),
+        )
 
     def count(self, nodes: Tensor) -> int:
         """Counts the edges of some nodes."""

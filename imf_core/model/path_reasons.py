@@ -132,7 +132,7 @@ def _search(edges: Sequence[PathEdge], head: int, tail: int, limit: int) -> list
     beam: list[tuple[PathEdge, ...]] = [()]
     found: list[tuple[PathEdge, ...]] = []
     for remaining in reversed(range(MAX_EDGES)):
-        longer = []
+        longer: list[tuple[PathEdge, ...]] = []
         for path in beam:
             visited = {head, *(edge.tail for edge in path)}
             for edge in leaving.get(path[-1].tail if path else head, []):

@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -117,10 +118,10 @@ class PathNetwork(nn.Module):
     def __init__(self, spec: PathSpec) -> None:
         super().__init__()
         self.spec, dim = spec, spec.dim
-        self.relation_layers = nn.ModuleList(
-            RelationLayer(dim) for _ in range(spec.relation_layers)
-        )
-        self.entity_layers = nn.ModuleList(EntityLayer(dim) for _ in range(spec.entity_layers))
+        relation_layers = [RelationLayer(dim) for _ in range(spec.relation_layers)]
+        entity_layers = [EntityLayer(dim) for _ in range(spec.entity_layers)]
+        self.relation_layers = cast(Sequence[RelationLayer], nn.ModuleList(relation_layers))
+        self.entity_layers = cast(Sequence[EntityLayer], nn.ModuleList(entity_layers))
         self.mlp = nn.Sequential(nn.Linear(2 * dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, 1))
 
     def relate(self, graph: PathGraph, relations: Tensor) -> Tensor:
@@ -134,8 +135,8 @@ class PathNetwork(nn.Module):
         Returns:
             shape: (2R, B, D).
         """
-        source = self.mlp[0].weight.new_ones(len(relations), self.spec.dim)
         types = [layer.relation.weight.unsqueeze(1) for layer in self.relation_layers]
+        source = torch.ones_like(types[0][0]).expand(len(relations), -1)
         sources = relations % (graph.relations.num_nodes // 2)
         return _pass(self.relation_layers, graph.relations, sources, source, types)
 
@@ -158,7 +159,7 @@ class PathNetwork(nn.Module):
 
     def decide(self, x: Tensor, z_q: Tensor) -> Tensor:
         """Returns MLP([x; z_q]), shapes: (N, B, D), (B, D) -> (N, B)."""
-        first, last = self.mlp[0], self.mlp[2]
+        first, last = cast(nn.Linear, self.mlp[0]), cast(nn.Linear, self.mlp[2])
         own, asked = first.weight.chunk(2, dim=1)
         hidden = F.relu(F.linear(x, own) + F.linear(z_q, asked, first.bias))
         scores: Tensor = last(hidden).squeeze(2)
@@ -177,7 +178,8 @@ class PathNetwork(nn.Module):
         Returns:
             Logits, shape: (B, E), dtype: float32.
         """
-        scores = self.mlp[0].weight.new_empty(len(queries), graph.entities.num_nodes)
+        weight = next(self.parameters())
+        scores = weight.new_empty(len(queries), graph.entities.num_nodes)
         if queries.is_cuda:
             width = max(graph.entities.num_nodes, len(graph.entities.triples)) * self.spec.dim
             size = max(1, BATCH_ELEMENTS // width)
@@ -190,12 +192,13 @@ class PathNetwork(nn.Module):
                 rows = (asked == relation).nonzero().flatten().tolist()
                 view = _View(self, graph.entities, z)
                 for row in rows:
-                    scores[row] = view.score(*queries[row].tolist(), is_alone=len(rows) == 1)
+                    head, inverted = queries[row].tolist()
+                    scores[row] = view.score(head, inverted, is_alone=len(rows) == 1)
         return scores
 
 
 def _pass(
-    layers: nn.ModuleList, edges: Edges, sources: Tensor, b: Tensor, types: Sequence[Tensor]
+    layers: Sequence[Layer], edges: Edges, sources: Tensor, b: Tensor, types: Sequence[Tensor]
 ) -> Tensor:
     """Computes x^L of B queries.
 
@@ -253,13 +256,13 @@ class _View:
             reached = is_reached.nonzero().flatten()
             cost = self.edges.count(reached) + EDGES_PER_NODE * len(reached)
             if cost > self.is_costly or (is_alone and number > 0):
-                after = self.apply(number, self.tiles, x, head, z_q)
+                after = self.apply(number, self.tiles, x, (head, z_q))
                 x[nodes] = unchanged
                 for later in range(number + 1, len(self.types)):
-                    after = self.apply(later, self.tiles, after, head, z_q)
+                    after = self.apply(later, self.tiles, after, (head, z_q))
                 return self.decide(after, z_q)
             tile = self.edges.tile(reached)
-            after = self.apply(number, [tile], x, head, z_q)
+            after = self.apply(number, [tile], x, (head, z_q))
             x[nodes] = unchanged
             nodes, values = reached, after
         x = self.background(len(self.types)).clone()
@@ -275,14 +278,15 @@ class _View:
         return self.without_source[number]
 
     def apply(
-        self,
-        number: int,
-        tiles: list[Tile],
-        x: Tensor,
-        head: int | None = None,
-        z_q: Tensor | None = None,
+        self, number: int, tiles: list[Tile], x: Tensor, source: tuple[int, Tensor] | None = None
     ) -> Tensor:
-        """Applies a layer to the nodes of some tiles, with the source `head` if there is one.
+        """Applies a layer to the nodes of some tiles.
+
+        Args:
+            number: Number of the layer, from 0.
+            tiles: n nodes.
+            x: States of all nodes, shape: (E, D).
+            source: Source node and its vector, None for no source.
 
         Returns:
             shape: (n, D).
@@ -291,8 +295,8 @@ class _View:
         after = x.new_empty(sum(len(tile.node_starts) for tile in tiles), x.shape[1])
         for tile in tiles:
             u = sum_tile(tile, x, self.types[number])
-            if head is not None:
-                u[tile.find(head)] += z_q
+            if source is not None:
+                u[tile.find(source[0])] += source[1]
             stop = start + len(u)
             layer.write(x[tile.nodes], u, after[start:stop])
             start = stop

@@ -132,11 +132,10 @@ def test_a_state_changes_only_near_the_head(monkeypatch: pytest.MonkeyPatch) -> 
         number: int,
         tiles: list[Tile],
         x: Tensor,
-        head: int | None = None,
-        z_q: Tensor | None = None,
+        source: tuple[int, Tensor] | None = None,
     ) -> Tensor:
-        result = apply(self, number, tiles, x, head, z_q)
-        counts.append((head, len(result)))
+        result = apply(self, number, tiles, x, source)
+        counts.append((source and source[0], len(result)))
         return result
 
     monkeypatch.setattr(paths._View, "apply", count)
