@@ -58,5 +58,5 @@ def test_steps_lower_the_loss_and_repeat_at_one_seed() -> None:
         traces.append(list(fine_tune(network, graph, triples, settings)))
         after.append(float(measure_loss(network, graph, facts[:4], known).detach()))
     assert traces[0] == traces[1]
-    assert after[0] == after[1] < before / 2
+    assert after[0] == after[1] < 0.75 * before
     assert not network.training
