@@ -17,7 +17,7 @@ from torch import Tensor
 
 from imf_core.graph.known_tails import ragged_arange, with_inverses
 
-TILE_ELEMENTS = 1 << 18
+TILE_ELEMENTS = 1 << 19
 """Numbers of the messages summed at once on a CPU, few enough to fit in its cache."""
 
 META_RELATIONS = 4

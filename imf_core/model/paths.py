@@ -17,6 +17,9 @@ training, the source is the relation itself also for a query on its inverse.
 The entity network (section 4.3) runs on the facts and their inverses. Source: the query's head,
 b = z_q; r^l = MLP^l(z_r). The score of a tail t is MLP([x_t^L; z_q]).
 
+Checked with the public weights `ultra_4g` on WN18RR, both directions, filtered: MRR 48.5, Hits@1
+41.5, Hits@10 61.9; their author reports 48.4, 41.5, 61.7 (ULTRA's issue 26).
+
 `PathNetwork.forward` computes this as written, with gradients; `PathNetwork.score` computes the
 same faster. `path_graph.py` has the graphs and the sum, `path_reasons.py` explains a score.
 
