@@ -1,0 +1,95 @@
+"""Fine-tunes the path network on a graph: a few steps, each with its asked facts out of the graph.
+
+The loss of a query (h, q) with the true tail t is the cross entropy of a softmax over all entities
+without the query's other known tails (filtered, as in ranking). The asked facts of a step are
+removed in both directions, since the network would otherwise only learn to read them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from imf_core.base.device import to_device
+from imf_core.graph.known_tails import KnownTails, build_known_tails, with_inverses
+from imf_core.model.path_graph import PathGraph
+from imf_core.model.paths import PathNetwork
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Parameters of a fine-tuning.
+
+    Attributes:
+        steps: Steps of the optimiser.
+        batch_size: Queries of a step, whose facts are removed from the graph for the step.
+        learning_rate: Of AdamW.
+        clip_norm: Largest norm of the gradient.
+        seed: Of the order of the facts.
+    """
+
+    steps: int = 50
+    batch_size: int = 8
+    learning_rate: float = 5e-4
+    clip_norm: float = 1.0
+    seed: int = 0
+
+
+def fine_tune(
+    network: PathNetwork, graph: PathGraph, triples: Tensor, settings: FineTuning
+) -> Iterator[float]:
+    """Trains the network in place, a step at a time, so that a caller can select on valid.
+
+    Args:
+        network: The network.
+        graph: The graph of `triples`, on the network's device.
+        triples: Train facts (head, relation, tail), shape: (N, 3), dtype: long, on the CPU.
+        settings: Parameters of the training.
+
+    Yields:
+        The loss of each step, before its update.
+    """
+    num_relations = len(graph.entities.inverse) // 2
+    known = build_known_tails(triples, graph.entities.num_nodes, num_relations)
+    facts = with_inverses(triples, num_relations)
+    generator = torch.Generator().manual_seed(settings.seed)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
+    batches: list[Tensor] = []
+    network.train()
+    for _ in range(settings.steps):
+        if not batches:
+            order = torch.randperm(len(facts), generator=generator)
+            batches = list(order.split(settings.batch_size))
+        asked = facts[batches.pop()]
+        optimizer.zero_grad()
+        loss = measure_loss(network, graph, asked, known)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+        optimizer.step()
+        yield float(loss.detach())
+    network.eval()
+
+
+def measure_loss(
+    network: PathNetwork, graph: PathGraph, asked: Tensor, known: KnownTails
+) -> Tensor:
+    """Returns the mean cross entropy of facts that the graph is not shown.
+
+    Args:
+        network: The network.
+        graph: The graph, on the network's device.
+        asked: (head, relation with inverses, tail), shape: (B, 3), dtype: long, on the CPU.
+        known: Known tails, all left out of the softmax but the true one.
+    """
+    device = graph.entities.inverse.device
+    rows, tails = known.lookup(asked[:, :2])
+    is_other = tails != asked[rows, 2]
+    others = rows[is_other], tails[is_other]
+    facts = to_device(asked, device)
+    scores = network(graph.without(facts), facts[:, :2])
+    scores = scores.index_put(
+        tuple(to_device(each, device) for each in others), scores.new_tensor(-torch.inf)
+    )
+    return F.cross_entropy(scores, facts[:, 2])
