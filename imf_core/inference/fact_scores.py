@@ -23,8 +23,8 @@ from imf_core.inference.plausibility import FurtherAnswers
 from imf_core.model.decision import Calibration, Candidates
 from imf_core.model.scorer import Scorer
 
-LEAST_FACTS = 10
-"""Least number of valid facts of a relation with a threshold of its own."""
+PULL = 20
+"""Weight of the facts of all relations in the threshold of one, in valid facts of that relation."""
 
 MAX_FACTS = 10_000
 """Largest number of valid facts used, an evenly spaced sample."""
@@ -128,11 +128,10 @@ class Thresholds(Section):
 
 
 def fit_thresholds(scorer: FactScorer, graph: Graph) -> Thresholds:
-    """Fits the thresholds on valid: the highest balanced accuracy of each relation.
+    """Fits the thresholds on valid, see `choose_thresholds`.
 
-    Each valid fact is true. `corrupt` makes two false facts of it. A relation with fewer than
-    `LEAST_FACTS` valid facts has the threshold of all. The decision is fitted on valid too, so the
-    balanced accuracy is a little higher than on other facts.
+    Each valid fact is true. `corrupt` makes two false facts of it. The decision is fitted on valid
+    too, so the balanced accuracy is a little higher than on other facts.
 
     Args:
         scorer: Scores facts.
@@ -140,24 +139,45 @@ def fit_thresholds(scorer: FactScorer, graph: Graph) -> Thresholds:
     """
     valid = graph.triples["valid"]
     facts = valid[:: -(-len(valid) // min(MAX_FACTS, max_sample_facts(graph.num_entities)))]
-    false = corrupt(facts, graph)
-    values = scorer.score(torch.cat([facts, false])).probability
-    relations = torch.cat([facts, false])[:, 1]
-    is_true = torch.arange(len(values)) < len(facts)
-    default = _best_threshold(values, is_true)
+    both = torch.cat([facts, corrupt(facts, graph)])
+    is_true = torch.arange(len(both)) < len(facts)
+    probability = scorer.score(both).probability
+    return choose_thresholds(probability, is_true, both[:, 1], graph.relation_labels)
+
+
+def choose_thresholds(
+    probability: Tensor, is_true: Tensor, relations: Tensor, relation_labels: Sequence[str]
+) -> Thresholds:
+    """Chooses the threshold of the highest balanced accuracy for each relation.
+
+    The facts of a relation are few, so its balanced accuracy is averaged with that on the facts of
+    all relations: the first has the number of the relation's true facts as weight, the second
+    `PULL`. A relation without true or without false facts has the threshold of all.
+
+    Args:
+        probability: shape: (N,), dtype: float64.
+        is_true: shape: (N,), dtype: bool.
+        relations: Relation of each fact, shape: (N,), dtype: long.
+        relation_labels: By id.
+    """
+    levels = probability.unique()  # sorted
+    common = PULL * _balanced_errors(probability, is_true, levels)
+    default = _best_threshold(levels, common)
     own = {}
-    for relation, count in enumerate(facts[:, 1].bincount(minlength=graph.num_relations).tolist()):
+    counts = relations[is_true].bincount(minlength=len(relation_labels)).tolist()
+    for relation, count in enumerate(counts):
         chosen = relations == relation
-        if count >= LEAST_FACTS and not bool(is_true[chosen].all()):
-            own[relation] = _best_threshold(values[chosen], is_true[chosen])
-    threshold = torch.full((graph.num_relations,), default, dtype=torch.float64)
+        if count and not bool(is_true[chosen].all()):
+            errors = _balanced_errors(probability[chosen], is_true[chosen], levels)
+            own[relation] = _best_threshold(levels, count * errors + common)
+    threshold = torch.full((len(relation_labels),), default, dtype=torch.float64)
     threshold[list(own)] = torch.tensor(list(own.values()), dtype=torch.float64)
-    is_right = (values >= threshold[relations]) == is_true
+    is_right = (probability >= threshold[relations]) == is_true
     parts = [is_right[chosen].double().mean() for chosen in (is_true, ~is_true) if chosen.any()]
     return Thresholds(
         default=default,
-        relations={graph.relation_labels[relation]: value for relation, value in own.items()},
-        facts=len(facts),
+        relations={relation_labels[relation]: value for relation, value in own.items()},
+        facts=int(is_true.sum()),
         balanced_accuracy=round(float(torch.stack(parts).mean()), 4),
     )
 
@@ -202,24 +222,34 @@ def corrupt(facts: Tensor, graph: Graph, splits: Sequence[str] = ("train", "vali
     return torch.cat([tails, heads])
 
 
-def _best_threshold(values: Tensor, is_true: Tensor) -> float:
-    """Returns the threshold of the highest balanced accuracy.
+def _balanced_errors(values: Tensor, is_true: Tensor, levels: Tensor) -> Tensor:
+    """Returns one minus the balanced accuracy if the values from each level on are judged true.
 
     Args:
         values: Probabilities, shape: (N,), dtype: float64.
         is_true: shape: (N,), dtype: bool.
+        levels: shape: (L,), dtype: float64.
 
     Returns:
-        The middle between two neighbouring values; of several best ones the middle one.
+        shape: (L,), dtype: float64.
     """
-    levels, place = values.unique(return_inverse=True)  # sorted
-    numbers = [
-        place[chosen].bincount(minlength=len(levels)).double() for chosen in (is_true, ~is_true)
-    ]
-    # Judged true are the values from level i on.
-    kept, refused = numbers[0].flip(0).cumsum(0).flip(0), numbers[1].cumsum(0) - numbers[1]
-    accuracy = kept / kept[0].clamp_min(1) + refused / (~is_true).sum().clamp_min(1)
-    best = (accuracy >= accuracy.max() - 1e-12).nonzero().flatten()
+    below_of_true, below_of_false = (
+        torch.searchsorted(some.sort().values, levels).double() / max(1, len(some))
+        for some in (values[is_true], values[~is_true])
+    )
+    return (below_of_true + 1 - below_of_false) / 2
+
+
+def _best_threshold(levels: Tensor, errors: Tensor) -> float:
+    """Returns the middle between the level of the least error and the level below it.
+
+    Of several such levels, the middle one is taken.
+
+    Args:
+        levels: Sorted, shape: (L,), dtype: float64.
+        errors: shape: (L,), dtype: float64.
+    """
+    best = (errors <= errors.min() + 1e-12).nonzero().flatten()
     level = int(best[len(best) // 2])
     below = levels[level - 1] if level else torch.zeros(())
     return round(float((levels[level] + below) / 2), DIGITS)

@@ -141,6 +141,53 @@ def estimate_affinities(known: KnownTails, num_relations: int) -> Affinities:
     return Affinities(signature_ids, has, vstack(parts, format="csr"))
 
 
+def estimate_own_affinities(
+    known: KnownTails, num_relations: int, queries: Tensor
+) -> NDArray[np.float32]:
+    """Estimates the affinity of entities to relations that they have, as if they lacked them.
+
+    Args:
+        known: Facts that count as known, with inverses.
+        num_relations: R.
+        queries: (entity, relation with inverses) of known facts, shape: (Q, 2), dtype: long.
+
+    Returns:
+        At least `LEAST_AFFINITY`; one where the entity has several facts of the relation, or no
+        other relation, so that nothing else is known of its kind, shape: (Q,).
+    """
+    signature_ids, has = _signatures(known, num_relations)
+    counts = np.bincount(signature_ids, minlength=has.shape[0]).astype(np.float32)
+    block, references, weights = _references(has, counts)
+    sizes = np.asarray(references.sum(axis=1)).ravel()
+    others = references.T.tocsr()
+    is_only = (known.offsets.diff()[known.find(queries)] == 1).numpy()
+    signature, relation = signature_ids[queries[:, 0].numpy()], queries[:, 1].numpy()
+    is_only &= np.asarray(has.sum(axis=1)).ravel()[signature] > 1
+    pairs, place = np.unique(
+        signature[is_only] * 2 * num_relations + relation[is_only], return_inverse=True
+    )
+    found = np.empty(len(pairs), dtype=np.float32)
+    for start in range(0, len(pairs), _CHUNK):
+        chosen = slice(start, start + _CHUNK)
+        mine, asked = np.divmod(pairs[chosen], 2 * num_relations)
+        is_owner = others[asked].toarray()
+        own_size = np.asarray(has[mine].sum(axis=1)) - 1
+        shared = (has[mine] @ others).toarray() - is_owner
+        distance = COST_OF_LACK * (own_size - shared)
+        distance += COST_OF_SURPLUS * (sizes - is_owner - shared)
+        distance[shared == 0] = np.inf
+        reach = _reach(distance, weights)
+        reach = np.minimum(reach, LARGEST_LACK * COST_OF_LACK * own_size[:, 0])[:, None]
+        nearness = np.exp(-np.maximum(distance - reach, 0)) * weights
+        rows, itself = np.arange(len(mine)), block[mine]
+        nearness[rows, itself] -= nearness[rows, itself] / weights[itself]
+        with_it = (nearness * is_owner).sum(axis=1)
+        found[chosen] = with_it / (nearness.sum(axis=1) + 1)
+    affinity = np.ones(len(queries), dtype=np.float32)
+    affinity[is_only] = np.maximum(found, LEAST_AFFINITY)[place]
+    return affinity
+
+
 def _signatures(known: KnownTails, num_relations: int) -> tuple[NDArray[np.int64], csr_matrix]:
     """Numbers the distinct signatures, in the order of their relations' ids."""
     entity, relation = known.queries.T.numpy()

@@ -10,10 +10,9 @@ from tiny_world import looped_graph, small_params, tiny_graph, tiny_model, tiny_
 from imf_core.base.errors import QuestionError
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
-from imf_core.inference import fact_scores
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
-from imf_core.inference.fact_scores import Thresholds, _best_threshold, corrupt
+from imf_core.inference.fact_scores import Thresholds, choose_thresholds, corrupt
 from imf_core.inference.unseen_entity import UnseenEntity
 from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
@@ -157,23 +156,48 @@ def test_nothing_is_drawn_where_train_has_one_entity_alone() -> None:
 def test_the_threshold_has_the_best_balanced_accuracy(
     values: list[float], is_true: list[bool], threshold: float
 ) -> None:
-    found = _best_threshold(torch.tensor(values, dtype=torch.float64), torch.tensor(is_true))
-    assert found == pytest.approx(threshold)
+    relations = torch.zeros(len(values), dtype=torch.long)
+    probability = torch.tensor(values, dtype=torch.float64)
+    found = choose_thresholds(probability, torch.tensor(is_true), relations, ["r"])
+    assert found.default == pytest.approx(threshold)
+    assert found.of_relations(["r"]) == pytest.approx(threshold)
 
 
-def test_a_relation_with_few_facts_has_the_threshold_of_all(
-    completer: Completer, graph: Graph, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def thresholds_of(first: int, second: int) -> Thresholds:
+    """Two relations with other best thresholds, .3 and .6, and so many true facts."""
+    values, is_true, relations = [], [], []
+    for relation, (count, true, false) in enumerate(((first, 0.4, 0.2), (second, 0.7, 0.5))):
+        values += [true] * count + [false] * count
+        is_true += [True] * count + [False] * count
+        relations += [relation] * (2 * count)
+    return choose_thresholds(
+        torch.tensor(values, dtype=torch.float64),
+        torch.tensor(is_true),
+        torch.tensor(relations),
+        ["first", "second"],
+    )
+
+
+def test_a_relation_with_many_facts_has_its_own_threshold() -> None:
+    found = thresholds_of(100, 100)
+    assert found.of_relations(["first", "second"]) == pytest.approx([0.3, 0.6])
+    assert found.balanced_accuracy == 1
+
+
+def test_a_relation_with_few_facts_has_the_threshold_of_all() -> None:
+    found = thresholds_of(100, 5)
+    assert found.default == pytest.approx(0.3)
+    assert found.of_relations(["second", "unknown"]) == pytest.approx([0.3, 0.3])
+
+
+def test_the_thresholds_are_fitted_on_valid(completer: Completer, graph: Graph) -> None:
     thresholds = completer.thresholds
-    assert (thresholds.relations, thresholds.facts) == ({}, len(graph.triples["valid"]))
-    assert set(completer.score(triples_of(graph, "test"))["threshold"].to_pylist()) == {
-        thresholds.default
-    }
-    monkeypatch.setattr(fact_scores, "LEAST_FACTS", 1)
-    other = make_completer(completer.scorer.model).thresholds
-    assert other.default == thresholds.default
-    assert set(other.relations) == set(graph.relation_labels)
-    assert other.balanced_accuracy >= thresholds.balanced_accuracy > 0.5
+    assert thresholds.facts == len(graph.triples["valid"])
+    assert set(thresholds.relations) <= set(graph.relation_labels)
+    assert thresholds.balanced_accuracy > 0.5
+    triples = triples_of(graph, "test")
+    given = completer.score(triples)["threshold"].to_pylist()
+    assert given == thresholds.of_relations([triple[1] for triple in triples]).tolist()
 
 
 def test_the_relation_of_a_pair_is_found(completer: Completer, graph: Graph) -> None:
