@@ -7,7 +7,6 @@ An import of torch, DVC or Prefect takes seconds, so each command imports its ow
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from stages import INTERRUPT_MESSAGE, INTERRUPTED
@@ -15,11 +14,11 @@ from stages import INTERRUPT_MESSAGE, INTERRUPTED
 try:
     import typer
 
+    from cli import options
     from cli.command import (
-        AskCommand,
         Command,
         MeasureCommand,
-        number,
+        ModelCommand,
         read_form,
         refuse,
         whole_number,
@@ -60,7 +59,7 @@ def show() -> None:
 
 
 @app.command(
-    cls=AskCommand,
+    cls=ModelCommand,
     epilog="""\
 imf ask "Nicaragua" "member of"           # what is it a member of?
 imf ask "?" "member of" "NATO"            # who is a member of it?
@@ -70,39 +69,17 @@ imf ask --model FOLDER "Nicaragua" "member of"   # in any folder
 imf ask --description "An island state in the Caribbean." "currency\"""",
 )
 def ask(
-    question: Annotated[
-        list[str] | None, typer.Argument(metavar="WORD", help="HEAD RELATION [TAIL]")
-    ] = None,
-    count: Annotated[
-        int, typer.Option("-k", metavar="N", parser=whole_number, help="number of answers")
-    ] = 10,
-    known: Annotated[bool, typer.Option("--known", help="include answers of train")] = False,
-    neighbours: Annotated[
-        bool, typer.Option("--neighbours", help="entities nearest to an entity")
-    ] = False,
-    queries: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="questions, TSV or Parquet")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="answers to --queries, Parquet")
-    ] = None,
-    name: Annotated[
-        str, typer.Option(metavar="TEXT", help="name of a new entity, part of its text")
-    ] = "",
-    description: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="description of a new entity")
-    ] = None,
-    image: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="image of a new entity")
-    ] = None,
-    given: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="MODALITY=INPUT", help="other input of a new entity"),
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="a packed model; default: that of the last run here"),
-    ] = None,
+    question: options.Words = None,
+    count: options.Count = 10,
+    known: options.Known = False,
+    neighbours: options.Neighbours = False,
+    queries: options.Queries = None,
+    out: options.Answers = None,
+    name: options.Name = "",
+    description: options.Description = None,
+    image: options.Image = None,
+    given: options.Given = None,
+    model: options.Model = None,
 ) -> None:
     """Asks the trained model.
 
@@ -156,20 +133,62 @@ def ask(
         asking.answer_question(model, words, unseen, count, known)
 
 
-@app.command(cls=Command, epilog="imf check examples/solar-system\nimf check people.ttl.gz")
+@app.command(
+    cls=ModelCommand,
+    epilog="""\
+imf check examples/solar-system
+imf check people.ttl.gz
+imf check facts.tsv --out verdicts.parquet   # true or false, by the trained model
+imf check facts.tsv --model FOLDER           # in any folder
+imf check --train -k 50                      # which facts of train look wrong?""",
+)
 def check(
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="a folder with train.txt, or an RDF file")
-    ],
+    path: options.Checked = None,
+    train: options.Train = False,
+    count: options.Suspects = 20,
+    out: options.Verdicts = None,
+    model: options.Model = None,
 ) -> None:
-    """Checks your graph and changes nothing.
+    """Checks your graph, given facts or train; changes nothing.
 
-    Reads it as a run would, in a temporary folder, and prints counts, data issues and the audit.
-    The values are those of the section `prepare` and of dataset.image_folders in params.yaml.
+    A graph (a folder with train.txt, or an RDF file) is read as a run would, in a temporary folder;
+    counts, data issues and the audit are printed. The values are those of the section `prepare` and
+    of dataset.image_folders in params.yaml.
+
+    A file of facts (.tsv, .txt or .parquet: head, relation, tail by label or name) is judged by the
+    trained model: a fact is true if its probability reaches the threshold of its relation.
+
+    `--train` lists the facts of train that look wrong, most suspicious first: head or tail seldom
+    has the relation in similar entities (affinity), or image and text do not expect it (surprise,
+    in nats).
     """
-    from cli import data
+    is_file = path is not None and path.suffix.lower() in {".tsv", ".txt", ".parquet"}
+    refuse(
+        {
+            "give either PATH or --train": (path is None) != train,
+            f"-k must be a positive number, got {count}": count < 1,
+            f"--out must end in .parquet, got {out}": (
+                out is not None and out.suffix.lower() != ".parquet"
+            ),
+            f"--out {out} is the same file as PATH": (
+                out is not None and path is not None and out.resolve() == path.resolve()
+            ),
+            f"--out and --model require --train or a file of facts that ends in .tsv, .txt or "
+            f".parquet, got {path}": not (train or is_file) and bool(out or model),
+        }
+    )
+    if train:
+        from cli import check as checking
 
-    data.check(path)
+        checking.list_suspicious(model, count, out)
+    elif path is not None and is_file:
+        from cli import check as checking
+
+        checking.judge_facts(model, path, out)
+    elif path is not None:
+        from cli import data
+
+        data.check(path)
 
 
 @app.command(
@@ -181,16 +200,11 @@ imf export --embeddings embeddings
 imf export --model FOLDER""",
 )
 def export(
-    facts: Annotated[Path | None, typer.Option(metavar="FILE", help=".tsv or .nt")] = None,
-    above: Annotated[
-        float | None,
-        typer.Option(metavar="PROBABILITY", parser=number, help="least probability; default: 0.5"),
-    ] = None,
-    prefix: Annotated[
-        str | None, typer.Option(metavar="IRI", help="prefix of labels that are not IRIs, for .nt")
-    ] = None,
-    embeddings: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
-    model: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
+    facts: options.Facts = None,
+    above: options.Above = None,
+    prefix: options.Prefix = None,
+    embeddings: options.Folder = None,
+    model: options.Folder = None,
 ) -> None:
     """Exports new facts, embeddings and the model.
 
@@ -228,16 +242,7 @@ def export(
 
 
 @app.command(cls=Command, epilog="imf audit nations atlas\nimf audit folder")
-def audit(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME",
-            help="a registered set, or folder or rdf for the graph at dataset.path; default: all "
-            "registered sets",
-        ),
-    ] = None,
-) -> None:
+def audit(names: options.DataSets = None) -> None:
     """Prints counts, leaks and issues of data sets.
 
     The tables are Markdown. Fetches the source files of each set and prepares them in a temporary
@@ -298,23 +303,11 @@ imf measure atlas --rows structure full --seeds 0 1 2
 imf measure atlas --rows full --set train.epochs=40""",
 )
 def measure(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="a recipe of recipes/")],
-    rows: Annotated[
-        list[str] | None, typer.Option(metavar="ROW...", help="rows of the table; default: all")
-    ] = None,
-    seeds: Annotated[
-        list[int] | None,
-        typer.Option(metavar="N...", parser=whole_number, help="default: 0 1 2"),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="SECTION.KEY=VALUE",
-            help="value on top of the recipe in every row, recorded; for data, the prepared value",
-        ),
-    ] = None,
-    again: Annotated[bool, typer.Option("--again", help="measure stored rows again")] = False,
+    name: options.Recipe,
+    rows: options.Rows = None,
+    seeds: options.Seeds = None,
+    settings: options.Settings = None,
+    again: options.Again = False,
 ) -> None:
     """Measures rows of the table of results.
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import imf_core
-from cli.results import format_channel_shares, format_split, load_workspace_completer
+from cli.results import format_channel_shares, format_split, open_model, shorten
 from imf_core.base.device import explain_out_of_memory
 from imf_core.base.errors import QuestionError
 from imf_core.base.modality import find_modalities
@@ -16,8 +15,6 @@ from imf_core.inference.question_file import answer_file
 from imf_core.inference.unseen_entity import UnseenEntity
 
 NAMES_SHOWN = 5
-LONGEST_NAME = 80
-"""Characters of a name that are printed, at most."""
 _REMEDY = "set predict.device: cpu or lower the number of questions"
 
 
@@ -83,7 +80,7 @@ def show_neighbours(
     entity = entity if unseen is None else unseen.label
     by_channel: dict[str, list[str]] = {}
     for row in completer.neighbours(entity, count).to_pylist():
-        shown = f"{_shorten(row['name'])} {row['cosine']:.2f}"
+        shown = f"{shorten(row['name'])} {row['cosine']:.2f}"
         by_channel.setdefault(row["channel"], []).append(shown)
     for channel, shown_names in by_channel.items():
         print(f"{channel:10}  {', '.join(shown_names)}")
@@ -100,7 +97,7 @@ def answer_questions(
 
 
 def _load_completer(model: Path | None, unseen: UnseenEntity | None) -> Completer:
-    completer = load_workspace_completer() if model is None else imf_core.load(model)
+    completer = open_model(model)
     return completer if unseen is None else completer.with_unseen_entities([unseen])
 
 
@@ -127,7 +124,7 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
     )
     answers = completer.answer([question], count, with_known).to_pylist()
     asked = (question.head or ASKED, question.relation, question.tail or ASKED)
-    print(f"\n{' - '.join(map(_shorten, asked))}\n")
+    print(f"\n{' - '.join(map(shorten, asked))}\n")
     if known:
         print(f"Train gives {_list(known)}")
     if held_out:
@@ -137,12 +134,12 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
         print(f"Of such questions with at least as many answers, {more:.0%} have a further one.")
         if completer.is_used_up(question):
             entity = question.tail if question.head is None else question.head
-            relation, entity = _shorten(question.relation), _shorten(entity or ASKED)
+            relation, entity = shorten(question.relation), shorten(entity or ASKED)
             print(f"The relation {relation} is used up for {entity}.")
         print("The probabilities of further answers are multiplied by this share:\n")
     standings = [format_split(answer["known_in"]) for answer in answers]
     standing_width = max(map(len, standings), default=0)
-    names = [_shorten(answer[f"{answer['asked_for']}_name"]) for answer in answers]
+    names = [shorten(answer[f"{answer['asked_for']}_name"]) for answer in answers]
     name_width = max(map(len, names), default=0)
     for answer, standing, name in zip(answers, standings, names, strict=True):
         print(
@@ -169,14 +166,10 @@ def _describe_used_up(answer: Mapping[str, Any]) -> str:
 def _list(names: Sequence[str]) -> str:
     """Returns the number of names and the first of them."""
     rest = ", ..." if len(names) > NAMES_SHOWN else ""
-    return f"{len(names)}: {', '.join(map(_shorten, names[:NAMES_SHOWN]))}{rest}"
+    return f"{len(names)}: {', '.join(map(shorten, names[:NAMES_SHOWN]))}{rest}"
 
 
 def _precedents(completer: Completer, question: Question, answer: Mapping[str, Any]) -> str:
     """Lists entities with the same answer in train."""
     names = completer.precedents(question, answer)["name"].to_pylist()
-    return "  as " + ", ".join(map(_shorten, names)) if names else ""
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    return "  as " + ", ".join(map(shorten, names)) if names else ""

@@ -91,7 +91,7 @@ class Command(TyperCommand):
         formatter.write(f"\nExamples:\n{textwrap.indent(ctx.command.epilog, '  ')}\n")
 
 
-class AskCommand(Command):
+class ModelCommand(Command):
     """A command that works in any folder with a packed model."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import imf_core
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import load_params
 from imf_core.base.device import resolve_device
@@ -30,6 +31,9 @@ from stages.training import describe_rise
 
 SMALLEST_SHARE = 0.005
 """Smaller shares would be printed as 0 %."""
+
+LONGEST_NAME = 80
+"""Characters of a name that are printed, at most."""
 
 SIDES = ("head", "tail")
 SHOWN_FACTS = 15
@@ -139,6 +143,16 @@ def load_workspace_completer() -> Completer:
 
     paths = {name: FEATURES[name] for name in load_config(MODEL).features}
     return load_completer(GRAPH, MODEL, paths, device, open_encoders)
+
+
+def open_model(folder: Path | None) -> Completer:
+    """Opens a packed model, or that of the last run where the folder is None."""
+    return load_workspace_completer() if folder is None else imf_core.load(folder)
+
+
+def shorten(name: str) -> str:
+    """Cuts a name to `LONGEST_NAME` characters."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def format_split(known_in: str) -> str:

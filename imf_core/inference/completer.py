@@ -72,6 +72,7 @@ class Completer:
     Attributes:
         graph: The graph.
         scorer: The model with its entities embedded.
+        fact_scorer: Scores facts by ids.
         entities: Finds entities by label or name.
         relations: Finds relations by label or name.
     """
@@ -96,12 +97,12 @@ class Completer:
         self._known = known_tails_in(graph, ["train"])
         self._further = FurtherAnswers(graph)
         self._table = FactTable(graph, model.channel_names)
-        self._facts = FactScorer(self.scorer, calibration, self._known, self._further)
+        self.fact_scorer = FactScorer(self.scorer, calibration, self._known, self._further)
 
     @cached_property
     def thresholds(self) -> Thresholds:
         """Thresholds of `score`, fitted on valid."""
-        return self._given_thresholds or fit_thresholds(self._facts, self.graph)
+        return self._given_thresholds or fit_thresholds(self.fact_scorer, self.graph)
 
     def predict_tails(
         self, head: str, relation: str, k: int = 10, with_known: bool = False
@@ -158,7 +159,7 @@ class Completer:
         of_head = self._affinities.of_entity(first)[facts[:, 1].numpy()]
         of_tail = self._affinities.of_entity(last)[(facts[:, 1] + len(relations)).numpy()]
         affinity = np.minimum(of_head, of_tail).astype(np.float64)
-        scores = self._facts.score(facts)
+        scores = self.fact_scorer.score(facts)
         probability = scores.probability.numpy() * affinity
         table = self._table_of(facts, scores, {"probability": probability, "affinity": affinity})
         return table.take(np.argsort(-probability, kind="stable")[:k])
@@ -217,7 +218,7 @@ class Completer:
                 for head, relation, tail in triples
             ]
         )
-        scores = self._facts.score(facts)
+        scores = self.fact_scorer.score(facts)
         labels = [self.graph.relation_labels[relation] for relation in facts[:, 1].tolist()]
         threshold = self.thresholds.of_relations(labels)
         probability = scores.probability.numpy()

@@ -146,22 +146,27 @@ def fit_thresholds(scorer: FactScorer, graph: Graph) -> Thresholds:
 
 
 def choose_thresholds(
-    probability: Tensor, is_true: Tensor, relations: Tensor, relation_labels: Sequence[str]
+    probability: Tensor,
+    is_true: Tensor,
+    relations: Tensor,
+    relation_labels: Sequence[str],
+    pull: float = PULL,
 ) -> Thresholds:
     """Chooses the threshold of the highest balanced accuracy for each relation.
 
     The facts of a relation are few, so its balanced accuracy is averaged with that on the facts of
     all relations: the first has the number of the relation's true facts as weight, the second
-    `PULL`. A relation without true or without false facts has the threshold of all.
+    `pull`. A relation without true or without false facts has the threshold of all.
 
     Args:
         probability: shape: (N,), dtype: float64.
         is_true: shape: (N,), dtype: bool.
         relations: Relation of each fact, shape: (N,), dtype: long.
         relation_labels: By id.
+        pull: Zero for the facts of the relation alone.
     """
     levels = probability.unique()  # sorted
-    common = PULL * _balanced_errors(probability, is_true, levels)
+    common = _balanced_errors(probability, is_true, levels)
     default = _best_threshold(levels, common)
     own = {}
     counts = relations[is_true].bincount(minlength=len(relation_labels)).tolist()
@@ -169,7 +174,7 @@ def choose_thresholds(
         chosen = relations == relation
         if count and not bool(is_true[chosen].all()):
             errors = _balanced_errors(probability[chosen], is_true[chosen], levels)
-            own[relation] = _best_threshold(levels, count * errors + common)
+            own[relation] = _best_threshold(levels, count * errors + pull * common)
     threshold = torch.full((len(relation_labels),), default, dtype=torch.float64)
     threshold[list(own)] = torch.tensor(list(own.values()), dtype=torch.float64)
     is_right = (probability >= threshold[relations]) == is_true
@@ -182,7 +187,9 @@ def choose_thresholds(
     )
 
 
-def corrupt(facts: Tensor, graph: Graph, splits: Sequence[str] = ("train", "valid")) -> Tensor:
+def corrupt(
+    facts: Tensor, graph: Graph, splits: Sequence[str] = ("train", "valid"), seed: int = SEED
+) -> Tensor:
     """Replaces the tail, then the head of facts by entities with the same role in train.
 
     An entity has the role if it is a tail (a head) of the relation, so it has the right type.
@@ -191,12 +198,13 @@ def corrupt(facts: Tensor, graph: Graph, splits: Sequence[str] = ("train", "vali
         facts: shape: (N, 3), dtype: long.
         graph: Its train facts give the tails and heads of each relation.
         splits: Their facts are not drawn.
+        seed: Of the draws.
 
     Returns:
         Two facts for each one, fewer where train has no other entity, shape: (at most 2N, 3),
         dtype: long.
     """
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(seed)
     count, num_relations = graph.num_entities, graph.num_relations
     known = build_known_tails(
         torch.cat([graph.triples[split] for split in splits]), count, num_relations

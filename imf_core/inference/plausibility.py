@@ -173,11 +173,11 @@ def estimate_own_affinities(
         is_owner = others[asked].toarray()
         own_size = np.asarray(has[mine].sum(axis=1)) - 1
         shared = (has[mine] @ others).toarray() - is_owner
-        distance = COST_OF_LACK * (own_size - shared)
-        distance += COST_OF_SURPLUS * (sizes - is_owner - shared)
+        distance = COST_OF_LACK * (own_size - shared) + COST_OF_SURPLUS * (sizes - shared)
         distance[shared == 0] = np.inf
         reach = _reach(distance, weights)
         reach = np.minimum(reach, LARGEST_LACK * COST_OF_LACK * own_size[:, 0])[:, None]
+        distance -= COST_OF_SURPLUS * is_owner
         nearness = np.exp(-np.maximum(distance - reach, 0)) * weights
         rows, itself = np.arange(len(mine)), block[mine]
         nearness[rows, itself] -= nearness[rows, itself] / weights[itself]

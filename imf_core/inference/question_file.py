@@ -4,7 +4,7 @@ A line of the TSV is `head <tab> relation <tab> tail`, by labels or names, with 
 what is asked for; the Parquet file has columns of these names, where null asks as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -80,14 +80,25 @@ def read_questions(path: Path) -> Iterator[PlacedQuestion]:
     Raises:
         QuestionError: If the file cannot be read, or a line does not have its three parts.
     """
-    rows = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_lines(path)
+    for place, (head, relation, tail) in read_rows(path):
+        if relation in {None, ASKED}:
+            raise QuestionError(
+                f"{path}, {place}: a relation is needed; ask for the head or for the tail"
+            )
+        yield PlacedQuestion(place, parse_question(head, relation, tail))
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, Sequence[str | None]]]:
+    """Reads head, relation and tail of each line or row, with its place.
+
+    Args:
+        path: `.parquet` in either case, or else TSV.
+
+    Raises:
+        QuestionError: If the file cannot be read, or a line does not have its three parts.
+    """
     try:
-        for place, (head, relation, tail) in rows:
-            if relation in {None, ASKED}:
-                raise QuestionError(
-                    f"{path}, {place}: a relation is needed; ask for the head or for the tail"
-                )
-            yield PlacedQuestion(place, parse_question(head, relation, tail))
+        yield from _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_lines(path)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} cannot be read ({error})") from error
 
@@ -118,9 +129,7 @@ def _read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
                 f"{explain_line(line, ROLES)}"
             )
         if number == 1 and ASKED not in parts and all(map(is_title, parts)):
-            raise QuestionError(
-                f"{path}, line 1: these are the titles of columns and no question; delete the line"
-            )
+            raise QuestionError(f"{path}, line 1: these are the titles of columns; delete the line")
         yield f"line {number}", parts
 
 

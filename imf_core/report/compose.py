@@ -37,6 +37,7 @@ from imf_core.report.entities import (
 from imf_core.report.examples import (
     MAX_ROWS,
     choose_new_facts,
+    choose_suspects,
     count_predictions,
     find_mistakes,
     format_redundancy,
@@ -118,10 +119,12 @@ def compose_page(
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
     mistakes = find_mistakes(scorer, load_calibration(files.model), graph, full)
+    suspects = choose_suspects(graph, scorer)
     with_picture = entities_with_picture(files.images)
     sample = choose_sample(graph, with_picture)
     in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]
     in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
+    in_facts += [each for fact in suspects for each in (fact.head, fact.tail)]
     shown = [*sample, *in_facts]
     cards = EntityCards(
         names, descriptions, read_thumbnails(files.images, graph.fingerprint, shown)
@@ -156,6 +159,7 @@ def compose_page(
         new_facts=new_facts,
         predicted=count_predictions(predictions),
         mistakes=mistakes,
+        suspects=suspects,
         lock=lock,
         environment=describe_environment(),
         credits=read_credits(files.media, shown, names),

@@ -1,4 +1,4 @@
-"""Examples on the page: new facts, badly ranked held-out facts, and the table of relations."""
+"""Examples on the page: new, mistaken and suspicious facts, and the table of relations."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from imf_core.graph.known_tails import known_tails_in
 from imf_core.graph.labels import BETWEEN_LABELS
 from imf_core.inference.answers import concatenate, find_answers
 from imf_core.inference.fact_table import LEAST_PROBABILITY, read_shares, select_new
+from imf_core.inference.suspicion import rate_train
 from imf_core.model.decision import Calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report.comparison import Ranked, compare_by_relation, format_channel
@@ -27,6 +28,9 @@ NEW_FACTS, MISTAKES = 12, 8
 
 DOUBTFUL_FACTS = 4
 """New facts shown where none is probable."""
+
+SUSPECTS = 12
+"""Facts of train that look wrong, shown at most."""
 
 BAD_RANK = 10
 """A fact ranked below it is a mistake."""
@@ -104,6 +108,31 @@ class Mistake:
     preferred: int
     probability: float
     shares: Shares
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A fact of train that looks wrong; the shares are those of `Suspicions`.
+
+    Attributes:
+        head: Entity id.
+        relation: Relation id.
+        tail: Entity id.
+        suspicion: In nats.
+        affinity_head: Share of the entities similar to the head that have the relation.
+        affinity_tail: The same of the tail.
+        further: Share of questions with as many other answers that have one more.
+        surprise: Of the channels of features, in nats.
+    """
+
+    head: int
+    relation: int
+    tail: int
+    suspicion: float
+    affinity_head: float
+    affinity_tail: float
+    further: float
+    surprise: float
 
 
 def count_predictions(predictions: pa.Table) -> PredictionCounts:
@@ -189,6 +218,29 @@ def find_mistakes(
             )
         )
     return found
+
+
+def choose_suspects(graph: Graph, scorer: Scorer) -> list[Suspect]:
+    """Chooses the most suspicious facts of train.
+
+    Args:
+        graph: Train is read.
+        scorer: The model trained on it.
+    """
+    rated = rate_train(graph, scorer)
+    columns = zip(
+        rated.facts.tolist(),
+        rated.suspicion.tolist(),
+        rated.affinity.tolist(),
+        rated.further.tolist(),
+        rated.surprise.tolist(),
+        strict=True,
+    )
+    suspects = [
+        Suspect(head, relation, tail, suspicion, of_head, of_tail, further, surprise)
+        for (head, relation, tail), suspicion, (of_head, of_tail), further, surprise in columns
+    ]
+    return sorted(suspects, key=lambda each: -each.suspicion)[:SUSPECTS]
 
 
 def _spread(kinds: Sequence[Any], count: int) -> list[int]:

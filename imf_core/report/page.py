@@ -24,7 +24,7 @@ from imf_core.graph.issues import DataIssue
 from imf_core.inference.fact_table import LEAST_PROBABILITY
 from imf_core.report.comparison import MetricsRow
 from imf_core.report.entities import Credit, Entity, EntityCards
-from imf_core.report.examples import Mistake, NewFact, PredictionCounts, RelationRow
+from imf_core.report.examples import Mistake, NewFact, PredictionCounts, RelationRow, Suspect
 from imf_core.report.figures import Figure, format_points
 
 PRIVATE_SECTIONS = frozenset({"fetch"})
@@ -137,6 +137,7 @@ class Page:
         new_facts: Probable predictions, or the few most probable where none is.
         predicted: How many facts were predicted.
         mistakes: Badly ranked test facts.
+        suspects: Facts of train that look wrong, most suspicious first.
         lock: What `dvc.lock` says, None where there is none.
         environment: Versions by name.
         credits: Authors and licences of pictures and texts, where known.
@@ -163,6 +164,7 @@ class Page:
     new_facts: Sequence[NewFact]
     predicted: PredictionCounts
     mistakes: Sequence[Mistake]
+    suspects: Sequence[Suspect]
     lock: Lock | None
     environment: Mapping[str, str]
     credits: Sequence[Credit]
