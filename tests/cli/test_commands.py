@@ -102,7 +102,7 @@ def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").touch()
     for name in COMMANDS:
-        if name not in {"check", "measure"}:  # which take an argument
+        if name != "measure":  # which takes an argument
             assert run(name) == (
                 2,
                 "",
@@ -127,6 +127,13 @@ def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
         (["ask", "--queries", "q.parquet", "--out", "./q.parquet"], "is the same file"),
         (["ask", "--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
         (["ask", "--description", "", "orbits"], "--description must not be empty"),
+        (["check"], "give either PATH or --train"),
+        (["check", "facts.tsv", "--train"], "give either PATH or --train"),
+        (["check", "--train", "-k", "0"], "-k must be a positive number, got 0"),
+        (["check", "mine", "--out", "v.parquet"], "require --train or a file of facts"),
+        (["check", "people.nt", "--model", "m"], "require --train or a file of facts"),
+        (["check", "facts.tsv", "--out", "v.csv"], "must end in .parquet, got v.csv"),
+        (["check", "f.parquet", "--out", "./f.parquet"], "is the same file as PATH"),
         (["export"], "give --facts FILE, --embeddings FOLDER or --model FOLDER"),
         (["export", "--embeddings", "folder", "--above", "0.5"], "require --facts FILE"),
         (["export", "--facts", "new.tsv", "--above", "nan"], "must be in [0, 1], got nan"),

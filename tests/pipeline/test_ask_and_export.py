@@ -75,6 +75,27 @@ def test_a_file_of_questions_is_answered(
     assert pq.read_schema(tmp_path / "out.parquet").names == ["question", *predicted]
 
 
+def test_a_file_of_facts_is_judged(command: Command, tmp_path: Path) -> None:
+    path, output = tmp_path / "facts.tsv", tmp_path / "verdicts.parquet"
+    path.write_text("earth\torbits\tsun\nErth\torbits\tSun\nIo\torbits\tSun\n")
+    lines = command("check", str(path), "--out", str(output))
+    assert any(line.startswith("none     line 2: no entity has") for line in lines)
+    assert lines[-2].startswith("facts: 3, true: ")
+    assert lines[-2].endswith(", without verdict: 1")
+    table = pq.read_table(output)
+    assert table["status"].to_pylist()[::2] == ["judged"] * 2
+    for row in table.to_pylist()[::2]:
+        assert row["is_true"] == (row["probability"] >= row["threshold"])
+
+
+def test_suspicious_facts_of_train_are_listed(command: Command, tmp_path: Path) -> None:
+    lines = command("check", "--train", "-k", "3", "--out", str(tmp_path / "facts.parquet"))
+    found = pq.read_table(tmp_path / "facts.parquet").to_pylist()
+    assert len(found) == 3
+    for line, row in zip(lines[3:6], found, strict=True):
+        assert line.endswith(f"{row['head_name']} - {row['relation_name']} - {row['tail_name']}")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

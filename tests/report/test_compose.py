@@ -26,7 +26,7 @@ from imf_core.report.comparison import NotCompared
 from imf_core.report.compose import RunFiles
 from imf_core.report.curves import MAX_POINTS, draw_training
 from imf_core.report.entities import find_failures
-from imf_core.report.examples import DOUBTFUL_FACTS, read_relations
+from imf_core.report.examples import DOUBTFUL_FACTS, SUSPECTS, read_relations
 from imf_core.report.page import Page, render_page
 
 
@@ -126,6 +126,15 @@ def test_a_mistake_is_ranked_badly_and_something_false_or_unknown_is_preferred(p
         assert mistake.rank > 10
         known = mistake.head if mistake.asked_for == "tail" else mistake.tail
         assert mistake.preferred not in {mistake.head, mistake.tail, known}
+
+
+def test_suspicious_facts_are_facts_of_train_most_suspicious_first(page: Page) -> None:
+    train = named_graph().triples["train"].tolist()
+    assert len(page.suspects) == SUSPECTS
+    assert all([fact.head, fact.relation, fact.tail] in train for fact in page.suspects)
+    suspicions = [fact.suspicion for fact in page.suspects]
+    assert suspicions == sorted(suspicions, reverse=True)
+    assert f"{suspicions[0]:.1f}" in render_page(page, "")
 
 
 def test_the_weights_of_a_relation_sum_to_one(page: Page) -> None:
