@@ -6,6 +6,7 @@ params.yaml and `results/tuning/chosen.json`; a training of `atlas` takes about 
 """
 
 import argparse
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -72,10 +73,12 @@ def _measure(
     """Returns the number of corrupted facts among the first ones, by rule."""
     corrupted, places = corrupt_train(graph, kind, count, seed)
     scorer = Scorer(_train(corrupted, tables, seed))
-    return {
+    found = {
         rule: int(np.isin(np.argsort(-values, kind="stable")[:count], places).sum())
         for rule, values in rate_by_rules(corrupted, scorer).items()
     }
+    print(f"{kind}, seed {seed}: {found}", file=sys.stderr, flush=True)
+    return found
 
 
 def corrupt_train(

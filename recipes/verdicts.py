@@ -1,9 +1,9 @@
 """Measures triple classification by the model of the last run: `python -m recipes.verdicts`.
 
-Each fact of valid and test is true; for each, one false fact is made at a seed. Where `--negatives`
-has a folder with `valid_negatives.txt` and `test_negatives.txt` (the names of CoDEx), these are
-judged too. Thresholds are fitted on valid and judge test. `--choose` compares pulls of the
-thresholds on valid alone: fitted on a half, measured on the other one.
+Each fact of valid and test is true; for each, one false fact is made at a seed. Where the folder of
+the graph (or `--negatives`) has `valid_negatives.txt` and `test_negatives.txt`, the names of CoDEx,
+these are judged too. Thresholds are fitted on valid and judge test. `--choose` compares pulls of
+the thresholds on valid alone: fitted on a half, measured on the other one.
 """
 
 import argparse
@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 import imf_core
+from imf_core.base.config import DatasetParams, load_params
 from imf_core.graph.graph import Graph
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_scores import PULL, FactScorer, Thresholds, choose_thresholds
+from imf_core.sources.registry import FOLDER
 from recipes.environment import make_table
 from recipes.negatives import draw_first_answers, draw_of_role, draw_random, read_negatives
-from stages.paths import MODEL
+from stages.paths import MODEL, PARAMS
 from stages.runner import run_stage
 
 SEED = 0
@@ -85,12 +87,13 @@ def main() -> None:
         kind: {split: _make(completer, draw, split) for split in NEGATIVES}
         for kind, draw in kinds.items()
     }
-    if given.negatives is not None:
+    folder = given.negatives or find_negatives(load_params(PARAMS).dataset)
+    if folder is not None:
         splits["files"] = {
             split: Judged(
                 completer.fact_scorer,
                 completer.graph.triples[split],
-                read_negatives(completer, given.negatives / name),
+                read_negatives(completer, folder / name),
             )
             for split, name in NEGATIVES.items()
         }
@@ -106,6 +109,13 @@ def main() -> None:
             for row in compare_rules(graph, completer.thresholds, each["valid"], each["test"])
         ]
     print("\n".join(make_table(titles, rows)))
+
+
+def find_negatives(dataset: DatasetParams) -> Path | None:
+    """Returns the folder of the graph if it has both files of false facts, else None."""
+    folder = Path(dataset.path)
+    has_files = all((folder / name).is_file() for name in NEGATIVES.values())
+    return folder if dataset.name == FOLDER and has_files else None
 
 
 def compare_rules(

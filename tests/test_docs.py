@@ -77,6 +77,8 @@ RUN_ELSEWHERE = {
         ASK,
         "test_a_file_of_questions_is_answered",
     ),
+    "imf check facts.tsv --out verdicts.parquet": (ASK, "test_a_file_of_facts_is_judged"),
+    "imf check --train -k 50": (ASK, "test_suspicious_facts_of_train_are_listed"),
     "imf export --facts new.nt --above 0.8 --prefix https://example.org/": (
         ASK,
         "test_new_facts_and_embeddings_are_exported",

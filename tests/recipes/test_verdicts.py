@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny_world import small_params, tiny_graph, tiny_tables
 
+from imf_core.base.config import DatasetParams
 from imf_core.base.errors import DataError
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
@@ -18,7 +19,7 @@ from imf_core.model.imf import IMF
 from imf_core.model.saved import SavedModel
 from recipes.negatives import draw_first_answers, draw_of_role, draw_random, read_negatives
 from recipes.suspects import KINDS, corrupt_train, rate_by_rules
-from recipes.verdicts import Judged, _accuracy, _f1, compare_rules
+from recipes.verdicts import NEGATIVES, Judged, _accuracy, _f1, compare_rules, find_negatives
 
 
 @pytest.fixture
@@ -56,6 +57,15 @@ def test_files_of_false_facts_are_read_by_label(completer: Completer, tmp_path: 
     path.write_text("e05\tspeaks\tNobody\n")
     with pytest.raises(DataError, match=r"valid_negatives\.txt: no entity .* 'Nobody'"):
         read_negatives(completer, path)
+
+
+def test_the_files_are_found_in_the_folder_of_the_graph(tmp_path: Path) -> None:
+    dataset = DatasetParams(name="folder", path=str(tmp_path), image_folders=[])
+    assert find_negatives(dataset) is None
+    for name in NEGATIVES.values():
+        (tmp_path / name).touch()
+    assert find_negatives(dataset) == tmp_path
+    assert find_negatives(dataset.model_copy(update={"name": "atlas"})) is None
 
 
 def test_a_scorer_that_knows_the_facts_makes_no_error(
