@@ -107,11 +107,11 @@ def ask(
             f"give {form} for the head, got {' '.join(words) or 'nothing'}": not (
                 is_file or neighbours or is_question
             ),
-            "--neighbours takes one entity, or the description or image of a new one": (
+            "--neighbours takes one entity, or the input of a new one": (
                 neighbours and len(words) != (0 if is_unseen else 1)
             ),
             "--queries requires --out FILE.parquet for the answers": is_file and out is None,
-            "--queries takes only --out, -k and --known beside it": (
+            "--queries takes only --out, -k, --known and --model beside it": (
                 is_file and (bool(words) or is_unseen or neighbours)
             ),
             f"--out must end in .parquet, got {out}": (

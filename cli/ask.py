@@ -44,7 +44,9 @@ def read_unseen(
         inputs[modality] = value
     description = inputs.pop("text", description)
     picture = inputs.pop("image", image)
-    return UnseenEntity(name, description or "", Path(picture) if picture else None, further=inputs)
+    return UnseenEntity(
+        name, description or "", Path(picture) if picture else None, other_inputs=inputs
+    )
 
 
 @explain_out_of_memory(_REMEDY)
@@ -113,8 +115,7 @@ def _read_question(words: list[str], entity: UnseenEntity | None) -> Question:
             return parse_question(unseen, relation, ASKED)
         case ["?", relation] if unseen is not None:
             return parse_question(ASKED, relation, unseen)
-    given = 'HEAD RELATION, or "?" RELATION TAIL' if unseen is None else 'RELATION, or "?" RELATION'
-    raise QuestionError(f"give {given} for the head, got {' '.join(words) or 'nothing'}")
+    raise ValueError(f"words must have the form of `read_form`, got {words}")
 
 
 def _print_answers(completer: Completer, question: Question, count: int, with_known: bool) -> None:

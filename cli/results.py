@@ -135,7 +135,7 @@ def load_workspace_completer() -> Completer:
     def open_encoders(tables: Tables) -> Mapping[str, UnseenEncoder]:
         return {
             name: each.fit_unseen(
-                feature_inputs(), params.features(each), params.images, tables[name]
+                feature_inputs(params.images), params.features(each), tables[name]
             )
             for name, each in find_modalities().items()
             if name in tables

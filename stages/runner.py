@@ -84,7 +84,7 @@ def _record(error: Exception, message: str | None, is_temporary: bool) -> None:
 def _process_name() -> str:
     """Returns the name of the stage, or `imf` and the command."""
     name = Path(sys.argv[0]).stem
-    if name == "features":
+    if name == "features" and len(sys.argv) > 1:
         return f"{sys.argv[1]}_features"
     return " ".join(["imf", *sys.argv[1:2]]) if name in {"__main__", "imf"} else name
 

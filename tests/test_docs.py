@@ -22,6 +22,7 @@ from workspace import ROOT, Workspace
 
 from cli.__main__ import app
 from imf_core.base.config import load_params
+from imf_core.base.modality import FeaturesParams, Modality
 from recipes.recipe import read_recipe
 from recipes.rows import find_row
 
@@ -181,6 +182,14 @@ def anchors_of(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {"#" + heading.replace(" ", "-") for heading in plain}
+
+
+def test_the_modality_of_the_page_is_complete() -> None:
+    page = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(class SoundFeaturesParams.*?)```", page, flags=re.DOTALL)
+    known = {"FeaturesParams": FeaturesParams, "Modality": Modality}
+    exec(code, known)
+    assert isinstance(known["MODALITY"], Modality)
 
 
 def test_every_page_stands_in_the_index() -> None:

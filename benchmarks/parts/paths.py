@@ -16,8 +16,8 @@ from torch import Tensor
 from benchmarks.case import Case, time_per_item
 from benchmarks.graphs import World, make_db15k_like
 from benchmarks.results import Row
-from imf_core.model.path_graph import PathGraph, build_path_graph
-from imf_core.model.paths import PathNetwork, PathSpec
+from imf_core.paths.network import PathNetwork, PathSpec
+from imf_core.paths.path_graph import PathGraph, build_path_graph
 
 PART = "paths"
 ROUNDS = 3

@@ -72,6 +72,7 @@ class FeatureInputs:
         media: Output folder of `media`.
         images: Output folder of `images`.
         unfinished: Folder for finished parts of an encoding, kept until the features are written.
+        re_encoding: Section `images`, for pictures of unseen entities.
         ray_address: Address of the Ray cluster; None: this machine.
     """
 
@@ -79,6 +80,7 @@ class FeatureInputs:
     media: Path
     images: Path
     unfinished: Path
+    re_encoding: "ImagesParams"
     ray_address: str | None = None
 
     @property
@@ -169,7 +171,6 @@ class Modality(ABC, Generic[ParamsT]):
         self,
         inputs: FeatureInputs,
         params: ParamsT,
-        images: "ImagesParams",
         table: "FeatureTable",
     ) -> UnseenEncoder:
         """Returns the encoder of a run's features; it is loaded or fitted where it is needed.
@@ -177,7 +178,6 @@ class Modality(ABC, Generic[ParamsT]):
         Args:
             inputs: Inputs of the stage.
             params: The section.
-            images: Parameters of re-encoding, for images.
             table: The graph's features of this modality.
         """
 

@@ -19,7 +19,6 @@ from imf_core.base.modality import FeatureInputs, FeaturesParams, Modality, Unse
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from imf_core.base.config import ImagesParams
     from imf_core.graph.feature_table import FeatureTable
     from imf_core.graph.numbers import Numbers
 
@@ -32,7 +31,7 @@ LEAST_VALUES = 2
 
 
 class NumericFeaturesParams(FeaturesParams):
-    """The encoder of quantities and dates."""
+    """Section `numeric_features`."""
 
     model: Literal["builtin:quantiles"] = Field(description="the only encoder")
     dim: int = Field(ge=1, le=2048, description="at most so many attributes, the most frequent")
@@ -168,7 +167,6 @@ class Numeric(Modality[NumericFeaturesParams]):
         self,
         inputs: FeatureInputs,
         params: NumericFeaturesParams,
-        images: "ImagesParams",  # noqa: ARG002 - of other modalities
         table: "FeatureTable",
     ) -> UnseenEncoder:
         """Returns the encoder of numbers such as `height 1.78; born 1879-03-14`; see `Modality`."""
@@ -239,14 +237,19 @@ def _parse(given: str, attributes: Sequence[str]) -> dict[str, float]:
     from imf_core.graph.numbers import OddValue, parse_value  # noqa: PLC0415
 
     values: dict[str, float] = {}
-    for pair in filter(None, map(str.strip, given.split(";"))):
+    for pair in filter(None, map(str.strip, given.strip("; ").split(";"))):
         word, _, text = pair.rpartition(" ")
         value = parse_value(text)
         if not word or isinstance(value, OddValue):
             raise QuestionError(
                 f"numbers must be written as `attribute value; attribute value`, got {pair!r}"
             )
-        values[_find_attribute(word.strip(" ="), attributes)] = value
+        attribute = _find_attribute(word.strip(" ="), attributes)
+        if attribute in values:
+            raise QuestionError(f"{attribute} must have one value, got {pair!r} as a further one")
+        values[attribute] = value
+    if not values:
+        raise QuestionError(f"numbers must be `attribute value; attribute value`, got {given!r}")
     return values
 
 
@@ -259,7 +262,7 @@ def _find_attribute(word: str, attributes: Sequence[str]) -> str:
         problem = (
             f"{len(found)} attributes have {word!r} in their label"
             if found
-            else (f"no attribute has {word!r} in its label")
+            else f"no attribute has {word!r} in its label"
         )
         raise QuestionError(f"{problem}; name one of them: {some}")
     return found[0]

@@ -67,7 +67,7 @@ class Completer:
         config: Configuration of the model.
         calibration: Fitted for the model.
         encoders: Encoders of unseen entities by modality.
-        thresholds: Of `score`; None to fit them when they are needed.
+        thresholds: Thresholds of `score`; None to fit them when they are needed.
 
     Attributes:
         graph: The graph.

@@ -30,7 +30,7 @@ MAX_FACTS = 10_000
 """Largest number of valid facts used, an evenly spaced sample."""
 
 SEED = 0
-"""Of the corrupted facts."""
+"""Seed of the corrupted facts."""
 
 TRIES = 50
 """Draws of a corrupted fact; none is made if all of them are known."""

@@ -17,7 +17,7 @@ import torch
 
 from imf_core.base.artifacts import fresh_folder, read_json, write_json
 from imf_core.base.device import resolve_device
-from imf_core.base.errors import ConfigError, DataError, QuestionError
+from imf_core.base.errors import ConfigError, DataError
 from imf_core.base.modality import UnseenEncoder, find_modalities
 from imf_core.base.typed_yaml import validate
 from imf_core.graph.feature_table import load_features, save_features
@@ -37,6 +37,7 @@ from imf_core.model.saved import (
 )
 
 GRAPH, FEATURES, ENCODERS, THRESHOLDS = "graph", "features", "encoders", "thresholds.json"
+PARTS = {GRAPH, FEATURES, ENCODERS, THRESHOLDS, CONFIG, WEIGHTS, CALIBRATION}
 """Parts of a packed folder."""
 
 PROJECT_GRAPH, PROJECT_FEATURES = "data/graph", "data/features"
@@ -128,17 +129,19 @@ def pack(completer: Completer, folder: Path) -> None:
         folder: Replaced if it is a packed model.
 
     Raises:
-        QuestionError: If the folder holds other files, the model has unseen entities, or the
-            graph's features have another encoder than params.yaml names.
+        ConfigError: If the folder holds other files, or the model has unseen entities.
+        QuestionError: If the graph's features have another encoder than params.yaml names.
     """
     folder = folder.absolute()
-    if folder.exists() and not (folder / THRESHOLDS).is_file() and any(folder.iterdir()):
-        raise QuestionError(
-            f"{folder} is not empty and no packed model, so it is not replaced; name a new folder"
+    others = {path.name for path in folder.iterdir()} - PARTS if folder.is_dir() else set()
+    if others:
+        raise ConfigError(
+            f"{folder} is not replaced, since it holds {min(others)}, which is no part of a packed "
+            "model; name a new folder, or move the file away"
         )
     graph, config = completer.graph, completer.config
     if graph.fingerprint != config.graph_fingerprint:
-        raise QuestionError("a model with unseen entities cannot be packed; pack it without them")
+        raise ConfigError("a model with unseen entities cannot be packed; pack it without them")
     with fresh_folder(folder) as new:
         write_model(completer.scorer.model, new, config)
         save_calibration(completer.calibration, new)

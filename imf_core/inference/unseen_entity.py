@@ -39,14 +39,14 @@ class UnseenEntity:
         image: File of a picture, None for none.
         features: Ready features by modality, in place of inputs, made like those of the graph,
             shape: (F,), dtype: float32.
-        further: Inputs of other modalities, by modality: `{"numeric": "height 1.78"}`.
+        other_inputs: Inputs of other modalities, by modality: `{"numeric": "height 1.78"}`.
     """
 
     name: str = ""
     description: str = ""
     image: Path | None = None
     features: Mapping[str, Tensor] = field(default_factory=dict)
-    further: Mapping[str, str] = field(default_factory=dict)
+    other_inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -56,7 +56,7 @@ class UnseenEntity:
     @property
     def inputs(self) -> dict[str, str]:
         """Inputs to encode, by modality."""
-        found = dict(self.further)
+        found = dict(self.other_inputs)
         if self.description:
             found["text"] = entity_text("", self.name, self.description)
         if self.image is not None:
@@ -107,7 +107,7 @@ def encode_features(
     tables: Mapping[str, FeatureTable],
     config: SavedModel,
 ) -> Features:
-    """Encodes texts and pictures of unseen entities for the modalities that the model reads.
+    """Encodes the inputs of unseen entities for the modalities that the model reads.
 
     Args:
         entities: M entities.
@@ -116,18 +116,19 @@ def encode_features(
         config: Configuration of the model.
 
     Raises:
-        QuestionError: If there is no entity, the model reads nothing of one, features have another
-            size, or `UnseenEncoder.encode` refuses a text or a picture.
+        QuestionError: If there is no entity, one has no input or an input that the model does not
+            read, features have another size, or `UnseenEncoder.encode` refuses an input.
     """
     if not entities:
         raise QuestionError("at least one unseen entity must be given, got none")
     read = [each for each in config.model.modalities if each != "structure"]
     for entity in entities:
         given = [*entity.inputs, *entity.features]
-        if not set(read) & set(given):
+        if not given or not set(given) <= set(read):
             raise QuestionError(
                 f"the model reads {', '.join(read) or 'structure alone'}, but {entity.label!r} "
-                f"has {', '.join(given) or 'neither image nor text'}"
+                f"has {', '.join(given) or 'no input'}; leave out what it does not read, or train "
+                "a model that lists it in model.modalities of params.yaml"
             )
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for modality in read:
@@ -145,8 +146,9 @@ def encode_features(
         if inputs:
             if modality not in encoders:
                 raise QuestionError(
-                    f"the model has no encoder of {modality} features here; pack it with `imf "
-                    "export --model FOLDER` and load that folder, or give ready features"
+                    f"the model has no encoder of {modality} features here: they were given "
+                    "ready-made, or it is not a packed model (`imf export --model FOLDER` packs "
+                    "one); give ready features of the new entity"
                 )
             vectors[rows] = encoders[modality].encode(inputs)
             is_present[rows] = True

@@ -36,7 +36,7 @@ STEPS_PER_EPOCH = 8
 """Approximate steps per epoch, within the bounds of the batch size."""
 
 FACTS_OF_LONG_TRAINING = 16_000_000
-"""Largest number of facts of a training, each direction counted, beyond `LEAST_EPOCHS`."""
+"""Largest number of facts of a training, each direction counted, beyond `LEAST_TRIAL_EPOCHS`."""
 
 STEPS_OF_LONG_TRAINING = 5_000
 """Largest number of steps of a training with few steps per epoch, within 1,000 epochs."""
@@ -147,13 +147,13 @@ def _power_of_two(number: float, least: int, most: int) -> int:
 
 
 FACTS_OF_A_TRIAL = 400_000
-"""Largest number of facts of a trial, each direction counted, beyond `LEAST_EPOCHS`."""
+"""Largest number of facts of a trial, each direction counted, beyond `LEAST_TRIAL_EPOCHS`."""
 
 LEAST_TRIAL_EPOCHS, MOST_EPOCHS = 4, 24
 """Bounds of the epochs of a trial."""
 
 MANY_FACTS = 1_000_000
-"""Facts per epoch, each direction counted, above which half of `LEAST_EPOCHS` is the bound."""
+"""Facts per epoch, each direction counted; above, half of `LEAST_TRIAL_EPOCHS` is the bound."""
 
 LARGEST_DIM = 256
 """Largest `model.dim` of a trial: the values that suit it suit a larger model."""

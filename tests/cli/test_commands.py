@@ -15,7 +15,9 @@ import typer
 from tiny_world import ROOT
 
 from cli import __main__ as imf
+from cli.ask import read_unseen
 from cli.command import PROJECT_FILES
+from imf_core.base.errors import QuestionError
 from recipes import measure
 from stages import INTERRUPT_MESSAGE
 
@@ -282,3 +284,31 @@ def test_a_run_calls_dvc_with_its_own_python_and_shows_results_if_all_stages_end
     assert shown == ([] if status else ["results"])
     assert ended == (1 if status else 0)
     assert ("`dvc repro` ended with status 255" in errors) == bool(status)
+
+
+def test_the_inputs_of_a_new_entity_are_read_by_modality() -> None:
+    unseen = read_unseen("Ida", None, Path("ida.png"), ["numeric=born 1861", "text=A poet."])
+    assert (unseen.label, unseen.inputs) == (
+        "Ida",
+        {"numeric": "born 1861", "text": "Ida. A poet.", "image": "ida.png"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        (
+            ["sound=a.wav"],
+            "--with must be one of image=.*, got 'sound=a.wav'",
+        ),
+        (["numeric="], "--with must be one of"),
+        (["numeric"], "--with must be one of"),
+        (["image=b.png"], "a new entity has one image, got a.png and b.png"),
+        (["numeric=a 1", "numeric=b 2"], "a new entity has one numeric, got a 1 and b 2"),
+    ],
+)
+def test_unknown_and_repeated_inputs_of_a_new_entity_are_refused(
+    further: list[str], message: str
+) -> None:
+    with pytest.raises(QuestionError, match=message):
+        read_unseen("", None, Path("a.png"), further)

@@ -46,7 +46,7 @@ class Workspace:
         self.output = root / "features.parquet"
         self.unfinished = root / "state"
         self.inputs = FeatureInputs(
-            root / "graph", root / "media", root / "images", self.unfinished
+            root / "graph", root / "media", root / "images", self.unfinished, images_params()
         )
         none = torch.zeros(0, 3, dtype=torch.long)
         labels, names, descriptions = (list(column) for column in zip(*entities, strict=True))

@@ -11,7 +11,6 @@ from feature_inputs import (
     TEXTS,
     Workspace,
     image_features_params,
-    images_params,
     picture,
     text_features_params,
     write_image_features,
@@ -37,12 +36,12 @@ def texts(place: Workspace, **changes: object) -> FeatureTable:
 
 def text_encoder(place: Workspace, table: FeatureTable, **changes: object) -> UnseenEncoder:
     params = text_features_params(**changes)
-    return TEXT.fit_unseen(place.inputs, params, images_params(), table)
+    return TEXT.fit_unseen(place.inputs, params, table)
 
 
 def image_encoder(place: Workspace, table: FeatureTable, **changes: object) -> UnseenEncoder:
     params = image_features_params(**changes)
-    return IMAGE.fit_unseen(place.inputs, params, images_params(), table)
+    return IMAGE.fit_unseen(place.inputs, params, table)
 
 
 def new_text(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from feature_inputs import Workspace, images_params
+from feature_inputs import Workspace
 
 from imf_core.base.errors import QuestionError
 from imf_core.base.modality import find_modalities
@@ -71,7 +71,7 @@ def test_a_graph_without_numbers_has_empty_features(workspace: MakeWorkspace) ->
 
 
 def new(place: Workspace, table: FeatureTable, given: str) -> list[float]:
-    encoder = MODALITY.fit_unseen(place.inputs, params(), images_params(), table)
+    encoder = MODALITY.fit_unseen(place.inputs, params(), table)
     return list(encoder.encode([given])[0].tolist())
 
 
@@ -90,6 +90,8 @@ def test_an_unseen_entity_with_the_numbers_of_another_has_its_vector(
     [
         ("1.78", "must be written as"),
         ("height tall", "must be written as"),
+        (";", "numbers must be `attribute value; attribute value`, got ';'"),
+        ("height 1; height 2", "height must have one value, got 'height 2' as a further one"),
         ("width 3", "no attribute has 'width' in its label; name one of them: height, mass"),
     ],
 )
@@ -105,7 +107,7 @@ def test_unusable_numbers_of_an_unseen_entity_are_refused(
 def test_a_saved_encoder_gives_the_same_vectors(workspace: MakeWorkspace) -> None:
     place = workspace(5)
     table = encode(place, [*HEIGHTS, (3, "mass", 3.0)])
-    encoder = MODALITY.fit_unseen(place.inputs, params(), images_params(), table)
+    encoder = MODALITY.fit_unseen(place.inputs, params(), table)
     encoder.save(place.root / "saved")
     loaded = MODALITY.load_unseen(place.root / "saved", table)
     given = ["height 5; mass 2", "mass 3"]

@@ -259,7 +259,7 @@ def test_an_unseen_entity_changes_nothing_for_the_others(
     ("name", "features", "message"),
     [
         ("E05", {"text": torch.ones(6)}, "the graph has 'E05' already"),
-        ("new", {}, "but 'new' has neither image nor text"),
+        ("new", {}, "but 'new' has no input"),
         ("new", {"text": torch.ones(5)}, r"text features of 'new' must be 6 finite numbers"),
         ("new", {"text": torch.full((6,), torch.nan)}, r"'new' must be 6 finite numbers"),
     ],

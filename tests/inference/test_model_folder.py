@@ -32,6 +32,9 @@ Tables = dict[str, FeatureTable]
 
 QUESTIONS = [Question("e05", "speaks", None), Question(None, "speaks", "e19")]
 
+FEATURE_PATHS = {name: paths.FEATURES[name] for name in ("image", "text")}
+"""Of the modalities of the tiny graph."""
+
 
 class LengthEncoder:
     """Encodes a text or a path by its length: three numbers more than none."""
@@ -56,7 +59,7 @@ def project(tmp_path: Path, graph: Graph, tables: Tables, trained: IMF) -> Path:
     model = folder / paths.MODEL
     save_graph(graph, graph.facts, folder / paths.GRAPH)
     for name, table in tables.items():
-        save_features(table, graph.fingerprint, folder / paths.FEATURES[name])
+        save_features(table, graph.fingerprint, folder / FEATURE_PATHS[name])
     save_model(trained, model, graph, tables, small_params(), {"epochs": 3})
     calibration = Calibration(slope=0.5, offset=-0.2, shown=10, answers=9, true_answers=3)
     save_calibration(calibration, model)
@@ -66,7 +69,7 @@ def project(tmp_path: Path, graph: Graph, tables: Tables, trained: IMF) -> Path:
 @pytest.fixture
 def completer(project: Path) -> Completer:
     encoders = {"text": LengthEncoder(6), "image": LengthEncoder(5)}
-    features = {name: project / path for name, path in paths.FEATURES.items()}
+    features = {name: project / path for name, path in FEATURE_PATHS.items()}
     return load_completer(
         project / paths.GRAPH,
         project / paths.MODEL,
@@ -114,27 +117,27 @@ def test_the_files_of_the_run_are_those_of_the_packed_model(
 
 def test_a_folder_with_other_files_is_not_replaced(completer: Completer, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(QuestionError, match="is not empty and no packed model"):
+    with pytest.raises(ConfigError, match="is not replaced, since it holds"):
         pack(completer, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_a_model_with_unseen_entities_is_not_packed(completer: Completer, tmp_path: Path) -> None:
     extended = completer.with_unseen_entities([UnseenEntity(description="a text")])
-    with pytest.raises(QuestionError, match="with unseen entities cannot be packed"):
+    with pytest.raises(ConfigError, match="with unseen entities cannot be packed"):
         pack(extended, tmp_path / "packed")
 
 
 def test_the_model_of_a_project_is_loaded_without_encoders(
     project: Path, completer: Completer
 ) -> None:
-    assert (str(paths.GRAPH), str(paths.FEATURES["text"].parent)) == (
+    assert (str(paths.GRAPH), str(FEATURE_PATHS["text"].parent)) == (
         PROJECT_GRAPH,
         PROJECT_FEATURES,
     )
     loaded = imf_core.load(project / paths.MODEL, "cpu")
     assert loaded.answer(QUESTIONS).equals(completer.answer(QUESTIONS))
-    with pytest.raises(QuestionError, match="no encoder of text features here; pack it"):
+    with pytest.raises(QuestionError, match="no encoder of text features here"):
         loaded.encode("a text")
 
 

@@ -6,10 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 from same_weights import assert_same_weights
+from tiny_world import tiny_tables
 
 from imf_core.base.errors import ConfigError, TrainingError
+from imf_core.evaluation.metrics import rank_rows
+from imf_core.evaluation.ranking import rank_triples
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import known_tails_in
+from imf_core.model.scorer import Scorer
 from imf_core.training.trainer import Trainer
 
 MakeTrainer = Callable[..., Trainer]
@@ -32,6 +37,26 @@ def test_a_loss_that_is_not_finite_stops_training_in_its_epoch(make_trainer: Mak
         trainer.model.modality_channels["structural"].relations[0] = float("nan")
     with pytest.raises(TrainingError, match=r"not finite in epoch 1; lower .*learning_rate"):
         trainer.fit()
+
+
+def test_a_further_modality_is_trained_and_ranked_like_image_and_text(
+    make_trainer: MakeTrainer, graph: Graph
+) -> None:
+    tables = tiny_tables()
+    tables["numeric"] = replace(tables["text"], vectors=tables["text"].vectors[:, :4])
+    model = {"model.modalities": ["structure", "text", "numeric"]}
+    trainer = make_trainer(model, tables=tables)
+    progress = trainer.fit()
+    channels = ["structural", "numeric", "textual", "fused"]
+    assert list(trainer.model.channels) == channels
+    known = known_tails_in(graph)
+    ranks = rank_triples(
+        Scorer(trainer.model), graph.triples["test"], known, graph.num_relations, 8, "test"
+    )
+    assert {f"rank_{name}" for name in channels} <= set(
+        rank_rows(ranks, graph, "test").column_names
+    )
+    assert progress.losses[-1] < progress.losses[0]
 
 
 @pytest.mark.parametrize("size", [3e38, float("inf"), float("nan")])

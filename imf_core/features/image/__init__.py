@@ -8,7 +8,6 @@ from pydantic import Field
 from imf_core.base.modality import EncoderParams, FeatureInputs, Modality, UnseenEncoder
 
 if TYPE_CHECKING:
-    from imf_core.base.config import ImagesParams
     from imf_core.graph.feature_table import FeatureTable
 
 
@@ -39,7 +38,6 @@ class Image(Modality[ImageFeaturesParams]):
         self,
         inputs: FeatureInputs,
         params: ImageFeaturesParams,
-        images: "ImagesParams",
         table: "FeatureTable",
     ) -> UnseenEncoder:
         """Returns the encoder of pictures in files; see `Modality`."""
@@ -49,7 +47,7 @@ class Image(Modality[ImageFeaturesParams]):
         def fit() -> Any:
             return ImageEncoding(inputs, params).fit_again(table)
 
-        return EncodingOfUnseen(ImageEncoding, params, images, table, IN_PARAMS, fit)
+        return EncodingOfUnseen(ImageEncoding, params, inputs.re_encoding, table, IN_PARAMS, fit)
 
     def load_unseen(self, folder: Path, table: "FeatureTable") -> UnseenEncoder:
         """Reads the encoder of a packed model; see `Modality`."""

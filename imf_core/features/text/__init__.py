@@ -8,7 +8,6 @@ from pydantic import Field
 from imf_core.base.modality import EncoderParams, FeatureInputs, Modality, UnseenEncoder
 
 if TYPE_CHECKING:
-    from imf_core.base.config import ImagesParams
     from imf_core.graph.feature_table import FeatureTable
 
 
@@ -41,7 +40,6 @@ class Text(Modality[TextFeaturesParams]):
         self,
         inputs: FeatureInputs,
         params: TextFeaturesParams,
-        images: "ImagesParams",
         table: "FeatureTable",
     ) -> UnseenEncoder:
         """Returns the encoder of texts; see `Modality`."""
@@ -51,7 +49,7 @@ class Text(Modality[TextFeaturesParams]):
         def fit() -> Any:
             return TextEncoding(inputs, params).fit_again(table)
 
-        return EncodingOfUnseen(TextEncoding, params, images, table, IN_PARAMS, fit)
+        return EncodingOfUnseen(TextEncoding, params, inputs.re_encoding, table, IN_PARAMS, fit)
 
     def load_unseen(self, folder: Path, table: "FeatureTable") -> UnseenEncoder:
         """Reads the encoder of a packed model; see `Modality`."""

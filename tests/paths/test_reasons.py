@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from imf_core.model import path_reasons
-from imf_core.model.path_graph import PathGraph, build_path_graph
-from imf_core.model.path_reasons import Reason, find_reasons, weigh_edges
-from imf_core.model.paths import PathNetwork, PathSpec
+from imf_core.paths import reasons as path_reasons
+from imf_core.paths.network import PathNetwork, PathSpec
+from imf_core.paths.path_graph import PathGraph, build_path_graph
+from imf_core.paths.reasons import Reason, find_reasons, weigh_edges
 
 NUM_RELATIONS = 3
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imf_core.model.path_graph import PathGraph, sum_messages
-from imf_core.model.paths import PathNetwork
+from imf_core.paths.network import PathNetwork
+from imf_core.paths.path_graph import PathGraph, sum_messages
 
 MAX_EDGES = 3
 """Edges of the longest path; longer ones are hardly read."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from imf_core.base.device import to_device
 from imf_core.graph.known_tails import KnownTails, build_known_tails, with_inverses
-from imf_core.model.path_graph import PathGraph
-from imf_core.model.paths import PathNetwork
+from imf_core.paths.network import PathNetwork
+from imf_core.paths.path_graph import PathGraph
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class FineTuning:
     Attributes:
         steps: Steps of the optimiser.
         batch_size: Queries of a step, whose facts are removed from the graph for the step.
-        learning_rate: Of AdamW.
+        learning_rate: Learning rate of AdamW.
         clip_norm: Largest norm of the gradient.
-        seed: Of the order of the facts.
+        seed: Seed of the order of the facts.
     """
 
     steps: int = 50

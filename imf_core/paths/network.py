@@ -9,19 +9,16 @@ free. Both of its networks compute, for edges (v, r, w) and a source node s with
     x_v^(l+1) = x_v^l + relu(LayerNorm(W^l [x_v^l; u_v^l] + c^l))
 
 The relation network (sections 4.1 and 4.2) runs on the relation graph: its nodes are relations and
-inverses, its edges tell of two relations that they share an entity, as head of both, tail of both,
-head of the first and tail of the second, or the reverse. Source: the query's relation, b = 1; r^l
+inverses; an edge joins two relations that share an entity, as head of both, tail of both, head of
+the first and tail of the second, or the reverse. Source: the query's relation, b = 1; r^l
 is a learned vector for each of these four. Its last states are z_r. As in the public weights'
 training, the source is the relation itself also for a query on its inverse.
 
 The entity network (section 4.3) runs on the facts and their inverses. Source: the query's head,
 b = z_q; r^l = MLP^l(z_r). The score of a tail t is MLP([x_t^L; z_q]).
 
-Checked with the public weights `ultra_4g` on WN18RR, both directions, filtered: MRR 48.5, Hits@1
-41.5, Hits@10 61.9; their author reports 48.4, 41.5, 61.7 (ULTRA's issue 26).
-
 `PathNetwork.forward` computes this as written, with gradients; `PathNetwork.score` computes the
-same faster. `path_graph.py` has the graphs and the sum, `path_reasons.py` explains a score.
+same faster. `path_graph.py` has the graphs and the sum, `reasons.py` explains a score.
 
 B queries, E entities, R relations, D numbers per state; N nodes and T types of edges of a graph.
 """
@@ -40,7 +37,7 @@ from torch import Tensor, nn
 
 from imf_core.base.artifacts import write_bytes
 from imf_core.base.errors import DataError
-from imf_core.model.path_graph import (
+from imf_core.paths.path_graph import (
     META_RELATIONS,
     TILE_ELEMENTS,
     Edges,
@@ -320,6 +317,9 @@ UNREADABLE = (
     RuntimeError,
     KeyError,
     TypeError,
+    AttributeError,
+    IndexError,
+    ValueError,
 )
 """Errors of the libraries for files that are no weights of a path network."""
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from imf_core.graph.known_tails import build_known_tails, with_inverses
-from imf_core.model.path_graph import build_path_graph
-from imf_core.model.paths import PathNetwork, PathSpec
-from imf_core.training.paths import FineTuning, fine_tune, measure_loss
+from imf_core.paths.fine_tuning import FineTuning, fine_tune, measure_loss
+from imf_core.paths.network import PathNetwork, PathSpec
+from imf_core.paths.path_graph import build_path_graph
 
 NUM_ENTITIES = 12
 
