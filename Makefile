@@ -16,10 +16,16 @@ PORT ?= 4200
 NAME ?= atlas
 
 # `requirements.lock` has the packages of a run, `requirements-dev.lock` these and those of the tests.
-.PHONY: run recipe ui test gate lint install install-dev lock format clean clean-cache
+.PHONY: run look recipe ui test gate lint install install-dev lock format clean clean-cache
 
-run: install  ## install, run the pipeline, print the metrics
+run: look install  ## install, run the pipeline, print the metrics
 	$(BIN)/imf run
+
+# The graph is shown while the large packages are still to come.
+look: $(VENV)/.readers
+	@test -e $(VENV)/.installed || { $(BIN)/python -m stages.download && $(BIN)/python -m stages.prepare && \
+		echo "next: the other packages (torch, DVC, Prefect), then features and training; the report will be" \
+			"results/report.html"; }
 
 recipe: install  ## the same with a recipe of recipes/: make recipe NAME=db15k
 	arguments=$$($(BIN)/python -m recipes $(NAME)) && $(BIN)/python -m dvc exp run $$arguments
@@ -46,10 +52,17 @@ install: $(VENV)/.installed .dvc/plots.html  ## the packages of a run
 
 install-dev: install $(VENV)/.installed-dev  ## those of the tests on top
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+# The packages that `look` needs.
+READERS := aiohttp filelock numpy pyarrow pydantic pyoxigraph pyyaml ruamel.yaml tqdm typer yarl
+
+$(VENV)/.readers: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than 3.11; run: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock $(READERS)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.readers pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

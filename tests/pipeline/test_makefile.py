@@ -1,9 +1,13 @@
 """`make clean` removes only the outputs of runs; a run installs no packages of the tests."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -103,11 +107,40 @@ def installed(tmp_path: Path) -> Path:
     """A project folder in which `make install` has been called."""
     for name in ("Makefile", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in (".venv/.installed", "cli/pipeline.py", ".dvc/plots.html"):
+    for name in (".venv/.readers", ".venv/.installed", "cli/pipeline.py", ".dvc/plots.html"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     os.utime(tmp_path / "cli/pipeline.py", (0, 0))
     return tmp_path
+
+
+def test_a_first_run_shows_the_graph_before_the_large_packages_come(installed: Path) -> None:
+    for name in (".readers", ".installed"):
+        (installed / ".venv" / name).unlink()
+    commands = make(installed, "-n", "run")
+    order = ["--constraint requirements.lock", "stages.download", "stages.prepare"]
+    order += ["-r requirements.lock", "imf run"]
+    places = [commands.index(each) for each in order]
+    assert places == sorted(places)
+
+
+def test_the_packages_that_read_a_graph_are_those_of_the_first_stages() -> None:
+    (line,) = re.findall(r"^READERS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    waiting, allowed = line.split(), set()
+    while waiting:
+        name = re.split(r"[^\w.-]", waiting.pop())[0].lower().replace("_", "-")
+        if name in allowed:
+            continue
+        allowed.add(name)
+        with suppress(PackageNotFoundError):  # of other platforms
+            waiting += [each for each in requires(name) or () if "extra ==" not in each]
+    others = {
+        module: None  # Python refuses to import it
+        for module, owners in packages_distributions().items()
+        if not {owner.lower().replace("_", "-") for owner in owners} & (allowed | {"imf"})
+    }
+    code = f"import sys; sys.modules |= {others}; import stages.download, stages.prepare"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("target", ["run", "ui", "recipe"])

@@ -15,9 +15,9 @@ from imf_core.base.config import ImagesParams
 from imf_core.base.errors import QuestionError
 from imf_core.base.modality import FeatureInputs
 from imf_core.features.image import ImageFeaturesParams
-from imf_core.features.shared.encoding import Encoding
+from imf_core.features.shared.encoding import Encoding, FittedEncoder
 from imf_core.features.shared.model_files import ModelSource
-from imf_core.features.shared.unseen import FittedEncoder, require_equal
+from imf_core.features.shared.unseen import require_equal
 from imf_core.graph.entities import read_num_entities
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.raster.reencode import RejectedImage, quiet_pillow, reencode_image
@@ -120,6 +120,17 @@ class ImageEncoding(Encoding[ImageFeaturesParams]):
         vectors: np.ndarray = encoder.embed(encoder.preprocess(items))
         return vectors
 
+    @staticmethod
+    def load_builtin(folder: Path) -> FittedEncoder:
+        """Reads a saved `builtin:colour-pca`.
+
+        Raises:
+            DataError: If a file is missing or damaged.
+        """
+        from imf_core.features.image.builtin_image import FittedReduction  # noqa: PLC0415
+
+        return FittedReduction.load(folder)
+
     def fit_again(self, table: FeatureTable) -> FittedEncoder:
         """Fits `builtin:colour-pca` to the graph's pictures, and checks it by their features.
 
@@ -141,17 +152,6 @@ class ImageEncoding(Encoding[ImageFeaturesParams]):
         again = mean_by_entity(np.concatenate(ids), fitted.apply(described), self.num_entities, {})
         require_equal(self.section, again.vectors.numpy(), table.vectors.numpy())
         return fitted
-
-
-def load_builtin(folder: Path) -> FittedEncoder:
-    """Reads a saved `builtin:colour-pca`.
-
-    Raises:
-        DataError: If a file is missing or damaged.
-    """
-    from imf_core.features.image.builtin_image import FittedReduction  # noqa: PLC0415
-
-    return FittedReduction.load(folder)
 
 
 def mean_by_entity(

@@ -6,7 +6,7 @@ Image and text features share this course; a subclass has the encoders of its mo
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,18 @@ from imf_core.features.shared.ray import require_ray
 from imf_core.graph.feature_table import FeatureTable, save_features
 
 ParamsT = TypeVar("ParamsT", bound=EncoderParams)
+
+
+class FittedEncoder(Protocol):
+    """A built-in encoder, fitted."""
+
+    def encode(self, items: Sequence[Any], /) -> np.ndarray:
+        """Encodes m inputs, shape: (m, F), dtype: float32."""
+        ...
+
+    def save(self, folder: Path, /) -> None:
+        """Writes the fitted arrays."""
+        ...
 
 
 class Encoding(ABC, Generic[ParamsT]):
@@ -83,6 +95,23 @@ class Encoding(ABC, Generic[ParamsT]):
     @abstractmethod
     def embed(encoder: Any, items: Sequence[Any]) -> np.ndarray:
         """Encodes a batch of inputs with a pretrained model, shape: (m, F), dtype: float32."""
+
+    @staticmethod
+    @abstractmethod
+    def load_builtin(folder: Path) -> FittedEncoder:
+        """Reads the built-in encoder of a packed model.
+
+        Raises:
+            DataError: If a file is missing or damaged.
+        """
+
+    @abstractmethod
+    def fit_again(self, table: FeatureTable) -> FittedEncoder:
+        """Fits the built-in encoder to the graph's inputs, and checks it by their features.
+
+        Raises:
+            QuestionError: If the features differ.
+        """
 
     def write(self, output: Path) -> FeatureTable:
         """Encodes the inputs of all entities and writes the features; see `Modality.write`."""

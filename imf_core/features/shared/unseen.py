@@ -7,7 +7,7 @@ again, and must reproduce the features' file, or is read from a packed model.
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from imf_core.base.config import ImagesParams
 from imf_core.base.errors import DataError, ModelUnavailableError, QuestionError
 from imf_core.base.modality import UnseenEncoder
 from imf_core.base.typed_yaml import validate
-from imf_core.features.shared.encoding import Encoding, ParamsT
+from imf_core.features.shared.encoding import Encoding, FittedEncoder, ParamsT
 from imf_core.features.shared.model_files import locate_model
 from imf_core.graph.feature_table import FeatureTable
 
@@ -29,18 +29,6 @@ IN_PARAMS = "params.yaml"
 
 TOLERANCE = 1e-3
 """Vectors have length one; two fits of the same inputs differ by rounding alone."""
-
-
-class FittedEncoder(Protocol):
-    """A built-in encoder, fitted."""
-
-    def encode(self, items: Sequence[Any], /) -> np.ndarray:
-        """Encodes m inputs, shape: (m, F), dtype: float32."""
-        ...
-
-    def save(self, folder: Path, /) -> None:
-        """Writes the fitted arrays."""
-        ...
 
 
 class EncodingOfUnseen(UnseenEncoder, Generic[ParamsT]):
@@ -139,11 +127,7 @@ class EncodingOfUnseen(UnseenEncoder, Generic[ParamsT]):
 
 
 def load_encoding(
-    kind: type[Encoding[ParamsT]],
-    params_type: type[ParamsT],
-    folder: Path,
-    table: FeatureTable,
-    load_builtin: Callable[[Path], FittedEncoder],
+    kind: type[Encoding[ParamsT]], params_type: type[ParamsT], folder: Path, table: FeatureTable
 ) -> EncodingOfUnseen[ParamsT]:
     """Reads the files of `EncodingOfUnseen.save`; a model is loaded where it is needed.
 
@@ -152,7 +136,6 @@ def load_encoding(
         params_type: Type of the section.
         folder: Folder of the files.
         table: The graph's features.
-        load_builtin: Reads the built-in encoder.
 
     Raises:
         DataError: If `encoder.json` is missing or damaged.
@@ -164,7 +147,9 @@ def load_encoding(
         raise DataError(f"{path} is no encoder; pack the model again with `imf export --model`")
     params = validate(params_type, found["encoder"], str(path))
     images = validate(ImagesParams, found["images"], str(path))
-    return EncodingOfUnseen(kind, params, images, table, str(path), lambda: load_builtin(folder))
+    return EncodingOfUnseen(
+        kind, params, images, table, str(path), lambda: kind.load_builtin(folder)
+    )
 
 
 def require_encoder(section: str, table: FeatureTable) -> None:

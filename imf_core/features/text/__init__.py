@@ -1,14 +1,14 @@
 """Text features: built-in, of a pretrained model, or precomputed."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from imf_core.base.modality import EncoderParams, FeatureInputs, Modality, UnseenEncoder
+from imf_core.base.modality import EncoderParams
+from imf_core.features.shared.encoded_modality import EncodedModality
 
 if TYPE_CHECKING:
-    from imf_core.graph.feature_table import FeatureTable
+    from imf_core.features.text.text_encoding import TextEncoding
 
 
 class TextFeaturesParams(EncoderParams):
@@ -20,7 +20,7 @@ class TextFeaturesParams(EncoderParams):
     batch_size: int = Field(ge=1, le=4096, description="texts encoded at once")
 
 
-class Text(Modality[TextFeaturesParams]):
+class Text(EncodedModality[TextFeaturesParams]):
     """Names and descriptions of entities."""
 
     name = "text"
@@ -28,38 +28,11 @@ class Text(Modality[TextFeaturesParams]):
     noun = "a text"
     params = TextFeaturesParams
 
-    def write(
-        self, inputs: FeatureInputs, params: TextFeaturesParams, output: Path
-    ) -> "FeatureTable":
-        """Encodes the texts of all entities; see `Modality`."""
+    def encoding(self) -> "type[TextEncoding]":
+        """Imports the encoders; see `EncodedModality`."""
         from imf_core.features.text.text_encoding import TextEncoding  # noqa: PLC0415
 
-        return TextEncoding(inputs, params).write(output)
-
-    def fit_unseen(
-        self,
-        inputs: FeatureInputs,
-        params: TextFeaturesParams,
-        table: "FeatureTable",
-    ) -> UnseenEncoder:
-        """Returns the encoder of texts; see `Modality`."""
-        from imf_core.features.shared.unseen import IN_PARAMS, EncodingOfUnseen  # noqa: PLC0415
-        from imf_core.features.text.text_encoding import TextEncoding  # noqa: PLC0415
-
-        def fit() -> Any:
-            return TextEncoding(inputs, params).fit_again(table)
-
-        return EncodingOfUnseen(TextEncoding, params, inputs.re_encoding, table, IN_PARAMS, fit)
-
-    def load_unseen(self, folder: Path, table: "FeatureTable") -> UnseenEncoder:
-        """Reads the encoder of a packed model; see `Modality`."""
-        from imf_core.features.shared.unseen import load_encoding  # noqa: PLC0415
-        from imf_core.features.text.text_encoding import (  # noqa: PLC0415
-            TextEncoding,
-            load_builtin,
-        )
-
-        return load_encoding(TextEncoding, self.params, folder, table, load_builtin)
+        return TextEncoding
 
 
 MODALITY = Text()

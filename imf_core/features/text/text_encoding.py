@@ -14,9 +14,9 @@ import torch
 
 from imf_core.base.config import ImagesParams
 from imf_core.base.modality import FeatureInputs
-from imf_core.features.shared.encoding import Encoding
+from imf_core.features.shared.encoding import Encoding, FittedEncoder
 from imf_core.features.shared.model_files import ModelSource
-from imf_core.features.shared.unseen import FittedEncoder, require_equal
+from imf_core.features.shared.unseen import require_equal
 from imf_core.features.text import TextFeaturesParams
 from imf_core.graph.entities import read_entity_texts
 from imf_core.graph.feature_table import FeatureTable
@@ -90,6 +90,17 @@ class TextEncoding(Encoding[TextFeaturesParams]):
         vectors: np.ndarray = encoder.embed(items)
         return vectors
 
+    @staticmethod
+    def load_builtin(folder: Path) -> FittedEncoder:
+        """Reads a saved `builtin:tfidf-svd`.
+
+        Raises:
+            DataError: If a file is missing or damaged.
+        """
+        from imf_core.features.text.builtin_text import TextEncoder  # noqa: PLC0415
+
+        return TextEncoder.load(folder)
+
     def fit_again(self, table: FeatureTable) -> FittedEncoder:
         """Fits `builtin:tfidf-svd` to the graph's texts, and checks it by their features.
 
@@ -111,14 +122,3 @@ class TextEncoding(Encoding[TextFeaturesParams]):
         rows[self.has_text] = vectors
         is_present = self.has_text & rows.any(axis=1)
         return FeatureTable(torch.from_numpy(rows), torch.from_numpy(is_present), provenance)
-
-
-def load_builtin(folder: Path) -> FittedEncoder:
-    """Reads a saved `builtin:tfidf-svd`.
-
-    Raises:
-        DataError: If a file is missing or damaged.
-    """
-    from imf_core.features.text.builtin_text import TextEncoder  # noqa: PLC0415
-
-    return TextEncoder.load(folder)
