@@ -107,7 +107,7 @@ def test_suspicious_facts_of_train_are_listed(command: Command, tmp_path: Path) 
 def test_a_question_that_cannot_be_answered_ends_in_one_line(
     words: tuple[str, ...], message: str, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit, match="[12]"):  # 2: the words are no question
+    with pytest.raises(SystemExit, match=r"[12]"):  # 2: the words are no question
         command("ask", *words)
     assert re.match(message, capsys.readouterr().err)
 
