@@ -20,7 +20,7 @@ REFUSED = "--no-such-recipe"
 
 
 def main() -> None:
-    """Prints the arguments on one line."""
+    """Prints the arguments of `dvc exp run` for a recipe on one line."""
     try:
         given = _parse()
         committed = read_committed()

@@ -41,7 +41,7 @@ Extract = Callable[[ChunkStore], object]
 
 
 def measure(threads: int) -> list[Row]:
-    """Measures both kinds of encoder."""
+    """Measures the image and the text encoder."""
     params = read_params({})
     with tempfile.TemporaryDirectory() as folder:
         return [

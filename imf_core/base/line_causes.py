@@ -12,11 +12,11 @@ _AS_TABS = "save the table as tab-separated text (TSV, in some programs 'Text (t
 
 
 def explain_line(line: str, columns: Sequence[str]) -> str:
-    """Says what a line holds instead of its columns, why that may be and what to do.
+    """Describes a line without its columns: its content, the likely cause and the remedy.
 
     Args:
-        line: The line, which has not the columns, or has nothing in one of them.
-        columns: Their names, such as head, relation, tail.
+        line: The line; it lacks a column or has an empty one.
+        columns: Names of the columns, such as head, relation, tail.
     """
     fields = line.split("\t")
     count = "1 column" if len(fields) == 1 else f"{len(fields)} columns"

@@ -33,8 +33,8 @@ def select_new(facts: pa.Table, least_probability: float) -> pa.Table:
     """Selects predicted facts that are in no split and probable enough.
 
     Args:
-        facts: From `predict_facts`.
-        least_probability: In [0, 1].
+        facts: Output of `predict_facts`.
+        least_probability: Lower bound of the probability, in [0, 1].
     """
     is_new = pc.equal(facts["known_in"], NEW)
     return facts.filter(pc.and_(is_new, pc.greater_equal(facts["probability"], least_probability)))

@@ -16,10 +16,10 @@ _QUOTES = "\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 
 
 class Names:
-    """The labels and names of one kind of thing.
+    """Finds the ids of entities, or of relations, by label or name.
 
     Args:
-        kind: What they are, for errors: entity or relation.
+        kind: `entity` or `relation`, for errors.
         labels: Source labels; the position is the id.
         names: Names for people, in the same order.
     """

@@ -17,9 +17,10 @@ def read_csv(
     """Reads a table with a line of titles.
 
     Args:
-        path: Of the file, in UTF-8.
-        columns: What is read of it: title -> what makes a value of a cell, such as `int`.
-        delimiter: Between cells.
+        path: A file in UTF-8.
+        columns: Titles of the columns to read, each with a function from cell to value, such as
+            `int`.
+        delimiter: Separator of the cells.
 
     Raises:
         DataError: If the file is missing or damaged, or lacks a column.

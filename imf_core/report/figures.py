@@ -24,13 +24,13 @@ BARS_DRAWN = frozenset({"full", "channel", "baseline", "committed"})
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart for those who see it, and the same in words and numbers for everybody.
+    """A chart, with a summary and a table for readers who cannot see it.
 
     Attributes:
         name: Unique on the page.
-        title: What is drawn.
-        summary: One or two sentences: what one sees.
-        spec: Vega-Lite.
+        title: Title of the chart.
+        summary: The finding, in one or two sentences.
+        spec: Specification in Vega-Lite.
         columns: Titles of the table of the numbers.
         rows: Its cells.
     """

@@ -25,7 +25,7 @@ from imf_core.raster.shards import cut_shards, read_shard, shard_paths
 
 
 class ImageEncoding(Encoding[ImageFeaturesParams]):
-    """The image encoders, and the shards of a graph's pictures."""
+    """Encodes the pictures of a graph's entities."""
 
     section = "image_features"
     builtin = "builtin:colour-pca"

@@ -23,7 +23,7 @@ from imf_core.graph.feature_table import FeatureTable
 
 
 class TextEncoding(Encoding[TextFeaturesParams]):
-    """The text encoders, and the texts of a graph's entities."""
+    """Encodes the texts of a graph's entities."""
 
     section = "text_features"
     builtin = "builtin:tfidf-svd"
