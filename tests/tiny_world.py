@@ -126,6 +126,13 @@ def tiny_tables() -> dict[str, FeatureTable]:
     }
 
 
+def no_features() -> FeatureTable:
+    """The table of a modality that no entity has."""
+    num_entities = tiny_graph().num_entities
+    is_present = torch.zeros(num_entities, dtype=torch.bool)
+    return FeatureTable(torch.zeros(num_entities, 1), is_present, {"model": "none"})
+
+
 def tiny_model(
     overrides: Mapping[str, object] | None = None,
     tables: dict[str, FeatureTable] | None = None,

@@ -21,7 +21,7 @@ def described() -> dict[str, Stage]:
     }
 
     def reads(dependency: str, out: str) -> bool:
-        return dependency == out or dependency.startswith(f"{out}/")
+        return f"{dependency}/".startswith(f"{out}/") or f"{out}/".startswith(f"{dependency}/")
 
     return {
         name: Stage(

@@ -28,7 +28,7 @@ def test_the_page_has_dvcs_marks_and_its_own_scripts(page: str) -> None:
 
 def test_make_install_makes_the_page_and_tells_dvc_of_it() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    assert "\ninstall: $(VENV)/.installed .dvc/plots.html\n" in makefile
+    assert "\ninstall: $(VENV)/.installed .dvc/plots.html" in makefile
     assert "-m dvc config --quiet --local plots.html_template plots.html" in makefile
     assert "/plots.html" in (ROOT / ".dvc/.gitignore").read_text().splitlines()
 

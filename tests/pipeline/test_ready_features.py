@@ -46,6 +46,7 @@ def test_a_graph_of_facts_alone_trains_with_ready_features(bare: Workspace) -> N
         "prepare",
         "image_features",
         "text_features",
+        "numeric_features",
         "tune",
         "train",
         "evaluate",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_world import small_params, tiny_graph, tiny_tables
+from tiny_world import no_features, small_params, tiny_graph, tiny_tables
 
 from imf_core.base.artifacts import read_json, write_json
 from imf_core.base.errors import ConfigError
@@ -25,7 +25,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     graph = tiny_graph()
     save_graph(graph, graph.facts, GRAPH)
     for name, path in FEATURES.items():
-        save_features(tiny_tables()[name], graph.fingerprint, path)
+        save_features(tiny_tables().get(name, no_features()), graph.fingerprint, path)
     write_json(CHOSEN, {"model.dim": 4})
     return tmp_path
 

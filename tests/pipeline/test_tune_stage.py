@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tiny_world import ROOT, small_params, tiny_graph, tiny_tables
+from tiny_world import ROOT, no_features, small_params, tiny_graph, tiny_tables
 
 from imf_core.base.artifacts import read_json
 from imf_core.base.config import ModelParams, TrainParams
@@ -43,7 +43,7 @@ def write_inputs(tables: Mapping[str, FeatureTable]) -> None:
     graph = tiny_graph()
     save_graph(graph, graph.facts, GRAPH)
     for name, path in FEATURES.items():
-        save_features(tables[name], graph.fingerprint, path)
+        save_features(tables.get(name, no_features()), graph.fingerprint, path)
 
 
 def run(*auto: str, **overrides: object) -> dict[str, object]:

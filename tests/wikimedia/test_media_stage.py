@@ -3,6 +3,7 @@
 import io
 import shutil
 import sqlite3
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 from imf_core.base.artifacts import read_parquet
 from imf_core.base.errors import ConfigError
 from imf_core.web.store import WebStore
-from stages import download, images, media, prepare, text_features
+from stages import download, features, images, media, prepare
 
 PROJECT = Path(__file__).parents[2]
 FACTS = "".join(f"Q{i}\tnext\tQ{i % 9 + 1}\n" for i in range(1, 10))
@@ -91,7 +92,8 @@ def test_what_was_looked_up_becomes_images_and_text_features(
     change(project, media={"source": "wikidata"}, fetch={"contact": "someone@example.org"})
     media.main()
     images.main()
-    text_features.main()
+    monkeypatch.setattr(sys, "argv", ["features.py", "text"])
+    features.main()
     labels = read_parquet(project / "data/graph/entities.parquet")["entity_label"].to_pylist()
     shard = read_parquet(project / "data/images/shard-00000.parquet")
     assert [labels[entity_id] for entity_id in shard["entity_id"].to_pylist()] == ["Q1"]
