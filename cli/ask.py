@@ -35,7 +35,9 @@ def read_unseen(
     inputs: dict[str, str] = {}
     for each in further or ():
         modality, _, value = each.partition("=")
-        if modality not in find_modalities() or not value.strip():
+        if modality in find_modalities() and not value.strip():
+            raise QuestionError(f"--with {modality}=INPUT needs an input, got {each!r}")
+        if modality not in find_modalities():
             known = ", ".join(f"{known}=..." for known in find_modalities())
             raise QuestionError(f"--with must be one of {known}, got {each!r}")
         is_given = {**inputs, "text": description, "image": image}.get(modality)

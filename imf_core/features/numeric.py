@@ -122,10 +122,10 @@ class QuantileEncoder:
         from imf_core.features.shared.tensor_files import read_arrays  # noqa: PLC0415
 
         attributes, arrays = read_json(folder / ATTRIBUTES), read_arrays(folder / VALUES)
-        if len(attributes) != len(arrays):
+        if not isinstance(attributes, list) or len(attributes) != len(arrays):
             raise DataError(
-                f"{folder / VALUES} has {len(arrays)} arrays, but {ATTRIBUTES} beside it lists "
-                f"{len(attributes)} attributes; copy both from one packed model"
+                f"{folder / VALUES} has {len(arrays)} arrays, but {ATTRIBUTES} beside it does not "
+                "list as many attributes; copy both from one packed model"
             )
         return cls({label: arrays[f"{column}"] for column, label in enumerate(attributes)})
 

@@ -37,8 +37,9 @@ from imf_core.model.saved import (
 )
 
 GRAPH, FEATURES, ENCODERS, THRESHOLDS = "graph", "features", "encoders", "thresholds.json"
-PARTS = {GRAPH, FEATURES, ENCODERS, THRESHOLDS, CONFIG, WEIGHTS, CALIBRATION}
 """Parts of a packed folder."""
+
+GRAPH_FILES = ("entities.parquet", "relations.parquet", "triples.parquet")
 
 PROJECT_GRAPH, PROJECT_FEATURES = "data/graph", "data/features"
 """Outs of a project, beside its `results/model`."""
@@ -90,7 +91,7 @@ def _load_packed(folder: Path, device: torch.device) -> Completer:
     _require(folder / CONFIG)
     modalities = list(load_config(folder).features)
     features = {name: folder / FEATURES / f"{name}.parquet" for name in modalities}
-    graph = [folder / GRAPH / f"{name}.parquet" for name in ("entities", "relations", "triples")]
+    graph = [folder / GRAPH / name for name in GRAPH_FILES]
     beside = [folder / name for name in (WEIGHTS, CALIBRATION, THRESHOLDS)]
     _require(*beside, *graph, *features.values())
 
@@ -121,6 +122,22 @@ def _require(*paths: Path) -> None:
             )
 
 
+def _require_replaceable(folder: Path) -> None:
+    """Refuses a path with anything but a packed model: nothing of the user is replaced."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ConfigError(f"{folder} is a file or a link and is not replaced; name a new folder")
+    found = {path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
+    known = {Path(name) for name in (CONFIG, WEIGHTS, CALIBRATION, THRESHOLDS)}
+    known |= {Path(GRAPH) / name for name in GRAPH_FILES}
+    known |= {Path(FEATURES) / f"{name}.parquet" for name in find_modalities()}
+    others = {path for path in found - known if path.parts[0] != ENCODERS}
+    if others or (found and Path(THRESHOLDS) not in found):
+        reason = f"it holds {min(others)}" if others else f"it has no {THRESHOLDS}"
+        raise ConfigError(
+            f"{folder} is no packed model ({reason}) and is not replaced; name a new folder"
+        )
+
+
 def pack(completer: Completer, folder: Path) -> None:
     """Writes a folder that `load` opens; the same model gives the same bytes.
 
@@ -133,12 +150,7 @@ def pack(completer: Completer, folder: Path) -> None:
         QuestionError: If the graph's features have another encoder than params.yaml names.
     """
     folder = folder.absolute()
-    others = {path.name for path in folder.iterdir()} - PARTS if folder.is_dir() else set()
-    if others:
-        raise ConfigError(
-            f"{folder} is not replaced, since it holds {min(others)}, which is no part of a packed "
-            "model; name a new folder, or move the file away"
-        )
+    _require_replaceable(folder)
     graph, config = completer.graph, completer.config
     if graph.fingerprint != config.graph_fingerprint:
         raise ConfigError("a model with unseen entities cannot be packed; pack it without them")

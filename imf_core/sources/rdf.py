@@ -276,7 +276,9 @@ def write_rdf_as_folder(source: Path, raw: Path) -> RdfImport:
                 elif isinstance(tail, Literal):
                     literals += 1
                     if tail.datatype.value in NUMBER_TYPES:
-                        numbers.append(f"{head.value}\t{relation}\t{tail.value.strip()}\n")
+                        numbers.append(
+                            f"{head.value}\t{relation}\t{' '.join(tail.value.split())}\n"
+                        )
                     properties.add(relation)
                     texts[head.value].add(relation, tail)
                 else:

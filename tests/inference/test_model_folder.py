@@ -117,9 +117,37 @@ def test_the_files_of_the_run_are_those_of_the_packed_model(
 
 def test_a_folder_with_other_files_is_not_replaced(completer: Completer, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="is not replaced, since it holds"):
+    with pytest.raises(ConfigError, match="is no packed model"):
         pack(completer, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["graph/train.txt", "features/mine.npy", "config.json", "model/notes.md"]
+)
+def test_a_folder_of_the_user_with_names_of_a_packed_model_is_not_replaced(
+    name: str, completer: Completer, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match="is no packed model"):
+        pack(completer, tmp_path / "mine")
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling"])
+def test_a_file_or_link_is_not_replaced(kind: str, completer: Completer, tmp_path: Path) -> None:
+    path, other = tmp_path / "model", tmp_path / "other"
+    if kind == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to(other)
+    if kind == "link":
+        other.mkdir()
+    with pytest.raises(ConfigError, match="is a file or a link and is not replaced"):
+        pack(completer, path)
+    assert path.is_symlink() or path.read_text() == "mine"
 
 
 def test_a_model_with_unseen_entities_is_not_packed(completer: Completer, tmp_path: Path) -> None:

@@ -77,6 +77,17 @@ def test_comments_and_other_literals_become_the_description(tmp_path: Path) -> N
     assert (raw / "entity2desc.txt").read_text() == f"{A}\t{expected}\n"
 
 
+def test_numbers_and_dates_become_lines_of_one_value_each(tmp_path: Path) -> None:
+    xsd = "http://www.w3.org/2001/XMLSchema#"
+    values = [("12", "integer"), ("1910", "gYear"), ("5\\t6", "integer"), ("x", "string")]
+    literals = ", ".join(f'"{value}"^^<{xsd}{kind}>' for value, kind in values)
+    _, raw = convert(tmp_path, f":a :in :b ; :size {literals} .")
+    lines = [
+        tuple(line.split("\t")) for line in (raw / "entity2number.txt").read_text().splitlines()
+    ]
+    assert [(entity, value) for entity, _, value in lines] == [(A, "12"), (A, "1910"), (A, "5 6")]
+
+
 def test_descriptions_follow_the_same_order_of_languages(tmp_path: Path) -> None:
     content = ':a :in :b ; rdfs:comment "ein Weg"@de, "a way"@en-GB .'
     _, raw = convert(tmp_path, content)
