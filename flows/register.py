@@ -1,9 +1,10 @@
 """Registers the deployments of prefect.yaml: `python -m flows.register`, from the project's root.
 
-Beyond `prefect deploy --all`, it makes missing work pools and keeps the schedules of the UI. With
-`--end-leftovers`, at the start of `imf ui`, it first ends runs that are still `Running` on the
-server. The process of a run reports its end to the server. If it was killed, or stopped together
-with the server, the run would stay `Running` forever and occupy the slot of its deployment.
+Beyond `prefect deploy --all`, it makes missing work pools, keeps the schedules of the UI and fills
+the form of experiments with the values of params.yaml. With `--end-leftovers`, at the start of
+`imf ui`, it first ends runs that are still `Running` on the server. The process of a run reports
+its end to the server. If it was killed, or stopped together with the server, the run would stay
+`Running` forever and occupy the slot of its deployment.
 """
 
 import os

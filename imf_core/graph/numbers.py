@@ -25,7 +25,8 @@ SCHEMA = pa.schema(
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DATE = re.compile(r"([+-]?\d{4,})-(\d\d)(?:-(\d\d))?(?:T[\d:.]+)?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
 _INFINITE = re.compile(r"[+-]?(inf|infinity|nan)", re.IGNORECASE)
-_LAST_MONTH, _LAST_DAY = 12, 31
+DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of each month, at most."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def parse_value(text: str) -> float | OddValue:
     text = text.strip()
     if date := _DATE.fullmatch(text):
         year, month, day = int(date[1]), int(date[2]), int(date[3] or 0)
-        if month > _LAST_MONTH or day > _LAST_DAY:
+        if month > len(DAYS) or day > DAYS[max(month, 1) - 1]:
             return OddValue("unreadable")
         if year == 0:
             return OddValue("year_zero")

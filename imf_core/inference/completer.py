@@ -4,8 +4,7 @@
     model.predict_tails("Nicaragua", "member of", k=3).to_pandas()
 
 In: a graph, its features and a model, as written by their stages or packed in one folder. Out:
-Arrow tables of answers with calibrated probabilities and shares of the channels, of scored facts,
-of embeddings and of nearest entities.
+Arrow tables of answers, scored facts, embeddings and nearest entities.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,9 +55,8 @@ Tables = Mapping[str, FeatureTable]
 class Completer:
     """A trained model with its graph; made by `imf_core.load`.
 
-    Every method that answers returns a `pyarrow.Table`; its method `to_pandas` makes a data frame
-    where pandas is installed. Entities and relations are named by label or name; a name that is
-    unknown or ambiguous, or a `k` below one, is a `QuestionError`.
+    Every method that answers returns a `pyarrow.Table`. Entities and relations are named by label
+    or name; a name that is unknown or ambiguous, or a `k` below one, is a `QuestionError`.
 
     Args:
         graph: The graph.
@@ -182,6 +180,8 @@ class Completer:
             QuestionError: If not exactly one of head and tail is missing.
         """
         _require_positive(k, "answer")
+        if not questions:
+            raise QuestionError("at least one question must be given")
         queries = torch.tensor([self.find_query(question) for question in questions])
         first, parts = 0, []
         for batch in queries.split(self.scorer.probability_batch_size(len(queries))):

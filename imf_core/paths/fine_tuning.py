@@ -24,7 +24,7 @@ class FineTuning:
 
     Attributes:
         steps: Steps of the optimiser.
-        batch_size: Queries of a step, whose facts are removed from the graph for the step.
+        batch_size: Queries per step; the graph of the step lacks their facts.
         learning_rate: Learning rate of AdamW.
         clip_norm: Largest norm of the gradient.
         seed: Seed of the order of the facts.

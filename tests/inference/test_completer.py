@@ -285,6 +285,8 @@ def test_test_facts_change_an_answer_by_its_further_share_alone(
 def test_less_than_one_answer_or_neighbour_cannot_be_asked_for(
     count: int, completer: Completer
 ) -> None:
+    with pytest.raises(QuestionError, match="at least one question must be given"):
+        completer.answer([])
     with pytest.raises(QuestionError, match=f"at least one answer .* k = {count}"):
         ask(completer, SPEAKS, count)
     with pytest.raises(QuestionError, match=f"at least one neighbour .* k = {count}"):

@@ -58,6 +58,8 @@ def test_later_dates_have_larger_values() -> None:
         ("1,78", "unreadable"),
         ("178 cm", "unreadable"),
         ("1879-13-01", "unreadable"),
+        ("1879-02-30", "unreadable"),
+        ("1879-04-31", "unreadable"),
         ("1_000", "unreadable"),
         ("٣", "unreadable"),
         ("0x10", "unreadable"),

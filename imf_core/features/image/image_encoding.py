@@ -122,21 +122,13 @@ class ImageEncoding(Encoding[ImageFeaturesParams]):
 
     @staticmethod
     def load_builtin(folder: Path) -> FittedEncoder:
-        """Reads a saved `builtin:colour-pca`.
-
-        Raises:
-            DataError: If a file is missing or damaged.
-        """
+        """Reads a saved `builtin:colour-pca`; see `Encoding`."""
         from imf_core.features.image.builtin_image import FittedReduction  # noqa: PLC0415
 
         return FittedReduction.load(folder)
 
     def fit_again(self, table: FeatureTable) -> FittedEncoder:
-        """Fits `builtin:colour-pca` to the graph's pictures, and checks it by their features.
-
-        Raises:
-            QuestionError: If the features differ.
-        """
+        """Fits `builtin:colour-pca` to the graph's pictures; see `Encoding`."""
         from imf_core.features.image.builtin_image import (  # noqa: PLC0415 - loads slowly
             FittedReduction,
             describe_images,

@@ -92,21 +92,13 @@ class TextEncoding(Encoding[TextFeaturesParams]):
 
     @staticmethod
     def load_builtin(folder: Path) -> FittedEncoder:
-        """Reads a saved `builtin:tfidf-svd`.
-
-        Raises:
-            DataError: If a file is missing or damaged.
-        """
+        """Reads a saved `builtin:tfidf-svd`; see `Encoding`."""
         from imf_core.features.text.builtin_text import TextEncoder  # noqa: PLC0415
 
         return TextEncoder.load(folder)
 
     def fit_again(self, table: FeatureTable) -> FittedEncoder:
-        """Fits `builtin:tfidf-svd` to the graph's texts, and checks it by their features.
-
-        Raises:
-            QuestionError: If the features differ.
-        """
+        """Fits `builtin:tfidf-svd` to the graph's texts; see `Encoding`."""
         from imf_core.features.text.builtin_text import fit_texts  # noqa: PLC0415
 
         fitted = fit_texts(self.texts, self.params.dim)
