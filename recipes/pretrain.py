@@ -63,14 +63,14 @@ class Pretraining:
     """
 
     dim: int = 32
-    relation_layers: int = 4
+    relation_layers: int = 6
     entity_layers: int = 6
-    steps: int = 20_000
+    steps: int = 30_000
     batch_size: int = 16
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     clip_norm: float = 1.0
-    validate_every: int = 2_000
-    valid_facts: int = 32
+    validate_every: int = 3_000
+    valid_facts: int = 64
     seed: int = 0
 
 
@@ -89,6 +89,7 @@ def main() -> None:
     given = vars(parser.parse_args())
     out = given.pop("out")
     settings = Pretraining(**given)
+    torch.set_num_threads(1)  # sums of several threads differ in the last bits
     graphs = {name: load_set(name) for name in SETS}
     state = state_folder() / "pretrain" / f"{_digest(settings)}.pt"
     run = Run(settings, [_index(graph) for graph in graphs.values()], state)
@@ -172,7 +173,10 @@ class Run:
         source = int(torch.multinomial(sizes.double().sqrt(), 1, generator=generator))
         triples = sample_subgraph(self.sources[source], generator)
         asked, shown = hide_facts(triples, settings.batch_size, generator)
-        num_entities, num_relations = int(triples[:, [0, 2]].max()) + 1, int(triples[:, 1].max()) + 1
+        num_entities, num_relations = (
+            int(triples[:, [0, 2]].max()) + 1,
+            int(triples[:, 1].max()) + 1,
+        )
         graph = build_path_graph(shown, num_entities, num_relations)
         known = build_known_tails(triples, num_entities, num_relations)
         for group in self.optimizer.param_groups:
