@@ -151,7 +151,9 @@ class PathNetwork(nn.Module):
             Logits, shape: (B, E), dtype: float32.
         """
         heads, relations = queries.unbind(dim=1)
-        z = self.relate(graph, relations)
+        num_relations = graph.relations.num_nodes // 2
+        views, view = (relations % num_relations).unique(return_inverse=True)
+        z = self.relate(graph, views)[:, view]
         z_q = z[relations, torch.arange(len(queries), device=z.device)]
         types = [layer.relation_projection(z) for layer in self.entity_layers]
         x = _pass(self.entity_layers, graph.entities, heads, z_q, types)
