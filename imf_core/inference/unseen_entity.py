@@ -19,7 +19,7 @@ from imf_core.graph.entities import entity_text
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.model.imf import IMF
-from imf_core.model.saved import SavedModel, build_model
+from imf_core.model.saved import SavedModel, build_saved
 
 UNNAMED = "the new entity"
 """Label of an unseen entity without a name."""
@@ -202,7 +202,7 @@ def add_unseen_entities(
         for modality, (vectors, is_present) in features.items()
     }
     device = next(model.parameters()).device
-    grown = build_model(larger, more, config.model, config.fusion)
+    grown = build_saved(larger, more, config)
     shapes = {key: value.shape for key, value in grown.state_dict().items()}
     grown.load_state_dict(
         {key: _grow(value.cpu(), shapes[key]) for key, value in model.state_dict().items()}

@@ -7,8 +7,10 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
     log p = tau sum_k w_k log softmax z_k + const                             (section 3.5)
 
-`IMF.forward` computes them as written; training and ranking compute the same faster, and tests
-compare them with it.
+`IMF.forward` computes them as written. `Scorer` computes the same faster, for ranking up to the
+order; training computes each z_k. Tests compare them.
+
+Our choice: one more z_k may come from the paths of facts between h and t (`imf_core.paths`).
 
 Our choice: every softmax leaves out the query's own entity where train has no loop of the relation.
 
@@ -42,6 +44,8 @@ from imf_core.model.encoders import (
 )
 from imf_core.model.fusion import Fusion
 from imf_core.model.kernels import NO_ANSWER_LOGIT
+from imf_core.paths.channel import CHANNEL as PATHS
+from imf_core.paths.channel import PathChannel
 
 FUSED = "fused"
 
@@ -78,6 +82,7 @@ class IMF(nn.Module):
         channels: Channels by name, in the order of every H axis: one per modality, then `fused`
             where there are at least two modalities and `fusion.rank` is not zero.
         fusion: The fusion of the modalities' embeddings, None without a fused channel.
+        paths: The channel without embeddings, last in every H axis; None if there is none.
     """
 
     has_loops: Tensor
@@ -146,13 +151,22 @@ class IMF(nn.Module):
                 else ModalityChannel(*shared, encoders[name], tables[name])
             )
         self.channels = cast(Mapping[str, Channel], channels)
+        self.paths: PathChannel | None = None
         self._find_fused()
         self.decision = DecisionFusion(len(names), self.num_relations, degree_bins, num_degree_bins)
+
+    def set_paths(self, paths: PathChannel | None) -> None:
+        """Adds or removes the channel `paths`; the decision must be fitted again."""
+        old = self.decision
+        device = old.global_logits.device
+        self.paths = None if paths is None else paths.to(device)
+        size = len(self.channel_names), self.num_relations
+        self.decision = DecisionFusion(*size, old.degree_bins, len(old.degree_logits)).to(device)
 
     @property
     def channel_names(self) -> tuple[str, ...]:
         """Names of the channels in the order of every H axis."""
-        return tuple(self.channels)
+        return tuple(self.channels) if self.paths is None else (*self.channels, PATHS)
 
     @property
     def modality_channels(self) -> dict[str, ModalityChannel]:
@@ -194,10 +208,13 @@ class IMF(nn.Module):
         )
         columns, rows = place.split([len(candidates), len(heads)])
         e, r = self.encode(entity_ids), self.relation_tables()
-        return {
+        z = {
             k: channel.context(e[k][rows], r[k], relations) @ e[k][columns].T
             for k, channel in self.channels.items()
         }
+        if self.paths is not None:
+            z[PATHS] = self.paths.logits(queries)[:, candidates]
+        return z
 
     def forward(self, queries: Tensor, candidates: Tensor) -> Tensor:
         """Returns log p of candidates as the tails of queries, by the decision (section 3.5).
@@ -234,6 +251,8 @@ class IMF(nn.Module):
             shape: (B, H), dtype: bool.
         """
         masks = [each.takes_part(queries, self.is_learned) for each in self.channels.values()]
+        if self.paths is not None:
+            masks.append(self.paths.has_facts[queries[:, 0]])
         return torch.stack(masks, dim=1)
 
     def mark_unlearned(self, entity_ids: Tensor) -> None:

@@ -122,6 +122,12 @@ class Scorer:
                 combined.addcmul_(logits, weights[:, position, None])
             logits[own] = NO_ANSWER_LOGIT
             yield logits
+        if self.model.paths is not None:
+            held = slice(self.shard.rows.start, self.shard.rows.stop)
+            torch.mul(self.model.paths.logits(queries)[:, held], takes_part[:, -1:], out=logits)
+            combined.addcmul_(logits, weights[:, -1:])
+            logits[own] = NO_ANSWER_LOGIT
+            yield logits
         combined[own] = NO_ANSWER_LOGIT
         yield combined
 
@@ -141,11 +147,13 @@ class Scorer:
         takes_part = self.model.takes_part(asked)
         contexts = self._contexts(heads, relations)
         # One buffer, changed in place: on a large graph each copy would take as long as a product.
-        shape = (len(queries), len(contexts), self.model.num_entities)
+        shape = (len(queries), len(self.channel_names), self.model.num_entities)
         log_probs = next(iter(contexts.values())).new_empty(shape)
         for position, (name, context) in enumerate(contexts.items()):
             entities, logits = self._entities[name], log_probs[:, position]
             self._multiply(context, takes_part[:, position], entities, logits)
+        if self.model.paths is not None:
+            log_probs[:, -1] = self.model.paths.logits(queries)
         rows, columns = self._find_own_entities(queries)
         log_probs[rows, :, columns] = NO_ANSWER_LOGIT
         torch.log_softmax(log_probs, dim=2, out=log_probs)

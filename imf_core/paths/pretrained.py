@@ -27,3 +27,15 @@ def load_pretrained() -> PathNetwork:
             f"{error}. It is a file of this package: install the package again, or run "
             "`git checkout` on it in a clone"
         ) from error
+
+
+def find_network(value: str) -> PathNetwork:
+    """Reads the weights that `paths.weights` names.
+
+    Args:
+        value: `pretrained` for the weights of the package, or the path of a file of weights.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    return load_pretrained() if value == PRETRAINED else load_paths(Path(value))
