@@ -24,12 +24,12 @@ from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
 from imf_core.inference.answers import (
-    ASKED,
     Answers,
     Question,
     concatenate,
     find_answers,
     find_known_answers,
+    find_query,
 )
 from imf_core.inference.fact_scores import FactScorer, FactScores, Thresholds, fit_thresholds
 from imf_core.inference.fact_table import FactTable, read_shares
@@ -37,10 +37,12 @@ from imf_core.inference.names import Names
 from imf_core.inference.neighbours import find_nearest, join
 from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
 from imf_core.inference.unseen_entity import (
+    Facts,
     UnseenEntity,
     add_unseen_entities,
     embed,
     encode_features,
+    find_new_entities,
     pair_inputs,
     require_new_names,
 )
@@ -275,15 +277,7 @@ class Completer:
 
     def find_query(self, question: Question) -> tuple[int, int]:
         """Returns ids of entity and relation; a head question has the inverse relation."""
-        relation = self.relations.find(question.relation)
-        if question.head is not None and question.tail is None:
-            return self.entities.find(question.head), relation
-        if question.head is None and question.tail is not None:
-            return self.entities.find(question.tail), relation + self.graph.num_relations
-        raise QuestionError(
-            f"a question asks for the head or for the tail, exactly one of them must be '?', got "
-            f"{question.head or ASKED} - {question.relation} - {question.tail or ASKED}"
-        )
+        return find_query(question, self.entities, self.relations)
 
     def known_answers(self, question: Question, splits: Sequence[str] = ("train",)) -> list[str]:
         """Returns the names of the answers in some splits of the graph."""
@@ -326,29 +320,38 @@ class Completer:
         _, _, model = self._add(entities)
         return embed(model, range(self.graph.num_entities, model.num_entities))
 
-    def with_unseen_entities(self, entities: Sequence[UnseenEntity]) -> "Completer":
-        """Returns a completer with more entities, which have no facts.
+    def with_unseen_entities(
+        self, entities: Sequence[UnseenEntity] = (), facts: Facts = ()
+    ) -> "Completer":
+        """Returns a completer with more entities and facts, without training.
 
-        Their structural embeddings are masked, and they are never an answer.
+        An unseen entity without facts is never an answer.
 
         Args:
-            entities: At least one, each with a text, a picture or features that the model reads.
+            entities: Each has facts, or a text, a picture or features that the model reads.
+            facts: Of unseen or known entities. Ends that the graph lacks become unseen entities.
 
         Raises:
-            QuestionError: If a name is taken, or the model reads nothing of an entity, or a text or
-                a picture cannot be encoded.
+            QuestionError: If neither is given, a name is taken or ambiguous, a relation is unknown,
+                or an entity has no facts and nothing that the model reads, or an input cannot be
+                encoded.
         """
+        if not (entities or facts):
+            raise QuestionError("give unseen entities, facts or both, got neither")
+        entities = find_new_entities(self.entities, facts, entities)
         require_new_names(self.graph, entities)
-        graph, tables, model = self._add(entities)
+        graph, tables, model = self._add(entities, facts)
         fitted = self.config, self.calibration, self.encoders, self._given_thresholds
         return Completer(graph, tables, model, *fitted)
 
-    def _add(self, entities: Sequence[UnseenEntity]) -> tuple[Graph, Tables, IMF]:
-        features = encode_features(entities, self.encoders, self.tables, self.config)
+    def _add(
+        self, entities: Sequence[UnseenEntity], facts: Facts = ()
+    ) -> tuple[Graph, Tables, IMF]:
+        ends = frozenset(end for head, _, tail in facts for end in (head, tail))
+        features = encode_features(entities, self.encoders, self.tables, self.config, ends)
         names = [entity.label for entity in entities]
-        return add_unseen_entities(
-            self.graph, self.tables, self.scorer.model, self.config, names, features
-        )
+        before = self.graph, self.tables, self.scorer.model, self.config
+        return add_unseen_entities(*before, names, features, facts)
 
     def _ask(self, question: Question, k: int, with_known: bool) -> pa.Table:
         return self.answer([question], k, with_known).drop_columns(["question"])

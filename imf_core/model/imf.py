@@ -104,6 +104,7 @@ class IMF(nn.Module):
         no_relation = torch.zeros_like(has_loops)
         self.register_buffer("has_loops", has_loops, persistent=False)
         self.register_buffer("is_learned", all_learned, persistent=False)
+        self.has_unlearned = False
 
         given = {
             channel_of(name): None if name == STRUCTURE else features[name]
@@ -156,12 +157,9 @@ class IMF(nn.Module):
         self.decision = DecisionFusion(len(names), self.num_relations, degree_bins, num_degree_bins)
 
     def set_paths(self, paths: PathChannel | None) -> None:
-        """Adds or removes the channel `paths`; the decision must be fitted again."""
-        old = self.decision
-        device = old.global_logits.device
-        self.paths = None if paths is None else paths.to(device)
-        size = len(self.channel_names), self.num_relations
-        self.decision = DecisionFusion(*size, old.degree_bins, len(old.degree_logits)).to(device)
+        """Adds or removes the channel `paths`; the decision keeps its values for the others."""
+        self.paths = None if paths is None else paths.to(self.is_learned.device)
+        self.decision = self.decision.resized(len(self.channel_names))
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -225,9 +223,8 @@ class IMF(nn.Module):
             candidates: Each at most once, on the model's device, shape: (C,), dtype: long.
 
         Returns:
-            Log-probabilities, minus infinity for entities without any train fact and for the
-            query's own entity where train has no loop of the relation, shape: (B, C), dtype:
-            float32.
+            Log-probabilities, minus infinity for the query's own entity where train has no loop of
+            the relation, and for entities that `decide` rules out, shape: (B, C), dtype: float32.
         """
         asked = to_device(queries, candidates.device)
         heads, relations = asked[:, :1], asked[:, 1:]
@@ -235,13 +232,42 @@ class IMF(nn.Module):
         takes_part = self.takes_part(asked)
         z = torch.stack(list(self.logits(queries, candidates).values()), dim=1)  # (B, H, C)
         log_p = z.masked_fill(is_own.unsqueeze(1), NO_ANSWER_LOGIT).log_softmax(dim=2)
-        log_p = log_p.where(takes_part.unsqueeze(2), 0.0)
-        decided: Tensor = self.decision(log_p, asked, takes_part)
-        is_impossible = is_own | ~self.is_learned[candidates]
-        return decided.masked_fill(is_impossible, -torch.inf).log_softmax(dim=1)
+        decided = self.decide(log_p, asked, takes_part, candidates)
+        return decided.masked_fill(is_own, -torch.inf).log_softmax(dim=1)
+
+    def decide(
+        self, log_p: Tensor, queries: Tensor, takes_part: Tensor, candidates: Tensor
+    ) -> Tensor:
+        """Returns the decision, before it is normalised.
+
+        An unlearned entity has no embeddings to be found by. It answers by its paths alone, and not
+        at all without facts.
+
+        Args:
+            log_p: shape: (B, H, C).
+            queries: As in `takes_part`.
+            takes_part: shape: (B, H), dtype: bool.
+            candidates: On the model's device, shape: (C,), dtype: long.
+
+        Returns:
+            Minus infinity where an entity cannot answer, shape: (B, C).
+        """
+        decided: Tensor = self.decision(log_p, queries, takes_part)
+        if not self.has_unlearned:
+            return decided
+        is_unlearned = ~self.is_learned[candidates]
+        decided = decided.masked_fill(is_unlearned, -torch.inf)
+        if self.paths is None:
+            return decided
+        has_facts = self.paths.has_facts
+        is_by_paths = has_facts[queries[:, :1]] & (is_unlearned & has_facts[candidates])
+        return torch.where(is_by_paths, self.decision.sharpen(log_p[:, -1], queries), decided)
 
     def takes_part(self, queries: Tensor) -> Tensor:
         """Returns which channels take part in each query.
+
+        Only `paths` does for an unlearned entity with facts: its text or picture alone says less
+        (`python -m recipes.unseen`).
 
         Args:
             queries: (head, relation with inverses), on the model's device, shape: (B, 2), dtype:
@@ -252,19 +278,24 @@ class IMF(nn.Module):
         """
         masks = [each.takes_part(queries, self.is_learned) for each in self.channels.values()]
         if self.paths is not None:
-            masks.append(self.paths.has_facts[queries[:, 0]])
+            heads = queries[:, 0]
+            by_paths_alone = self.paths.has_facts[heads] & ~self.is_learned[heads]
+            masks = [each & ~by_paths_alone for each in masks]
+            has_paths = self.paths.has_facts[heads]
+            masks.append(has_paths if self.paths.answers_known else by_paths_alone)
         return torch.stack(masks, dim=1)
 
     def mark_unlearned(self, entity_ids: Tensor) -> None:
         """Masks the structural embedding of entities without train facts.
 
         Structure then counts as a missing modality. A channel takes part in their queries only if
-        they have its modality. They answer no query.
+        they have its modality. They answer queries by paths alone.
 
         Args:
             entity_ids: shape: (N,), dtype: long.
         """
         self.is_learned[entity_ids] = False
+        self.has_unlearned = True
         if "structural" in self.channels:
             self.channels["structural"].is_present[entity_ids] = False
         self._find_fused()

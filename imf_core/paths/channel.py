@@ -30,6 +30,8 @@ class PathChannel(nn.Module):
     Args:
         network: In evaluation mode; call `forget` after a change of its weights.
         graph: The graph, on the CPU.
+        answers_known: Whether it takes part in queries of entities that the other channels embed,
+            for which its weight in the decision is fitted.
 
     Attributes:
         has_facts: Whether an entity has facts in the graph, shape: (E,), dtype: bool.
@@ -37,8 +39,9 @@ class PathChannel(nn.Module):
 
     has_facts: Tensor
 
-    def __init__(self, network: PathNetwork, graph: PathGraph) -> None:
+    def __init__(self, network: PathNetwork, graph: PathGraph, answers_known: bool = True) -> None:
         super().__init__()
+        self.answers_known = answers_known
         self.network = network
         self.register_buffer("has_facts", graph.entities.node_offsets.diff() > 0, persistent=False)
         self._graph = graph
@@ -76,10 +79,10 @@ class PathChannel(nn.Module):
         self._kept.clear()
 
 
-def build_channel(network: PathNetwork, graph: Graph) -> PathChannel:
-    """Builds the channel of a graph's train facts."""
-    facts = graph.triples["train"]
-    return PathChannel(network, build_path_graph(facts, graph.num_entities, graph.num_relations))
+def build_channel(network: PathNetwork, graph: Graph, answers_known: bool = True) -> PathChannel:
+    """Builds the channel of a graph's train facts; see `PathChannel`."""
+    sizes = graph.num_entities, graph.num_relations
+    return PathChannel(network, build_path_graph(graph.triples["train"], *sizes), answers_known)
 
 
 class PathScorer:
