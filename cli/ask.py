@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.results import format_channel_shares, format_split, open_model, shorten
+from cli.results import format_channel_shares, format_split, open_model
 from imf_core.base.device import explain_out_of_memory
 from imf_core.base.errors import QuestionError
 from imf_core.base.modality import find_modalities
+from imf_core.base.terminal import shorten
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import read_shares

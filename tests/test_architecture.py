@@ -26,7 +26,7 @@ PIPELINE = {
     "training": "base graph model evaluation",
     "tuning": "base graph model training",
     "paths": "base graph",
-    "inference": "base graph sources model features",
+    "inference": "base graph sources prepare model features paths",
     "report": "base graph raster model evaluation inference",
 }
 """Room of `imf_core` -> rooms that it may import from, beside itself.

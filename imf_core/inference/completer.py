@@ -24,7 +24,6 @@ from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
 from imf_core.inference.answers import (
-    ASKED,
     Answers,
     Question,
     concatenate,
@@ -33,7 +32,7 @@ from imf_core.inference.answers import (
 )
 from imf_core.inference.fact_scores import FactScorer, FactScores, Thresholds, fit_thresholds
 from imf_core.inference.fact_table import FactTable, read_shares
-from imf_core.inference.names import Names
+from imf_core.inference.names import Names, find_query
 from imf_core.inference.neighbours import find_nearest, join
 from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
 from imf_core.inference.unseen_entity import (
@@ -275,15 +274,7 @@ class Completer:
 
     def find_query(self, question: Question) -> tuple[int, int]:
         """Returns ids of entity and relation; a head question has the inverse relation."""
-        relation = self.relations.find(question.relation)
-        if question.head is not None and question.tail is None:
-            return self.entities.find(question.head), relation
-        if question.head is None and question.tail is not None:
-            return self.entities.find(question.tail), relation + self.graph.num_relations
-        raise QuestionError(
-            f"a question asks for the head or for the tail, exactly one of them must be '?', got "
-            f"{question.head or ASKED} - {question.relation} - {question.tail or ASKED}"
-        )
+        return find_query(question, self.entities, self.relations)
 
     def known_answers(self, question: Question, splits: Sequence[str] = ("train",)) -> list[str]:
         """Returns the names of the answers in some splits of the graph."""

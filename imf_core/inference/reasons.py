@@ -1,0 +1,126 @@
+"""Reasons in words: the paths of facts that carry answers of a path network.
+
+In: answers by ids. Out: for each answer its paths, as an Arrow array with labels, names, splits and
+weights, and the text of a path. `imf_core.paths.reasons` finds the paths and defines the weights.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from imf_core.base.terminal import shorten, track
+from imf_core.graph.graph import Graph
+from imf_core.inference.fact_table import FactTable
+from imf_core.paths.network import PathNetwork
+from imf_core.paths.path_graph import PathGraph
+from imf_core.paths.reasons import Reason, find_reasons
+
+LEAST_WEIGHT = 0.1
+"""Least weight of a path that is a reason."""
+
+NO_PATH = "no path"
+"""Text of an answer without a reason."""
+
+ROLES = ("head", "relation", "tail")
+
+EDGE = pa.struct(
+    [(f"{role}{suffix}", pa.string()) for role in ROLES for suffix in ("", "_name")]
+    + [("known_in", pa.string()), ("weight", pa.float64())]
+)
+"""A fact of a path in its true direction: labels, names, split and weight."""
+
+PATH = pa.struct([("weight", pa.float64()), ("facts", pa.list_(EDGE))])
+"""A path: its weight, that of its weakest fact, and its facts from the asked entity on."""
+
+
+def explain(
+    network: PathNetwork, path_graph: PathGraph, graph: Graph, answers: Tensor, limit: int = 3
+) -> pa.ListArray:
+    """Finds the reasons of answers.
+
+    An answer that is a fact of `path_graph` is explained without this fact.
+
+    Args:
+        network: The network.
+        path_graph: Facts of the graph, on the network's device.
+        graph: Gives labels, names and splits.
+        answers: (asked entity, relation with inverses, answer), shape: (N, 3), dtype: long, on the
+            CPU.
+        limit: Paths per answer, at most.
+
+    Returns:
+        For each answer a list of `PATH`, best first; empty if no path has `LEAST_WEIGHT`.
+    """
+    table = FactTable(graph, ())
+    rows = track(answers.tolist(), "reasons, answers", len(answers))
+    paths = [_table_rows(_find(network, path_graph, row, limit), table, graph) for row in rows]
+    return pa.array(paths, pa.list_(PATH))
+
+
+def format_path(path: Mapping[str, Any]) -> str:
+    """Formats a path: `Laos - borders - Vietnam; Vietnam - coast - Gulf of Thailand (weight 0.43)`.
+
+    A fact of valid or test is marked. Of a name that is an IRI, the last part is shown.
+
+    Args:
+        path: A `PATH` as Python value.
+    """
+    facts = "; ".join(map(_format_fact, path["facts"]))
+    return f"{facts} (weight {path['weight']:.2f})"
+
+
+def format_paths(paths: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Formats the paths of an answer, one line each; `NO_PATH` if there are none."""
+    return [format_path(path) for path in paths] or [NO_PATH]
+
+
+def _find(
+    network: PathNetwork, path_graph: PathGraph, answer: Sequence[int], limit: int
+) -> list[Reason]:
+    head, relation, tail = answer
+    if head == tail:  # a path names no entity twice
+        return []
+    fact = torch.tensor([answer], device=path_graph.entities.inverse.device)
+    if bool((path_graph.entities.triples == fact).all(dim=1).any()):
+        path_graph = path_graph.without(fact)
+    found = find_reasons(network, path_graph, (head, relation, tail), limit)
+    return [reason for reason in found if reason.weight >= LEAST_WEIGHT]
+
+
+def _table_rows(reasons: Sequence[Reason], table: FactTable, graph: Graph) -> list[dict[str, Any]]:
+    """Turns the paths of an answer into values of `PATH`."""
+    rows = []
+    for reason in reasons:
+        facts = np.array(
+            [
+                (edge.head, edge.relation, edge.tail)
+                if edge.relation < graph.num_relations
+                else (edge.tail, edge.relation - graph.num_relations, edge.head)
+                for edge in reason.edges
+            ]
+        )
+        columns = {
+            **table.name(facts),
+            "known_in": table.find_split(facts),
+            "weight": [edge.weight for edge in reason.edges],
+        }
+        rows.append({"weight": reason.weight, "facts": pa.table(columns).to_pylist()})
+    return rows
+
+
+def _format_fact(fact: Mapping[str, Any]) -> str:
+    shown = " - ".join(_format_name(fact[f"{role}_name"]) for role in ROLES)
+    return shown if fact["known_in"] == "train" else f"{shown} [{fact['known_in']}]"
+
+
+def _format_name(name: str) -> str:
+    """Returns a name, of an IRI its last part, cut to the length of printed names."""
+    if re.match(r"[a-z][a-z0-9+.-]*:/*[^\s/#]+[/#]\S", name, re.IGNORECASE):
+        name = unquote(re.split(r"[/#]", name.rstrip("/#"))[-1])
+    return shorten(name)
