@@ -83,13 +83,20 @@ def measure_loss(
         asked: (head, relation with inverses, tail), shape: (B, 3), dtype: long, on the CPU.
         known: Known tails, all left out of the softmax but the true one.
     """
-    device = graph.entities.inverse.device
+    facts = to_device(asked, graph.entities.inverse.device)
+    return compare_tails(network(graph.without(facts), facts[:, :2]), asked, known)
+
+
+def compare_tails(scores: Tensor, asked: Tensor, known: KnownTails) -> Tensor:
+    """Returns the mean cross entropy of true tails, without the other known ones.
+
+    Args:
+        scores: Logits of all entities, shape: (B, E), dtype: float32.
+        asked: (head, relation with inverses, tail), shape: (B, 3), dtype: long, on the CPU.
+        known: Known tails, all left out of the softmax but the true one.
+    """
     rows, tails = known.lookup(asked[:, :2])
     is_other = tails != asked[rows, 2]
-    others = rows[is_other], tails[is_other]
-    facts = to_device(asked, device)
-    scores = network(graph.without(facts), facts[:, :2])
-    scores = scores.index_put(
-        tuple(to_device(each, device) for each in others), scores.new_tensor(-torch.inf)
-    )
-    return F.cross_entropy(scores, facts[:, 2])
+    others = tuple(to_device(each[is_other], scores.device) for each in (rows, tails))
+    scores = scores.index_put(others, scores.new_tensor(-torch.inf))
+    return F.cross_entropy(scores, to_device(asked[:, 2], scores.device))

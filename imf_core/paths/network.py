@@ -151,7 +151,9 @@ class PathNetwork(nn.Module):
             Logits, shape: (B, E), dtype: float32.
         """
         heads, relations = queries.unbind(dim=1)
-        z = self.relate(graph, relations)
+        num_relations = graph.relations.num_nodes // 2
+        views, view = (relations % num_relations).unique(return_inverse=True)
+        z = self.relate(graph, views)[:, view]
         z_q = z[relations, torch.arange(len(queries), device=z.device)]
         types = [layer.relation_projection(z) for layer in self.entity_layers]
         x = _pass(self.entity_layers, graph.entities, heads, z_q, types)
@@ -339,7 +341,7 @@ def save_paths(network: PathNetwork, path: Path) -> None:
 
 
 def load_paths(path: Path) -> PathNetwork:
-    """Reads weights of `save_paths` (`.safetensors`) or ULTRA's public ones (`.pth`).
+    """Reads weights of `save_paths` (`.safetensors`) or ULTRA's public ones (either, or `.pth`).
 
     Returns:
         The network on the CPU, in evaluation mode.
@@ -349,10 +351,10 @@ def load_paths(path: Path) -> PathNetwork:
     """
     try:
         if path.suffix == ".safetensors":
-            weights = load_file(path)
+            found = load_file(path)
         else:
-            public = torch.load(path, map_location="cpu", weights_only=True)["model"]
-            weights = {_rename(name): tensor for name, tensor in public.items()}
+            found = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        weights = {_rename(name): tensor for name, tensor in found.items()}
         network = PathNetwork(_spec_of(weights))
         network.load_state_dict(weights)
     except UNREADABLE as error:
@@ -364,8 +366,11 @@ def load_paths(path: Path) -> PathNetwork:
 
 
 def _rename(name: str) -> str:
-    prefix = next((each for each in PUBLIC_NAMES if name.startswith(each)), "")
-    return PUBLIC_NAMES.get(prefix, "") + name.removeprefix(prefix)
+    """Returns our name of a tensor; on the hub, public names may follow the name of a wrapper."""
+    for public, ours in PUBLIC_NAMES.items():
+        if public in name:
+            return ours + name.partition(public)[2]
+    return name
 
 
 def _spec_of(weights: dict[str, Tensor]) -> PathSpec:
