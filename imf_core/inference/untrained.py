@@ -186,6 +186,11 @@ class UntrainedCompleter:
         _, tails = self._known.lookup(torch.tensor([self.find_query(question)]))
         return [self.graph.entity_names[tail] for tail in tails.tolist()]
 
+    @property
+    def num_facts(self) -> int:
+        """Number of distinct facts that the network reads."""
+        return len(self.path_graph.entities.neighbours) // 2
+
     def estimate_seconds(self, count: int) -> float:
         """Estimates the time of a question on one CPU core.
 
@@ -286,5 +291,5 @@ def _require_memory(spec: PathSpec, num_facts: int, graph: Graph) -> None:
         raise OutOfMemoryError(
             f"{graph.num_entities:,} entities, {graph.num_relations:,} relations and {num_facts:,} "
             f"facts need about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
-                "take a part of the graph"
+            "take a part of the graph"
         )
