@@ -66,6 +66,7 @@ imf ask "?" "member of" "NATO"            # who is a member of it?
 imf ask "Nicaragua" --neighbours          # what is like it?
 imf ask --queries questions.tsv --out answers.parquet
 imf ask --model FOLDER "Nicaragua" "member of"   # in any folder
+imf ask --untrained examples/solar-system "Io" "orbits"   # a graph without a model
 imf ask --description "An island state in the Caribbean." "currency\"""",
 )
 def ask(
@@ -80,6 +81,7 @@ def ask(
     image: options.Image = None,
     given: options.Given = None,
     model: options.Model = None,
+    untrained: options.Untrained = None,
 ) -> None:
     """Asks the trained model.
 
@@ -93,6 +95,9 @@ def ask(
     "numeric=height 1.78; born 1879"`) in place of its name.
 
     A file of questions is TSV or Parquet: head, relation, tail, with ? for the missing entity.
+
+    `--untrained` answers about a graph without a model, in any folder: a pretrained network reads
+    the graph's facts and gives the paths of facts that carry each answer.
     """
     words, is_file = question or [], queries is not None
     is_unseen = bool(description or image or given)
@@ -114,6 +119,9 @@ def ask(
             "--queries takes only --out, -k, --known and --model beside it": (
                 is_file and (bool(words) or is_unseen or neighbours)
             ),
+            "--untrained takes a question, -k and --known": (
+                untrained is not None and bool(is_file or neighbours or is_unseen or model)
+            ),
             f"--out must end in .parquet, got {out}": (
                 out is not None and out.suffix.lower() != ".parquet"
             ),
@@ -125,7 +133,9 @@ def ask(
     from cli import ask as asking
 
     unseen = asking.read_unseen(name, description, image, given) if is_unseen else None
-    if queries is not None and out is not None:
+    if untrained is not None:
+        asking.answer_untrained(untrained, words, count, known)
+    elif queries is not None and out is not None:
         asking.answer_questions(model, queries, out, count, known)
     elif neighbours:
         asking.show_neighbours(model, words[0] if words else "", unseen, count)

@@ -1,20 +1,30 @@
 """`imf ask`: answers of the trained model to questions, and the neighbours of an entity."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.results import format_channel_shares, format_split, open_model, shorten
+import pyarrow as pa
+
+import imf_core
+from cli.results import format_channel_shares, format_split, open_model
 from imf_core.base.device import explain_out_of_memory
 from imf_core.base.errors import QuestionError
 from imf_core.base.modality import find_modalities
+from imf_core.base.terminal import format_minutes, shorten
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
-from imf_core.inference.fact_table import read_shares
+from imf_core.inference.fact_table import NEW, read_shares
 from imf_core.inference.question_file import answer_file
+from imf_core.inference.reasons import NO_PATH
 from imf_core.inference.unseen_entity import UnseenEntity
+from imf_core.inference.untrained import UntrainedCompleter
 
 NAMES_SHOWN = 5
+NOTICE_SECONDS = 10.0
+"""A longer answer is announced."""
+
 _REMEDY = "set predict.device: cpu or lower the number of questions"
 
 
@@ -100,6 +110,58 @@ def answer_questions(
     print(f"questions: {questions:,}, answers: {answers:,}, in {out}")
 
 
+@explain_out_of_memory("take a part of the graph")
+def answer_untrained(path: Path, words: list[str], count: int, with_known: bool) -> None:
+    """Prints the answers of the pretrained path network about a graph, with their reasons.
+
+    Args:
+        path: A folder with `train.txt`, or an RDF file.
+        words: HEAD RELATION [TAIL].
+        count: Number of answers.
+        with_known: Whether to include the graph's facts.
+
+    Raises:
+        QuestionError: If the words name unknown labels.
+        DataError: If the path has no graph.
+    """
+    completer = imf_core.load_untrained(path)
+    question = _read_question(words, None)
+    completer.find_query(question)  # an unknown name is an error before any work
+    seconds = completer.estimate_seconds(count)
+    if seconds > NOTICE_SECONDS:
+        entities, facts = completer.graph.num_entities, completer.num_facts
+        print(
+            f"{entities:,} entities and {facts:,} facts: {count} answers with reasons take about "
+            f"{format_minutes(seconds)} on one core, with -k 1 about "
+            f"{format_minutes(completer.estimate_seconds(1))}",
+            file=sys.stderr,
+        )
+    _print_title(question)
+    print(
+        "These answers come from a network that was not trained on this graph; train a model on it "
+        f"with `imf run` (dataset.path: {path})"
+    )
+    if known := completer.known_answers(question):
+        print(f"The graph gives {_list(known)}")
+    print_untrained(completer, completer.answer(question, count, with_known))
+
+
+def print_untrained(completer: UntrainedCompleter, answers: pa.Table) -> None:
+    """Prints answers with rank, share of the softmax and reasons."""
+    texts: dict[int, list[str]] = {}
+    for reason in completer.reasons(answers).to_pylist():
+        texts.setdefault(reason["answer"], []).append(reason["text"])
+    print("\n  rank  softmax  answer")
+    for row, answer in enumerate(answers.to_pylist()):
+        known = "" if answer["known_in"] == NEW else f"  {format_split(answer['known_in'])}"
+        name = shorten(answer[f"{answer['asked_for']}_name"])
+        print(f"  {row + 1:4}  {answer['softmax']:7.2f}  {name}{known}")
+        for text in texts.get(row, [NO_PATH]):
+            print(f"{'':17}{text}")
+    if not len(answers):
+        print("  no other entity is left to answer")
+
+
 def _load_completer(model: Path | None, unseen: UnseenEntity | None) -> Completer:
     completer = open_model(model)
     return completer if unseen is None else completer.with_unseen_entities([unseen])
@@ -126,8 +188,7 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
         completer.known_answers(question, splits) for splits in (("train",), ("valid", "test"))
     )
     answers = completer.answer([question], count, with_known).to_pylist()
-    asked = (question.head or ASKED, question.relation, question.tail or ASKED)
-    print(f"\n{' - '.join(map(shorten, asked))}\n")
+    _print_title(question)
     if known:
         print(f"Train gives {_list(known)}")
     if held_out:
@@ -152,6 +213,11 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
         )
     if not answers:
         print("  no other entity is left to answer")
+
+
+def _print_title(question: Question) -> None:
+    asked = (question.head or ASKED, question.relation, question.tail or ASKED)
+    print(f"\n{' - '.join(map(shorten, asked))}\n")
 
 
 def _format_shares(answer: Mapping[str, Any]) -> str:

@@ -92,11 +92,11 @@ class Command(TyperCommand):
 
 
 class ModelCommand(Command):
-    """A command that works in any folder with a packed model."""
+    """A command that works in any folder with a packed model, or a graph without a model."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; without `--model` in a project's folder."""
-        if ctx.params["model"] is None:
+        """Runs the command; without `--model` and `--untrained` in a project's folder."""
+        if ctx.params["model"] is None and ctx.params.get("untrained") is None:
             return super().invoke(ctx)
         return TyperCommand.invoke(self, ctx)
 

@@ -11,6 +11,10 @@ Model = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="a packed model; default: that of the last run here"),
 ]
+Untrained = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="a folder with train.txt, or an RDF file, without a model"),
+]
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="WORD", help="HEAD RELATION [TAIL]")]
 Count = Annotated[

@@ -32,9 +32,6 @@ from stages.training import describe_rise
 SMALLEST_SHARE = 0.005
 """Smaller shares would be printed as 0 %."""
 
-LONGEST_NAME = 80
-"""Characters of a name that are printed, at most."""
-
 SIDES = ("head", "tail")
 SHOWN_FACTS = 15
 NOTHING_PREDICTED = (
@@ -148,11 +145,6 @@ def load_workspace_completer() -> Completer:
 def open_model(folder: Path | None) -> Completer:
     """Opens a packed model, or that of the last run where the folder is None."""
     return load_workspace_completer() if folder is None else imf_core.load(folder)
-
-
-def shorten(name: str) -> str:
-    """Cuts a name to `LONGEST_NAME` characters."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def format_split(known_in: str) -> str:

@@ -1,19 +1,52 @@
-"""Ranks facts by a path network alone, as the stage `evaluate` ranks by the model."""
+"""Graphs for measurements of path networks, and ranks by a path network alone.
+
+A graph is prepared as the stages `download` and `prepare` do, below the state folder. Ranks are
+those of the stage `evaluate`.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from imf_core.base.artifacts import fresh_folder
+from imf_core.base.config import load_params
 from imf_core.base.device import Shard, unsharded
 from imf_core.evaluation.ranking import rank_triples
-from imf_core.graph.graph import Graph
+from imf_core.graph.graph import Graph, load_graph
 from imf_core.graph.known_tails import find_loops, known_tails_in
+from imf_core.graph.labels import save_graph
 from imf_core.paths.network import PathNetwork
 from imf_core.paths.path_graph import PathGraph, build_path_graph
+from imf_core.prepare.prepare import prepare_graph
+from imf_core.sources.registry import FOLDER
+from stages.download import fill_raw
+from stages.paths import PARAMS
+from stages.runner import state_folder
 
 QUERIES_AT_ONCE = 256
+CPU = torch.device("cpu")
+
+
+def load_set(name: str) -> Graph:
+    """Prepares a registered set, or the folder of a graph if `name` is its path.
+
+    Raises:
+        ConfigError: If there is no such set.
+        DataError: If a file is missing or malformed.
+    """
+    params, is_folder = load_params(PARAMS), Path(name).is_dir()
+    folder = state_folder() / "paths" / Path(name).resolve().name
+    kind, own = (FOLDER if is_folder else name), params.dataset
+    if is_folder or not (folder / "graph").exists():
+        with fresh_folder(folder / "raw") as raw:
+            fill_raw(kind, raw, own.model_copy(update={"path": name}), params.fetch)
+        prepared = prepare_graph(folder / "raw", kind, params.prepare)
+        with fresh_folder(folder / "graph") as target:
+            save_graph(prepared.labels, prepared.facts, target)
+    return load_graph(folder / "graph")
 
 
 @dataclass(frozen=True)
@@ -33,7 +66,7 @@ class PathScorer:
     paths: PathGraph
     has_loops: Tensor
     shard: Shard
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     channel_names: tuple[str, ...] = ()
 
     def batch_size(self, wanted: int) -> int:

@@ -19,20 +19,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imf_core.base.artifacts import atomic_path, fresh_folder
-from imf_core.base.config import load_params
+from imf_core.base.artifacts import atomic_path
 from imf_core.base.errors import DataError
-from imf_core.graph.graph import Graph, load_graph
+from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import build_known_tails, with_inverses
-from imf_core.graph.labels import save_graph
 from imf_core.paths.fine_tuning import compare_tails
 from imf_core.paths.network import PathNetwork, PathSpec, save_paths
 from imf_core.paths.path_graph import build_path_graph
-from imf_core.prepare.prepare import prepare_graph
-from recipes.path_ranks import RankedFacts, build_train_paths, choose_facts
+from recipes.path_ranks import RankedFacts, build_train_paths, choose_facts, load_set
 from recipes.subgraphs import FactIndex, index_facts, sample_subgraph
-from stages.download import fill_raw
-from stages.paths import PARAMS
 from stages.runner import run_stage, state_folder
 
 SETS = ("fb15k-237", "wn18rr", "mkg-w")
@@ -65,11 +60,11 @@ class Pretraining:
     dim: int = 32
     relation_layers: int = 6
     entity_layers: int = 6
-    steps: int = 30_000
+    steps: int = 45_000
     batch_size: int = 16
     learning_rate: float = 2e-3
     clip_norm: float = 1.0
-    validate_every: int = 3_000
+    validate_every: int = 5_000
     valid_facts: int = 64
     seed: int = 0
 
@@ -108,18 +103,6 @@ def main() -> None:
             run.validate(valid)
     save_paths(run.best_network(), out)
     print(f"{out}: weights of step {run.best_step}, MRR on valid {100 * run.best_mrr:.1f}")
-
-
-def load_set(name: str) -> Graph:
-    """Fetches and prepares a registered set below the state folder, once."""
-    params, folder = load_params(PARAMS), state_folder() / "pretrain" / name
-    if not (folder / "graph").exists():
-        with fresh_folder(folder / "raw") as raw:
-            fill_raw(name, raw, params.dataset, params.fetch)
-        prepared = prepare_graph(folder / "raw", name, params.prepare)
-        with fresh_folder(folder / "graph") as target:
-            save_graph(prepared.labels, prepared.facts, target)
-    return load_graph(folder / "graph")
 
 
 def _index(graph: Graph) -> FactIndex:

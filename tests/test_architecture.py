@@ -26,7 +26,7 @@ PIPELINE = {
     "evaluation": "base graph",
     "training": "base graph paths model evaluation",
     "tuning": "base graph model training",
-    "inference": "base graph sources model features",
+    "inference": "base graph sources prepare paths model features",
     "report": "base graph raster model evaluation inference",
 }
 """Room of `imf_core` -> rooms that it may import from, beside itself.

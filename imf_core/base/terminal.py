@@ -25,6 +25,9 @@ METRIC_TITLES = {
 }
 """Key of `metrics.json` -> title of the column in printed tables, pages and docs."""
 
+LONGEST_NAME = 80
+"""Characters of a name that are printed, at most."""
+
 JOINERS = "\u200c\u200d"
 """Format characters that are part of the spelling: Persian, Indic scripts and emoji need them."""
 
@@ -194,6 +197,11 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """
     marks = ["---", *["---:"] * (len(titles) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [titles, marks, *rows])
+
+
+def shorten(name: str) -> str:
+    """Cuts a name to `LONGEST_NAME` characters."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 T = TypeVar("T")

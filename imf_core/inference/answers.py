@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imf_core.base.device import concatenate_rows
-from imf_core.base.errors import QuestionError
 from imf_core.graph.known_tails import KnownTails
-from imf_core.inference.names import Names
 from imf_core.model.decision import Calibration, Candidates
 from imf_core.model.scorer import ChannelScores, Scorer
 
@@ -40,23 +38,6 @@ class Question:
 def parse_question(head: str | None, relation: str, tail: str | None) -> Question:
     """Makes a question of its three parts; `?` marks the missing entity."""
     return Question(None if head == ASKED else head, relation, None if tail == ASKED else tail)
-
-
-def find_query(question: Question, entities: Names, relations: Names) -> tuple[int, int]:
-    """Returns ids of entity and relation; a head question has the inverse relation.
-
-    Raises:
-        QuestionError: If not exactly one of head and tail is missing, or a name is unknown.
-    """
-    relation = relations.find(question.relation)
-    if question.head is not None and question.tail is None:
-        return entities.find(question.head), relation
-    if question.head is None and question.tail is not None:
-        return entities.find(question.tail), relation + len(relations)
-    raise QuestionError(
-        f"a question asks for the head or for the tail, exactly one of them must be '?', got "
-        f"{question.head or ASKED} - {question.relation} - {question.tail or ASKED}"
-    )
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,10 @@ from imf_core.inference.answers import (
     concatenate,
     find_answers,
     find_known_answers,
-    find_query,
 )
 from imf_core.inference.fact_scores import FactScorer, FactScores, Thresholds, fit_thresholds
 from imf_core.inference.fact_table import FactTable, read_shares
-from imf_core.inference.names import Names
+from imf_core.inference.names import Names, find_query
 from imf_core.inference.neighbours import find_nearest, join
 from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
 from imf_core.inference.unseen_entity import (
@@ -293,7 +292,7 @@ class Completer:
         return float(self._further.of_queries(torch.tensor([self.find_query(question)])))
 
     def is_used_up(self, question: Question) -> bool:
-        """Returns whether most similar questions have no answer beyond those of the splits."""
+        """Returns whether most such questions have no answer beyond those of the splits."""
         return self.share_with_more(question) < USED_UP
 
     def encode(
@@ -328,13 +327,12 @@ class Completer:
         An unseen entity without facts is never an answer.
 
         Args:
-            entities: Each has facts, or a text, a picture or features that the model reads.
+            entities: Each has facts, or an input that the model reads.
             facts: Of unseen or known entities. Ends that the graph lacks become unseen entities.
 
         Raises:
             QuestionError: If neither is given, a name is taken or ambiguous, a relation is unknown,
-                or an entity has no facts and nothing that the model reads, or an input cannot be
-                encoded.
+                an entity has neither facts nor input, or an input cannot be encoded.
         """
         if not (entities or facts):
             raise QuestionError("give unseen entities, facts or both, got neither")
@@ -359,8 +357,7 @@ class Completer:
     def _find(self, queries: Tensor, count: int, with_known: bool) -> Answers:
         """Answers one batch of queries, most probable first.
 
-        Also finds the most probable answers that are not used up: used-up answers above them may
-        fall below them after the multiplication by `further`.
+        Also finds answers that are not used up: they may rise above used-up ones by `further`.
         """
         arguments = (self.scorer, self.calibration, queries, self._known)
         found = find_answers(*arguments, count, (None, ~self._further.used_up(queries)))

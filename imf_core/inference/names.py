@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from imf_core.base.errors import QuestionError
 from imf_core.base.terminal import plain_form
+from imf_core.inference.answers import ASKED, Question
 
 SHOWN = 5
 
@@ -38,6 +39,7 @@ class Names:
             self._by_name[_folded(name)].append(number)
 
     def __len__(self) -> int:
+        """Returns the number of labels."""
         return len(self._labels)
 
     def find(self, text: str) -> int:
@@ -117,6 +119,24 @@ class Names:
             for number in numbers[:SHOWN]
         ]
         return ", ".join(shown) + (", ..." if len(numbers) > SHOWN else "")
+
+
+def find_query(question: Question, entities: Names, relations: Names) -> tuple[int, int]:
+    """Returns ids of entity and relation; a head question has the inverse relation.
+
+    Raises:
+        QuestionError: If a name is unknown or ambiguous, or not exactly one of head and tail is
+            missing.
+    """
+    relation = relations.find(question.relation)
+    if question.head is not None and question.tail is None:
+        return entities.find(question.head), relation
+    if question.head is None and question.tail is not None:
+        return entities.find(question.tail), relation + len(relations)
+    raise QuestionError(
+        f"a question asks for the head or for the tail, exactly one of them must be '?', got "
+        f"{question.head or ASKED} - {question.relation} - {question.tail or ASKED}"
+    )
 
 
 def _folded(name: str) -> str:

@@ -341,7 +341,7 @@ def save_paths(network: PathNetwork, path: Path) -> None:
 
 
 def load_paths(path: Path) -> PathNetwork:
-    """Reads weights of `save_paths` (`.safetensors`) or ULTRA's public ones (`.pth`).
+    """Reads weights of `save_paths` (`.safetensors`) or ULTRA's public ones (either, or `.pth`).
 
     Returns:
         The network on the CPU, in evaluation mode.
@@ -351,10 +351,10 @@ def load_paths(path: Path) -> PathNetwork:
     """
     try:
         if path.suffix == ".safetensors":
-            weights = load_file(path)
+            found = load_file(path)
         else:
-            public = torch.load(path, map_location="cpu", weights_only=True)["model"]
-            weights = {_rename(name): tensor for name, tensor in public.items()}
+            found = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        weights = {_rename(name): tensor for name, tensor in found.items()}
         network = PathNetwork(_spec_of(weights))
         network.load_state_dict(weights)
     except UNREADABLE as error:
@@ -366,8 +366,11 @@ def load_paths(path: Path) -> PathNetwork:
 
 
 def _rename(name: str) -> str:
-    prefix = next((each for each in PUBLIC_NAMES if name.startswith(each)), "")
-    return PUBLIC_NAMES.get(prefix, "") + name.removeprefix(prefix)
+    """Returns our name of a tensor; on the hub, public names may follow the name of a wrapper."""
+    for public, ours in PUBLIC_NAMES.items():
+        if public in name:
+            return ours + name.partition(public)[2]
+    return name
 
 
 def _spec_of(weights: dict[str, Tensor]) -> PathSpec:

@@ -21,6 +21,7 @@ from imf_core.graph.issues import ISSUES_FILE, DataIssue, data_issue
 from imf_core.sources.formats import LabelTriples, read_label_triples, read_texts
 from imf_core.sources.image_index import IndexImages, copy_user_file, require_file
 from imf_core.sources.layout import (
+    ENTITY_NAMES,
     ENTITY_NUMBERS,
     IMAGE_INDEX,
     RELATION_NAMES,
@@ -185,14 +186,8 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
         DataError: If the folder or its facts are missing, or a file is malformed or outside the
             folder.
     """
-    if not source.is_dir():
-        raise DataError(
-            f"dataset.path: {source} is not a folder; set it to the folder that holds {TRAIN}"
-        )
+    layout = _find_texts(source)
     own = source.resolve()
-    layout = find_layout(source)
-    for path in layout.values():
-        require_file(path, [own])
     index, empty = read_image_index(layout.get(IMAGE_INDEX, source / IMAGE_INDEX))
     headers = _copy_texts(layout, [line.entity_label for line in index], raw)
     files, subfolders = list_files(source)
@@ -216,6 +211,33 @@ def copy_folder(source: Path, raw: Path, image_folders: Sequence[Path]) -> Folde
         urls=sum(line.is_url for line in lines),
         issues=issues,
     )
+
+
+def copy_facts(source: Path, raw: Path) -> None:
+    """Copies the facts and names of a user's graph into `raw`, without header lines.
+
+    Args:
+        source: The user's folder; may be a link.
+        raw: Folder to fill.
+
+    Raises:
+        DataError: As in `copy_folder`.
+    """
+    layout = _find_texts(source)
+    kept = layout.keys() & {*SPLITS, ENTITY_NAMES, RELATION_NAMES}
+    _copy_texts({name: layout[name] for name in layout if name in kept}, (), raw)
+
+
+def _find_texts(source: Path) -> dict[str, Path]:
+    """Finds the user's text files by canonical name; all lie in the folder."""
+    if not source.is_dir():
+        raise DataError(
+            f"dataset.path: {source} is not a folder; set it to the folder that holds {TRAIN}"
+        )
+    layout = find_layout(source)
+    for path in layout.values():
+        require_file(path, [source.resolve()])
+    return layout
 
 
 def _copy_texts(

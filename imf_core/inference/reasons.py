@@ -1,0 +1,148 @@
+"""Reasons in words: the paths of facts that carry answers of a path network.
+
+In: answers by ids. Out: for each answer its paths, as an Arrow array with labels, names, splits and
+weights, and the text of a path. `imf_core.paths.reasons` finds the paths and defines their weights,
+derivatives of the score. Here they are divided by the standard deviation of the query's scores over
+all entities, since the scale of the scores differs between networks and graphs.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from imf_core.base.terminal import shorten, track
+from imf_core.graph.graph import Graph
+from imf_core.inference.fact_table import FactTable
+from imf_core.paths.network import PathNetwork
+from imf_core.paths.path_graph import PathGraph
+from imf_core.paths.reasons import Reason, find_reasons
+
+LEAST_WEIGHT = 0.01
+"""Least weight of a path that is a reason; on `atlas`, the best path to nine of ten random entities
+has less, that to three of four first answers more."""
+
+CANDIDATES = 1 << 10
+"""Paths among which different ones are sought."""
+
+NO_PATH = "no path"
+"""Text of an answer without a reason."""
+
+ROLES = ("head", "relation", "tail")
+
+EDGE = pa.struct(
+    [(f"{role}{suffix}", pa.string()) for role in ROLES for suffix in ("", "_name")]
+    + [("known_in", pa.string()), ("weight", pa.float64())]
+)
+"""A fact of a path in its true direction: labels, names, split and weight."""
+
+PATH = pa.struct([("weight", pa.float64()), ("facts", pa.list_(EDGE))])
+"""A path: its weight, that of its weakest fact, and its facts from the asked entity on."""
+
+
+def explain(
+    network: PathNetwork, path_graph: PathGraph, graph: Graph, answers: Tensor, limit: int = 3
+) -> pa.ListArray:
+    """Finds the reasons of answers.
+
+    An answer that is a fact of `path_graph` is explained without this fact.
+
+    Args:
+        network: The network.
+        path_graph: Facts of the graph, on the network's device.
+        graph: Gives labels, names and splits.
+        answers: (asked entity, relation with inverses, answer), shape: (N, 3), dtype: long, on the
+            CPU.
+        limit: Paths per answer, at most.
+
+    Returns:
+        For each answer a list of `PATH`, best first; empty if no path has `LEAST_WEIGHT`.
+    """
+    table = FactTable(graph, ())
+    queries, place = answers[:, :2].unique(dim=0, return_inverse=True)
+    device = path_graph.entities.inverse.device
+    spread = network.score(path_graph, queries.to(device)).std(dim=1)[place.to(device)].tolist()
+    paths = []
+    rows = zip(answers.tolist(), spread, strict=True)
+    for row, scale in track(rows, "reasons, answers", len(answers)):
+        found = _find(network, path_graph, row)
+        kept = [each for each in found if each.weight >= LEAST_WEIGHT * scale][:limit]
+        paths.append([_describe(reason, scale, table, graph) for reason in kept])
+    return pa.array(paths, pa.list_(PATH))
+
+
+def format_path(path: Mapping[str, Any]) -> str:
+    """Formats a path: `Laos - borders - Vietnam; Vietnam - coast - South China Sea (weight 0.043)`.
+
+    A fact of valid or test is marked. Of a name that is an IRI, the last part is shown.
+
+    Args:
+        path: A `PATH` as Python value.
+    """
+    facts = "; ".join(map(_format_fact, path["facts"]))
+    return f"{facts} (weight {path['weight']:.3f})"
+
+
+def format_paths(paths: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Formats the paths of an answer, one line each; `NO_PATH` if there are none."""
+    return [format_path(path) for path in paths] or [NO_PATH]
+
+
+def _find(network: PathNetwork, path_graph: PathGraph, answer: Sequence[int]) -> list[Reason]:
+    """Finds different paths of an answer, best first.
+
+    Of paths with the same last fact the best is kept, and none that visits all entities of a better
+    one on a detour.
+    """
+    head, relation, tail = answer
+    if head == tail:  # a path names no entity twice
+        return []
+    fact = torch.tensor([answer], device=path_graph.entities.inverse.device)
+    if bool((path_graph.entities.triples == fact).all(dim=1).any()):
+        path_graph = path_graph.without(fact)
+    kept: list[Reason] = []
+    visited: list[set[int]] = []
+    last_facts: set[tuple[int, int]] = set()
+    for reason in find_reasons(network, path_graph, (head, relation, tail), CANDIDATES):
+        entities = {edge.tail for edge in reason.edges}
+        last = reason.edges[-1].head, reason.edges[-1].relation
+        if last not in last_facts and not any(earlier < entities for earlier in visited):
+            kept.append(reason)
+            visited.append(entities)
+            last_facts.add(last)
+    return kept
+
+
+def _describe(reason: Reason, scale: float, table: FactTable, graph: Graph) -> dict[str, Any]:
+    """Turns a path into a value of `PATH`."""
+    facts = np.array(
+        [
+            (edge.head, edge.relation, edge.tail)
+            if edge.relation < graph.num_relations
+            else (edge.tail, edge.relation - graph.num_relations, edge.head)
+            for edge in reason.edges
+        ]
+    )
+    columns = {
+        **table.name(facts),
+        "known_in": table.find_split(facts),
+        "weight": [edge.weight / scale for edge in reason.edges],
+    }
+    return {"weight": reason.weight / scale, "facts": pa.table(columns).to_pylist()}
+
+
+def _format_fact(fact: Mapping[str, Any]) -> str:
+    shown = " - ".join(_format_name(fact[f"{role}_name"]) for role in ROLES)
+    return shown if fact["known_in"] == "train" else f"{shown} [{fact['known_in']}]"
+
+
+def _format_name(name: str) -> str:
+    """Returns a name, of an IRI its last part, cut to the length of printed names."""
+    if re.match(r"[a-z][a-z0-9+.-]*:/*[^\s/#]+[/#]\S", name, re.IGNORECASE):
+        name = unquote(re.split(r"[/#]", name.rstrip("/#"))[-1])
+    return shorten(name)

@@ -1,0 +1,295 @@
+"""Answers about a graph without training: a pretrained path network reads its facts.
+
+    model = imf_core.load_untrained("FOLDER")
+    answers = model.predict_tails("Laos", "coast", k=3)
+    model.reasons(answers)
+
+In: a user's folder or RDF file, or a prepared graph. Out: Arrow tables of answers and reasons. All
+facts that are read count as known. Nothing is fitted, so there are scores, but no probabilities.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from imf_core.base.errors import DataError, OutOfMemoryError, QuestionError
+from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import build_known_tails
+from imf_core.graph.labels import SPLITS
+from imf_core.inference.answers import Question
+from imf_core.inference.fact_table import FactTable
+from imf_core.inference.names import Names, find_query
+from imf_core.inference.reasons import explain, format_path
+from imf_core.paths.network import PathNetwork, PathSpec
+from imf_core.paths.path_graph import PathGraph, build_path_graph
+from imf_core.prepare.source import read_label_graph, read_labelled_texts
+from imf_core.sources.folder import copy_facts
+from imf_core.sources.layout import ENTITY_NAMES, RELATION_NAMES
+from imf_core.sources.rdf import write_rdf_as_folder
+
+OPERATIONS_PER_SECOND = 5e9
+"""Of one CPU core, about, for the estimate of the time."""
+
+REASON_COST = 8
+"""Time of an answer's reasons, in passes of the network."""
+
+
+class UntrainedCompleter:
+    """A graph and a path network that was not trained on it; made by `imf_core.load_untrained`.
+
+    Names, errors and tables are as in `Completer`.
+
+    Args:
+        graph: The graph.
+        network: The network, on the CPU.
+        splits: Splits of the facts that the network reads and that count as known.
+
+    Attributes:
+        graph: The graph.
+        network: The network.
+        path_graph: The facts that the network reads.
+        entities: Finds entities by label or name.
+        relations: Finds relations by label or name.
+
+    Raises:
+        OutOfMemoryError: If the graph needs more memory than there is; see `estimate_bytes`.
+    """
+
+    def __init__(
+        self, graph: Graph, network: PathNetwork, splits: tuple[str, ...] = SPLITS
+    ) -> None:
+        facts = torch.cat([graph.triples[split] for split in splits])
+        _require_memory(network.spec, len(facts), graph)
+        self.graph, self.network = graph, network
+        self.entities = Names("entity", graph.entity_labels, graph.entity_names)
+        self.relations = Names("relation", graph.relation_labels, graph.relation_names)
+        self.path_graph = build_path_graph(facts, graph.num_entities, graph.num_relations)
+        self._known = build_known_tails(facts, graph.num_entities, graph.num_relations)
+        self._table = FactTable(graph, ())
+        is_loop = facts[:, 0] == facts[:, 2]
+        loops = torch.bincount(facts[is_loop, 1], minlength=graph.num_relations)
+        self._has_loops = (loops > 0).repeat(2)
+
+    def predict_tails(
+        self, head: str, relation: str, k: int = 10, with_known: bool = False
+    ) -> pa.Table:
+        """Answers (head, relation, ?).
+
+        Args:
+            head: Label or name.
+            relation: Label or name.
+            k: Answers, at most.
+            with_known: Whether known answers are candidates; the network reads their facts.
+
+        Returns:
+            At most k rows, best first: labels and names of head, relation and tail, `score` (logit,
+            float64), `softmax` (share of the answer in a softmax over the candidates, float64; not
+            calibrated), `known_in` (split or `new`), `asked_for` (`head` or `tail`).
+
+        Raises:
+            QuestionError: If a name is unknown or ambiguous, or k is below one.
+        """
+        return self.answer(Question(head, relation, None), k, with_known)
+
+    def predict_heads(
+        self, relation: str, tail: str, k: int = 10, with_known: bool = False
+    ) -> pa.Table:
+        """Answers (?, relation, tail); arguments and rows as in `predict_tails`."""
+        return self.answer(Question(None, relation, tail), k, with_known)
+
+    def answer(self, question: Question, k: int = 10, with_known: bool = False) -> pa.Table:
+        """Answers a question; arguments and rows as in `predict_tails`."""
+        if k < 1:
+            raise QuestionError(f"at least one answer must be asked for, got k = {k}")
+        entity, relation = self.find_query(question)
+        scores = self.score_candidates(torch.tensor([[entity, relation]]), with_known)[0]
+        best = scores.sort(descending=True, stable=True).indices[:k]
+        best = best[scores[best] > -torch.inf]
+        query = torch.tensor([[entity, relation]]).expand(len(best), 2)
+        facts = self._as_facts(torch.cat([query, best[:, None]], dim=1))
+        is_inverse = relation >= self.graph.num_relations
+        return pa.table(
+            {
+                **self._table.name(facts),
+                "score": scores[best].double().numpy(),
+                "softmax": scores.softmax(dim=0)[best].double().numpy(),
+                "known_in": self._table.find_split(facts),
+                "asked_for": pa.array(["head" if is_inverse else "tail"] * len(best), pa.string()),
+            }
+        )
+
+    def score_candidates(self, queries: Tensor, with_known: bool = False) -> Tensor:
+        """Scores the candidates of queries; minus infinity for all other entities.
+
+        Candidates are all entities but the known answers. The asked entity is one if a known fact
+        of the relation joins an entity to itself.
+
+        Args:
+            queries: (entity, relation with inverses), shape: (B, 2), dtype: long.
+            with_known: Whether known answers are candidates.
+
+        Returns:
+            Logits, shape: (B, E), dtype: float32.
+        """
+        scores = self.network.score(self.path_graph, queries)
+        rows = torch.arange(len(queries))
+        without_loops = ~self._has_loops[queries[:, 1]]
+        scores[rows[without_loops], queries[without_loops, 0]] = -torch.inf
+        if not with_known:
+            scores[self._known.lookup(queries)] = -torch.inf
+        return scores
+
+    def reasons(self, answers: pa.Table, limit: int = 3) -> pa.Table:
+        """Explains answers by paths of facts.
+
+        Args:
+            answers: Rows of `predict_tails` or `predict_heads`.
+            limit: Paths per answer, at most.
+
+        Returns:
+            A row per path, by answer, then best first: `answer` (row of the answer, int64),
+            `weight` (float64), `text`, `facts` (list of `reasons.EDGE`). An answer without a path
+            has no row.
+        """
+        num_relations, triples = self.graph.num_relations, []
+        for row in answers.to_pylist():
+            head, tail = self.entities.find(row["head"]), self.entities.find(row["tail"])
+            relation = self.relations.find(row["relation"])
+            if row["asked_for"] == "tail":
+                triples.append((head, relation, tail))
+            else:
+                triples.append((tail, relation + num_relations, head))
+        asked = torch.tensor(triples, dtype=torch.long).view(-1, 3)
+        paths = explain(self.network, self.path_graph, self.graph, asked, limit)
+        flat = paths.flatten()
+        return pa.table(
+            {
+                "answer": pc.list_parent_indices(paths).cast(pa.int64()),
+                "weight": flat.field("weight"),
+                "text": pa.array([format_path(path) for path in flat.to_pylist()], pa.string()),
+                "facts": flat.field("facts"),
+            }
+        )
+
+    def find_query(self, question: Question) -> tuple[int, int]:
+        """Returns ids of entity and relation; a head question has the inverse relation."""
+        return find_query(question, self.entities, self.relations)
+
+    def known_answers(self, question: Question) -> list[str]:
+        """Returns the names of the known answers."""
+        _, tails = self._known.lookup(torch.tensor([self.find_query(question)]))
+        return [self.graph.entity_names[tail] for tail in tails.tolist()]
+
+    @property
+    def num_facts(self) -> int:
+        """Number of distinct facts that the network reads."""
+        return len(self.path_graph.entities.neighbours) // 2
+
+    def estimate_seconds(self, count: int) -> float:
+        """Estimates the time of a question on one CPU core.
+
+        Args:
+            count: Answers with reasons.
+        """
+        passes = 1 + REASON_COST * count
+        return passes * count_operations(self.network.spec, self.path_graph) / OPERATIONS_PER_SECOND
+
+    def _as_facts(self, answers: Tensor) -> np.ndarray:
+        """Turns (entity, relation with inverses, answer) into facts, shapes: (N, 3), (N, 3)."""
+        entity, relation, answer = answers.T
+        is_inverse = relation >= self.graph.num_relations
+        head, tail = torch.where(is_inverse, torch.stack([answer, entity]), answers.T[[0, 2]])
+        facts = torch.stack([head, relation % self.graph.num_relations, tail], dim=1)
+        return np.asarray(facts.numpy())
+
+
+def load_untrained(path: Path, network: PathNetwork) -> UntrainedCompleter:
+    """Reads a user's graph with all of its splits; writes nothing beside temporary files.
+
+    Args:
+        path: A folder with `train.txt`, or an RDF file, as `dataset.path` names them.
+        network: The network.
+
+    Raises:
+        DataError: If the path does not exist, has no facts, or a file is malformed.
+        OutOfMemoryError: If the graph needs more memory than there is.
+    """
+    return UntrainedCompleter(read_graph(path), network)
+
+
+def read_graph(path: Path) -> Graph:
+    """Reads facts and names of a user's graph, in the splits of its files.
+
+    Returns:
+        The graph, without descriptions; a split without a file is empty.
+
+    Raises:
+        DataError: If the path does not exist, has no facts, or a file is malformed.
+    """
+    if not path.exists():
+        raise DataError(
+            f"there is no folder or file {path}; give a folder with train.txt or an RDF file"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder)
+        if path.is_dir():
+            copy_facts(path, raw)
+        else:
+            write_rdf_as_folder(path, raw)
+        source = read_label_graph(raw)
+        names = read_labelled_texts(raw / ENTITY_NAMES, source.entity_labels).texts
+        relation_names = read_labelled_texts(raw / RELATION_NAMES, source.relation_labels).texts
+    nothing = np.empty((0, 3), dtype=np.int64)
+    return Graph(
+        entity_labels=source.entity_labels,
+        entity_names=_or_labels(names, source.entity_labels),
+        entity_descriptions=[""] * len(source.entity_labels),
+        relation_labels=source.relation_labels,
+        relation_names=_or_labels(relation_names, source.relation_labels),
+        triples={split: torch.from_numpy(source.facts.get(split, nothing)) for split in SPLITS},
+    )
+
+
+def _or_labels(texts: list[str], labels: list[str]) -> list[str]:
+    return [text or label for text, label in zip(texts, labels, strict=True)]
+
+
+def count_operations(spec: PathSpec, graph: PathGraph) -> int:
+    """Counts the floating-point operations of a query, about.
+
+    A layer takes 2 D for each edge and 4 D^2 for each node, the last network 4 D^2 for each node.
+    """
+    parts = ((spec.entity_layers, graph.entities), (spec.relation_layers, graph.relations))
+    return sum(
+        2 * spec.dim * layers * len(edges.neighbours)
+        + 4 * spec.dim**2 * (layers + 1) * edges.num_nodes
+        for layers, edges in parts
+    )
+
+
+def estimate_bytes(spec: PathSpec, num_facts: int, num_entities: int, num_relations: int) -> int:
+    """Estimates the memory of an answer with its reasons.
+
+    States and gradients of all entities in each layer, messages and paths of all edges, and the
+    pairs of relations.
+    """
+    of_entities = 4 * spec.dim * (6 * spec.entity_layers + 8) * num_entities
+    of_edges = (12 * spec.dim + 300) * 2 * num_facts
+    return of_entities + of_edges + 40 * num_relations**2
+
+
+def _require_memory(spec: PathSpec, num_facts: int, graph: Graph) -> None:
+    needed = estimate_bytes(spec, num_facts, graph.num_entities, graph.num_relations)
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise OutOfMemoryError(
+            f"{graph.num_entities:,} entities, {graph.num_relations:,} relations and {num_facts:,} "
+            f"facts need about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
+            "take a part of the graph"
+        )
