@@ -14,10 +14,10 @@ from torch import Tensor
 from imf_core.base.artifacts import fresh_folder
 from imf_core.base.config import load_params
 from imf_core.base.device import Shard, unsharded
-from imf_core.evaluation.ranking import rank_triples
+from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.graph import Graph, load_graph
 from imf_core.graph.known_tails import find_loops, known_tails_in
-from imf_core.graph.labels import save_graph
+from imf_core.graph.labels import SPLITS, save_graph
 from imf_core.paths.network import PathNetwork
 from imf_core.paths.path_graph import PathGraph, build_path_graph
 from imf_core.prepare.prepare import prepare_graph
@@ -81,40 +81,27 @@ class PathScorer:
         yield scores
 
 
-@dataclass(frozen=True)
-class RankedFacts:
-    """Facts of a split to rank, in the graph of train.
+class PathRanking:
+    """Ranks facts of a graph by path networks that see its train."""
 
-    Attributes:
-        graph: The graph.
-        paths: Its train facts.
-        split: `valid`, filtered by train and valid, or `test`, filtered by all facts.
-        facts: Some facts of the split, shape: (N, 3), dtype: long.
-    """
+    def __init__(self, graph: Graph) -> None:
+        """Builds the path graph of train."""
+        train, size = graph.triples["train"], graph.num_entities
+        self.graph, self.has_loops, self.shard = graph, find_loops(graph), unsharded(size)
+        self.paths = build_path_graph(train, size, graph.num_relations)
 
-    graph: Graph
-    paths: PathGraph
-    split: str
-    facts: Tensor
+    def measure_mrr(self, network: PathNetwork, split: str, limit: int | None) -> float:
+        """Returns the mean reciprocal filtered rank over both directions.
 
-    def measure_mrr(self, network: PathNetwork) -> float:
-        """Returns the mean reciprocal filtered rank over both directions."""
-        graph = self.graph
-        splits = ("train", "valid") if self.split == "valid" else ("train", "valid", "test")
-        scorer = PathScorer(network, self.paths, find_loops(graph), unsharded(graph.num_entities))
-        known = known_tails_in(graph, splits)
-        table = rank_triples(scorer, self.facts, known, graph.num_relations, QUERIES_AT_ONCE)
-        return float((1 / table.ranks["combined"]).mean())
-
-
-def choose_facts(graph: Graph, paths: PathGraph, split: str, limit: int | None) -> RankedFacts:
-    """Returns facts of a split, evenly spaced if it has more than `limit`."""
-    facts = graph.triples[split]
-    if limit is not None and len(facts) > limit:
-        facts = facts[torch.arange(limit) * len(facts) // limit]
-    return RankedFacts(graph, paths, split, facts)
-
-
-def build_train_paths(graph: Graph) -> PathGraph:
-    """Builds the path graph of train."""
-    return build_path_graph(graph.triples["train"], graph.num_entities, graph.num_relations)
+        Args:
+            network: The network.
+            split: `valid`, filtered by train and valid, or `test`, filtered by all facts.
+            limit: Facts to rank, evenly spaced if the split has more; None: all.
+        """
+        facts = self.graph.triples[split]
+        if limit is not None and len(facts) > limit:
+            facts = facts[torch.arange(limit) * len(facts) // limit]
+        scorer = PathScorer(network, self.paths, self.has_loops, self.shard)
+        known = known_tails_in(self.graph, ("train", "valid") if split == "valid" else SPLITS)
+        table = rank_triples(scorer, facts, known, self.graph.num_relations, QUERIES_AT_ONCE)
+        return float((1 / table.ranks[COMBINED]).mean())

@@ -24,9 +24,9 @@ from imf_core.base.errors import DataError
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import build_known_tails, with_inverses
 from imf_core.paths.fine_tuning import compare_tails
-from imf_core.paths.network import PathNetwork, PathSpec, save_paths
+from imf_core.paths.network import UNREADABLE, PathNetwork, PathSpec, save_paths
 from imf_core.paths.path_graph import build_path_graph
-from recipes.path_ranks import RankedFacts, build_train_paths, choose_facts, load_set
+from recipes.path_ranks import PathRanking, load_set
 from recipes.subgraphs import FactIndex, index_facts, sample_subgraph
 from stages.runner import run_stage, state_folder
 
@@ -88,10 +88,7 @@ def main() -> None:
     graphs = {name: load_set(name) for name in SETS}
     state = state_folder() / "pretrain" / f"{_digest(settings)}.pt"
     run = Run(settings, [_index(graph) for graph in graphs.values()], state)
-    valid = {
-        name: choose_facts(graph, build_train_paths(graph), "valid", settings.valid_facts)
-        for name, graph in graphs.items()
-    }
+    rankings = {name: PathRanking(graph) for name, graph in graphs.items()}
     started, losses = time.monotonic(), []
     for loss in run.train():
         losses.append(loss)
@@ -100,7 +97,7 @@ def main() -> None:
             print(f"step {run.step}, {minutes:.1f} min: loss {mean(losses):.4f}", flush=True)
             losses.clear()
         if run.step % settings.validate_every == 0 or run.step == settings.steps:
-            run.validate(valid)
+            run.validate(rankings)
     save_paths(run.best_network(), out)
     print(f"{out}: weights of step {run.best_step}, MRR on valid {100 * run.best_mrr:.1f}")
 
@@ -133,9 +130,9 @@ class Run:
         if state.exists():
             try:
                 self._restore(torch.load(state, weights_only=True))
-            except (OSError, EOFError, RuntimeError, KeyError, ValueError) as error:
+            except UNREADABLE as error:
                 raise DataError(
-                    f"{state} cannot be read ({error}); delete it to start over"
+                    f"{state} cannot be read as a checkpoint; delete it to start over"
                 ) from error
 
     def train(self) -> Iterator[float]:
@@ -145,7 +142,7 @@ class Run:
         while self.step < self.settings.steps:
             yield self._take_step()
             if time.monotonic() - saved > SAVE_SECONDS or self.step == self.settings.steps:
-                self._save()
+                self.save()
                 saved = time.monotonic()
 
     def _take_step(self) -> float:
@@ -174,10 +171,13 @@ class Run:
         self.step += 1
         return float(loss.detach())
 
-    def validate(self, valid: dict[str, RankedFacts]) -> None:
+    def validate(self, rankings: dict[str, PathRanking]) -> None:
         """Measures zero-shot MRR on valid, prints it, and keeps the best weights."""
         self.network.eval()
-        found = {name: each.measure_mrr(self.network) for name, each in valid.items()}
+        limit = self.settings.valid_facts
+        found = {
+            name: each.measure_mrr(self.network, "valid", limit) for name, each in rankings.items()
+        }
         self.network.train()
         words = ", ".join(f"{name} {100 * mrr:.1f}" for name, mrr in found.items())
         average = mean(found.values())
@@ -185,14 +185,15 @@ class Run:
         if average > self.best_mrr:
             self.best_step, self.best_mrr = self.step, average
             self.best = {name: each.clone() for name, each in self.network.state_dict().items()}
-        self._save()
+        self.save()
 
     def best_network(self) -> PathNetwork:
         """Returns the network with the best MRR on valid."""
         self.network.load_state_dict(self.best)
         return self.network.eval()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Writes the checkpoint."""
         state = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -70,7 +70,8 @@ def sample_subgraph(index: FactIndex, generator: torch.Generator) -> Tensor:
     kinds, relation = relation.unique(return_inverse=True)
     is_turned = (torch.rand(len(kinds), generator=generator) < 0.5)[relation]
     first, last = torch.where(is_turned, tail, head), torch.where(is_turned, head, tail)
-    return torch.stack([first, relation, last], dim=1).unique(dim=0)
+    sampled: Tensor = torch.stack([first, relation, last], dim=1).unique(dim=0)
+    return sampled
 
 
 def _sample(index: FactIndex, generator: torch.Generator) -> Tensor:
@@ -79,7 +80,7 @@ def _sample(index: FactIndex, generator: torch.Generator) -> Tensor:
     log_size, share, with_all = torch.rand(3, generator=generator).tolist()
     if with_all >= WITH_ALL_RELATIONS:
         draws = torch.rand(index.num_relations, generator=generator)
-        is_kept = draws <= draws.quantile(0.5 + share / 2)
+        is_kept = draws <= float(draws.quantile(0.5 + share / 2))
     size = round(SMALLEST * (LARGEST / SMALLEST) ** log_size)
     choice = int(torch.randint(len(FACTS_PER_ENTITY), (), generator=generator))
     allowed = is_kept[index.triples[:, 1]]
