@@ -14,6 +14,8 @@ from dvclive.live import Live
 from imf_core.base.config import Params, TrainingSpec, load_params
 from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
 from imf_core.model.saved import save_calibration, save_model
+from imf_core.paths.pretrained import find_network
+from imf_core.training.paths_fit import fit_paths
 from imf_core.training.settle import settle_model, settle_train
 from imf_core.training.trainer import Progress, Record, Trainer
 from stages.inputs import load_inputs
@@ -55,6 +57,9 @@ def _train(params: Params, processes: Processes) -> None:
         if processes.is_first:
             progress = _fit_with_curves(trainer)
             training = describe_training(spec.train, progress)
+            if params.paths.use != "off":
+                network = find_network(params.paths.weights)
+                training["paths"] = fit_paths(trainer, network, params.paths)
             save_model(trainer.model, MODEL, graph, tables, spec, training)
             save_calibration(trainer.calibrate(), MODEL)
             print(

@@ -15,6 +15,8 @@ from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.model.imf import IMF
 from imf_core.model.saved import build_model
+from imf_core.paths.channel import PathChannel, build_channel
+from imf_core.paths.network import PathNetwork, PathSpec
 
 ROOT = Path(__file__).parents[1]
 
@@ -145,6 +147,12 @@ def tiny_model(
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5, generator=generator)
     return model
+
+
+def tiny_paths(graph: Graph) -> PathChannel:
+    """Makes a channel of paths with random weights for a graph."""
+    torch.manual_seed(3)
+    return build_channel(PathNetwork(PathSpec(8, 2, 3)).eval(), graph)
 
 
 def every_query() -> Tensor:

@@ -219,6 +219,16 @@ class DecisionParams(Section):
     shrinkage: Penalty = Field(description="penalty on the offsets, in units of held-out queries")
 
 
+class PathsParams(Section):
+    """The channel of the path network, which reads the facts between head and tail."""
+
+    use: Literal["auto", "off", "pretrained", "fine-tuned"] = Field(
+        description="auto: fine-tuned where it costs less than the training and valid gains"
+    )
+    weights: str = Field(min_length=1, description="pretrained (of the package), or a file")
+    steps: Count = Field(description="of fine-tuning, at most")
+
+
 class TrainSettings(Section):
     """Optimisation and selection; the stage `tune` chooses `auto` values."""
 
@@ -330,6 +340,7 @@ class Params(FeatureSections):
     model: ModelSettings
     fusion: FusionParams
     decision: DecisionParams
+    paths: PathsParams
     tune: TuneParams
     train: TrainSettings
     evaluate: EvaluateParams

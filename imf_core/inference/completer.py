@@ -36,10 +36,12 @@ from imf_core.inference.names import Names, find_query
 from imf_core.inference.neighbours import find_nearest, join
 from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
 from imf_core.inference.unseen_entity import (
+    Facts,
     UnseenEntity,
     add_unseen_entities,
     embed,
     encode_features,
+    find_new_entities,
     pair_inputs,
     require_new_names,
 )
@@ -290,7 +292,7 @@ class Completer:
         return float(self._further.of_queries(torch.tensor([self.find_query(question)])))
 
     def is_used_up(self, question: Question) -> bool:
-        """Returns whether most similar questions have no answer beyond those of the splits."""
+        """Returns whether most such questions have no answer beyond those of the splits."""
         return self.share_with_more(question) < USED_UP
 
     def encode(
@@ -317,29 +319,37 @@ class Completer:
         _, _, model = self._add(entities)
         return embed(model, range(self.graph.num_entities, model.num_entities))
 
-    def with_unseen_entities(self, entities: Sequence[UnseenEntity]) -> "Completer":
-        """Returns a completer with more entities, which have no facts.
+    def with_unseen_entities(
+        self, entities: Sequence[UnseenEntity] = (), facts: Facts = ()
+    ) -> "Completer":
+        """Returns a completer with more entities and facts, without training.
 
-        Their structural embeddings are masked, and they are never an answer.
+        An unseen entity without facts is never an answer.
 
         Args:
-            entities: At least one, each with a text, a picture or features that the model reads.
+            entities: Each has facts, or an input that the model reads.
+            facts: Of unseen or known entities. Ends that the graph lacks become unseen entities.
 
         Raises:
-            QuestionError: If a name is taken, or the model reads nothing of an entity, or a text or
-                a picture cannot be encoded.
+            QuestionError: If neither is given, a name is taken or ambiguous, a relation is unknown,
+                an entity has neither facts nor input, or an input cannot be encoded.
         """
+        if not (entities or facts):
+            raise QuestionError("give unseen entities, facts or both, got neither")
+        entities = find_new_entities(self.entities, facts, entities)
         require_new_names(self.graph, entities)
-        graph, tables, model = self._add(entities)
+        graph, tables, model = self._add(entities, facts)
         fitted = self.config, self.calibration, self.encoders, self._given_thresholds
         return Completer(graph, tables, model, *fitted)
 
-    def _add(self, entities: Sequence[UnseenEntity]) -> tuple[Graph, Tables, IMF]:
-        features = encode_features(entities, self.encoders, self.tables, self.config)
+    def _add(
+        self, entities: Sequence[UnseenEntity], facts: Facts = ()
+    ) -> tuple[Graph, Tables, IMF]:
+        ends = frozenset(end for head, _, tail in facts for end in (head, tail))
+        features = encode_features(entities, self.encoders, self.tables, self.config, ends)
         names = [entity.label for entity in entities]
-        return add_unseen_entities(
-            self.graph, self.tables, self.scorer.model, self.config, names, features
-        )
+        before = self.graph, self.tables, self.scorer.model, self.config
+        return add_unseen_entities(*before, names, features, facts)
 
     def _ask(self, question: Question, k: int, with_known: bool) -> pa.Table:
         return self.answer([question], k, with_known).drop_columns(["question"])
@@ -347,8 +357,7 @@ class Completer:
     def _find(self, queries: Tensor, count: int, with_known: bool) -> Answers:
         """Answers one batch of queries, most probable first.
 
-        Also finds the most probable answers that are not used up: used-up answers above them may
-        fall below them after the multiplication by `further`.
+        Also finds answers that are not used up: they may rise above used-up ones by `further`.
         """
         arguments = (self.scorer, self.calibration, queries, self._known)
         found = find_answers(*arguments, count, (None, ~self._further.used_up(queries)))

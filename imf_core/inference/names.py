@@ -53,17 +53,7 @@ class Names:
         Raises:
             QuestionError: If no label or name matches, or several do.
         """
-        if text in self._by_label:
-            return self._by_label[text]
-        plain = plain_form(text)
-        if not plain:
-            raise QuestionError(f"the label or name of the {self._kind} is empty, got {text!r}")
-        alike = list(self._by_plain_label.get(plain, ()))
-        if plain in self._by_label:
-            alike.append(self._by_label[plain])
-        if not alike:
-            found = self._by_name.get(_folded(text), [])
-            alike = [each for each in found if plain_form(self._names[each]) == plain] or found
+        alike = self.find_all(text)
         if len(alike) == 1:
             return alike[0]
         if alike:
@@ -75,6 +65,25 @@ class Names:
             f"no {self._kind} has the label or name {text!r}; {self._without_quotes(text)}"
             f"{self._nearest(text)}"
         )
+
+    def find_all(self, text: str) -> list[int]:
+        """Returns the ids that `find` chooses from.
+
+        Raises:
+            QuestionError: If the text is empty.
+        """
+        if text in self._by_label:
+            return [self._by_label[text]]
+        plain = plain_form(text)
+        if not plain:
+            raise QuestionError(f"the label or name of the {self._kind} is empty, got {text!r}")
+        alike = list(self._by_plain_label.get(plain, ()))
+        if plain in self._by_label:
+            alike.append(self._by_label[plain])
+        if alike:
+            return alike
+        found = self._by_name.get(_folded(text), [])
+        return [each for each in found if plain_form(self._names[each]) == plain] or found
 
     @property
     def _plural(self) -> str:

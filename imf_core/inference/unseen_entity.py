@@ -1,8 +1,12 @@
-"""Adds unseen entities to a trained model: they have features, but no facts.
+"""Adds unseen entities and new facts to a trained model, without training.
 
 The model is rebuilt with more rows per table of entities. Learned weights stay the same. The new
 rows (structural embedding, embedding of an entity without image or text) are zeros, and a mask
 keeps them out of every score.
+
+New facts are read by the channel `paths` alone, and answer an unseen entity's questions alone: its
+text or picture has never been seen beside facts. A model without that channel gets the pretrained
+network for the questions of unseen entities.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +22,14 @@ from imf_core.base.modality import UnseenEncoder
 from imf_core.graph.entities import entity_text
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
+from imf_core.inference.names import Names
 from imf_core.model.imf import IMF
-from imf_core.model.saved import SavedModel, build_model
+from imf_core.model.saved import SavedModel, build_saved
+from imf_core.paths.channel import build_channel
+from imf_core.paths.pretrained import load_pretrained
+
+Facts = Sequence[tuple[str, str, str]]
+"""(head, relation, tail) by labels or names."""
 
 UNNAMED = "the new entity"
 """Label of an unseen entity without a name."""
@@ -86,6 +96,22 @@ def pair_inputs(
     ]
 
 
+def find_new_entities(
+    names: Names, facts: Facts, given: Sequence[UnseenEntity] = ()
+) -> list[UnseenEntity]:
+    """Returns the given entities, then the ends of facts that are neither known nor given.
+
+    Args:
+        names: Finds the graph's entities.
+        facts: New facts.
+        given: Entities with inputs.
+    """
+    labels = {each.label for each in given}
+    ends = dict.fromkeys(end for head, _, tail in facts for end in (head, tail))
+    new = [end for end in ends if end not in labels and not names.find_all(end)]
+    return [*given, *map(UnseenEntity, new)]
+
+
 def require_new_names(graph: Graph, entities: Sequence[UnseenEntity]) -> None:
     """Refuses labels that the graph or another entity has.
 
@@ -106,6 +132,7 @@ def encode_features(
     encoders: Mapping[str, UnseenEncoder],
     tables: Mapping[str, FeatureTable],
     config: SavedModel,
+    with_facts: frozenset[str] = frozenset(),
 ) -> Features:
     """Encodes the inputs of unseen entities for the modalities that the model reads.
 
@@ -114,17 +141,17 @@ def encode_features(
         encoders: Encoders of the graph's features, by modality.
         tables: The graph's features, by modality.
         config: Configuration of the model.
+        with_facts: Labels of entities that need no input.
 
     Raises:
-        QuestionError: If there is no entity, one has no input or an input that the model does not
-            read, features have another size, or `UnseenEncoder.encode` refuses an input.
+        QuestionError: If an entity has neither facts nor an input, or an input that the model does
+            not read, features have another size, or `UnseenEncoder.encode` refuses an input.
     """
-    if not entities:
-        raise QuestionError("at least one unseen entity must be given, got none")
     read = [each for each in config.model.modalities if each != "structure"]
     for entity in entities:
         given = [*entity.inputs, *entity.features]
-        if not given or not set(given) <= set(read):
+        is_empty = not given and entity.label not in with_facts
+        if is_empty or not set(given) <= set(read):
             raise QuestionError(
                 f"the model reads {', '.join(read) or 'structure alone'}, but {entity.label!r} "
                 f"has {', '.join(given) or 'no input'}; leave out what it does not read, or train "
@@ -173,8 +200,9 @@ def add_unseen_entities(
     config: SavedModel,
     names: Sequence[str],
     features: Features,
+    facts: Facts = (),
 ) -> tuple[Graph, dict[str, FeatureTable], IMF]:
-    """Adds M entities after all others.
+    """Adds M entities after all others, and facts to train.
 
     Args:
         graph: The graph.
@@ -183,6 +211,10 @@ def add_unseen_entities(
         config: Configuration of the model.
         names: Names and labels of the unseen entities.
         features: Their features, of all modalities that the model reads.
+        facts: Facts of these and other entities.
+
+    Raises:
+        QuestionError: If a name in the facts is unknown or ambiguous.
 
     Returns:
         Graph, features and model with M more entities; only the model's features.
@@ -202,11 +234,15 @@ def add_unseen_entities(
         for modality, (vectors, is_present) in features.items()
     }
     device = next(model.parameters()).device
-    grown = build_model(larger, more, config.model, config.fusion)
+    grown = build_saved(larger, more, config)
     shapes = {key: value.shape for key, value in grown.state_dict().items()}
     grown.load_state_dict(
         {key: _grow(value.cpu(), shapes[key]) for key, value in model.state_dict().items()}
     )
+    if facts:
+        larger = _add_facts(larger, facts)
+        network = load_pretrained() if grown.paths is None else grown.paths.network
+        grown.set_paths(build_channel(network, larger, answers_known=grown.paths is not None))
     unseen = torch.cat(
         [
             (~model.is_learned.cpu()).nonzero().flatten(),
@@ -238,6 +274,20 @@ def embed(model: IMF, entities: range) -> pa.Table:
                 pa.array(vectors.cpu().numpy().ravel()), vectors.shape[1], mask=pa.array(is_missing)
             )
     return pa.table(columns)
+
+
+def _add_facts(graph: Graph, facts: Facts) -> Graph:
+    """Adds facts to train, but those that it has."""
+    entities = Names("entity", graph.entity_labels, graph.entity_names)
+    relations = Names("relation", graph.relation_labels, graph.relation_names)
+    found = [
+        (entities.find(head), relations.find(relation), entities.find(tail))
+        for head, relation, tail in facts
+    ]
+    known = set(map(tuple, graph.triples["train"].tolist()))
+    new = [fact for fact in dict.fromkeys(found) if fact not in known]
+    train = torch.cat([graph.triples["train"], torch.tensor(new).view(-1, 3)])
+    return replace(graph, triples={**graph.triples, "train": train})
 
 
 def _grow(value: Tensor, shape: torch.Size) -> Tensor:

@@ -84,11 +84,27 @@ class DecisionFusion(nn.Module):
             Unnormalised log-probabilities of the candidates, shape: (B, C).
         """
         weights = self.weights(queries, takes_part)
-        pooled = torch.einsum("bh,bhc->bc", weights, log_probs)
+        return self.sharpen(torch.einsum("bh,bhc->bc", weights, log_probs), queries)
+
+    def sharpen(self, pooled: Tensor, queries: Tensor) -> Tensor:
+        """Multiplies by tau, shapes: (B, C), (B, 2) -> (B, C)."""
         # A line search may try values far out, which would overflow without the clamp.
         own = self.degree_log_sharpness[self.degree_bins[queries[:, :1]]]
         log_sharpness = self.log_sharpness + own
         return pooled * log_sharpness.clamp(-MAX_LOG_SHARPNESS, MAX_LOG_SHARPNESS).exp()
+
+    def resized(self, num_channels: int) -> "DecisionFusion":
+        """Copies the decision for fewer channels, or for more, with logits zero."""
+        sizes = len(self.relation_logits) // 2, self.degree_bins, len(self.degree_logits)
+        resized = DecisionFusion(num_channels, *sizes).to(self.degree_bins.device)
+        for name, old in self.state_dict().items():
+            new = resized.get_parameter(name).data
+            if old.shape == new.shape:
+                new.copy_(old)
+            else:
+                kept = min(old.shape[-1], num_channels)
+                new[..., :kept] = old[..., :kept]
+        return resized
 
 
 LEAST_DOUBT = 1e-7

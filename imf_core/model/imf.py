@@ -7,8 +7,10 @@ DOI 10.1145/3543507.3583554, arXiv 2303.10816. The equations, for a query (h, r,
     z_k(h, r, .) = (e_k[h] C_k(r_k)) E_k^T            k in {s, v, t, m}       (section 3.4)
     log p = tau sum_k w_k log softmax z_k + const                             (section 3.5)
 
-`IMF.forward` computes them as written; training and ranking compute the same faster, and tests
-compare them with it.
+`IMF.forward` computes them as written. `Scorer` computes the same faster, for ranking up to the
+order; training computes each z_k. Tests compare them.
+
+Our choice: one more z_k may come from the paths of facts between h and t (`imf_core.paths`).
 
 Our choice: every softmax leaves out the query's own entity where train has no loop of the relation.
 
@@ -42,6 +44,8 @@ from imf_core.model.encoders import (
 )
 from imf_core.model.fusion import Fusion
 from imf_core.model.kernels import NO_ANSWER_LOGIT
+from imf_core.paths.channel import CHANNEL as PATHS
+from imf_core.paths.channel import PathChannel
 
 FUSED = "fused"
 
@@ -78,6 +82,7 @@ class IMF(nn.Module):
         channels: Channels by name, in the order of every H axis: one per modality, then `fused`
             where there are at least two modalities and `fusion.rank` is not zero.
         fusion: The fusion of the modalities' embeddings, None without a fused channel.
+        paths: The channel without embeddings, last in every H axis; None if there is none.
     """
 
     has_loops: Tensor
@@ -99,6 +104,7 @@ class IMF(nn.Module):
         no_relation = torch.zeros_like(has_loops)
         self.register_buffer("has_loops", has_loops, persistent=False)
         self.register_buffer("is_learned", all_learned, persistent=False)
+        self.has_unlearned = False
 
         given = {
             channel_of(name): None if name == STRUCTURE else features[name]
@@ -146,13 +152,19 @@ class IMF(nn.Module):
                 else ModalityChannel(*shared, encoders[name], tables[name])
             )
         self.channels = cast(Mapping[str, Channel], channels)
+        self.paths: PathChannel | None = None
         self._find_fused()
         self.decision = DecisionFusion(len(names), self.num_relations, degree_bins, num_degree_bins)
+
+    def set_paths(self, paths: PathChannel | None) -> None:
+        """Adds or removes the channel `paths`; the decision keeps its values for the others."""
+        self.paths = None if paths is None else paths.to(self.is_learned.device)
+        self.decision = self.decision.resized(len(self.channel_names))
 
     @property
     def channel_names(self) -> tuple[str, ...]:
         """Names of the channels in the order of every H axis."""
-        return tuple(self.channels)
+        return tuple(self.channels) if self.paths is None else (*self.channels, PATHS)
 
     @property
     def modality_channels(self) -> dict[str, ModalityChannel]:
@@ -194,10 +206,13 @@ class IMF(nn.Module):
         )
         columns, rows = place.split([len(candidates), len(heads)])
         e, r = self.encode(entity_ids), self.relation_tables()
-        return {
+        z = {
             k: channel.context(e[k][rows], r[k], relations) @ e[k][columns].T
             for k, channel in self.channels.items()
         }
+        if self.paths is not None:
+            z[PATHS] = self.paths.logits(queries)[:, candidates]
+        return z
 
     def forward(self, queries: Tensor, candidates: Tensor) -> Tensor:
         """Returns log p of candidates as the tails of queries, by the decision (section 3.5).
@@ -208,9 +223,8 @@ class IMF(nn.Module):
             candidates: Each at most once, on the model's device, shape: (C,), dtype: long.
 
         Returns:
-            Log-probabilities, minus infinity for entities without any train fact and for the
-            query's own entity where train has no loop of the relation, shape: (B, C), dtype:
-            float32.
+            Log-probabilities, minus infinity for the query's own entity where train has no loop of
+            the relation, and for entities that `decide` rules out, shape: (B, C), dtype: float32.
         """
         asked = to_device(queries, candidates.device)
         heads, relations = asked[:, :1], asked[:, 1:]
@@ -218,13 +232,42 @@ class IMF(nn.Module):
         takes_part = self.takes_part(asked)
         z = torch.stack(list(self.logits(queries, candidates).values()), dim=1)  # (B, H, C)
         log_p = z.masked_fill(is_own.unsqueeze(1), NO_ANSWER_LOGIT).log_softmax(dim=2)
-        log_p = log_p.where(takes_part.unsqueeze(2), 0.0)
-        decided: Tensor = self.decision(log_p, asked, takes_part)
-        is_impossible = is_own | ~self.is_learned[candidates]
-        return decided.masked_fill(is_impossible, -torch.inf).log_softmax(dim=1)
+        decided = self.decide(log_p, asked, takes_part, candidates)
+        return decided.masked_fill(is_own, -torch.inf).log_softmax(dim=1)
+
+    def decide(
+        self, log_p: Tensor, queries: Tensor, takes_part: Tensor, candidates: Tensor
+    ) -> Tensor:
+        """Returns the decision, before it is normalised.
+
+        An unlearned entity has no embeddings to be found by. It answers by its paths alone, and not
+        at all without facts.
+
+        Args:
+            log_p: shape: (B, H, C).
+            queries: As in `takes_part`.
+            takes_part: shape: (B, H), dtype: bool.
+            candidates: On the model's device, shape: (C,), dtype: long.
+
+        Returns:
+            Minus infinity where an entity cannot answer, shape: (B, C).
+        """
+        decided: Tensor = self.decision(log_p, queries, takes_part)
+        if not self.has_unlearned:
+            return decided
+        is_unlearned = ~self.is_learned[candidates]
+        decided = decided.masked_fill(is_unlearned, -torch.inf)
+        if self.paths is None:
+            return decided
+        has_facts = self.paths.has_facts
+        is_by_paths = has_facts[queries[:, :1]] & (is_unlearned & has_facts[candidates])
+        return torch.where(is_by_paths, self.decision.sharpen(log_p[:, -1], queries), decided)
 
     def takes_part(self, queries: Tensor) -> Tensor:
         """Returns which channels take part in each query.
+
+        Only `paths` does for an unlearned entity with facts: its text or picture alone says less
+        (`python -m recipes.unseen`).
 
         Args:
             queries: (head, relation with inverses), on the model's device, shape: (B, 2), dtype:
@@ -234,18 +277,25 @@ class IMF(nn.Module):
             shape: (B, H), dtype: bool.
         """
         masks = [each.takes_part(queries, self.is_learned) for each in self.channels.values()]
+        if self.paths is not None:
+            heads = queries[:, 0]
+            by_paths_alone = self.paths.has_facts[heads] & ~self.is_learned[heads]
+            masks = [each & ~by_paths_alone for each in masks]
+            has_paths = self.paths.has_facts[heads]
+            masks.append(has_paths if self.paths.answers_known else by_paths_alone)
         return torch.stack(masks, dim=1)
 
     def mark_unlearned(self, entity_ids: Tensor) -> None:
         """Masks the structural embedding of entities without train facts.
 
         Structure then counts as a missing modality. A channel takes part in their queries only if
-        they have its modality. They answer no query.
+        they have its modality. They answer queries by paths alone.
 
         Args:
             entity_ids: shape: (N,), dtype: long.
         """
         self.is_learned[entity_ids] = False
+        self.has_unlearned = True
         if "structural" in self.channels:
             self.channels["structural"].is_present[entity_ids] = False
         self._find_fused()

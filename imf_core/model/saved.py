@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -22,6 +23,8 @@ from imf_core.graph.graph import DEGREE_BINS, Graph, count_train_facts, find_deg
 from imf_core.graph.known_tails import find_loops, with_inverses
 from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF, Features
+from imf_core.paths.channel import build_channel
+from imf_core.paths.network import PathNetwork, PathSpec
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -33,6 +36,14 @@ RELATION_TABLE = ".relations"
 relation and its inverse."""
 
 
+class SavedPaths(Section):
+    """Sizes of the path network in the channel `paths`, see `PathSpec`."""
+
+    dim: int = Field(ge=1, le=4096)
+    relation_layers: int = Field(ge=1, le=64)
+    entity_layers: int = Field(ge=1, le=64)
+
+
 class SavedModel(Section):
     """Content of `config.json` beside the weights."""
 
@@ -41,6 +52,7 @@ class SavedModel(Section):
     heads: list[str]
     model: ModelParams
     fusion: FusionParams
+    paths: SavedPaths | None
     features: dict[str, dict[str, str | int]]
     training: dict[str, Any]
 
@@ -70,6 +82,18 @@ def build_model(
         features[modality] = Features(table.vectors, masked, _is_in_answers(graph, masked))
     degree_bins = find_degree_bins(count_train_facts(graph))
     return IMF(find_loops(graph), degree_bins, len(DEGREE_BINS), features, model, fusion)
+
+
+def build_saved(graph: Graph, tables: Mapping[str, FeatureTable], config: SavedModel) -> IMF:
+    """Builds the model of a configuration, with its channel `paths`, for its weights to be loaded.
+
+    Arguments and errors as in `build_model`.
+    """
+    model = build_model(graph, tables, config.model, config.fusion)
+    if config.paths is not None:
+        spec = PathSpec(**config.paths.model_dump())
+        model.set_paths(build_channel(PathNetwork(spec).eval(), graph))
+    return model
 
 
 def require_features(tables: Mapping[str, FeatureTable], model: ModelParams) -> None:
@@ -124,6 +148,7 @@ def save_model(
         heads=list(model.channel_names),
         model=spec.model,
         fusion=spec.fusion,
+        paths=None if model.paths is None else SavedPaths(**vars(model.paths.network.spec)),
         features=_describe(tables, spec.model),
         training=dict(training),
     )
@@ -172,7 +197,7 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
             f"the model in {folder} was trained on other features ({config.features}, these "
             f"are {found}); run `dvc repro` to train on these"
         )
-    model = build_model(graph, tables, config.model, config.fusion)
+    model = build_saved(graph, tables, config)
     path = folder / WEIGHTS
     saved, sizes = _saved_sizes(folder), _graph_sizes(graph)
     if {**sizes, **saved} != sizes:

@@ -28,8 +28,8 @@ class ChannelScores:
             shape: (B, H, E), dtype: float32.
         takes_part: Whether the channel takes part in the query, shape: (B, H), dtype: bool.
         combined: The decision, normalised over the possible answers; minus infinity for entities
-            without any train fact, and for the query's own entity where train has no loop of the
-            relation, shape: (B, E), dtype: float32.
+            that `IMF.decide` rules out, and for the query's own entity where train has no loop of
+            the relation, shape: (B, E), dtype: float32.
     """
 
     log_probs: Tensor
@@ -86,7 +86,7 @@ class Scorer:
 
     @torch.no_grad()
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
-        """Scores this process's entities as tails of each query, for ranking.
+        """Scores this process's entities as tails of each query, for ranking learned entities.
 
         Scores are logits: normalising them would shift all scores of a query by the same amount.
         The query's own entity ranks last where train has no loop of the relation.
@@ -95,8 +95,9 @@ class Scorer:
             queries: (head, relation with inverses), shape: (B, 2), dtype: long, on the CPU.
 
         Yields:
-            Logits of each channel, equal where it does not take part, then their weighted sum; each
-            tensor is valid until the next one, shape: (B, entities held), dtype: float32.
+            Logits of each channel, zeros where it does not take part, then their weighted sum: the
+            decision without tau, in the same order. Each tensor is valid until the next one, shape:
+            (B, entities held), dtype: float32.
 
         Raises:
             LostProcessError: If another process has ended.
@@ -122,6 +123,12 @@ class Scorer:
                 combined.addcmul_(logits, weights[:, position, None])
             logits[own] = NO_ANSWER_LOGIT
             yield logits
+        if self.model.paths is not None:
+            held = slice(self.shard.rows.start, self.shard.rows.stop)
+            torch.mul(self.model.paths.logits(queries)[:, held], takes_part[:, -1:], out=logits)
+            combined.addcmul_(logits, weights[:, -1:])
+            logits[own] = NO_ANSWER_LOGIT
+            yield logits
         combined[own] = NO_ANSWER_LOGIT
         yield combined
 
@@ -141,19 +148,21 @@ class Scorer:
         takes_part = self.model.takes_part(asked)
         contexts = self._contexts(heads, relations)
         # One buffer, changed in place: on a large graph each copy would take as long as a product.
-        shape = (len(queries), len(contexts), self.model.num_entities)
+        shape = (len(queries), len(self.channel_names), self.model.num_entities)
         log_probs = next(iter(contexts.values())).new_empty(shape)
         for position, (name, context) in enumerate(contexts.items()):
             entities, logits = self._entities[name], log_probs[:, position]
             self._multiply(context, takes_part[:, position], entities, logits)
+        if self.model.paths is not None:
+            log_probs[:, -1] = self.model.paths.logits(queries)
         rows, columns = self._find_own_entities(queries)
         log_probs[rows, :, columns] = NO_ANSWER_LOGIT
         torch.log_softmax(log_probs, dim=2, out=log_probs)
+        everyone = torch.arange(self.model.num_entities, device=self.device)
+        decided = self.model.decide(log_probs, asked, takes_part, everyone)
+        decided[rows, columns] = -torch.inf
         log_probs.masked_fill_(~takes_part.unsqueeze(2), 0.0)
-        pooled = self.model.decision(log_probs, asked, takes_part)
-        pooled.masked_fill_(~self.model.is_learned, -torch.inf)
-        pooled[rows, columns] = -torch.inf
-        return ChannelScores(log_probs, takes_part, pooled.log_softmax(dim=1))
+        return ChannelScores(log_probs, takes_part, decided.log_softmax(dim=1))
 
     def _multiply(
         self, vectors: Tensor, takes_part: Tensor, entities: Tensor, logits: Tensor

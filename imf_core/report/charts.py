@@ -25,6 +25,7 @@ SERIES = {
     "image": "--image",
     "text": "--text",
     "fused": "--fused",
+    "paths": "--paths",
     "calibrated": "--full",
     "as scored": "--baseline",
 }

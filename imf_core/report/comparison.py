@@ -79,6 +79,7 @@ SHOWN = {"mrr", "hits_at_1", "hits_at_3", "hits_at_10", "mean_rank"}
 CHANNEL_WORDS = {
     **{channel_of(name): name for name in (STRUCTURE, *find_modalities())},
     "fused": "fused",
+    "paths": "paths",
 }
 """Names of the channels on the page."""
 

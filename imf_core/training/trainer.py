@@ -107,6 +107,7 @@ class Trainer:
                     f"are needed; add lines to the graph's {split}.txt, or remove its valid.txt "
                     "and raise prepare.valid_fraction in params.yaml"
                 )
+        self.spec = spec
         self.params = train = spec.train
         self.decision_params = spec.decision
         self.checkpoints = checkpoints
@@ -173,8 +174,12 @@ class Trainer:
                     on_validation(record)
         if self.processes.is_first:
             self.model.load_state_dict(self.progress.best_state)
-            self._fit_decision(Scorer(self.model), self.valid)
+            self.fit_final_decision()
         return self.progress
+
+    def fit_final_decision(self) -> None:
+        """Fits the decision of the model on all ranked facts of valid."""
+        self._fit_decision(Scorer(self.model), self.valid)
 
     def calibrate(self) -> Calibration:
         """Fits the calibration of the selected model, in the first process, after `fit`."""
@@ -234,10 +239,18 @@ class Trainer:
         return mean
 
     def _validate(self) -> Record:
-        """Ranks each half of valid with a decision fitted on the other."""
-        average = self.step.average
-        average.catch_up()
-        model = average.model
+        self.step.average.catch_up()
+        return self.validate(self.step.average.model)
+
+    def validate(self, model: IMF) -> Record:
+        """Ranks each half of valid with a decision fitted on the other.
+
+        Args:
+            model: Its decision is fitted, by the second half in the end.
+
+        Returns:
+            A record of `Progress.history`.
+        """
         scorer = Scorer(model)
         tables, weights = [], []
         for fitted, ranked in (self.halves, self.halves[::-1]):
