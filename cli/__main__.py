@@ -66,7 +66,7 @@ imf ask "?" "member of" "NATO"            # who is a member of it?
 imf ask "Nicaragua" --neighbours          # what is like it?
 imf ask --queries questions.tsv --out answers.parquet
 imf ask --model FOLDER "Nicaragua" "member of"   # in any folder
-imf ask --untrained examples/solar-system "Io" "orbits"   # a graph without a model
+imf ask --untrained examples/solar-system "Io" "orbits"   # a graph nobody trained on
 imf ask --description "An island state in the Caribbean." "currency\"""",
 )
 def ask(
@@ -93,11 +93,8 @@ def ask(
 
     For an entity that is not in the graph, give a description, an image or another input (`--with
     "numeric=height 1.78; born 1879"`) in place of its name.
-
     A file of questions is TSV or Parquet: head, relation, tail, with ? for the missing entity.
-
-    `--untrained` answers about a graph without a model, in any folder: a pretrained network reads
-    the graph's facts and gives the paths of facts that carry each answer.
+    `--untrained` answers without a model, with reasons: a pretrained network reads the graph.
     """
     words, is_file = question or [], queries is not None
     is_unseen = bool(description or image or given)
@@ -119,8 +116,8 @@ def ask(
             "--queries takes only --out, -k, --known and --model beside it": (
                 is_file and (bool(words) or is_unseen or neighbours)
             ),
-            "--untrained takes a question, -k and --known": (
-                untrained is not None and bool(is_file or neighbours or is_unseen or model)
+            "--untrained takes a question, -k and --known": bool(
+                untrained and (is_file or neighbours or is_unseen or model)
             ),
             f"--out must end in .parquet, got {out}": (
                 out is not None and out.suffix.lower() != ".parquet"

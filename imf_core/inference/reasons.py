@@ -77,7 +77,7 @@ def explain(
 
 
 def format_path(path: Mapping[str, Any]) -> str:
-    """Formats a path: `Laos - borders - Vietnam; Vietnam - coast - South China Sea (weight 0.043)`.
+    """Formats a path: `Laos - borders - China; India - borders - China (weight 0.062)`.
 
     A fact of valid or test is marked. Of a name that is an IRI, the last part is shown.
 

@@ -36,7 +36,7 @@ from imf_core.sources.rdf import write_rdf_as_folder
 OPERATIONS_PER_SECOND = 5e9
 """Of one CPU core, about, for the estimate of the time."""
 
-REASON_COST = 8
+REASON_COST = 4
 """Time of an answer's reasons, in passes of the network."""
 
 

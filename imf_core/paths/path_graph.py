@@ -245,9 +245,12 @@ class _SumMessages(torch.autograd.Function):
         return _sum_all(edges, x, types)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         (x, types), edges = ctx.saved_tensors, ctx.edges
         gradient = gradient.contiguous()
+        of_states = _sum_all(edges, gradient, types[edges.inverse])
+        if not ctx.needs_input_grad[1]:
+            return of_states, None, None
         of_types = torch.zeros_like(types)
         for tile in edges.tiles(x[0].numel()):
             sums = _sum_groups(tile, x)
@@ -259,7 +262,7 @@ class _SumMessages(torch.autograd.Function):
             summed = F.embedding_bag(by_type, sums.flatten(1), starts, mode="sum")
             summed = summed.view(-1, *x.shape[1:]).sum_to_size(len(present), *types.shape[1:])
             of_types.index_add_(0, present, summed)
-        return _sum_all(edges, gradient, types[edges.inverse]), of_types, None
+        return of_states, of_types, None
 
 
 def _sum_all(edges: Edges, x: Tensor, types: Tensor) -> Tensor:

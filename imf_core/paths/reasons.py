@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from imf_core.paths.network import PathNetwork
-from imf_core.paths.path_graph import PathGraph, sum_messages
+from imf_core.paths.path_graph import Edges, PathGraph, sum_messages
 
 MAX_EDGES = 3
 """Edges of the longest path; longer ones are hardly read."""
@@ -73,10 +73,11 @@ def find_reasons(
         Paths of at most `MAX_EDGES` edges, the best first; empty if no path of edges with positive
         weight was found.
     """
-    weights = weigh_edges(network, graph, fact)
+    near = _find_near(graph.entities, fact[0], fact[2])
+    weights = weigh_edges(network, graph, fact, near)
     kept = weights > 0
     # Messages run from an edge's neighbour to its node, so paths go against it.
-    after, relation, before = graph.entities.triples[kept].unbind(dim=1)
+    after, relation, before = graph.entities.triples[near[kept]].unbind(dim=1)
     columns = (before, graph.entities.inverse[relation], after, weights[kept])
     rows = zip(*(column.tolist() for column in columns), strict=True)
     edges = sorted((PathEdge(*row) for row in rows), key=lambda edge: -edge.weight)
@@ -87,19 +88,22 @@ def find_reasons(
     return _search(list(heaviest.values()), fact[0], fact[2], limit)
 
 
-def weigh_edges(network: PathNetwork, graph: PathGraph, fact: tuple[int, int, int]) -> Tensor:
-    """Returns the weight of every edge for the score of a fact.
+def weigh_edges(
+    network: PathNetwork, graph: PathGraph, fact: tuple[int, int, int], chosen: Tensor
+) -> Tensor:
+    """Returns the weights of some edges for the score of a fact.
 
     Args:
         network: The network.
         graph: The graph, on the network's device.
         fact: (head, relation with inverses, tail).
+        chosen: Positions in `graph.entities.triples`, shape: (n,), dtype: long.
 
     Returns:
-        In the order of `graph.entities.triples`, shape: (number of edges,), dtype: float32.
+        shape: (n,), dtype: float32.
     """
     edges, (head, relation, tail) = graph.entities, fact
-    node, kind, neighbour = edges.triples.unbind(dim=1)
+    node, kind, neighbour = edges.triples[chosen].unbind(dim=1)
     with torch.no_grad():
         z = network.relate(graph, edges.inverse.new_tensor([relation]))
         types = [layer.relation_projection(z) for layer in network.entity_layers]
@@ -119,6 +123,29 @@ def weigh_edges(network: PathNetwork, graph: PathGraph, fact: tuple[int, int, in
         messages = state.detach()[neighbour, 0] * vectors[kind, 0]
         weights += (gradient[node, 0] * messages).sum(dim=1)
     return weights
+
+
+def _find_near(edges: Edges, head: int, tail: int) -> Tensor:
+    """Finds the edges of all walks of `MAX_EDGES` edges from `head` to `tail`.
+
+    Returns:
+        Positions in `edges.triples`, shape: (n,), dtype: long.
+    """
+    after, _, before = edges.triples.unbind(dim=1)
+    reached = []
+    for source in (head, tail):
+        is_near = torch.zeros(edges.num_nodes, dtype=torch.bool, device=after.device)
+        is_near[source] = True
+        steps = [is_near]  # entities within 0, 1, ... steps
+        for _ in range(MAX_EDGES - 1):
+            is_near = is_near.clone()
+            is_near[after[is_near[before]]] = True
+            steps.append(is_near)
+        reached.append(steps)
+    is_on_walk = torch.zeros_like(after, dtype=torch.bool)
+    for of_head, of_tail in zip(reached[0], reversed(reached[1]), strict=True):
+        is_on_walk |= of_head[before] & of_tail[after]
+    return is_on_walk.nonzero().flatten()
 
 
 def _search(edges: Sequence[PathEdge], head: int, tail: int, limit: int) -> list[Reason]:

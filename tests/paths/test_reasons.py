@@ -42,7 +42,10 @@ def test_the_weight_of_an_edge_is_the_derivative_by_a_factor_on_its_message() ->
     scores = score_with_factors(network, graph, factors)
     torch.testing.assert_close(scores, network(graph, torch.tensor([[2, 1]]))[0])
     (expected,) = torch.autograd.grad(scores[5], factors)
-    torch.testing.assert_close(weigh_edges(network, graph, (2, 1, 5)), expected)
+    everything = torch.arange(len(factors))
+    torch.testing.assert_close(weigh_edges(network, graph, (2, 1, 5), everything), expected)
+    some = torch.tensor([7, 3])
+    torch.testing.assert_close(weigh_edges(network, graph, (2, 1, 5), some), expected[some])
 
 
 def weigh(monkeypatch: pytest.MonkeyPatch, graph: PathGraph, weights: dict[tuple, float]) -> None:
@@ -50,7 +53,7 @@ def weigh(monkeypatch: pytest.MonkeyPatch, graph: PathGraph, weights: dict[tuple
     inverse = graph.entities.inverse.tolist()
     edges = [(c, inverse[b], a) for a, b, c in graph.entities.triples.tolist()]
     given = torch.tensor([weights.get(edge, 0.0) for edge in edges])
-    monkeypatch.setattr(path_reasons, "weigh_edges", lambda *_: given)
+    monkeypatch.setattr(path_reasons, "weigh_edges", lambda *given_to: given[given_to[3]])
 
 
 def find(graph: PathGraph, limit: int = 3) -> list[tuple[list[tuple[int, int, int]], float]]:
