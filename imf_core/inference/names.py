@@ -1,6 +1,7 @@
 """Finds entities and relations by what people call them: a label, or a name if it is but one's."""
 
 import difflib
+import reprlib
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -13,6 +14,22 @@ MAX_COMPARED = 100_000
 """Names that an unknown one is compared with; a million take about a minute."""
 
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+
+
+def require_type(value: object, kind: type | tuple[type, ...], name: str, form: str) -> None:
+    """Refuses an argument of another type; a truth value is no number.
+
+    Args:
+        value: The argument.
+        kind: Its type, or types of which it has one.
+        name: Its name, for the error.
+        form: The expected form, for the error.
+
+    Raises:
+        QuestionError: If the argument has another type.
+    """
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise QuestionError(f"{name} must be {form}, got {reprlib.repr(value)}")
 
 
 class Names:
@@ -46,8 +63,9 @@ class Names:
         of the same case is taken.
 
         Raises:
-            QuestionError: If no label or name matches, or several do.
+            QuestionError: If the text is none, no label or name matches, or several do.
         """
+        require_type(text, str, f"the {self._kind}", "a label or name")
         if text in self._by_label:
             return self._by_label[text]
         plain = plain_form(text)

@@ -5,9 +5,10 @@ rows (structural embedding, embedding of an entity without image or text) are ze
 keeps them out of every score.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -18,6 +19,7 @@ from imf_core.base.modality import UnseenEncoder
 from imf_core.graph.entities import entity_text
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
+from imf_core.inference.names import require_type
 from imf_core.model.imf import IMF
 from imf_core.model.saved import SavedModel, build_model
 
@@ -48,6 +50,19 @@ class UnseenEntity:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     other_inputs: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuses values of other types.
+
+        Raises:
+            QuestionError: If one is found.
+        """
+        require_type(self.name, str, "the name of an unseen entity", "a text")
+        require_type(self.description, str, "the description of an unseen entity", "a text")
+        if self.image is not None:
+            require_type(self.image, (Path, str), "the image of an unseen entity", "a file's path")
+        for modality, given in self.other_inputs.items():
+            require_type(given, str, f"the {modality} input of an unseen entity", "a text")
+
     @property
     def label(self) -> str:
         """Its name, or `UNNAMED`."""
@@ -70,10 +85,9 @@ def pair_inputs(
     """Makes an entity of each text, picture or pair of both.
 
     Raises:
-        QuestionError: If neither is given, or not as many of both.
+        QuestionError: If neither is given, not as many of both, or a value of another type.
     """
-    texts = [text] if isinstance(text, str) else list(text or [])
-    images = [image] if isinstance(image, str | Path) else list(image or [])
+    texts, images = _listed(text, str, "text"), _listed(image, (str, Path), "image")
     if texts and images and len(texts) != len(images):
         raise QuestionError(
             f"give as many images as texts, got {len(images)} images and {len(texts)} texts"
@@ -86,14 +100,26 @@ def pair_inputs(
     ]
 
 
+def _listed(given: Any, kind: type | tuple[type, ...], name: str) -> list[Any]:
+    """Returns the values of an argument that is None, one value or several."""
+    values = [given] if isinstance(given, kind) else [] if given is None else given
+    form = {"text": "a text or a list of texts", "image": "a path or a list of paths"}[name]
+    require_type(values, Iterable, name, form)
+    for value in (listed := list(values)):
+        require_type(value, kind, name, form)
+    return listed
+
+
 def require_new_names(graph: Graph, entities: Sequence[UnseenEntity]) -> None:
     """Refuses labels that the graph or another entity has.
 
     Raises:
-        QuestionError: If a label is taken.
+        QuestionError: If a label is taken, or an entity is none.
     """
     taken = {*graph.entity_labels, *graph.entity_names}
+    require_type(entities, Sequence, "entities", "a list of UnseenEntity")
     for entity in entities:
+        require_type(entity, UnseenEntity, "each of entities", "an UnseenEntity")
         if entity.label in taken:
             raise QuestionError(
                 f"the graph has {entity.label!r} already; give the new entity another name"
