@@ -118,13 +118,17 @@ def require_new_names(graph: Graph, entities: Sequence[UnseenEntity]) -> None:
     """
     taken = {*graph.entity_labels, *graph.entity_names}
     require_type(entities, Sequence, "entities", "a list of UnseenEntity")
+    given: set[str] = set()
     for entity in entities:
         require_type(entity, UnseenEntity, "each of entities", "an UnseenEntity")
         if entity.label in taken:
             raise QuestionError(
                 f"the graph has {entity.label!r} already; give the new entity another name"
             )
-        taken.add(entity.label)
+        if entity.label in given:
+            called = f"are called {entity.name!r}" if entity.name else "have no name"
+            raise QuestionError(f"two unseen entities {called}; give each a name of its own")
+        given.add(entity.label)
 
 
 def encode_features(

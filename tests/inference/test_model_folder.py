@@ -278,8 +278,9 @@ def test_many_unseen_entities_are_added_as_one_by_one(completer: Completer) -> N
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["x", "x"], "the graph has 'x' already"),
-        (["", ""], "the graph has 'the new entity' already"),
+        (["x", "x"], "two unseen entities are called 'x'; give each a name"),
+        (["", ""], "two unseen entities have no name; give each a name"),
+        (["e05"], "the graph has 'e05' already"),
         ([], "at least one unseen entity must be given"),
     ],
 )
