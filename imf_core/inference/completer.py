@@ -32,7 +32,7 @@ from imf_core.inference.answers import (
 )
 from imf_core.inference.fact_scores import FactScorer, FactScores, Thresholds, fit_thresholds
 from imf_core.inference.fact_table import FactTable, read_shares
-from imf_core.inference.names import Names, find_query
+from imf_core.inference.names import Names, find_facts, find_query, require_triples, require_type
 from imf_core.inference.neighbours import find_nearest, join
 from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
 from imf_core.inference.unseen_entity import (
@@ -181,8 +181,10 @@ class Completer:
             QuestionError: If not exactly one of head and tail is missing.
         """
         _require_positive(k, "answer")
-        if not questions:
-            raise QuestionError("at least one question must be given")
+        if not questions or not all(isinstance(each, Question) for each in questions):
+            raise QuestionError(
+                f"at least one question must be given, each a Question, got {questions!r:.60}"
+            )
         queries = torch.tensor([self.find_query(question) for question in questions])
         first, parts = 0, []
         for batch in queries.split(self.scorer.probability_batch_size(len(queries))):
@@ -211,14 +213,10 @@ class Completer:
         Raises:
             QuestionError: If there is no triple.
         """
+        require_triples(triples, "triples")
         if not len(triples):
             raise QuestionError("at least one triple must be given to be scored, got none")
-        facts = torch.tensor(
-            [
-                (self.entities.find(head), self.relations.find(relation), self.entities.find(tail))
-                for head, relation, tail in triples
-            ]
-        )
+        facts = torch.tensor(find_facts(triples, self.entities, self.relations))
         scores = self.fact_scorer.score(facts)
         labels = [self.graph.relation_labels[relation] for relation in facts[:, 1].tolist()]
         threshold = self.thresholds.of_relations(labels)
@@ -396,5 +394,6 @@ class Completer:
 
 
 def _require_positive(k: int, noun: str) -> None:
+    require_type(k, int, "k", "a whole number")
     if k < 1:
         raise QuestionError(f"at least one {noun} must be asked for, got k = {k}")
