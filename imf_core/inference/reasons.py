@@ -82,11 +82,6 @@ def format_path(path: Mapping[str, Any]) -> str:
     return f"{facts} (weight {path['weight']:.2f})"
 
 
-def format_paths(paths: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Formats the paths of an answer, one line each; `NO_PATH` if there are none."""
-    return [format_path(path) for path in paths] or [NO_PATH]
-
-
 def _find(network: PathNetwork, path_graph: PathGraph, answer: Sequence[int]) -> list[Reason]:
     """Finds different paths of an answer, best first.
 
