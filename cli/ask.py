@@ -143,20 +143,26 @@ def answer_untrained(path: Path, words: list[str], count: int, with_known: bool)
     )
     if known := completer.known_answers(question):
         print(f"The graph gives {_list(known)}")
-    print_untrained(completer, completer.answer(question, count, with_known))
+    _print_untrained(completer, completer.answer(question, count, with_known))
 
 
-def print_untrained(completer: UntrainedCompleter, answers: pa.Table) -> None:
-    """Prints answers with rank, share of the softmax and reasons."""
-    texts: dict[int, list[str]] = {}
+def group_reasons(completer: UntrainedCompleter, answers: pa.Table) -> list[list[str]]:
+    """Returns the texts of each answer's paths, or `NO_PATH`."""
+    texts: list[list[str]] = [[] for _ in range(len(answers))]
     for reason in completer.reasons(answers).to_pylist():
-        texts.setdefault(reason["answer"], []).append(reason["text"])
+        texts[reason["answer"]].append(reason["text"])
+    return [each or [NO_PATH] for each in texts]
+
+
+def _print_untrained(completer: UntrainedCompleter, answers: pa.Table) -> None:
+    """Prints answers with rank, share of the softmax and reasons."""
+    reasons = group_reasons(completer, answers)
     print("\n  rank  softmax  answer")
     for row, answer in enumerate(answers.to_pylist()):
         known = "" if answer["known_in"] == NEW else f"  {format_split(answer['known_in'])}"
         name = shorten(answer[f"{answer['asked_for']}_name"])
         print(f"  {row + 1:4}  {answer['softmax']:7.2f}  {name}{known}")
-        for text in texts.get(row, [NO_PATH]):
+        for text in reasons[row]:
             print(f"{'':17}{text}")
     if not len(answers):
         print("  no other entity is left to answer")

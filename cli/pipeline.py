@@ -57,6 +57,8 @@ _TEMPLATE = """<!DOCTYPE html>
 def reproduce() -> None:
     """Brings all stages up to date with DVC, with its output and that of the stages.
 
+    Between the graph and the long stages, examples show what an untrained network reads in it.
+
     Raises:
         ImfError: If a stage or DVC failed.
         KeyboardInterrupt: If it was interrupted from the keyboard.
@@ -67,10 +69,19 @@ def reproduce() -> None:
         f"that presents the run ({REPORT})",
         flush=True,
     )
+    _call_dvc("repro", "prepare")
+    from cli.examples import show_examples  # noqa: PLC0415 - torch, which the graph does not need
+
+    show_examples()
+    _call_dvc("repro")
+
+
+def _call_dvc(*words: str) -> None:
+    """Runs DVC; raises as `reproduce`."""
     # The stages' `python` is that of this command, also without an activated environment.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
-    with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], env=environment) as process:
+    with subprocess.Popen([sys.executable, "-m", "dvc", *words], env=environment) as process:
         # Ctrl-C reaches DVC too, which ends its stage first.
         interrupts: list[int] = []
         before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
@@ -80,8 +91,8 @@ def reproduce() -> None:
         raise KeyboardInterrupt
     if status:
         raise ImfError(
-            f"`dvc repro` ended with status {status}; the lines above name the stage, the cause "
-            "and the remedy; `imf run` continues after the last finished stage"
+            f"`dvc {' '.join(words)}` ended with status {status}; the lines above name the stage, "
+            "the cause and the remedy; `imf run` continues after the last finished stage"
         )
 
 

@@ -69,6 +69,11 @@ class Answers:
     takes_part: Tensor
     share: Tensor
 
+    @property
+    def answered(self) -> Tensor:
+        """(entity, relation with inverses, answer), shape: (P, 3), dtype: long."""
+        return torch.cat([self.query, self.tail[:, None]], dim=1)
+
     def select(self, index: Tensor) -> "Answers":
         """Returns the answers at some positions, shape: (K,), dtype: long."""
         return Answers(**{name: values[index] for name, values in vars(self).items()})
@@ -134,12 +139,20 @@ def concatenate(parts: Iterable[Answers]) -> Answers:
     return Answers(*concatenate_rows([*vars(part).values()] for part in parts))
 
 
-def as_facts(answers: Answers, num_relations: int) -> NDArray[np.int64]:
-    """Turns answers into facts (head, relation, tail), shape: (P, 3)."""
-    entity, relation = answers.query.unbind(dim=1)
+def as_facts(answered: Tensor, num_relations: int) -> NDArray[np.int64]:
+    """Turns answers (entity, relation with inverses, answer) into facts (head, relation, tail).
+
+    Args:
+        answered: shape: (P, 3), dtype: long, on the CPU.
+        num_relations: R.
+
+    Returns:
+        shape: (P, 3).
+    """
+    entity, relation, answer = answered.unbind(dim=1)
     is_inverse = relation >= num_relations
-    head = torch.where(is_inverse, answers.tail, entity)
-    tail = torch.where(is_inverse, entity, answers.tail)
+    head = torch.where(is_inverse, answer, entity)
+    tail = torch.where(is_inverse, entity, answer)
     facts: NDArray[np.int64] = torch.stack([head, relation % num_relations, tail], dim=1).numpy()
     return facts
 

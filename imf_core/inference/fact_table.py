@@ -76,7 +76,7 @@ class FactTable:
             `log_prob_<channel>`; a channel that does not take part has share zero and a null
             log-probability.
         """
-        facts = as_facts(answers, self._graph.num_relations)
+        facts = as_facts(answers.answered, self._graph.num_relations)
         columns = self.name(facts)
         columns["probability"] = answers.probability.numpy()
         columns["further"] = answers.further.min(dim=1).values.double().numpy()

@@ -344,7 +344,7 @@ class FurtherAnswers:
 
     def weigh(self, answers: Answers) -> Answers:
         """Multiplies each probability by the smaller share of the answer's two questions."""
-        further = self.of_facts(as_facts(answers, self._graph.num_relations))
+        further = self.of_facts(as_facts(answers.answered, self._graph.num_relations))
         probability = answers.probability * further.min(dim=1).values
         return replace(answers, probability=probability, further=further)
 

@@ -147,7 +147,7 @@ def predict_facts(
     )
     found = further.weigh(found)
     found = found.select(torch.argsort(found.probability, descending=True, stable=True))
-    facts = as_facts(found, graph.num_relations)
+    facts = as_facts(found.answered, graph.num_relations)
     _, first = np.unique(facts, axis=0, return_index=True)
     first.sort()
     is_new = ~further.is_known(facts[first])

@@ -1,9 +1,7 @@
 """Reasons in words: the paths of facts that carry answers of a path network.
 
 In: answers by ids. Out: for each answer its paths, as an Arrow array with labels, names, splits and
-weights, and the text of a path. `imf_core.paths.reasons` finds the paths and defines their weights,
-derivatives of the score. Here they are divided by the standard deviation of the query's scores over
-all entities, since the scale of the scores differs between networks and graphs.
+weights, and the text of a path. `imf_core.paths.reasons` finds the paths and defines their weights.
 """
 
 import re
@@ -23,9 +21,9 @@ from imf_core.paths.network import PathNetwork
 from imf_core.paths.path_graph import PathGraph
 from imf_core.paths.reasons import Reason, find_reasons
 
-LEAST_WEIGHT = 0.01
-"""Least weight of a path that is a reason; on `atlas`, the best path to nine of ten random entities
-has less, that to three of four first answers more."""
+LEAST_WEIGHT = 0.05
+"""Least weight of a path that is a reason: nine of ten random entities have no such path, seven of
+ten first answers have one (`atlas`, `countries-mm`)."""
 
 CANDIDATES = 1 << 10
 """Paths among which different ones are sought."""
@@ -64,20 +62,16 @@ def explain(
         For each answer a list of `PATH`, best first; empty if no path has `LEAST_WEIGHT`.
     """
     table = FactTable(graph, ())
-    queries, place = answers[:, :2].unique(dim=0, return_inverse=True)
-    device = path_graph.entities.inverse.device
-    spread = network.score(path_graph, queries.to(device)).std(dim=1)[place.to(device)].tolist()
     paths = []
-    rows = zip(answers.tolist(), spread, strict=True)
-    for row, scale in track(rows, "reasons, answers", len(answers)):
+    for row in track(answers.tolist(), "reasons, answers", len(answers)):
         found = _find(network, path_graph, row)
-        kept = [each for each in found if each.weight >= LEAST_WEIGHT * scale][:limit]
-        paths.append([_describe(reason, scale, table, graph) for reason in kept])
+        kept = [each for each in found if each.weight >= LEAST_WEIGHT][:limit]
+        paths.append([_describe(reason, table, graph) for reason in kept])
     return pa.array(paths, pa.list_(PATH))
 
 
 def format_path(path: Mapping[str, Any]) -> str:
-    """Formats a path: `Laos - borders - China; India - borders - China (weight 0.062)`.
+    """Formats a path: `Laos - borders - China; India - borders - China (weight 0.62)`.
 
     A fact of valid or test is marked. Of a name that is an IRI, the last part is shown.
 
@@ -85,12 +79,7 @@ def format_path(path: Mapping[str, Any]) -> str:
         path: A `PATH` as Python value.
     """
     facts = "; ".join(map(_format_fact, path["facts"]))
-    return f"{facts} (weight {path['weight']:.3f})"
-
-
-def format_paths(paths: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Formats the paths of an answer, one line each; `NO_PATH` if there are none."""
-    return [format_path(path) for path in paths] or [NO_PATH]
+    return f"{facts} (weight {path['weight']:.2f})"
 
 
 def _find(network: PathNetwork, path_graph: PathGraph, answer: Sequence[int]) -> list[Reason]:
@@ -118,7 +107,7 @@ def _find(network: PathNetwork, path_graph: PathGraph, answer: Sequence[int]) ->
     return kept
 
 
-def _describe(reason: Reason, scale: float, table: FactTable, graph: Graph) -> dict[str, Any]:
+def _describe(reason: Reason, table: FactTable, graph: Graph) -> dict[str, Any]:
     """Turns a path into a value of `PATH`."""
     facts = np.array(
         [
@@ -131,9 +120,9 @@ def _describe(reason: Reason, scale: float, table: FactTable, graph: Graph) -> d
     columns = {
         **table.name(facts),
         "known_in": table.find_split(facts),
-        "weight": [edge.weight / scale for edge in reason.edges],
+        "weight": [edge.weight for edge in reason.edges],
     }
-    return {"weight": reason.weight / scale, "facts": pa.table(columns).to_pylist()}
+    return {"weight": reason.weight, "facts": pa.table(columns).to_pylist()}
 
 
 def _format_fact(fact: Mapping[str, Any]) -> str:

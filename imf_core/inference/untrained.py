@@ -22,7 +22,7 @@ from imf_core.base.errors import DataError, OutOfMemoryError, QuestionError
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import build_known_tails
 from imf_core.graph.labels import SPLITS
-from imf_core.inference.answers import Question
+from imf_core.inference.answers import Question, as_facts
 from imf_core.inference.fact_table import FactTable
 from imf_core.inference.names import Names, find_query
 from imf_core.inference.reasons import explain, format_path
@@ -54,6 +54,7 @@ class UntrainedCompleter:
         graph: The graph.
         network: The network.
         path_graph: The facts that the network reads.
+        known: The known answers.
         entities: Finds entities by label or name.
         relations: Finds relations by label or name.
 
@@ -70,7 +71,7 @@ class UntrainedCompleter:
         self.entities = Names("entity", graph.entity_labels, graph.entity_names)
         self.relations = Names("relation", graph.relation_labels, graph.relation_names)
         self.path_graph = build_path_graph(facts, graph.num_entities, graph.num_relations)
-        self._known = build_known_tails(facts, graph.num_entities, graph.num_relations)
+        self.known = build_known_tails(facts, graph.num_entities, graph.num_relations)
         self._table = FactTable(graph, ())
         is_loop = facts[:, 0] == facts[:, 2]
         loops = torch.bincount(facts[is_loop, 1], minlength=graph.num_relations)
@@ -107,20 +108,29 @@ class UntrainedCompleter:
         """Answers a question; arguments and rows as in `predict_tails`."""
         if k < 1:
             raise QuestionError(f"at least one answer must be asked for, got k = {k}")
-        entity, relation = self.find_query(question)
-        scores = self.score_candidates(torch.tensor([[entity, relation]]), with_known)[0]
+        query = self.find_query(question)
+        return self.table_of(query, self.score_candidates(torch.tensor([query]), with_known)[0], k)
+
+    def table_of(self, query: tuple[int, int], scores: Tensor, k: int) -> pa.Table:
+        """Returns the best answers of a query; rows as in `predict_tails`.
+
+        Args:
+            query: (entity, relation with inverses).
+            scores: A row of `score_candidates`, shape: (E,).
+            k: Answers, at most.
+        """
         best = scores.sort(descending=True, stable=True).indices[:k]
         best = best[scores[best] > -torch.inf]
-        query = torch.tensor([[entity, relation]]).expand(len(best), 2)
-        facts = self._as_facts(torch.cat([query, best[:, None]], dim=1))
-        is_inverse = relation >= self.graph.num_relations
+        answered = torch.cat([torch.tensor([query]).expand(len(best), 2), best[:, None]], dim=1)
+        facts = as_facts(answered, self.graph.num_relations)
+        asked_for = "head" if query[1] >= self.graph.num_relations else "tail"
         return pa.table(
             {
                 **self._table.name(facts),
                 "score": scores[best].double().numpy(),
                 "softmax": scores.softmax(dim=0)[best].double().numpy(),
                 "known_in": self._table.find_split(facts),
-                "asked_for": pa.array(["head" if is_inverse else "tail"] * len(best), pa.string()),
+                "asked_for": pa.array([asked_for] * len(best), pa.string()),
             }
         )
 
@@ -142,7 +152,7 @@ class UntrainedCompleter:
         without_loops = ~self._has_loops[queries[:, 1]]
         scores[rows[without_loops], queries[without_loops, 0]] = -torch.inf
         if not with_known:
-            scores[self._known.lookup(queries)] = -torch.inf
+            scores[self.known.lookup(queries)] = -torch.inf
         return scores
 
     def reasons(self, answers: pa.Table, limit: int = 3) -> pa.Table:
@@ -183,7 +193,7 @@ class UntrainedCompleter:
 
     def known_answers(self, question: Question) -> list[str]:
         """Returns the names of the known answers."""
-        _, tails = self._known.lookup(torch.tensor([self.find_query(question)]))
+        _, tails = self.known.lookup(torch.tensor([self.find_query(question)]))
         return [self.graph.entity_names[tail] for tail in tails.tolist()]
 
     @property
@@ -199,14 +209,6 @@ class UntrainedCompleter:
         """
         passes = 1 + REASON_COST * count
         return passes * count_operations(self.network.spec, self.path_graph) / OPERATIONS_PER_SECOND
-
-    def _as_facts(self, answers: Tensor) -> np.ndarray:
-        """Turns (entity, relation with inverses, answer) into facts, shapes: (N, 3), (N, 3)."""
-        entity, relation, answer = answers.T
-        is_inverse = relation >= self.graph.num_relations
-        head, tail = torch.where(is_inverse, torch.stack([answer, entity]), answers.T[[0, 2]])
-        facts = torch.stack([head, relation % self.graph.num_relations, tail], dim=1)
-        return np.asarray(facts.numpy())
 
 
 def load_untrained(path: Path, network: PathNetwork) -> UntrainedCompleter:

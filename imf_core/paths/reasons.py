@@ -5,10 +5,12 @@ of an edge the derivative of the score by a factor on the edge's message, and fi
 by beam search. Here, with x^l and u^l of `paths.py`:
 
     w(v, r, w) = sum over layers l of (d score / d u_v^l) . (x_w^l * r^l)
-    w(path)    = the smallest w of its edges
+    w(path)    = the smallest w of its edges, divided by the norm of w
 
 Our choice: the sum over layers, since a path of k edges may use any k layers in order, and the
-weakest edge, since a path is as good as its weakest fact. A path names no entity twice. Of a fact
+weakest edge, since a path is as good as its weakest fact. The norm is that over the edges of all
+walks from head to tail of at most `MAX_EDGES`: the scale of the scores differs between networks,
+and all derivatives are small where a score is saturated. A path names no entity twice. Of a fact
 and its reverse under the same relation (a borders b, b borders a), a path takes the heavier one.
 """
 
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from imf_core.paths.network import PathNetwork
@@ -36,7 +39,8 @@ class PathEdge:
         head: Entity before the step.
         relation: With inverses: r + R is a step against the fact (tail, r, head).
         tail: Entity after the step.
-        weight: Derivative of the score by the fact's message in this direction.
+        weight: Derivative of the score by the fact's message in this direction, divided by the
+            norm of all; the squares of all weights sum to one.
     """
 
     head: int
@@ -74,7 +78,7 @@ def find_reasons(
         weight was found.
     """
     near = _find_near(graph.entities, fact[0], fact[2])
-    weights = weigh_edges(network, graph, fact, near)
+    weights = F.normalize(weigh_edges(network, graph, fact, near), dim=0)
     kept = weights > 0
     # Messages run from an edge's neighbour to its node, so paths go against it.
     after, relation, before = graph.entities.triples[near[kept]].unbind(dim=1)
