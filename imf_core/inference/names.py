@@ -33,6 +33,17 @@ def require_type(value: object, kind: type | tuple[type, ...], name: str, form: 
         raise QuestionError(f"{name} must be {form}, got {reprlib.repr(value)}")
 
 
+def require_positive(k: object, noun: str) -> None:
+    """Refuses a number of answers that is no positive whole number.
+
+    Raises:
+        QuestionError: If it is not.
+    """
+    require_type(k, int, "k", "a whole number")
+    if not isinstance(k, int) or k < 1:
+        raise QuestionError(f"at least one {noun} must be asked for, got k = {k}")
+
+
 class Names:
     """Finds the ids of entities, or of relations, by label or name.
 

@@ -103,6 +103,25 @@ def read_rows(path: Path) -> Iterator[tuple[str, Sequence[str | None]]]:
         raise QuestionError(f"{path} cannot be read ({error})") from error
 
 
+def read_facts(path: Path) -> list[tuple[str, str, str]]:
+    """Reads a file of facts by labels or names.
+
+    Args:
+        path: `.parquet` in either case, or else TSV.
+
+    Raises:
+        QuestionError: If the file cannot be read or has no facts, or one lacks a part.
+    """
+    facts = []
+    for place, (head, relation, tail) in read_rows(path):
+        if not (head and relation and tail) or ASKED in {head, tail}:
+            raise QuestionError(f"{path}, {place}: a fact needs head, relation and tail")
+        facts.append((head, relation, tail))
+    if not facts:
+        raise QuestionError(f"{path} has no facts; give lines of head, relation and tail")
+    return facts
+
+
 def _batches(questions: Iterator[PlacedQuestion]) -> Iterator[list[PlacedQuestion]]:
     return iter(lambda: list(islice(questions, QUESTIONS_AT_ONCE)), [])
 
