@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from feature_inputs import TEXTS, Workspace, text_features_params, write_text_features
 
-from imf_core.features.shared.tensor_files import read_arrays
+from imf_core.features.shared.unseen import read_arrays
 from imf_core.features.text import builtin_text
 from imf_core.features.text.builtin_text import (
     WEIGHTS,

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from imf_core.base.artifacts import read_json, write_json
 from imf_core.base.errors import DataError
-from imf_core.features.shared.tensor_files import read_arrays, write_arrays
+from imf_core.features.shared.unseen import read_arrays, write_arrays
 
 WORD_NGRAMS = (1, 2)
 CHARACTER_NGRAMS = (3, 5)
