@@ -52,7 +52,7 @@ class SavedModel(Section):
     heads: list[str]
     model: ModelParams
     fusion: FusionParams
-    paths: SavedPaths | None
+    paths: SavedPaths | None = None
     features: dict[str, dict[str, str | int]]
     training: dict[str, Any]
 
