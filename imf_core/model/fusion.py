@@ -1,4 +1,4 @@
-"""Multimodal fusion, stage one (paper section 3.3): low-rank bilinear pooling of modalities.
+"""Fusion of the modalities' embeddings (paper section 3.3): low-rank bilinear pooling.
 
 `LowRankBilinearFusion`, the full form, multiplies factors of full size, as in the paper.
 `NarrowFusion` passes one modality through and modulates it by products of a few numbers, in a
@@ -289,7 +289,8 @@ def _fit(embedding: Tensor, dim: int) -> Tensor:
 def _keep_coordinates(dim: int, size: int) -> Tensor:
     """Returns the map to the first coordinates of each half of a vector, shape: (dim, size).
 
-    Equal sizes give the identity; else real parts keep their imaginary parts (`contexts`).
+    Equal sizes give the identity. Others take the first coordinates of each half, since coordinates
+    i and dim / 2 + i form a 2 x 2 block (`BlockDiagonalContext`).
     """
     weight = torch.zeros(dim, size)
     for row, column, kept in (

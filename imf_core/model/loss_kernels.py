@@ -118,6 +118,7 @@ def grouped_binary_cross_entropy(
     `label_smoothing` > 0. Arguments as in `grouped_cross_entropy`.
 
         z = queries @ candidates.T
+        labels = 1 at each pair of a query and its answer, else 0, smoothed
         return F.binary_cross_entropy_with_logits(z, labels, reduction="sum")
 
     Returns:

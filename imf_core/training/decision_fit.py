@@ -151,9 +151,10 @@ def fit_decision(decision: DecisionFusion, held_out: HeldOutScores, params: Deci
         pooled = decision(held_out.log_probs, held_out.queries, held_out.takes_part)
         pooled = pooled.masked_fill(~held_out.is_candidate, -torch.inf)
         nll = -pooled.log_softmax(dim=1)[useful, 0].sum()
-        # The weak penalty on the global weights keeps the logit of a useless channel finite.
+        # The weak penalty keeps the logit of a useless channel and the sharpness finite.
         pull = decision.global_logits.square().sum() + decision.log_sharpness.square()
         own = params.shrinkage * sum(each.square().sum() for each in offsets)
+        # A constant, so that the optimiser's tolerance does not depend on the number of queries.
         total: Tensor = (nll + 0.5 * (pull + own)) / max(1, len(useful))
         return total
 

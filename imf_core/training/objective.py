@@ -137,6 +137,7 @@ class Planner:
 
     def _rows(self, name: str, batch: Batch, heads: Tensor, columns: Tensor) -> Rows:
         """Returns the rows of one channel; `heads` and `columns` are candidate positions."""
+        # `Channel.takes_part` on the CPU, where all entities of train are learned.
         takes_part = (
             self._is_present[name][batch.heads] | self._is_in_answers[name][batch.relations]
         )
@@ -181,7 +182,7 @@ class Objective:
 
     Each channel has its own loss and its own relations, so none relies on another during training;
     their weights are fitted on held-out facts (`decision_fit`). With `fusion.complement`, the fused
-    channel learns to correct the image and text channels.
+    channel learns to correct the channels of the features.
 
     Processes share the scoring, which takes most of the time: each computes the loss of its own
     rows, divided by the totals of the whole batch, so losses and gradients add up to those of one
@@ -235,7 +236,7 @@ class Objective:
         entities: Mapping[str, Tensor],
         relation_tables: Mapping[str, Tensor],
     ) -> FixedScores:
-        """Returns the mean score of the image and text channels that take part in each query.
+        """Returns the mean score of the feature channels that take part in each query.
 
         Our choice: the fused channel learns to correct them; otherwise it becomes a second
         structural channel. The structural channel is left out: it memorises train, so nothing

@@ -82,7 +82,7 @@ class Trainer:
         model: Its weights are trained in place.
         graph: Train and valid are read.
         spec: Parameters of the training.
-        checkpoints: Folder of saved states; training continues from the last one.
+        checkpoints: Folder of checkpoints; training continues from the last one.
         processes: Processes that train the model together, from the same weights.
 
     Attributes:
@@ -132,7 +132,7 @@ class Trainer:
     ) -> Progress:
         """Trains until `train.epochs`, or until validations bring no gain (`train.patience`).
 
-        The state of a run of more epochs is ignored: training starts from the beginning.
+        A checkpoint with more epochs than `train.epochs` is ignored: training starts again.
 
         Args:
             on_validation: Called with each record of the history, those of a resumed run first.
@@ -168,7 +168,7 @@ class Trainer:
                         self._validate() if self.processes.is_first else {}
                     )
                     self._take_in(record)
-                    if is_due:  # a run of more epochs validates at these epochs alone
+                    if is_due:  # as a longer run does, which may go on from here
                         self._save()
                     bar.set_postfix(valid_mrr=f"{record['valid_mrr']:.4f}")
                     on_validation(record)
@@ -299,9 +299,9 @@ class Trainer:
         self.checkpoints.save(state)
 
     def find_start(self) -> tuple[int, int]:
-        """Returns the epoch of the kept state, 0 without one, and the epoch training goes on from.
+        """Returns the epoch of the checkpoint, 0 without one, and the epoch training goes on from.
 
-        Reads the state, from which `fit` then goes on. The two differ where the kept state has more
+        Reads the checkpoint, from which `fit` then goes on. The two differ where it has more
         epochs than `train.epochs`.
 
         Raises:
