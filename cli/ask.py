@@ -131,8 +131,8 @@ def answer_untrained(path: Path, words: list[str], count: int, with_known: bool)
     if seconds > NOTICE_SECONDS:
         entities, facts = completer.graph.num_entities, completer.num_facts
         print(
-            f"{entities:,} entities and {facts:,} facts: {count} answers with reasons take about "
-            f"{format_minutes(seconds)} on one core, with -k 1 about "
+            f"{entities:,} entities and {facts:,} facts: -k {count} takes about "
+            f"{format_minutes(seconds)} on one core, -k 1 about "
             f"{format_minutes(completer.estimate_seconds(1))}",
             file=sys.stderr,
         )

@@ -1,6 +1,7 @@
 """Answers and reasons of the pretrained path network about graphs that it was not trained on."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -129,7 +130,7 @@ def test_of_paths_weak_ones_detours_and_those_with_the_same_last_fact_are_left_o
     monkeypatch: pytest.MonkeyPatch, network: PathNetwork
 ) -> None:
     def path(weight: float, *entities: int) -> Reason:
-        pairs = zip(entities, entities[1:], strict=False)
+        pairs = pairwise(entities)
         return Reason(tuple(PathEdge(a, 1, b, weight) for a, b in pairs), weight)
 
     direct, other, weak = path(0.5, 3, 4, 5), path(0.3, 3, 6, 5), path(0.01, 3, 8, 5)
@@ -139,7 +140,7 @@ def test_of_paths_weak_ones_detours_and_those_with_the_same_last_fact_are_left_o
     graph = tiny_graph()
     model = UntrainedCompleter(graph, network)
     (paths,) = explain(network, model.path_graph, graph, torch.tensor([[3, 1, 5]])).to_pylist()
-    middles = [[fact["tail"] for fact in each["facts"]][0] for each in paths]
+    middles = [each["facts"][0]["tail"] for each in paths]
     assert middles == ["e04", "e06"]
 
 
@@ -201,7 +202,7 @@ def test_a_folder_without_facts_is_an_error(
 
 
 def test_a_missing_path_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no folder or file .*train.txt or an RDF file"):
+    with pytest.raises(DataError, match=r"there is no folder or file .*train\.txt or an RDF"):
         imf_core.load_untrained(tmp_path / "nothing")
 
 
