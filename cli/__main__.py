@@ -14,12 +14,11 @@ from stages import INTERRUPT_MESSAGE, INTERRUPTED
 try:
     import typer
 
-    from cli import options
+    from cli import options, questions
     from cli.command import (
         Command,
         MeasureCommand,
         ModelCommand,
-        read_form,
         refuse,
         whole_number,
     )
@@ -58,86 +57,7 @@ def show() -> None:
     results.show()
 
 
-@app.command(
-    cls=ModelCommand,
-    epilog="""\
-imf ask "Nicaragua" "member of"           # what is it a member of?
-imf ask "?" "member of" "NATO"            # who is a member of it?
-imf ask "Nicaragua" --neighbours          # what is like it?
-imf ask --queries questions.tsv --out answers.parquet
-imf ask --model FOLDER "Nicaragua" "member of"   # in any folder
-imf ask --untrained examples/solar-system "Io" "orbits"   # a graph nobody trained on
-imf ask --description "An island state in the Caribbean." "currency\"""",
-)
-def ask(
-    question: options.Words = None,
-    count: options.Count = 10,
-    known: options.Known = False,
-    neighbours: options.Neighbours = False,
-    queries: options.Queries = None,
-    out: options.Answers = None,
-    name: options.Name = "",
-    description: options.Description = None,
-    image: options.Image = None,
-    given: options.Given = None,
-    model: options.Model = None,
-    untrained: options.Untrained = None,
-) -> None:
-    """Asks the trained model.
-
-    Name entities and relations by label or name. The probability assumes that a question without
-    known answers has one; if answers are known, it is multiplied by the share of such questions
-    that have a further one. A relation is used up for an entity if most have none. The shares in
-    brackets are those of the channels in the answer; `as` lists entities with the same answer in
-    train, nearest first in the space of the channel with the largest share.
-
-    For an entity that is not in the graph, give a description, an image or another input (`--with
-    "numeric=height 1.78; born 1879"`) in place of its name.
-    A file of questions is TSV or Parquet: head, relation, tail, with ? for the missing entity.
-    `--untrained` answers without a model, with reasons: a pretrained network reads the graph.
-    """
-    words, is_file = question or [], queries is not None
-    is_unseen = bool(description or image or given)
-    form, is_question = read_form(words, is_unseen=is_unseen)
-    refuse(
-        {
-            f"-k must be a positive number, got {count}": count < 1,
-            "--description must not be empty": description == "",
-            "--name requires --description, --image or --with": bool(name) and not is_unseen,
-            "--out requires --queries": out is not None and not is_file,
-            "--neighbours does not take --known": known and neighbours,
-            f"give {form} for the head, got {' '.join(words) or 'nothing'}": not (
-                is_file or neighbours or is_question
-            ),
-            "--neighbours takes one entity, or the input of a new one": (
-                neighbours and len(words) != (0 if is_unseen else 1)
-            ),
-            "--queries requires --out FILE.parquet for the answers": is_file and out is None,
-            "--queries takes only --out, -k, --known and --model beside it": (
-                is_file and (bool(words) or is_unseen or neighbours)
-            ),
-            "--untrained takes a question, -k and --known": bool(
-                untrained and (is_file or neighbours or is_unseen or model)
-            ),
-            f"--out must end in .parquet, got {out}": (
-                out is not None and out.suffix.lower() != ".parquet"
-            ),
-            f"--out {out} is the same file as --queries": (
-                out is not None and queries is not None and out.resolve() == queries.resolve()
-            ),
-        }
-    )
-    from cli import ask as asking
-
-    unseen = asking.read_unseen(name, description, image, given) if is_unseen else None
-    if untrained is not None:
-        asking.answer_untrained(untrained, words, count, known)
-    elif queries is not None and out is not None:
-        asking.answer_questions(model, queries, out, count, known)
-    elif neighbours:
-        asking.show_neighbours(model, words[0] if words else "", unseen, count)
-    else:
-        asking.answer_question(model, words, unseen, count, known)
+app.command(cls=ModelCommand, epilog=questions.EXAMPLES)(questions.ask)
 
 
 @app.command(

@@ -16,7 +16,7 @@ from imf_core.base.terminal import format_minutes, shorten
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import NEW, read_shares
-from imf_core.inference.question_file import answer_file
+from imf_core.inference.question_file import answer_file, read_facts
 from imf_core.inference.reasons import NO_PATH
 from imf_core.inference.unseen_entity import UnseenEntity
 from imf_core.inference.untrained import UntrainedCompleter
@@ -62,36 +62,65 @@ def read_unseen(
 
 
 @explain_out_of_memory(_REMEDY)
+def open_completer(
+    model: Path | None, unseen: UnseenEntity | None, facts: Path | None
+) -> Completer:
+    """Opens a model, with an unseen entity and new facts.
+
+    Args:
+        model: A packed model; None for that of the last run.
+        unseen: An entity that is not in the graph, None for none.
+        facts: A file of facts, None for none; the unseen entities in it are printed.
+
+    Raises:
+        QuestionError: If the file or the entity is refused.
+    """
+    completer = open_model(model)
+    entities = [] if unseen is None else [unseen]
+    new_facts = [] if facts is None else read_facts(facts)
+    if not (entities or new_facts):
+        return completer
+    grown = completer.with_unseen_entities(entities, new_facts)
+    labels = grown.graph.entity_labels[completer.graph.num_entities :]
+    if facts is not None:
+        names = f", not in the graph: {_list(labels)}" if labels else ""
+        print(f"new facts: {len(new_facts):,}{names}")
+        if completer.scorer.model.paths is None:
+            print(
+                "the model has no paths; for these entities a network answers that was pretrained"
+                " on other graphs"
+            )
+    return grown
+
+
+@explain_out_of_memory(_REMEDY)
 def answer_question(
-    model: Path | None,
+    completer: Completer,
     words: list[str],
     unseen: UnseenEntity | None,
     count: int,
     with_known: bool,
+    reasons: int,
 ) -> None:
     """Prints the answers to a question.
 
     Args:
-        model: A packed model; None for that of the last run.
+        completer: The model.
         words: HEAD RELATION [TAIL], without an unseen entity.
         unseen: An entity that is not in the graph, as head or tail.
         count: Number of answers.
         with_known: Whether to include answers of train.
+        reasons: Paths per answer.
 
     Raises:
         QuestionError: If the words are no question, or name unknown labels.
     """
-    question = _read_question(words, unseen)
-    _print_answers(_load_completer(model, unseen), question, count, with_known)
+    _print_answers(completer, _read_question(words, unseen), count, with_known, reasons)
 
 
 @explain_out_of_memory(_REMEDY)
-def show_neighbours(
-    model: Path | None, entity: str, unseen: UnseenEntity | None, count: int
-) -> None:
-    """Prints the entities nearest to an entity, or to an unseen one, in each channel's space."""
-    completer = _load_completer(model, unseen)
-    entity = entity if unseen is None else unseen.label
+def show_neighbours(completer: Completer, entity: str, count: int) -> None:
+    """Prints the entities nearest to an entity in each channel's space."""
     by_channel: dict[str, list[str]] = {}
     for row in completer.neighbours(entity, count).to_pylist():
         shown = f"{shorten(row['name'])} {row['cosine']:.2f}"
@@ -102,10 +131,9 @@ def show_neighbours(
 
 @explain_out_of_memory(_REMEDY)
 def answer_questions(
-    model: Path | None, queries: Path, out: Path, count: int, with_known: bool
+    completer: Completer, queries: Path, out: Path, count: int, with_known: bool
 ) -> None:
     """Answers a file of questions into a Parquet file; see `answer_file`."""
-    completer = _load_completer(model, None)
     questions, answers = answer_file(completer, queries, out, count, with_known)
     print(f"questions: {questions:,}, answers: {answers:,}, in {out}")
 
@@ -146,31 +174,26 @@ def answer_untrained(path: Path, words: list[str], count: int, with_known: bool)
     _print_untrained(completer, completer.answer(question, count, with_known))
 
 
-def group_reasons(completer: UntrainedCompleter, answers: pa.Table) -> list[list[str]]:
-    """Returns the texts of each answer's paths, or `NO_PATH`."""
-    texts: list[list[str]] = [[] for _ in range(len(answers))]
-    for reason in completer.reasons(answers).to_pylist():
+def group_reasons(reasons: pa.Table, count: int) -> list[list[str]]:
+    """Returns the texts of the paths of each of `count` answers."""
+    texts: list[list[str]] = [[] for _ in range(count)]
+    for reason in reasons.to_pylist():
         texts[reason["answer"]].append(reason["text"])
-    return [each or [NO_PATH] for each in texts]
+    return texts
 
 
 def _print_untrained(completer: UntrainedCompleter, answers: pa.Table) -> None:
     """Prints answers with rank, share of the softmax and reasons."""
-    reasons = group_reasons(completer, answers)
+    reasons = group_reasons(completer.reasons(answers), len(answers))
     print("\n  rank  softmax  answer")
     for row, answer in enumerate(answers.to_pylist()):
         known = "" if answer["known_in"] == NEW else f"  {format_split(answer['known_in'])}"
         name = shorten(answer[f"{answer['asked_for']}_name"])
         print(f"  {row + 1:4}  {answer['softmax']:7.2f}  {name}{known}")
-        for text in reasons[row]:
+        for text in reasons[row] or [NO_PATH]:
             print(f"{'':17}{text}")
     if not len(answers):
         print("  no other entity is left to answer")
-
-
-def _load_completer(model: Path | None, unseen: UnseenEntity | None) -> Completer:
-    completer = open_model(model)
-    return completer if unseen is None else completer.with_unseen_entities([unseen])
 
 
 def _read_question(words: list[str], entity: UnseenEntity | None) -> Question:
@@ -188,12 +211,16 @@ def _read_question(words: list[str], entity: UnseenEntity | None) -> Question:
     raise ValueError(f"words must have the form of `read_form`, got {words}")
 
 
-def _print_answers(completer: Completer, question: Question, count: int, with_known: bool) -> None:
+def _print_answers(
+    completer: Completer, question: Question, count: int, with_known: bool, reasons: int
+) -> None:
     """Prints the known answers, then the answers of the model."""
     known, held_out = (
         completer.known_answers(question, splits) for splits in (("train",), ("valid", "test"))
     )
-    answers = completer.answer([question], count, with_known).to_pylist()
+    found = completer.answer([question], count, with_known)
+    paths = group_reasons(completer.reasons(found, reasons), len(found))
+    answers = found.to_pylist()
     _print_title(question)
     if known:
         print(f"Train gives {_list(known)}")
@@ -211,12 +238,14 @@ def _print_answers(completer: Completer, question: Question, count: int, with_kn
     standing_width = max(map(len, standings), default=0)
     names = [shorten(answer[f"{answer['asked_for']}_name"]) for answer in answers]
     name_width = max(map(len, names), default=0)
-    for answer, standing, name in zip(answers, standings, names, strict=True):
+    for answer, standing, name, texts in zip(answers, standings, names, paths, strict=True):
         print(
             f"  {answer['probability']:.2f}  {standing:{standing_width}}  {name:{name_width}}  "
             f"{_format_shares(answer)}{_precedents(completer, question, answer)}"
             f"{_describe_used_up(answer)}"
         )
+        for text in texts:
+            print(f"        {text}")
     if not answers:
         print("  no other entity is left to answer")
 

@@ -10,7 +10,7 @@ from cli.results import format_split, open_model
 from imf_core.base.artifacts import write_parquet
 from imf_core.base.device import explain_out_of_memory
 from imf_core.base.terminal import shorten
-from imf_core.inference.fact_file import JUDGED, judge_file
+from imf_core.inference.question_file import JUDGED, judge_file
 from imf_core.inference.suspicion import find_suspicious
 
 SHOWN = 100

@@ -20,6 +20,7 @@ from imf_core.prepare.prepare import prepare_graph
 from imf_core.prepare.summary import Summary
 from imf_core.raster.reencode import NO_PICTURE
 from imf_core.raster.shards import SOURCES
+from imf_core.sources.rdf_reader import FORMATS
 from imf_core.sources.registry import FOLDER, RDF, find_dataset, load_registry
 from imf_core.web.store import WebStore
 from imf_core.web.urls import is_url
@@ -128,11 +129,20 @@ def check(path: Path) -> None:
         path: A folder, or an RDF file.
 
     Raises:
-        DataError: If the path does not exist, or a stage would refuse the graph.
+        DataError: If the path does not exist or has another suffix, or a stage would refuse the
+            graph.
     """
     if not path.exists():
         raise DataError(
-            f"there is no folder or file {path}; give a folder with train.txt or an RDF file"
+            f"there is no folder or file {path}; give a folder with train.txt, an RDF file or a "
+            "file of facts that ends in .tsv, .txt or .parquet"
+        )
+    is_dump = not FORMATS.keys().isdisjoint(map(str.lower, path.suffixes))
+    if path.is_file() and not is_dump:
+        raise DataError(
+            f"{path} must be a folder with train.txt, an RDF file ({', '.join(FORMATS)}, plain or "
+            "compressed) or a file of facts (.tsv, .txt, .parquet); save a table of another format "
+            "as tab-separated text that ends in .tsv: head, relation, tail"
         )
     params = load_params(PARAMS)
     name = FOLDER if path.is_dir() else RDF

@@ -35,7 +35,9 @@ def show_examples() -> None:
         print(f"{error}: {WITHOUT_RUN}")
         return
     answers = find_examples(completer, AMONG)
-    reasons = group_reasons(completer, answers)
+    reasons = [
+        texts or [NO_PATH] for texts in group_reasons(completer.reasons(answers), len(answers))
+    ]
     examples = list(zip(answers.to_pylist(), reasons, strict=True))
     examples.sort(key=lambda example: example[1] == [NO_PATH])
     if examples:

@@ -16,6 +16,15 @@ Untrained = Annotated[
     typer.Option(metavar="PATH", help="a folder with train.txt, or an RDF file, without a model"),
 ]
 
+NewFacts = Annotated[
+    Path | None,
+    typer.Option("--facts", metavar="FILE", help="new facts: head, relation, tail; TSV or Parquet"),
+]
+Reasons = Annotated[
+    int,
+    typer.Option(metavar="N", parser=whole_number, help="paths shown per answer"),
+]
+
 Words = Annotated[list[str] | None, typer.Argument(metavar="WORD", help="HEAD RELATION [TAIL]")]
 Count = Annotated[
     int, typer.Option("-k", metavar="N", parser=whole_number, help="number of answers")

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imf_core.base.config import TrainingSpec, load_params
+from imf_core.base.config import Params, TrainingSpec, load_params
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
@@ -24,7 +24,6 @@ from imf_core.inference.fact_scores import FactScorer
 from imf_core.inference.plausibility import FurtherAnswers
 from imf_core.inference.suspicion import rate_train
 from imf_core.model.decision import Calibration
-from imf_core.model.imf import IMF
 from imf_core.model.saved import build_model
 from imf_core.model.scorer import Scorer
 from imf_core.training.settle import settle_model, settle_train
@@ -72,7 +71,7 @@ def _measure(
 ) -> dict[str, int]:
     """Returns the number of corrupted facts among the first ones, by rule."""
     corrupted, places = corrupt_train(graph, kind, count, seed)
-    scorer = Scorer(_train(corrupted, tables, seed))
+    scorer = Scorer(train_model(corrupted, tables, load_params(PARAMS), seed).model)
     found = {
         rule: int(np.isin(np.argsort(-values, kind="stable")[:count], places).sum())
         for rule, values in rate_by_rules(corrupted, scorer).items()
@@ -119,8 +118,17 @@ def _replace_end(
     return drawn[int(torch.randint(2, (), generator=generator))]
 
 
-def _train(graph: Graph, tables: Mapping[str, FeatureTable], seed: int) -> IMF:
-    params = load_params(PARAMS)
+def train_model(
+    graph: Graph, tables: Mapping[str, FeatureTable], params: Params, seed: int
+) -> Trainer:
+    """Trains a model as the stage `train` does, without paths.
+
+    Args:
+        graph: Train and valid are read.
+        tables: Features by modality.
+        params: With `auto` where `results/tuning/chosen.json` has a value.
+        seed: Of the training.
+    """
     chosen = read_chosen(params.model, params.train)
     spec = TrainingSpec(
         model=settle_model(params.model, chosen),
@@ -130,8 +138,9 @@ def _train(graph: Graph, tables: Mapping[str, FeatureTable], seed: int) -> IMF:
     )
     torch.manual_seed(seed)
     model = build_model(graph, tables, spec.model, spec.fusion)
-    Trainer(model, graph, spec).fit()
-    return model
+    trainer = Trainer(model, graph, spec)
+    trainer.fit()
+    return trainer
 
 
 def rate_by_rules(graph: Graph, scorer: Scorer) -> dict[str, NDArray[np.float64]]:

@@ -105,7 +105,7 @@ class QuantileEncoder:
     def save(self, folder: Path) -> None:
         """Writes `attributes.json` and the sorted values of each attribute."""
         from imf_core.base.artifacts import write_json  # noqa: PLC0415
-        from imf_core.features.shared.tensor_files import write_arrays  # noqa: PLC0415
+        from imf_core.features.shared.unseen import write_arrays  # noqa: PLC0415
 
         write_json(folder / ATTRIBUTES, self.attributes)
         arrays = {f"{column}": each for column, each in enumerate(self._sorted)}
@@ -119,7 +119,7 @@ class QuantileEncoder:
             DataError: If a file is missing or damaged, or the two are not of one encoder.
         """
         from imf_core.base.artifacts import read_json  # noqa: PLC0415
-        from imf_core.features.shared.tensor_files import read_arrays  # noqa: PLC0415
+        from imf_core.features.shared.unseen import read_arrays  # noqa: PLC0415
 
         attributes, arrays = read_json(folder / ATTRIBUTES), read_arrays(folder / VALUES)
         if not isinstance(attributes, list) or len(attributes) != len(arrays):

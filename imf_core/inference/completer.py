@@ -30,11 +30,24 @@ from imf_core.inference.answers import (
     find_answers,
     find_known_answers,
 )
-from imf_core.inference.fact_scores import FactScorer, FactScores, Thresholds, fit_thresholds
+from imf_core.inference.fact_scores import (
+    FactScorer,
+    FactScores,
+    Thresholds,
+    fit_thresholds,
+    rank_relations,
+)
 from imf_core.inference.fact_table import FactTable, read_shares
-from imf_core.inference.names import Names, find_query
-from imf_core.inference.neighbours import find_nearest, join
+from imf_core.inference.names import (
+    Names,
+    find_facts,
+    find_query,
+    require_positive,
+    require_triples,
+)
+from imf_core.inference.neighbours import find_nearest, find_precedents, join
 from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
+from imf_core.inference.reasons import REASONS, explain_table, find_answered
 from imf_core.inference.unseen_entity import (
     Facts,
     UnseenEntity,
@@ -69,11 +82,9 @@ class Completer:
         thresholds: Thresholds of `score`; None to fit them when they are needed.
 
     Attributes:
-        graph: The graph.
         scorer: The model with its entities embedded.
         fact_scorer: Scores facts by ids.
-        entities: Finds entities by label or name.
-        relations: Finds relations by label or name.
+        entities: Finds entities by label or name, as `relations` finds relations.
     """
 
     def __init__(
@@ -112,30 +123,26 @@ class Completer:
             head: Label or name.
             relation: Label or name.
             k: Answers, at most.
-            with_known: Whether to include the answers of train. Answers of valid and test are
-                always included, since the channels were not trained on them.
+            with_known: Whether to include the answers of train; those of valid and test always are.
 
         Returns:
             At most k rows, most probable first, with the columns of `FactTable.write`.
         """
-        return self._ask(Question(head, relation, None), k, with_known)
+        return self.answer([Question(head, relation, None)], k, with_known).drop("question")
 
     def predict_heads(
         self, relation: str, tail: str, k: int = 10, with_known: bool = False
     ) -> pa.Table:
         """Answers (?, relation, tail); arguments and rows as in `predict_tails`."""
-        return self._ask(Question(None, relation, tail), k, with_known)
+        return self.answer([Question(None, relation, tail)], k, with_known).drop("question")
 
     def predict_relations(
         self, head: str, tail: str, k: int = 10, with_known: bool = False
     ) -> pa.Table:
         """Answers (head, ?, tail).
 
-        The model has no distribution over relations. A relation's rank follows the probability of
-        its fact, as in `score`, times the affinity of its ends: the share of similar entities that
-        have the relation, of head or tail the smaller one. Each is the probability of its own fact,
-        so those of one pair need not sum to one. It does not assume that the pair is related: for
-        pairs that are, it is too low.
+        Each probability is that of its own fact, so those of one pair need not sum to one; see
+        `fact_scores.rank_relations`.
 
         Args:
             head: Label or name.
@@ -148,20 +155,12 @@ class Completer:
             `probability`, `affinity`, `log_prob_tail`, `log_prob_head` (as in `score`),
             `known_in`.
         """
-        _require_positive(k, "relation")
-        first, last = self.entities.find(head), self.entities.find(tail)
-        relations = torch.arange(self.graph.num_relations)
-        ends = torch.tensor([[first, last]]).expand(len(relations), 2)
-        facts = torch.stack([ends[:, 0], relations, ends[:, 1]], dim=1)
-        if not with_known:
-            facts = facts[~self._known.contains(facts[:, :2], facts[:, 2])]
-        of_head = self._affinities.of_entity(first)[facts[:, 1].numpy()]
-        of_tail = self._affinities.of_entity(last)[(facts[:, 1] + len(relations)).numpy()]
-        affinity = np.minimum(of_head, of_tail).astype(np.float64)
-        scores = self.fact_scorer.score(facts)
-        probability = scores.probability.numpy() * affinity
-        table = self._table_of(facts, scores, {"probability": probability, "affinity": affinity})
-        return table.take(np.argsort(-probability, kind="stable")[:k])
+        require_positive(k, "relation")
+        pair = self.entities.find(head), self.entities.find(tail)
+        known = None if with_known else self._known
+        facts, scores, affinity = rank_relations(self.fact_scorer, self._affinities, pair, known)
+        columns = {"probability": scores.probability.numpy(), "affinity": affinity}
+        return self._table_of(facts, scores, columns).slice(0, k)
 
     def answer(
         self, questions: Sequence[Question], k: int = 10, with_known: bool = False
@@ -180,9 +179,11 @@ class Completer:
         Raises:
             QuestionError: If not exactly one of head and tail is missing.
         """
-        _require_positive(k, "answer")
-        if not questions:
-            raise QuestionError("at least one question must be given")
+        require_positive(k, "answer")
+        if not questions or not all(isinstance(each, Question) for each in questions):
+            raise QuestionError(
+                f"at least one question must be given, each a Question, got {questions!r:.60}"
+            )
         queries = torch.tensor([self.find_query(question) for question in questions])
         first, parts = 0, []
         for batch in queries.split(self.scorer.probability_batch_size(len(queries))):
@@ -211,14 +212,10 @@ class Completer:
         Raises:
             QuestionError: If there is no triple.
         """
+        require_triples(triples, "triples")
         if not len(triples):
             raise QuestionError("at least one triple must be given to be scored, got none")
-        facts = torch.tensor(
-            [
-                (self.entities.find(head), self.relations.find(relation), self.entities.find(tail))
-                for head, relation, tail in triples
-            ]
-        )
+        facts = torch.tensor(find_facts(triples, self.entities, self.relations))
         scores = self.fact_scorer.score(facts)
         labels = [self.graph.relation_labels[relation] for relation in facts[:, 1].tolist()]
         threshold = self.thresholds.of_relations(labels)
@@ -242,7 +239,7 @@ class Completer:
             modality: `channel`, `label`, `name`, `cosine` (float64). Channels of modalities that
             this entity lacks have none.
         """
-        _require_positive(k, "neighbour")
+        require_positive(k, "neighbour")
         number = self.entities.find(entity)
         everyone = torch.arange(self.graph.num_entities)
         return join(
@@ -260,19 +257,32 @@ class Completer:
 
         Returns:
             At most k rows with the columns of `neighbours`, nearest to the question's entity first,
-            in the space of the channel with the largest share in the answer. Channels of modalities
-            that the entity lacks are left out.
+            in the space of that of its channels with the largest share in the answer.
         """
-        entity, relation = self.find_query(question)
-        num_relations = self.graph.num_relations
-        inverse = (relation + num_relations) % (2 * num_relations)
-        label = answer[answer["asked_for"]]
-        _, alike = self._known.lookup(torch.tensor([[self.entities.find(label), inverse]]))
-        channels = self._channels_of(entity)
+        query = self.find_query(question)
+        tail = self.entities.find(answer[answer["asked_for"]])
+        channels, shares = self._channels_of(query[0]), read_shares(answer)
         if not channels:  # the entity lacks every modality of the model
             return join([])
-        best = max(channels, key=read_shares(answer).__getitem__)
-        return find_nearest(self.scorer, self.graph, best, entity, alike, k)
+        best = max(channels, key=shares.__getitem__)
+        return find_precedents(self.scorer, self.graph, self._known, best, (*query, tail), k)
+
+    def reasons(self, answers: pa.Table, k: int = 3) -> pa.Table:
+        """Explains answers by paths of train facts between the two entities.
+
+        Args:
+            answers: Rows of a table of answers.
+            k: Paths per answer, at most.
+
+        Returns:
+            A row per path, with the columns of `reasons.explain_table`; none if the model has no
+            channel of paths.
+        """
+        asked = find_answered(answers, self.entities, self.relations)
+        paths = self.scorer.model.paths
+        if paths is None:
+            return REASONS.empty_table()
+        return explain_table(paths.network, paths.graph, self.graph, asked, k)
 
     def find_query(self, question: Question) -> tuple[int, int]:
         """Returns ids of entity and relation; a head question has the inverse relation."""
@@ -304,13 +314,12 @@ class Completer:
 
         Args:
             text: A text, or N texts.
-            image: File of a picture, or N files; with `text`, those of the same entities.
+            image: A file, or N files; with `text`, those of the same entities.
 
         Returns:
             N rows with a column for each channel but the structural one (`visual`, `textual`,
             `fused`): an embedding (float32 list of length D), null where the channel lacks its
-            modality. Embeddings of the graph's entities are `scorer.entities[channel]`, shape:
-            (E, D).
+            modality. Those of the graph's entities are `scorer.entities[channel]`.
 
         Raises:
             QuestionError: If neither is given, the numbers differ, or as in `with_unseen_entities`.
@@ -351,9 +360,6 @@ class Completer:
         before = self.graph, self.tables, self.scorer.model, self.config
         return add_unseen_entities(*before, names, features, facts)
 
-    def _ask(self, question: Question, k: int, with_known: bool) -> pa.Table:
-        return self.answer([question], k, with_known).drop_columns(["question"])
-
     def _find(self, queries: Tensor, count: int, with_known: bool) -> Answers:
         """Answers one batch of queries, most probable first.
 
@@ -393,8 +399,3 @@ class Completer:
     @cached_property
     def _affinities(self) -> Affinities:
         return estimate_affinities(self._known, self.graph.num_relations)
-
-
-def _require_positive(k: int, noun: str) -> None:
-    if k < 1:
-        raise QuestionError(f"at least one {noun} must be asked for, got k = {k}")

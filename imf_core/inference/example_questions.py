@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from imf_core.inference.plausibility import estimate_affinities
-from imf_core.inference.untrained import OPERATIONS_PER_SECOND, UntrainedCompleter, count_operations
+from imf_core.inference.untrained import OPERATIONS_PER_SECOND, UntrainedCompleter
+from imf_core.paths.channel import count_operations
 
 LEAST_AFFINITY = 0.5
 """Least share of similar entities that have the relation of a question."""

@@ -10,10 +10,12 @@ of other stages and DVC would store them twice. The packed folder has all that a
     encoders/MODALITY/                                  for unseen entities
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from imf_core.base.artifacts import fresh_folder, read_json, write_json
 from imf_core.base.device import resolve_device
@@ -44,6 +46,9 @@ GRAPH_FILES = ("entities.parquet", "relations.parquet", "triples.parquet")
 PROJECT_GRAPH, PROJECT_FEATURES = "data/graph", "data/features"
 """Outs of a project, beside its `results/model`."""
 
+REMEDY = "copy the packed model as a whole, or pack it again with `imf export --model FOLDER`"
+"""For a packed folder with a missing or damaged file."""
+
 
 def load(folder: Path, device: str) -> Completer:
     """Opens a packed folder, or `results/model` of a project after a run.
@@ -61,7 +66,8 @@ def load(folder: Path, device: str) -> Completer:
     """
     on = _find_device(device)
     if (folder / GRAPH).is_dir():
-        return _load_packed(folder, on)
+        with _packed_remedy():
+            return _load_packed(folder, on)
     project = folder.absolute().parent.parent
     if (folder / CONFIG).is_file() and (project / PROJECT_GRAPH).is_dir():
         paths = {
@@ -98,7 +104,9 @@ def _load_packed(folder: Path, device: torch.device) -> Completer:
     def open_encoders(tables: Tables) -> Mapping[str, UnseenEncoder]:
         found = [name for name in modalities if (folder / ENCODERS / name).is_dir()]
         return {
-            name: find_modalities()[name].load_unseen(folder / ENCODERS / name, tables[name])
+            name: PackedEncoder(
+                find_modalities()[name].load_unseen(folder / ENCODERS / name, tables[name])
+            )
             for name in found
         }
 
@@ -116,10 +124,38 @@ def _load_packed(folder: Path, device: torch.device) -> Completer:
 def _require(*paths: Path) -> None:
     for path in paths:
         if not path.is_file():
-            raise DataError(
-                f"{path} is missing: copy the packed model as a whole, or pack it again with `imf "
-                "export --model FOLDER`"
-            )
+            raise DataError(f"{path} is missing; {REMEDY}")
+
+
+@contextmanager
+def _packed_remedy() -> Iterator[None]:
+    """Gives errors of files the remedy of a packed folder, where no stage can make them again.
+
+    A message ends with its remedy, after the last semicolon; a `ConfigError` has a line per key.
+    """
+    try:
+        yield
+    except (DataError, ConfigError) as error:
+        first = str(error).splitlines()[0] if isinstance(error, ConfigError) else str(error)
+        cause, _, remedy = first.rpartition("; ")
+        raise type(error)(f"{cause or remedy}; {REMEDY}") from error
+
+
+class PackedEncoder(UnseenEncoder):
+    """An encoder of a packed folder: it reads its files where it is needed."""
+
+    def __init__(self, encoder: UnseenEncoder) -> None:
+        self._encoder = encoder
+
+    def encode(self, inputs: Sequence[str]) -> Tensor:
+        """Encodes inputs; see `UnseenEncoder`."""
+        with _packed_remedy():
+            return self._encoder.encode(inputs)
+
+    def save(self, folder: Path) -> None:
+        """Writes its files; see `UnseenEncoder`."""
+        with _packed_remedy():
+            self._encoder.save(folder)
 
 
 def _require_replaceable(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Finds entities and relations by what people call them: a label, or a name if it is but one's."""
 
 import difflib
+import reprlib
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -14,6 +15,33 @@ MAX_COMPARED = 100_000
 """Names that an unknown one is compared with; a million take about a minute."""
 
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+
+
+def require_type(value: object, kind: type | tuple[type, ...], name: str, form: str) -> None:
+    """Refuses an argument of another type; a truth value is no number.
+
+    Args:
+        value: The argument.
+        kind: Its type, or types of which it has one.
+        name: Its name, for the error.
+        form: The expected form, for the error.
+
+    Raises:
+        QuestionError: If the argument has another type.
+    """
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise QuestionError(f"{name} must be {form}, got {reprlib.repr(value)}")
+
+
+def require_positive(k: object, noun: str) -> None:
+    """Refuses a number of answers that is no positive whole number.
+
+    Raises:
+        QuestionError: If it is not.
+    """
+    require_type(k, int, "k", "a whole number")
+    if not isinstance(k, int) or k < 1:
+        raise QuestionError(f"at least one {noun} must be asked for, got k = {k}")
 
 
 class Names:
@@ -51,7 +79,7 @@ class Names:
         of the same case is taken.
 
         Raises:
-            QuestionError: If no label or name matches, or several do.
+            QuestionError: If the text is none, no label or name matches, or several do.
         """
         alike = self.find_all(text)
         if len(alike) == 1:
@@ -70,8 +98,9 @@ class Names:
         """Returns the ids that `find` chooses from.
 
         Raises:
-            QuestionError: If the text is empty.
+            QuestionError: If the text is none, or empty.
         """
+        require_type(text, str, f"the {self._kind}", "a label or name")
         if text in self._by_label:
             return [self._by_label[text]]
         plain = plain_form(text)
@@ -142,3 +171,32 @@ def find_query(question: Question, entities: Names, relations: Names) -> tuple[i
 def _folded(name: str) -> str:
     """Returns a name in the form in which names are compared: plain and of one case."""
     return plain_form(plain_form(name).casefold())
+
+
+def require_triples(triples: object, name: str) -> None:
+    """Refuses what is no sequence of (head, relation, tail) by labels or names.
+
+    Raises:
+        QuestionError: If it is not.
+    """
+    form = "a list of (head, relation, tail), each a label or name"
+    if isinstance(triples, str) or not isinstance(triples, Sequence):
+        raise QuestionError(f"{name} must be {form}, got {reprlib.repr(triples)}")
+    for triple in triples:
+        is_sequence = isinstance(triple, Sequence) and not isinstance(triple, str)
+        if not is_sequence or [isinstance(part, str) for part in triple] != [True] * 3:
+            raise QuestionError(f"{name} must be {form}, got {reprlib.repr(triple)} among them")
+
+
+def find_facts(
+    triples: Sequence[tuple[str, str, str]], entities: Names, relations: Names
+) -> list[tuple[int, int, int]]:
+    """Returns facts by ids.
+
+    Raises:
+        QuestionError: If a name is unknown or ambiguous.
+    """
+    return [
+        (entities.find(head), relations.find(relation), entities.find(tail))
+        for head, relation, tail in triples
+    ]

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 
 import pyarrow as pa
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import KnownTails
 from imf_core.model.scorer import Scorer
 
 SCHEMA = pa.schema(
@@ -52,6 +54,30 @@ def find_nearest(
         },
         schema=SCHEMA,
     )
+
+
+def find_precedents(
+    scorer: Scorer,
+    graph: Graph,
+    known: KnownTails,
+    channel: str,
+    fact: tuple[int, int, int],
+    count: int,
+) -> pa.Table:
+    """Finds the entities nearest to the head of a fact that have its tail as well.
+
+    Args:
+        scorer: See `find_nearest`, like the other arguments.
+        graph: See there.
+        known: Train facts.
+        channel: See there.
+        fact: (head, relation with inverses, tail).
+        count: Entities, at most.
+    """
+    head, relation, tail = fact
+    inverse = (relation + graph.num_relations) % (2 * graph.num_relations)
+    _, alike = known.lookup(torch.tensor([[tail, inverse]]))
+    return find_nearest(scorer, graph, channel, head, alike, count)
 
 
 def join(tables: Iterable[pa.Table]) -> pa.Table:

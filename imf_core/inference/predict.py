@@ -15,7 +15,7 @@ from imf_core.base.config import PredictParams
 from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, known_tails_in
-from imf_core.inference.answers import as_facts, concatenate, find_answers
+from imf_core.inference.answers import Answers, as_facts, concatenate, find_answers
 from imf_core.inference.fact_table import FactTable
 from imf_core.inference.plausibility import (
     Affinities,
@@ -23,6 +23,7 @@ from imf_core.inference.plausibility import (
     estimate_affinities,
     share_with_more,
 )
+from imf_core.inference.reasons import PATH, explain
 from imf_core.model.decision import Calibration
 from imf_core.model.scorer import Scorer
 
@@ -124,7 +125,8 @@ def predict_facts(
 
     Returns:
         At most `params.top_k` new facts and `params.confirmed_top_k` facts of valid and test, most
-        probable first, with the columns of `FactTable`.
+        probable first, with the columns of `FactTable.write` and `reasons` (list of
+        `reasons.PATH`, empty without a channel of paths).
     """
     train = known_tails_in(graph, ["train"])
     least = params.min_relation_affinity
@@ -154,4 +156,13 @@ def predict_facts(
     bound = np.where(is_new, params.top_k, params.confirmed_top_k)
     rank = np.where(is_new, is_new.cumsum(), (~is_new).cumsum())
     best = found.select(torch.from_numpy(first[rank <= bound]))
-    return FactTable(graph, scorer.channel_names).write(best)
+    table = FactTable(graph, scorer.channel_names).write(best)
+    return table.append_column("reasons", _explain(scorer, graph, best))
+
+
+def _explain(scorer: Scorer, graph: Graph, answers: Answers) -> pa.Array:
+    """Returns the paths of each answer that a channel of paths supports."""
+    paths, asked = scorer.model.paths, torch.cat([answers.query, answers.tail[:, None]], dim=1)
+    if paths is None:
+        return pa.array([[]] * len(asked), pa.list_(PATH))
+    return explain(paths.network, paths.graph, graph, asked)

@@ -1,7 +1,9 @@
-"""Answers a file of questions: a TSV or Parquet file in, a Parquet file out, a batch at a time.
+"""Files of questions and of facts, TSV or Parquet: questions are answered, facts are judged.
 
-A line of the TSV is `head <tab> relation <tab> tail`, by labels or names, with `?` in the place of
-what is asked for; the Parquet file has columns of these names, where null asks as well.
+A line of the TSV is `head <tab> relation <tab> tail`, by labels or names; the Parquet file has
+columns of these names. A question has `?`, or null in Parquet, in the place of what is asked for.
+Answers go to a Parquet file, a batch at a time. A fact with an unknown name has no verdict; its
+status is the error, which lists the nearest names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imf_core.base.artifacts import atomic_path
@@ -22,6 +25,9 @@ from imf_core.sources.formats import read_lines
 
 ROLES = ("head", "relation", "tail")
 QUESTIONS_AT_ONCE = 1024
+
+JUDGED = "judged"
+"""Status of a fact with a verdict."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,43 @@ def answer_file(
     return num_questions, num_answers
 
 
+def judge_file(completer: Completer, path: Path) -> pa.Table:
+    """Judges all facts of a file.
+
+    Args:
+        completer: The model that judges.
+        path: `.parquet` in either case, or else TSV.
+
+    Returns:
+        One row per fact, in the order of the file: `place` (`line 3`, from 1, or `row 2`, from 0),
+        the columns of `Completer.score`, and `status`: `judged`, or an error. A fact with an error
+        has the words of the file as head, relation and tail, and nulls otherwise.
+
+    Raises:
+        QuestionError: If the file cannot be read, a line does not have its three parts, or no fact
+            can be judged.
+    """
+    rows = list(read_rows(path))
+    statuses = [_find_status(completer, row) for _, row in rows]
+    triples: list[tuple[str, str, str]] = []
+    positions = []
+    for (_, (head, relation, tail)), status in zip(rows, statuses, strict=True):
+        positions.append(len(triples) if status == JUDGED else None)
+        if status == JUDGED:
+            triples.append((str(head), str(relation), str(tail)))
+    if not triples:
+        first = f"; {rows[0][0]}: {statuses[0]}" if rows else ""
+        raise QuestionError(f"{path} holds no fact that can be judged{first}")
+    table = completer.score(triples).take(pa.array(positions, pa.int64()))
+    for number, role in enumerate(ROLES):
+        words = pa.array([row[number] for _, row in rows], pa.string())
+        table = table.set_column(
+            table.column_names.index(role), role, pc.coalesce(table[role], words)
+        )
+    table = table.add_column(0, "place", pa.array([place for place, _ in rows], pa.string()))
+    return table.append_column("status", pa.array(statuses, pa.string()))
+
+
 def read_questions(path: Path) -> Iterator[PlacedQuestion]:
     """Reads the questions of a file one by one.
 
@@ -103,6 +146,25 @@ def read_rows(path: Path) -> Iterator[tuple[str, Sequence[str | None]]]:
         raise QuestionError(f"{path} cannot be read ({error})") from error
 
 
+def read_facts(path: Path) -> list[tuple[str, str, str]]:
+    """Reads a file of facts by labels or names.
+
+    Args:
+        path: `.parquet` in either case, or else TSV.
+
+    Raises:
+        QuestionError: If the file cannot be read or has no facts, or one lacks a part.
+    """
+    facts = []
+    for place, (head, relation, tail) in read_rows(path):
+        if not (head and relation and tail) or ASKED in {head, tail}:
+            raise QuestionError(f"{path}, {place}: a fact needs head, relation and tail")
+        facts.append((head, relation, tail))
+    if not facts:
+        raise QuestionError(f"{path} has no facts; give lines of head, relation and tail")
+    return facts
+
+
 def _batches(questions: Iterator[PlacedQuestion]) -> Iterator[list[PlacedQuestion]]:
     return iter(lambda: list(islice(questions, QUESTIONS_AT_ONCE)), [])
 
@@ -114,6 +176,17 @@ def _check(completer: Completer, path: Path, batch: list[PlacedQuestion]) -> Non
             completer.find_query(each.question)
         except QuestionError as error:
             raise QuestionError(f"{path}, {each.place}: {error}") from error
+
+
+def _find_status(completer: Completer, row: Sequence[str | None]) -> str:
+    for role, word in zip(ROLES, row, strict=True):
+        if word in {None, ASKED}:
+            return f"the {role} is missing; to ask for it, run `imf ask --queries FILE`"
+        try:
+            (completer.relations if role == "relation" else completer.entities).find(str(word))
+        except QuestionError as error:
+            return str(error)
+    return JUDGED
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -11,12 +11,14 @@ from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
 from imf_core.base.terminal import shorten, track
 from imf_core.graph.graph import Graph
 from imf_core.inference.fact_table import FactTable
+from imf_core.inference.names import Names
 from imf_core.paths.network import PathNetwork
 from imf_core.paths.path_graph import PathGraph
 from imf_core.paths.reasons import Reason, find_reasons
@@ -41,6 +43,12 @@ EDGE = pa.struct(
 
 PATH = pa.struct([("weight", pa.float64()), ("facts", pa.list_(EDGE))])
 """A path: its weight, that of its weakest fact, and its facts from the asked entity on."""
+
+
+REASONS = pa.schema(
+    {"answer": pa.int64(), "weight": pa.float64(), "text": pa.string(), "facts": pa.list_(EDGE)}
+)
+"""A row per path: row of the answer, weight, text and facts."""
 
 
 def explain(
@@ -68,6 +76,54 @@ def explain(
         kept = [each for each in found if each.weight >= LEAST_WEIGHT][:limit]
         paths.append([_describe(reason, table, graph) for reason in kept])
     return pa.array(paths, pa.list_(PATH))
+
+
+def explain_table(
+    network: PathNetwork, path_graph: PathGraph, graph: Graph, answers: Tensor, limit: int = 3
+) -> pa.Table:
+    """Explains answers, a row per path.
+
+    Args:
+        network: As for `explain`, like the other arguments.
+        path_graph: See there.
+        graph: See there.
+        answers: See there.
+        limit: See there.
+
+    Returns:
+        By answer, then best first, with the columns of `REASONS`. An answer without a path has no
+        row.
+    """
+    paths = explain(network, path_graph, graph, answers, limit)
+    flat = paths.flatten()
+    return pa.table(
+        {
+            "answer": pc.list_parent_indices(paths).cast(pa.int64()),
+            "weight": flat.field("weight"),
+            "text": pa.array([format_path(path) for path in flat.to_pylist()], pa.string()),
+            "facts": flat.field("facts"),
+        },
+        schema=REASONS,
+    )
+
+
+def find_answered(answers: pa.Table, entities: Names, relations: Names) -> Tensor:
+    """Returns (asked entity, relation with inverses, answer) of a table of answers, shape: (N, 3).
+
+    Args:
+        answers: Columns `head`, `relation`, `tail` (labels) and `asked_for`.
+        entities: Finds the ids of entities.
+        relations: Finds the ids of relations.
+    """
+    found = []
+    for row in answers.select(["head", "relation", "tail", "asked_for"]).to_pylist():
+        head, tail = entities.find(row["head"]), entities.find(row["tail"])
+        relation = relations.find(row["relation"])
+        if row["asked_for"] == "tail":
+            found.append((head, relation, tail))
+        else:
+            found.append((tail, relation + len(relations), head))
+    return torch.tensor(found, dtype=torch.long).view(-1, 3)
 
 
 def format_path(path: Mapping[str, Any]) -> str:

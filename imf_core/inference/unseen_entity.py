@@ -9,9 +9,10 @@ text or picture has never been seen beside facts. A model without that channel g
 network for the questions of unseen entities.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -22,7 +23,7 @@ from imf_core.base.modality import UnseenEncoder
 from imf_core.graph.entities import entity_text
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
-from imf_core.inference.names import Names
+from imf_core.inference.names import Names, find_facts, require_triples, require_type
 from imf_core.model.imf import IMF
 from imf_core.model.saved import SavedModel, build_saved
 from imf_core.paths.channel import build_channel
@@ -58,6 +59,19 @@ class UnseenEntity:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     other_inputs: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuses values of other types.
+
+        Raises:
+            QuestionError: If one is found.
+        """
+        require_type(self.name, str, "the name of an unseen entity", "a text")
+        require_type(self.description, str, "the description of an unseen entity", "a text")
+        if self.image is not None:
+            require_type(self.image, (Path, str), "the image of an unseen entity", "a file's path")
+        for modality, given in self.other_inputs.items():
+            require_type(given, str, f"the {modality} input of an unseen entity", "a text")
+
     @property
     def label(self) -> str:
         """Its name, or `UNNAMED`."""
@@ -80,10 +94,9 @@ def pair_inputs(
     """Makes an entity of each text, picture or pair of both.
 
     Raises:
-        QuestionError: If neither is given, or not as many of both.
+        QuestionError: If neither is given, not as many of both, or a value of another type.
     """
-    texts = [text] if isinstance(text, str) else list(text or [])
-    images = [image] if isinstance(image, str | Path) else list(image or [])
+    texts, images = _listed(text, str, "text"), _listed(image, (str, Path), "image")
     if texts and images and len(texts) != len(images):
         raise QuestionError(
             f"give as many images as texts, got {len(images)} images and {len(texts)} texts"
@@ -96,6 +109,16 @@ def pair_inputs(
     ]
 
 
+def _listed(given: Any, kind: type | tuple[type, ...], name: str) -> list[Any]:
+    """Returns the values of an argument that is None, one value or several."""
+    values = [given] if isinstance(given, kind) else [] if given is None else given
+    form = {"text": "a text or a list of texts", "image": "a path or a list of paths"}[name]
+    require_type(values, Iterable, name, form)
+    for value in (listed := list(values)):
+        require_type(value, kind, name, form)
+    return listed
+
+
 def find_new_entities(
     names: Names, facts: Facts, given: Sequence[UnseenEntity] = ()
 ) -> list[UnseenEntity]:
@@ -106,6 +129,10 @@ def find_new_entities(
         facts: New facts.
         given: Entities with inputs.
     """
+    require_triples(facts, "facts")
+    require_type(given, Sequence, "entities", "a list of UnseenEntity")
+    for entity in given:
+        require_type(entity, UnseenEntity, "each of entities", "an UnseenEntity")
     labels = {each.label for each in given}
     ends = dict.fromkeys(end for head, _, tail in facts for end in (head, tail))
     new = [end for end in ends if end not in labels and not names.find_all(end)]
@@ -119,12 +146,16 @@ def require_new_names(graph: Graph, entities: Sequence[UnseenEntity]) -> None:
         QuestionError: If a label is taken.
     """
     taken = {*graph.entity_labels, *graph.entity_names}
+    given: set[str] = set()
     for entity in entities:
         if entity.label in taken:
             raise QuestionError(
                 f"the graph has {entity.label!r} already; give the new entity another name"
             )
-        taken.add(entity.label)
+        if entity.label in given:
+            called = f"are called {entity.name!r}" if entity.name else "have no name"
+            raise QuestionError(f"two unseen entities {called}; give each a name of its own")
+        given.add(entity.label)
 
 
 def encode_features(
@@ -280,10 +311,7 @@ def _add_facts(graph: Graph, facts: Facts) -> Graph:
     """Adds facts to train, but those that it has."""
     entities = Names("entity", graph.entity_labels, graph.entity_names)
     relations = Names("relation", graph.relation_labels, graph.relation_names)
-    found = [
-        (entities.find(head), relations.find(relation), entities.find(tail))
-        for head, relation, tail in facts
-    ]
+    found = find_facts(facts, entities, relations)
     known = set(map(tuple, graph.triples["train"].tolist()))
     new = [fact for fact in dict.fromkeys(found) if fact not in known]
     train = torch.cat([graph.triples["train"], torch.tensor(new).view(-1, 3)])

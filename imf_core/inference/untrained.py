@@ -14,20 +14,20 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from imf_core.base.errors import DataError, OutOfMemoryError, QuestionError
+from imf_core.base.errors import DataError, OutOfMemoryError
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import build_known_tails
 from imf_core.graph.labels import SPLITS
 from imf_core.inference.answers import Question, as_facts
 from imf_core.inference.fact_table import FactTable
-from imf_core.inference.names import Names, find_query
-from imf_core.inference.reasons import explain, format_path
+from imf_core.inference.names import Names, find_query, require_positive
+from imf_core.inference.reasons import explain_table, find_answered
+from imf_core.paths.channel import count_operations
 from imf_core.paths.network import PathNetwork, PathSpec
-from imf_core.paths.path_graph import PathGraph, build_path_graph
+from imf_core.paths.path_graph import build_path_graph
 from imf_core.prepare.source import read_label_graph, read_labelled_texts
 from imf_core.sources.folder import copy_facts
 from imf_core.sources.layout import ENTITY_NAMES, RELATION_NAMES
@@ -106,8 +106,7 @@ class UntrainedCompleter:
 
     def answer(self, question: Question, k: int = 10, with_known: bool = False) -> pa.Table:
         """Answers a question; arguments and rows as in `predict_tails`."""
-        if k < 1:
-            raise QuestionError(f"at least one answer must be asked for, got k = {k}")
+        require_positive(k, "answer")
         query = self.find_query(question)
         return self.table_of(query, self.score_candidates(torch.tensor([query]), with_known)[0], k)
 
@@ -156,36 +155,14 @@ class UntrainedCompleter:
         return scores
 
     def reasons(self, answers: pa.Table, limit: int = 3) -> pa.Table:
-        """Explains answers by paths of facts.
+        """Explains answers by paths of facts; see `reasons.explain_table`.
 
         Args:
             answers: Rows of `predict_tails` or `predict_heads`.
             limit: Paths per answer, at most.
-
-        Returns:
-            A row per path, by answer, then best first: `answer` (row of the answer, int64),
-            `weight` (float64), `text`, `facts` (list of `reasons.EDGE`). An answer without a path
-            has no row.
         """
-        num_relations, triples = self.graph.num_relations, []
-        for row in answers.to_pylist():
-            head, tail = self.entities.find(row["head"]), self.entities.find(row["tail"])
-            relation = self.relations.find(row["relation"])
-            if row["asked_for"] == "tail":
-                triples.append((head, relation, tail))
-            else:
-                triples.append((tail, relation + num_relations, head))
-        asked = torch.tensor(triples, dtype=torch.long).view(-1, 3)
-        paths = explain(self.network, self.path_graph, self.graph, asked, limit)
-        flat = paths.flatten()
-        return pa.table(
-            {
-                "answer": pc.list_parent_indices(paths).cast(pa.int64()),
-                "weight": flat.field("weight"),
-                "text": pa.array([format_path(path) for path in flat.to_pylist()], pa.string()),
-                "facts": flat.field("facts"),
-            }
-        )
+        asked = find_answered(answers, self.entities, self.relations)
+        return explain_table(self.network, self.path_graph, self.graph, asked, limit)
 
     def find_query(self, question: Question) -> tuple[int, int]:
         """Returns ids of entity and relation; a head question has the inverse relation."""
@@ -260,19 +237,6 @@ def read_graph(path: Path) -> Graph:
 
 def _or_labels(texts: list[str], labels: list[str]) -> list[str]:
     return [text or label for text, label in zip(texts, labels, strict=True)]
-
-
-def count_operations(spec: PathSpec, graph: PathGraph) -> int:
-    """Counts the floating-point operations of a query, about.
-
-    A layer takes 2 D for each edge and 4 D^2 for each node, the last network 4 D^2 for each node.
-    """
-    parts = ((spec.entity_layers, graph.entities), (spec.relation_layers, graph.relations))
-    return sum(
-        2 * spec.dim * layers * len(edges.neighbours)
-        + 4 * spec.dim**2 * (layers + 1) * edges.num_nodes
-        for layers, edges in parts
-    )
 
 
 def estimate_bytes(spec: PathSpec, num_facts: int, num_entities: int, num_relations: int) -> int:

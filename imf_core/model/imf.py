@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from imf_core.base.config import FusionParams, ModelParams
 from imf_core.base.device import to_device
 from imf_core.base.modality import STRUCTURE, channel_of, find_modalities
-from imf_core.model.decision import DecisionFusion
+from imf_core.model.decision import DecisionFusion, insert_by_rank
 from imf_core.model.encoders import (
     BlockDiagonalContext,
     Channel,
@@ -240,8 +240,8 @@ class IMF(nn.Module):
     ) -> Tensor:
         """Returns the decision, before it is normalised.
 
-        An unlearned entity has no embeddings to be found by. It answers by its paths alone, and not
-        at all without facts.
+        An unlearned entity has no embeddings to be found by. It answers by its paths alone, at its
+        rank among the learned ones by paths, and not at all without facts.
 
         Args:
             log_p: shape: (B, H, C).
@@ -259,9 +259,11 @@ class IMF(nn.Module):
         decided = decided.masked_fill(is_unlearned, -torch.inf)
         if self.paths is None:
             return decided
-        has_facts = self.paths.has_facts
-        is_by_paths = has_facts[queries[:, :1]] & (is_unlearned & has_facts[candidates])
-        return torch.where(is_by_paths, self.decision.sharpen(log_p[:, -1], queries), decided)
+        by_paths = (is_unlearned & self.paths.has_facts[candidates]).nonzero().flatten()
+        learned = (~is_unlearned).nonzero().flatten()
+        values = insert_by_rank(decided[:, learned], log_p[:, -1, learned], log_p[:, -1, by_paths])
+        decided[:, by_paths] = values.masked_fill(~self.paths.has_facts[queries[:, :1]], -torch.inf)
+        return decided
 
     def takes_part(self, queries: Tensor) -> Tensor:
         """Returns which channels take part in each query.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from imf_core.base.device import to_device, unsharded
 from imf_core.graph.graph import Graph
-from imf_core.paths.network import PathNetwork
+from imf_core.paths.network import PathNetwork, PathSpec
 from imf_core.paths.path_graph import PathGraph, build_path_graph
 
 CHANNEL = "paths"
@@ -119,3 +119,16 @@ class PathScorer:
         rows = (~self._has_loops[queries[:, 1]]).nonzero().flatten()
         logits[rows, queries[rows, 0]] = NO_ANSWER_LOGIT
         yield logits
+
+
+def count_operations(spec: PathSpec, graph: PathGraph) -> int:
+    """Counts the floating-point operations of a query, about.
+
+    A layer takes 2 D for each edge and 4 D^2 for each node, the last network 4 D^2 for each node.
+    """
+    parts = ((spec.entity_layers, graph.entities), (spec.relation_layers, graph.relations))
+    return sum(
+        2 * spec.dim * layers * len(edges.neighbours)
+        + 4 * spec.dim**2 * (layers + 1) * edges.num_nodes
+        for layers, edges in parts
+    )

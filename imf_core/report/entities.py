@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from imf_core.base.artifacts import read_parquet
 from imf_core.base.errors import DataError
+from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph, count_train_facts
 from imf_core.graph.issues import MAX_EXAMPLES, DataIssue, data_issue
 from imf_core.raster.reencode import ReencodedImage, quiet_pillow, reencode_image
@@ -48,8 +49,9 @@ def read_thumbnails(
     """
     wanted = sorted(set(entity_ids))
     found: dict[int, str] = {}
+    shards = shard_paths(folder, graph_fingerprint)
     with quiet_pillow():
-        for path in shard_paths(folder, graph_fingerprint):
+        for path in track(shards, "report, files of pictures", len(shards)):
             for row in _read_first_pictures(path, wanted):
                 uri = _make_thumbnail(row["image"])
                 if uri is not None:

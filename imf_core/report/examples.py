@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import torch
 
 from imf_core.base.errors import DataError
+from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in
 from imf_core.graph.labels import BETWEEN_LABELS
@@ -193,9 +194,10 @@ def find_mistakes(
     if not len(places):
         return []
     known, asked = known_tails_in(graph), torch.from_numpy(queries[places])
+    batches = asked.split(scorer.probability_batch_size(AT_ONCE))
     preferred = concatenate(
         find_answers(scorer, calibration, batch, known, count=1)
-        for batch in asked.split(scorer.probability_batch_size(AT_ONCE))
+        for batch in track(batches, "report, batches of mistakes", len(batches))
     )
     assert len(preferred.tail) == len(places), "ten candidates or more stand above a bad rank"
     order = torch.argsort(preferred.probability, descending=True, stable=True).tolist()

@@ -19,7 +19,7 @@ from imf_core.base.typed_yaml import AUTO
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.known_tails import find_loops, with_inverses
-from imf_core.paths.channel import PathScorer, build_channel
+from imf_core.paths.channel import PathScorer, build_channel, count_operations
 from imf_core.paths.fine_tuning import FineTuning, fine_tune
 from imf_core.paths.network import PathNetwork
 from imf_core.training.trainer import VALIDATION_BATCH, Trainer
@@ -64,10 +64,8 @@ class Costs:
 
 def estimate_costs(network: PathNetwork, trainer: Trainer) -> Costs:
     """Estimates both costs after the training of the other channels."""
-    graph, dim, layers = trainer.graph, network.spec.dim, network.spec.entity_layers
-    edges = 2 * len(graph.triples["train"])
-    per_entity = 4 * dim * dim * layers + 4 * dim * dim + 4 * dim
-    per_query = 2 * dim * layers * edges + per_entity * graph.num_entities
+    graph = trainer.graph
+    per_query = count_operations(network.spec, build_channel(network, graph).graph)
     triples = torch.cat(list(graph.triples.values()))
     questions = with_inverses(triples, graph.num_relations)[:, :2].unique(dim=0)
     train, spec = trainer.params, trainer.spec.model

@@ -246,6 +246,17 @@ def test_a_dump_is_checked_with_its_own_format(
     assert "set dataset.name: rdf and dataset.path: ring.nt" in printed
 
 
+@pytest.mark.parametrize("name", ["facts.csv", "facts", "facts.dat"])
+def test_a_file_of_another_kind_is_refused_with_the_kinds_that_are_read(
+    name: str, project: Path, run: Run
+) -> None:
+    (project / name).write_text("a,b,c\n")
+    status, printed, errors = run("check", name)
+    assert (status, printed) == (1, "")
+    assert f"{name} must be a folder with train.txt, an RDF file (.nt, " in errors
+    assert "tab-separated text that ends in .tsv: head, relation, tail" in errors
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -1,13 +1,17 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from feature_inputs import TEXTS, Workspace, text_features_params, write_text_features
 
+from imf_core.features.shared.unseen import read_arrays
 from imf_core.features.text import builtin_text
 from imf_core.features.text.builtin_text import (
+    WEIGHTS,
     FittedTexts,
     SampledTexts,
+    TextEncoder,
     _CharacterCounts,
     encode_texts_tfidf,
     fit_texts,
@@ -130,3 +134,14 @@ def test_many_texts_without_any_word_are_encoded(many: list[str]) -> None:
 def test_many_equal_texts_are_encoded(many: list[str]) -> None:
     vectors = encode_texts_tfidf(["one text"] * 110, 4)
     assert np.isfinite(vectors).all()
+
+
+def test_an_encoder_is_saved_in_the_smaller_form(tmp_path: Path) -> None:
+    texts = [f"{text} {number}" for number in range(3) for text in TEXTS]
+    few, many = (fit_texts(texts, dim).encoder() for dim in (21, 2))
+    for name, encoder, has_counts in (("few", few, True), ("many", many, False)):
+        encoder.save(tmp_path / name)
+        arrays = read_arrays(tmp_path / name / WEIGHTS)
+        assert ("counts.values" in arrays) == has_counts
+        loaded = TextEncoder.load(tmp_path / name)
+        assert (loaded.encode(texts) == encoder.encode(texts)).all()

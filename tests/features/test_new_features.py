@@ -20,7 +20,7 @@ from feature_inputs import (
 from imf_core.base.errors import DataError, ModelUnavailableError, QuestionError
 from imf_core.base.modality import UnseenEncoder
 from imf_core.features.image import MODALITY as IMAGE
-from imf_core.features.shared.tensor_files import write_arrays
+from imf_core.features.shared.unseen import write_arrays
 from imf_core.features.text import MODALITY as TEXT
 from imf_core.features.text import builtin_text
 from imf_core.graph.entities import entity_text

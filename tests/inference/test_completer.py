@@ -1,5 +1,6 @@
 """Questions to a trained model by labels or names."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -291,6 +292,27 @@ def test_less_than_one_answer_or_neighbour_cannot_be_asked_for(
         ask(completer, SPEAKS, count)
     with pytest.raises(QuestionError, match=f"at least one neighbour .* k = {count}"):
         completer.neighbours("e05", count)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda model: model.predict_tails(3, "speaks"), "the entity must be a label .*, got 3"),
+        (lambda model: model.predict_tails("e05", None), "the relation must be a label .*None"),
+        (lambda model: model.score([(1, 2, 3)]), r"triples must be a list of .*got \(1, 2, 3\)"),
+        (lambda model: model.neighbours(b"e05"), "the entity must be a label or name, got b'e05'"),
+        (lambda model: model.encode(text=5), "text must be a text or a list of texts, got 5"),
+        (lambda model: model.encode(["a", 5]), "text must be a text or a list of texts, got 5"),
+        (lambda model: model.encode(image=3), "image must be a path or a list of paths, got 3"),
+        (lambda model: model.with_unseen_entities("x"), "must be an UnseenEntity, got 'x'"),
+        (lambda _: UnseenEntity("a", 4), "description of an unseen entity must be a text, got 4"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_argument_of_another_type_is_named(
+    ask: Callable[[Completer], object], message: str, completer: Completer
+) -> None:
+    with pytest.raises(QuestionError, match=message):
+        ask(completer)
 
 
 def test_a_question_that_no_split_answers_is_not_used_up(

@@ -9,7 +9,7 @@ from tiny_world import tiny_graph, tiny_tables
 
 from imf_core.base.errors import QuestionError
 from imf_core.inference.completer import Completer
-from imf_core.inference.fact_file import JUDGED, judge_file
+from imf_core.inference.question_file import JUDGED, judge_file
 from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.saved import SavedModel

@@ -25,7 +25,7 @@ def make_completer(
     model: IMF, graph: Graph | None = None, thresholds: Thresholds | None = None
 ) -> Completer:
     params = small_params()
-    config = SavedModel.model_construct(model=params.model, fusion=params.fusion)
+    config = SavedModel.model_construct(model=params.model, fusion=params.fusion, paths=None)
     tables = tiny_tables()
     return Completer(
         graph or tiny_graph(), tables, model, config, CALIBRATION, thresholds=thresholds

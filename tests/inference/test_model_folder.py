@@ -1,5 +1,6 @@
 """A model packed in one folder, and unseen entities of a loaded one."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from imf_core.inference.completer import Completer
 from imf_core.inference.model_folder import (
     PROJECT_FEATURES,
     PROJECT_GRAPH,
+    REMEDY,
     load_completer,
     pack,
 )
@@ -181,8 +183,20 @@ def test_a_missing_file_of_a_packed_model_is_named(
 ) -> None:
     pack(completer, tmp_path / "packed")
     (tmp_path / "packed" / name).unlink()
-    with pytest.raises(DataError, match=f"{name} is missing: copy the packed model"):
+    with pytest.raises(DataError, match=f"{name} is missing; copy the packed model"):
         imf_core.load(tmp_path / "packed")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"no such file"])
+def test_a_damaged_file_of_a_packed_model_is_named_with_the_remedy_of_a_packed_model(
+    content: bytes, completer: Completer, tmp_path: Path
+) -> None:
+    pack(completer, tmp_path / "packed")
+    for name, original in files_of(tmp_path / "packed").items():
+        (tmp_path / "packed" / name).write_bytes(content)
+        with pytest.raises((DataError, ConfigError), match=f"{name}.*; {re.escape(REMEDY)}$"):
+            imf_core.load(tmp_path / "packed", "cpu")
+        (tmp_path / "packed" / name).write_bytes(original)
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:77", "meta0"])
@@ -264,9 +278,10 @@ def test_many_unseen_entities_are_added_as_one_by_one(completer: Completer) -> N
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["x", "x"], "the graph has 'x' already"),
-        (["", ""], "the graph has 'the new entity' already"),
-        ([], "at least one unseen entity must be given"),
+        (["x", "x"], "two unseen entities are called 'x'; give each a name"),
+        (["", ""], "two unseen entities have no name; give each a name"),
+        (["e05"], "the graph has 'e05' already"),
+        ([], "give unseen entities, facts or both"),
     ],
 )
 def test_unseen_entities_must_have_names_of_their_own(

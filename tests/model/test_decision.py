@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from imf_core.model.decision import DecisionFusion
+from imf_core.model.decision import DecisionFusion, insert_by_rank
 
 NUM_RELATIONS = 2
 CAN_ANSWER = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 0]], dtype=torch.bool)
@@ -91,3 +91,23 @@ def test_weights_have_finite_gradients_where_no_channel_can_answer(
 ) -> None:
     decision(log_probs, QUERIES, CAN_ANSWER).sum().backward()
     assert all(torch.isfinite(each.grad).all() for each in decision.parameters())
+
+
+def test_further_candidates_get_the_values_at_their_ranks() -> None:
+    decided = torch.tensor([[0.0, -4.0, -1.0]])
+    scores = torch.tensor([[10.0, 30.0, 20.0]])
+    others = torch.tensor([[35.0, 25.0, 20.0, 12.5, 4.0]])
+    found = insert_by_rank(decided, scores, others)
+    torch.testing.assert_close(found, torch.tensor([[5.0, -0.5, -1.0, -3.25, -10.0]]))
+
+
+def test_further_candidates_keep_their_order() -> None:
+    torch.manual_seed(0)
+    decided, scores, others = torch.randn(7, 20), torch.randn(7, 20), torch.randn(7, 9)
+    found = insert_by_rank(decided, scores, others)
+    assert torch.equal(found.argsort(dim=1), others.argsort(dim=1))
+    assert torch.equal(
+        (found.unsqueeze(2) > decided.unsqueeze(1)).sum(2),
+        (others.unsqueeze(2) > scores.unsqueeze(1)).sum(2),
+    )
+    assert torch.equal(insert_by_rank(decided[:, :0], scores[:, :0], others), others)

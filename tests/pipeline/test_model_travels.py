@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from workspace import ROOT, Workspace
 
+import imf_core
 from cli.__main__ import call
+from imf_core.base.errors import DataError
 from imf_core.inference.completer import Completer
+from imf_core.inference.model_folder import REMEDY
 
 PAGE = (ROOT / "docs/python.md").read_text(encoding="utf-8")
 MARS = "examples/solar-system/images/mars.png"
@@ -81,6 +84,20 @@ def test_a_new_entity_has_the_answers_that_it_has_in_the_project(
         call(["ask", *more, *words])
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]"])
+def test_a_damaged_encoder_is_named_where_it_is_needed(
+    content: bytes, packed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my-model"
+    shutil.copytree(packed / "my-model", folder)
+    for path in (each for each in (folder / "encoders").rglob("*") if each.is_file()):
+        original = path.read_bytes()
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=f"{path.name}.*; {re.escape(REMEDY)}$"):
+            imf_core.load(folder, "cpu").encode(["a red planet"], [packed / "mars.png"])
+        path.write_bytes(original)
 
 
 def test_a_folder_without_a_model_ends_in_one_line(

@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from imf_core.base.errors import DataError
-from imf_core.features.shared.tensor_files import read_arrays, write_arrays
+from imf_core.features.shared.unseen import read_arrays, write_arrays
 from imf_core.raster.reencode import map_in_order, open_rgb
 
 THUMBNAIL_PIXELS = 16

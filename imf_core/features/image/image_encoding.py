@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from imf_core.base.artifacts import count_parquet_rows
 from imf_core.base.config import ImagesParams
 from imf_core.base.errors import QuestionError
 from imf_core.base.modality import FeatureInputs
+from imf_core.base.terminal import track
 from imf_core.features.image import ImageFeaturesParams
 from imf_core.features.shared.encoding import Encoding, FittedEncoder
 from imf_core.features.shared.model_files import ModelSource
@@ -56,7 +58,9 @@ class ImageEncoding(Encoding[ImageFeaturesParams]):
                 entity_ids.append(ids)
                 yield from images
 
-        vectors = reduce_descriptions(describe_images(pictures()), self.params.dim)
+        total = sum(map(count_parquet_rows, self.shards))
+        shown = track(pictures(), "image features, pictures", total)
+        vectors = reduce_descriptions(describe_images(shown), self.params.dim)
         provenance = {"model": self.builtin}
         return mean_by_entity(np.concatenate(entity_ids), vectors, self.num_entities, provenance)
 

@@ -11,9 +11,11 @@ from typing import Any, Generic
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 from torch import Tensor
 
-from imf_core.base.artifacts import read_json, write_json
+from imf_core.base.artifacts import read_json, write_bytes, write_json
 from imf_core.base.config import ImagesParams
 from imf_core.base.errors import DataError, ModelUnavailableError, QuestionError
 from imf_core.base.modality import UnseenEncoder
@@ -184,3 +186,22 @@ def require_equal(section: str, found: np.ndarray, expected: np.ndarray) -> None
             "since, or another machine made them: "
             f"run `dvc repro --force --single-item {section}` and `dvc repro`"
         )
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays by name; equal arrays give equal bytes."""
+    write_bytes(path, save({name: np.ascontiguousarray(each) for name, each in arrays.items()}))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads a file of `write_arrays`.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    try:
+        return load(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}); pack the model again with `imf export --model`"
+        ) from error

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from imf_core.base.artifacts import read_json, write_json
 from imf_core.base.errors import DataError
-from imf_core.features.shared.tensor_files import read_arrays, write_arrays
+from imf_core.features.shared.unseen import read_arrays, write_arrays
 
 WORD_NGRAMS = (1, 2)
 CHARACTER_NGRAMS = (3, 5)
@@ -35,6 +35,8 @@ LEAST_SQUARE = 1e-6
 NGRAMS = "ngrams.json"
 WEIGHTS = "encoder.safetensors"
 """Files of a saved encoder."""
+_COUNTS = ("counts.starts", "counts.ngrams", "counts.values")
+"""Arrays of the n-grams' counts in the second file: a compressed sparse matrix by rows."""
 
 
 class FittedTexts:
@@ -67,13 +69,15 @@ class FittedTexts:
     def encoder(self) -> "TextEncoder":
         """Returns the encoder of further texts ("folding in")."""
         if self._is_trivial:
-            directions = np.ones((self._counts.shape[1], 1))
-        else:
-            # Left vectors times singular values are U S: a row r has r V = (r N^T) U S / S^2.
-            squares = (self._components**2).sum(axis=0)
-            is_kept = squares > LEAST_SQUARE * squares.max()
-            scaled = np.where(is_kept, self._components / np.where(is_kept, squares, 1.0), 0.0)
-            directions = self._counts.T.astype(np.float64) @ scaled
+            return TextEncoder(self._vectorizers, np.ones((self._counts.shape[1], 1), np.float32))
+        # Left vectors times singular values are U S: a row r has r V = (r N^T) U S / S^2.
+        squares = (self._components**2).sum(axis=0)
+        is_kept = squares > LEAST_SQUARE * squares.max()
+        scaled = np.where(is_kept, self._components / np.where(is_kept, squares, 1.0), 0.0)
+        num_ngrams = self._counts.shape[1]
+        if 2 * self._counts.nnz + scaled.size < num_ngrams * scaled.shape[1]:
+            return TextEncoder(self._vectorizers, scaled.astype(np.float32), self._counts)
+        directions = self._counts.T.astype(np.float64) @ scaled
         return TextEncoder(self._vectorizers, directions.astype(np.float32))
 
 
@@ -142,11 +146,25 @@ class TextEncoder:
 
     Args:
         vectorizers: TF-IDF of character n-grams and, if the fitted texts have words, of words.
-        directions: Direction of each n-gram, shape: (n-grams, F), dtype: float32.
+        directions: Direction of each n-gram or, with `counts`, of each fitted text, shape:
+            (n-grams, F) or (n, F), dtype: float32.
+        counts: Of the n-grams in the fitted texts, whose directions are the sums of those of the
+            texts: the smaller form for few texts. Shape: (n, n-grams), dtype: float32.
     """
 
-    def __init__(self, vectorizers: Sequence[TfidfVectorizer], directions: np.ndarray) -> None:
-        self._vectorizers, self._directions = vectorizers, directions
+    def __init__(
+        self,
+        vectorizers: Sequence[TfidfVectorizer],
+        directions: np.ndarray,
+        counts: csr_matrix | None = None,
+    ) -> None:
+        self._vectorizers = vectorizers
+        self._saved, self._counts = directions, counts
+        self._directions = (
+            directions
+            if counts is None
+            else (counts.T.astype(np.float64) @ directions).astype(np.float32)
+        )
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Encodes texts; a fitted one gets its own vector, up to rounding.
@@ -162,10 +180,13 @@ class TextEncoder:
 
     def save(self, folder: Path) -> None:
         """Writes `ngrams.json` (n-grams in the order of the rows) and `encoder.safetensors`."""
-        ngrams, arrays = {}, {"directions": self._directions}
+        ngrams, arrays = {}, {"directions": self._saved}
         for each in self._vectorizers:
             ngrams[each.analyzer] = each.get_feature_names_out().tolist()
             arrays[f"idf.{each.analyzer}"] = each.idf_
+        if self._counts is not None:
+            parts = self._counts.indptr, self._counts.indices, self._counts.data
+            arrays.update(zip(_COUNTS, parts, strict=True))
         write_json(folder / NGRAMS, ngrams)
         write_arrays(folder / WEIGHTS, arrays)
 
@@ -177,9 +198,16 @@ class TextEncoder:
             DataError: If a file is missing or damaged, or the two are not of one encoder.
         """
         ngrams, arrays = read_json(folder / NGRAMS), read_arrays(folder / WEIGHTS)
-        sizes = {name: len(each) for name, each in arrays.items()}
+        if not isinstance(ngrams, dict) or not all(
+            isinstance(each, list) for each in ngrams.values()
+        ):
+            raise DataError(f"{folder / NGRAMS} lists no n-grams; copy the packed model again")
+        parts = [arrays.pop(name) for name in _COUNTS if name in arrays]
         expected = {f"idf.{analyzer}": len(each) for analyzer, each in ngrams.items()}
-        if sizes != {**expected, "directions": sum(expected.values())}:
+        num_ngrams = sum(expected.values())
+        expected["directions"] = len(parts[0]) - 1 if parts else num_ngrams
+        sizes = {name: len(each) for name, each in arrays.items()}
+        if sizes != expected:
             raise DataError(
                 f"{folder / WEIGHTS} has arrays of lengths {sizes}, but {NGRAMS} beside it lists "
                 f"{expected}: the files are of two encoders; copy both from one packed model"
@@ -188,7 +216,12 @@ class TextEncoder:
             _restore_vectorizer(analyzer, each, arrays[f"idf.{analyzer}"])
             for analyzer, each in ngrams.items()
         ]
-        return cls(vectorizers, arrays["directions"])
+        directions = arrays["directions"]
+        if not parts:
+            return cls(vectorizers, directions)
+        starts, columns, values = parts
+        shape = (len(directions), num_ngrams)
+        return cls(vectorizers, directions, csr_matrix((values, columns, starts), shape))
 
 
 class _WordCounts:

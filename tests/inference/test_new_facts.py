@@ -1,0 +1,122 @@
+"""Facts of unseen and known entities, added without training."""
+
+import pytest
+import torch
+from tiny_world import COUNTRIES, small_params, tiny_graph, tiny_model, tiny_paths, tiny_tables
+
+from imf_core.base.errors import QuestionError
+from imf_core.inference.completer import Completer
+from imf_core.inference.unseen_entity import UnseenEntity
+from imf_core.model.decision import Calibration
+from imf_core.model.saved import SavedModel, SavedPaths
+
+IDENTITY = Calibration(slope=1.0, offset=0.0, shown=10, answers=1, true_answers=1)
+
+
+def completer(with_paths: bool) -> Completer:
+    graph, model, params = tiny_graph(), tiny_model(), small_params()
+    if with_paths:
+        model.set_paths(tiny_paths(graph))
+    config = SavedModel(
+        graph_fingerprint=graph.fingerprint,
+        facts_digest=graph.facts_digest,
+        heads=list(model.channel_names),
+        model=params.model,
+        fusion=params.fusion,
+        paths=SavedPaths(dim=8, relation_layers=2, entity_layers=3) if with_paths else None,
+        features={},
+        training={},
+    )
+    return Completer(graph, tiny_tables(), model.eval(), config, IDENTITY)
+
+
+@pytest.fixture(params=[False, True], ids=["without paths", "with paths"])
+def world(request: pytest.FixtureRequest) -> Completer:
+    return completer(request.param)
+
+
+def label(number: int) -> str:
+    return tiny_graph().entity_labels[number]
+
+
+def facts_of(number: int, name: str) -> list[tuple[str, str, str]]:
+    """The train facts of an entity, said of another."""
+    graph = tiny_graph()
+    found = []
+    for head, relation, tail in graph.triples["train"].tolist():
+        if number in (head, tail):
+            ends = [name if end == number else label(end) for end in (head, tail)]
+            found.append((ends[0], graph.relation_labels[relation], ends[1]))
+    return found
+
+
+def test_an_unseen_entity_with_facts_is_asked_about_and_answers(world: Completer) -> None:
+    known = facts_of(COUNTRIES[1], "Newland")
+    head, relation, tail = next(fact for fact in known if fact[0] == "Newland")
+    grown = world.with_unseen_entities(facts=known)
+    everyone = tiny_graph().num_entities + 1
+    answers = grown.predict_tails("Newland", relation, k=everyone).to_pylist()
+    assert tail not in {row["tail"] for row in answers}
+    assert {row["share_structural"] for row in answers} == {0.0}
+    assert max(row["share_paths"] for row in answers) == 1.0
+    heads = grown.predict_heads(relation, tail, k=everyone, with_known=True)["head"].to_pylist()
+    assert "Newland" in heads
+    assert head == "Newland"
+
+
+def test_answers_about_other_entities_stay_in_their_order(world: Completer) -> None:
+    relation = tiny_graph().relation_labels[0]
+    other = label(COUNTRIES[6])
+    before = world.predict_tails(other, relation, k=5)
+    grown = world.with_unseen_entities(facts=[("Newland", relation, label(COUNTRIES[2]))])
+    after = grown.predict_tails(other, relation, k=30)
+    kept = [name for name in after["tail"].to_pylist() if name != "Newland"]
+    if not world.scorer.model.paths:
+        assert kept[:5] == before["tail"].to_pylist()
+        assert set(after["share_paths"].to_pylist()) == {0.0}
+    assert set(before["tail"].to_pylist()) <= set(kept)
+
+
+def test_a_new_fact_of_known_entities_is_known(world: Completer) -> None:
+    relation = tiny_graph().relation_labels[0]
+    head = label(COUNTRIES[6])
+    first = world.predict_tails(head, relation, k=1)["tail"][0].as_py()
+    grown = world.with_unseen_entities(facts=[(head, relation, first)])
+    assert first not in grown.predict_tails(head, relation, k=99)["tail"].to_pylist()
+    row = grown.predict_tails(head, relation, k=99, with_known=True).to_pylist()
+    assert {each["known_in"] for each in row if each["tail"] == first} == {"train"}
+    assert world.predict_tails(head, relation, k=1)["tail"][0].as_py() == first
+
+
+def test_many_at_once_with_and_without_facts(world: Completer) -> None:
+    relation = tiny_graph().relation_labels[0]
+    text = UnseenEntity("Textland", features={"text": torch.ones(6)})
+    grown = world.with_unseen_entities([text], [("A", relation, "B"), ("A", relation, "A")])
+    assert grown.graph.entity_labels[-3:] == ["Textland", "A", "B"]
+    answers = grown.predict_heads(relation, "B", k=99, with_known=True)
+    assert {"A"} <= set(answers["head"].to_pylist())
+    assert "Textland" not in answers["head"].to_pylist()
+    assert grown.predict_tails("Textland", relation, k=1).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("entities", "facts", "message"),
+    [
+        ([], [], "neither"),
+        ([UnseenEntity("Alone")], [], "Alone.*no input"),
+        ([UnseenEntity("Alone")], [("A", 0, "B")], "Alone.*no input"),
+        ([], [("A", "no such relation", "B")], "no such relation"),
+        ([UnseenEntity(label(3))], [(label(3), 0, "B")], "has .* already"),
+        ([], [("", 0, "B")], "empty"),
+    ],
+)
+def test_what_cannot_be_added_is_refused(
+    entities: list[UnseenEntity], facts: list[tuple[str, str | int, str]], message: str
+) -> None:
+    relations = tiny_graph().relation_labels
+    named = [
+        (head, relations[relation] if isinstance(relation, int) else relation, tail)
+        for head, relation, tail in facts
+    ]
+    with pytest.raises(QuestionError, match=message):
+        completer(True).with_unseen_entities(entities, named)
