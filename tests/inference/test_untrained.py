@@ -1,5 +1,6 @@
 """Answers and reasons of the pretrained path network about graphs that it was not trained on."""
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +9,7 @@ import psutil
 import pyarrow as pa
 import pytest
 import torch
-from tiny_world import looped_graph, tiny_graph
+from tiny_world import ROOT, looped_graph, tiny_graph
 
 import imf_core
 from imf_core.base.errors import DataError, OutOfMemoryError, QuestionError
@@ -253,3 +254,9 @@ def test_without_plausible_questions_there_are_no_examples(make_folder: MakeFold
     examples = find_examples(model, 3)
     assert isinstance(examples, pa.Table)
     assert len(examples) == 0
+
+
+def test_the_code_of_the_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (code,) = re.findall(r"```python\n(.*?)```", Path("docs/paths.md").read_text(), re.DOTALL)
+    exec(code, {})
