@@ -139,7 +139,9 @@ def answer_questions(
 
 
 @explain_out_of_memory("take a part of the graph")
-def answer_untrained(path: Path, words: list[str], count: int, with_known: bool) -> None:
+def answer_untrained(
+    path: Path, words: list[str], count: int, with_known: bool, reasons: int
+) -> None:
     """Prints the answers of the pretrained path network about a graph, with their reasons.
 
     Args:
@@ -147,6 +149,7 @@ def answer_untrained(path: Path, words: list[str], count: int, with_known: bool)
         words: HEAD RELATION [TAIL].
         count: Number of answers.
         with_known: Whether to include the graph's facts.
+        reasons: Paths shown per answer.
 
     Raises:
         QuestionError: If the words name unknown labels.
@@ -155,13 +158,13 @@ def answer_untrained(path: Path, words: list[str], count: int, with_known: bool)
     completer = imf_core.load_untrained(path)
     question = _read_question(words, None)
     completer.find_query(question)  # an unknown name is an error before any work
-    seconds = completer.estimate_seconds(count)
+    seconds = completer.estimate_seconds(count if reasons else 0)
     if seconds > NOTICE_SECONDS:
         entities, facts = completer.graph.num_entities, completer.num_facts
         print(
-            f"{entities:,} entities and {facts:,} facts: {count} answers with reasons take about "
-            f"{format_minutes(seconds)} on one core, with -k 1 about "
-            f"{format_minutes(completer.estimate_seconds(1))}",
+            f"{entities:,} entities and {facts:,} facts: this takes about "
+            f"{format_minutes(seconds)} on one core, without reasons (--reasons 0) "
+            f"{format_minutes(completer.estimate_seconds(0))}",
             file=sys.stderr,
         )
     _print_title(question)
@@ -171,7 +174,7 @@ def answer_untrained(path: Path, words: list[str], count: int, with_known: bool)
     )
     if known := completer.known_answers(question):
         print(f"The graph gives {_list(known)}")
-    _print_untrained(completer, completer.answer(question, count, with_known))
+    _print_untrained(completer, completer.answer(question, count, with_known), reasons)
 
 
 def group_reasons(reasons: pa.Table, count: int) -> list[list[str]]:
@@ -182,15 +185,18 @@ def group_reasons(reasons: pa.Table, count: int) -> list[list[str]]:
     return texts
 
 
-def _print_untrained(completer: UntrainedCompleter, answers: pa.Table) -> None:
+def _print_untrained(completer: UntrainedCompleter, answers: pa.Table, reasons: int) -> None:
     """Prints answers with rank, share of the softmax and reasons."""
-    reasons = group_reasons(completer.reasons(answers), len(answers))
+    texts: list[list[str]] = [[] for _ in range(len(answers))]
+    if reasons:
+        found = group_reasons(completer.reasons(answers, reasons), len(answers))
+        texts = [each or [NO_PATH] for each in found]
     print("\n  rank  softmax  answer")
     for row, answer in enumerate(answers.to_pylist()):
         known = "" if answer["known_in"] == NEW else f"  {format_split(answer['known_in'])}"
         name = shorten(answer[f"{answer['asked_for']}_name"])
         print(f"  {row + 1:4}  {answer['softmax']:7.2f}  {name}{known}")
-        for text in reasons[row] or [NO_PATH]:
+        for text in texts[row]:
             print(f"{'':17}{text}")
     if not len(answers):
         print("  no other entity is left to answer")

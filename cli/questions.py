@@ -71,7 +71,7 @@ def ask(
             "--queries takes only --out, -k, --known, --facts and --model beside it": (
                 is_file and (bool(words) or is_unseen or neighbours)
             ),
-            "--untrained takes a question, -k and --known": bool(
+            "--untrained takes a question, -k, --known and --reasons": bool(
                 untrained and (is_file or neighbours or is_unseen or model or facts)
             ),
             f"--out must end in .parquet, got {out}": (
@@ -86,7 +86,7 @@ def ask(
 
     unseen = asking.read_unseen(name, description, image, given) if is_unseen else None
     if untrained is not None:
-        asking.answer_untrained(untrained, words, count, known)
+        asking.answer_untrained(untrained, words, count, known, reasons)
         return
     completer = asking.open_completer(model, unseen, facts)
     if queries is not None and out is not None:

@@ -78,6 +78,10 @@ RUN_ELSEWHERE = {
         ASK,
         "test_a_file_of_questions_is_answered",
     ),
+    'imf ask --untrained examples/solar-system "Io" "orbits" -k 2 --reasons 3': (
+        "cli/test_commands.py",
+        "test_a_graph_is_asked_without_a_model_in_an_empty_folder",
+    ),
     "imf check facts.tsv --out verdicts.parquet": (ASK, "test_a_file_of_facts_is_judged"),
     "imf check --train -k 50": (ASK, "test_suspicious_facts_of_train_are_listed"),
     "imf export --facts new.nt --above 0.8 --prefix https://example.org/": (

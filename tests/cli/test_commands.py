@@ -1,6 +1,7 @@
 """The command `imf`: its help, its start, its folder, and the check of a user's graph."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -9,17 +10,22 @@ import tomllib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
-from tiny_world import ROOT
+from tiny_world import ROOT, tiny_graph
 
 from cli import __main__ as imf
+from cli import ask as asking
+from cli import examples
 from cli.ask import read_unseen
 from cli.command import PROJECT_FILES
 from imf_core.base.errors import QuestionError
+from imf_core.graph.labels import save_graph
 from recipes import measure
 from stages import INTERRUPT_MESSAGE
+from stages.paths import GRAPH
 
 COMMANDS = typer.main.get_command(imf.app).commands
 
@@ -129,6 +135,9 @@ def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
         (["ask", "--queries", "q.parquet", "--out", "./q.parquet"], "is the same file"),
         (["ask", "--queries", "q.tsv", "--out", "o.csv"], "must end in .parquet, got o.csv"),
         (["ask", "--description", "", "orbits"], "--description must not be empty"),
+        (["ask", "--untrained", "g", "a"], "for the head, got a"),
+        (["ask", "--untrained", "g", "--neighbours", "a"], "--untrained takes a question, -k,"),
+        (["ask", "--untrained", "g", "--model", "m", "a", "b"], "--untrained takes a question"),
         (["check"], "give either PATH or --train"),
         (["check", "facts.tsv", "--train"], "give either PATH or --train"),
         (["check", "--train", "-k", "0"], "-k must be a positive number, got 0"),
@@ -278,23 +287,29 @@ def test_a_bad_folder_ends_in_one_line_that_names_it(
 def test_a_run_calls_dvc_with_its_own_python_and_shows_results_if_all_stages_ended(
     status: int, project: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
+    def note(word: str) -> None:
+        lines = (project / "called").read_text().splitlines()
+        (project / "called").write_text("\n".join([*lines[:-1], word, lines[-1]]))
+
     shown: list[str] = []
     monkeypatch.setattr(imf, "show", lambda: shown.append("results"))
     (project / "dvc").mkdir()
     (project / "dvc/__init__.py").touch()
     (project / "dvc/__main__.py").write_text(
         "import os, shutil, sys\n"
-        "found = [' '.join(sys.argv[1:]), shutil.which('python')]\n"
+        "before = open('called').read().splitlines()[:-1] if os.path.exists('called') else []\n"
+        "found = [*before, ' '.join(sys.argv[1:]), shutil.which('python')]\n"
         f"open('called', 'w').write('\\n'.join(found)); sys.exit({status})\n"
     )
     monkeypatch.setenv("PATH", os.defpath)
+    monkeypatch.setattr(examples, "show_examples", lambda: note("examples"))
     ended, _, errors = run("run")
-    called, python = (project / "called").read_text().splitlines()
-    assert called == "repro"
+    *called, python = (project / "called").read_text().splitlines()
+    assert called == (["repro prepare"] if status else ["repro prepare", "examples", "repro"])
     assert Path(python).parent == Path(sys.executable).parent
     assert shown == ([] if status else ["results"])
     assert ended == (1 if status else 0)
-    assert ("`dvc repro` ended with status 255" in errors) == bool(status)
+    assert ("`dvc repro prepare` ended with status 255" in errors) == bool(status)
 
 
 def test_the_inputs_of_a_new_entity_are_read_by_modality() -> None:
@@ -323,3 +338,106 @@ def test_unknown_and_repeated_inputs_of_a_new_entity_are_refused(
 ) -> None:
     with pytest.raises(QuestionError, match=message):
         read_unseen("", None, Path("a.png"), further)
+
+
+UNTRAINED = "These answers come from a network that was not trained on this graph"
+
+
+@pytest.mark.slow
+def test_a_graph_is_asked_without_a_model_in_an_empty_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "cli", "ask", "--untrained"),
+            *(str(ROOT / "examples/solar-system"), "Io", "orbits", "-k", "2"),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines[1] == "Io - orbits - ?"
+    assert lines[3].startswith(UNTRAINED)
+    assert lines[4] == "The graph gives 1: Jupiter"
+    assert [line.split()[0] for line in lines[7:] if re.match(r" +\d", line)] == ["1", "2"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_question_without_a_model_shows_reasons_and_escapes_names(
+    tmp_path: Path, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    people = range(24)
+    facts = [f"p{each} born c{each % 8}" for each in people]
+    facts += [f"c{each} in n{each % 4}" for each in range(8)]
+    facts += [f"p{each} citizen n{each % 4}" for each in people[1:]]
+    folder = make_folder({"train.txt": facts, "entity2name.txt": "p0\tA\x1b[31mda\nc0\tC\u202e0\n"})
+    before = snapshot(folder)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    ask = ("ask", "--untrained", str(folder), "-k", "1")
+    status, printed, errors = run(*ask, "?", "citizen", "n0")
+    assert (status, errors) == (0, "")
+    assert "\x1b" not in printed
+    assert "A\\x1b[31mda" in printed
+    status, printed, _ = run(*ask, "p0", "citizen")
+    assert "A\\x1b[31mda - born - C\\u202e0; C\\u202e0 - in - n0 (weight 0." in printed
+    assert (snapshot(folder), list(empty.iterdir())) == (before, [])
+
+
+def test_a_graph_without_a_model_names_what_is_wrong_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for path, message in (("nothing", "there is no folder or file nothing"), ("mine", "train.txt")):
+        status, printed, errors = run("ask", "--untrained", path, "a", "b")
+        assert (status, printed) == (1, "")
+        assert message in errors
+        assert errors.count("\n") == 1
+    graph = str(ROOT / "examples/solar-system")
+    status, printed, errors = run("ask", "--untrained", graph, "Erth", "orbits")
+    assert (status, printed) == (1, "")
+    assert errors.startswith("error: no entity has the label or name 'Erth'; nearest are 'earth'")
+
+
+def test_a_long_answer_is_announced_with_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(asking, "NOTICE_SECONDS", 0.0)
+    graph = str(ROOT / "examples/solar-system")
+    status, printed, errors = run(
+        *("ask", "--untrained", graph, "Io", "orbits", "-k", "1", "--reasons", "0")
+    )
+    assert status == 0
+    assert "(weight " not in printed
+    assert "no path" not in printed
+    assert errors.startswith("137 entities and 420 facts: this takes about")
+
+
+def test_examples_come_from_train_facts_until_a_model_is_trained_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(examples, "MODEL", Path("model"))
+    save_graph(tiny_graph(), tiny_graph().facts, GRAPH)
+    examples.show_examples()
+    printed = capsys.readouterr().out
+    assert "Before any training, a pretrained network reads the train facts." in printed
+    shown = re.findall(
+        r"^  (new|true \((?:valid|test)\))  E\d\d - .* - E\d\d$", printed, re.MULTILINE
+    )
+    assert 1 <= len(shown) <= examples.COUNT
+    config = SimpleNamespace(facts_digest=tiny_graph().facts_digest)
+    monkeypatch.setattr(examples, "load_config", lambda _: config)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").touch()
+    examples.show_examples()
+    assert capsys.readouterr().out == ""
+    (tmp_path / "model/config.json").unlink()
+    monkeypatch.setattr(examples, "MAX_ENTITIES", 3)
+    examples.show_examples()
+    assert capsys.readouterr().out.startswith("22 entities, more than 3: the run goes on without")
