@@ -74,6 +74,14 @@ RUN_ELSEWHERE = {
         ASK,
         "test_a_new_entity_is_asked_about_by_text_and_image",
     ),
+    r"printf 'Newland\tborders\tLaos\nNewland\tborders\tVietnam\n' > new.tsv": (
+        ASK,
+        "test_a_new_entity_is_asked_about_by_its_facts",
+    ),
+    'imf ask --facts new.tsv "Newland" "member of" -k 2': (
+        ASK,
+        "test_a_new_entity_is_asked_about_by_its_facts",
+    ),
     "imf ask --queries questions.tsv --out answers.parquet": (
         ASK,
         "test_a_file_of_questions_is_answered",

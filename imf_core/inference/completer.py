@@ -333,15 +333,13 @@ class Completer:
     ) -> "Completer":
         """Returns a completer with more entities and facts, without training.
 
-        An unseen entity without facts is never an answer.
-
         Args:
-            entities: Each has facts, or an input that the model reads.
-            facts: Of unseen or known entities. Ends that the graph lacks become unseen entities.
+            entities: Each has facts, or an input that the model reads; without facts, no answer.
+            facts: Ends that the graph lacks become unseen entities.
 
         Raises:
-            QuestionError: If neither is given, a name is taken or ambiguous, a relation is unknown,
-                an entity has neither facts nor input, or an input cannot be encoded.
+            QuestionError: If a name is taken, unknown or ambiguous, an entity has neither facts nor
+                input, an input cannot be encoded, or nothing is given.
         """
         if not (entities or facts):
             raise QuestionError("give unseen entities, facts or both, got neither")

@@ -60,6 +60,36 @@ def test_a_new_entity_is_asked_about_by_text_and_image(command: Command) -> None
     assert "structural" not in "".join(lines)
 
 
+def test_a_new_entity_is_asked_about_by_its_facts(command: Command, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.tsv"
+    facts.write_text("Newmoon\torbits\tJupiter\nNewmoon\tis_a\tregular_moon\n")
+    lines = command("ask", "--facts", str(facts), "Newmoon", "made_of", "-k", "3")
+    assert lines[0] == "new facts: 2, not in the graph: 1: Newmoon"
+    assert "Newmoon - made_of - ?" in lines
+    assert len([line for line in lines if "[paths 100%]" in line]) == 3
+    lines = command("ask", "--facts", str(facts), "?", "orbits", "Jupiter", "--known", "-k", "99")
+    assert any("Newmoon" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("Newmoon\torbits\n", "line 1"),
+        ("Newmoon\torbits\t?\n", "a fact needs head, relation and tail"),
+        ("", "has no facts"),
+        ("Newmoon\tcircles\tJupiter\n", "no relation has the label or name 'circles'"),
+    ],
+)
+def test_facts_that_cannot_be_read_are_refused(
+    lines: str, message: str, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = tmp_path / "facts.tsv"
+    facts.write_text(lines)
+    with pytest.raises(SystemExit):
+        command("ask", "--facts", str(facts), "Newmoon", "made_of")
+    assert message in capsys.readouterr().err
+
+
 def test_a_file_of_questions_is_answered(
     command: Command, finished: Workspace, tmp_path: Path
 ) -> None:
@@ -72,6 +102,7 @@ def test_a_file_of_questions_is_answered(
     )
     assert command("ask", *arguments, "-k", "2")[0].startswith("questions: 2, answers: 4, in")
     predicted = pq.read_schema(finished.folder / "results/predictions.parquet").names
+    assert predicted.pop() == "reasons"
     assert pq.read_schema(tmp_path / "out.parquet").names == ["question", *predicted]
 
 
