@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imf_core.base.artifacts import read_parquet
-from imf_core.base.config import Params, load_params
+from imf_core.base.config import FOLDER, OWN_GRAPHS, RDF, Params, load_params
 from imf_core.base.errors import DataError
 from imf_core.base.terminal import escape
 from imf_core.graph.issues import issues_of
@@ -21,7 +21,7 @@ from imf_core.prepare.summary import Summary
 from imf_core.raster.reencode import NO_PICTURE
 from imf_core.raster.shards import SOURCES
 from imf_core.sources.rdf_reader import FORMATS
-from imf_core.sources.registry import FOLDER, RDF, find_dataset, load_registry
+from imf_core.sources.registry import find_dataset, load_registry
 from imf_core.web.store import WebStore
 from imf_core.web.urls import is_url
 from stages.download import fill_raw
@@ -174,7 +174,7 @@ def audit(names: list[str]) -> None:
     names = names or list(load_registry())
     params = load_params(PARAMS)
     for name in names:
-        if name not in {FOLDER, RDF}:
+        if name not in OWN_GRAPHS:
             find_dataset(name)  # a wrong name is an error before any work
     summaries = {name: summary_of(name, params) for name in names}
     print("\n".join([*audit_tables(summaries), *audit_issues(summaries)]))

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 from imf_core.base.artifacts import fresh_folder
-from imf_core.base.config import DatasetParams, FetchParams, load_params
+from imf_core.base.config import FOLDER, OWN_GRAPHS, RDF, DatasetParams, FetchParams, load_params
 from imf_core.graph.issues import DataIssue, write_issues
 from imf_core.sources.folder import copy_folder
 from imf_core.sources.rdf import write_rdf_as_folder
 from imf_core.sources.registry import (
     EMBEDDED,
-    FOLDER,
-    RDF,
     DownloadedDataset,
     EmbeddedDataset,
     download_dataset,
@@ -25,7 +23,7 @@ def main() -> None:
     params = load_params(PARAMS)
     with fresh_folder(RAW) as raw:
         fill_raw(params.dataset.name, raw, params.dataset, params.fetch)
-    if params.dataset.name not in {FOLDER, RDF}:
+    if params.dataset.name not in OWN_GRAPHS:
         entry = find_dataset(params.dataset.name)
         print(f"{params.dataset.name}: {entry.title} (licence: {entry.licence})")
 

@@ -11,10 +11,10 @@ from typing import Any
 from flows.errors import FlowError
 from flows.experiments.form import PARAMS_FILE, read_values_at
 from flows.experiments.run_experiment import flatten
-from flows.pages.results_page import PLACES
 from flows.running.command import DVC
 from flows.running.workspace import LOCK_FILE, Notify, dvc_locked, read_lock_file
 from imf_core.base.artifacts import read_json
+from imf_core.base.config import OWN_GRAPHS
 from imf_core.base.terminal import METRIC_TITLES, escape, table
 
 SUMMARY = Path("results/evaluation/summary.json")
@@ -65,7 +65,7 @@ def compare_with_baseline(commit: str, notify: Notify) -> Comparison:
     if old:
         names = set(_params(from_head).get(_NAME, {}).values())
         changes = _changes(from_head)
-        has_path = bool(names & PLACES)
+        has_path = bool(names & OWN_GRAPHS)
         return Comparison("the last committed run", old, new, changes, has_path)
     old, used = _read_workspace(notify)
     if old:
@@ -77,7 +77,7 @@ def compare_with_baseline(commit: str, notify: Notify) -> Comparison:
         }
         names = {used.get(_NAME), values[_NAME]}
         baseline = "the workspace's run, which is not committed"
-        return Comparison(baseline, old, new, changes, has_path=bool(names & PLACES))
+        return Comparison(baseline, old, new, changes, has_path=bool(names & OWN_GRAPHS))
     return Comparison(None, {}, new, _changes(from_head))
 
 

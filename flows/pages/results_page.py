@@ -61,9 +61,6 @@ _SPLITS = {
 
 Metrics = Mapping[str, Any]
 
-PLACES = {"folder", "rdf"}
-"""Values of `dataset.name` that read the graph from `dataset.path`."""
-
 
 def audit(data: Counts) -> str:
     """Formats the audit.

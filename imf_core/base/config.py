@@ -56,6 +56,11 @@ class DatasetParams(Section):
     image_folders: list[str] = Field(description="other folders that the image index may refer to")
 
 
+FOLDER, RDF = "folder", "rdf"
+OWN_GRAPHS = {FOLDER, RDF}
+"""Values of `dataset.name` that read the user's own graph from `dataset.path`."""
+
+
 def name_graph(dataset: str, path: str) -> str:
     """Names a graph for people: a data set, or the folder or file that `folder` or `rdf` reads.
 
@@ -66,10 +71,10 @@ def name_graph(dataset: str, path: str) -> str:
     Returns:
         `dataset` where the path has no name, such as `.`.
     """
-    if dataset not in {"folder", "rdf"}:
+    if dataset not in OWN_GRAPHS:
         return dataset
     name = PurePosixPath(path).name
-    if dataset == "rdf":
+    if dataset == RDF:
         name = _RDF_SUFFIXES.sub("", name)
     return dataset if name in {"", ".."} else name
 

@@ -21,6 +21,31 @@ BETWEEN_LABELS = " | "
 """Between the labels of partner relations in one cell of a table."""
 
 Facts = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+def fact_keys(facts: Facts, num_entities: int, num_relations: int) -> NDArray[np.int64]:
+    """Numbers each fact; only equal facts have equal numbers; (N, 3) -> (N,)."""
+    heads, relations, tails = facts.T
+    keys: NDArray[np.int64] = (heads * num_relations + relations) * num_entities + tails
+    return keys
+
+
+def is_in(keys: NDArray[np.int64], others: NDArray[np.int64]) -> Mask:
+    """Returns whether each key is among the others, which need not be sorted; (N,), (M,) -> (N,).
+
+    Sorting takes a tenth of the time of `np.isin`, which hashes both on a large graph.
+    """
+    return is_in_sorted(keys, np.sort(others))
+
+
+def is_in_sorted(keys: NDArray[np.int64], others: NDArray[np.int64]) -> Mask:
+    """Returns whether each key is among the others, which are sorted; (N,), (M,) -> (N,)."""
+    if not len(others):
+        return np.zeros(len(keys), dtype=bool)
+    position = np.minimum(np.searchsorted(others, keys), len(others) - 1)
+    found: Mask = others[position] == keys
+    return found
 
 
 @dataclass(frozen=True)

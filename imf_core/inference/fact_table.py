@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from imf_core.graph.graph import Graph
-from imf_core.graph.labels import SPLITS
+from imf_core.graph.labels import SPLITS, fact_keys, is_in_sorted
 from imf_core.inference.answers import Answers, as_facts
 from imf_core.inference.plausibility import USED_UP
 
@@ -110,17 +110,11 @@ class FactTable:
         keys = self._keys(facts)
         found = np.full(len(facts), NEW, dtype=object)
         for split, known in self._known.items():
-            if len(known):
-                place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-                found[known[place] == keys] = split
+            found[is_in_sorted(keys, known)] = split
         return pa.array(found, pa.string())
 
     def _keys(self, facts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Encodes each fact as one integer, shape: (N, 3) -> (N,)."""
-        head, relation, tail = facts.T
-        count = self._graph.num_entities
-        keys: NDArray[np.int64] = (relation * count + head) * count + tail
-        return keys
+        return fact_keys(facts, self._graph.num_entities, self._graph.num_relations)
 
 
 def _strings(values: Sequence[str]) -> pa.Array:

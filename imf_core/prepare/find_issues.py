@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from imf_core.base.terminal import find_alike, plain_form, show_alike
 from imf_core.graph.issues import DataIssue, data_issue
-from imf_core.graph.labels import Facts, GraphLabels
-from imf_core.prepare.facts import count_distinct_ids, fact_keys
+from imf_core.graph.labels import Facts, GraphLabels, fact_keys
+from imf_core.prepare.facts import count_distinct_ids
 from imf_core.prepare.redundancy import HELD_OUT_SPLITS, is_among
 from imf_core.prepare.source import LabelledTexts, SkippedImageLines, SourceGraph
 from imf_core.prepare.split import HELD_OUT

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from imf_core.base.config import PrepareParams
+from imf_core.base.config import OWN_GRAPHS, PrepareParams
 from imf_core.base.errors import DataError
 from imf_core.graph.entities import ImageSources
 from imf_core.graph.issues import read_issues
@@ -39,7 +39,7 @@ from imf_core.sources.layout import (
     RELATION_NAMES,
 )
 from imf_core.sources.numbers import read_numbers
-from imf_core.sources.registry import FOLDER, RDF, Counts, DownloadedDataset, find_dataset
+from imf_core.sources.registry import Counts, DownloadedDataset, find_dataset
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         ConfigError: If the data set is unknown.
         DataError: If a file is missing or malformed, or the counts differ from the registry.
     """
-    dataset = None if dataset_name in {FOLDER, RDF} else find_dataset(dataset_name)
+    dataset = None if dataset_name in OWN_GRAPHS else find_dataset(dataset_name)
     download = dataset if isinstance(dataset, DownloadedDataset) else None
     source = _read_source(raw, download)
     num_entities, num_relations = len(source.entity_labels), len(source.relation_labels)

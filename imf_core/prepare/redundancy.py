@@ -13,15 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imf_core.graph.labels import Facts
-from imf_core.prepare.facts import (
-    Mask,
-    count_distinct_ids,
-    drop_duplicates,
-    fact_keys,
-    is_in,
-    pair_keys,
-)
+from imf_core.graph.labels import Facts, Mask, fact_keys, is_in
+from imf_core.prepare.facts import count_distinct_ids, drop_duplicates, pair_keys
 
 MIN_OVERLAP = 0.8
 """Relations that share more than this fraction of the pairs of each are redundant."""

@@ -22,8 +22,8 @@ import numpy as np
 
 from imf_core.base.config import PrepareParams
 from imf_core.base.errors import DataError
-from imf_core.graph.labels import Facts
-from imf_core.prepare.facts import drop_duplicates, fact_keys, hold_out
+from imf_core.graph.labels import Facts, fact_keys
+from imf_core.prepare.facts import drop_duplicates, hold_out
 from imf_core.prepare.redundancy import Redundancy, find_copies, is_among
 
 # A valid with a larger share of lines in train or test is rebuilt, one with a smaller share is

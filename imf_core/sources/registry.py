@@ -25,14 +25,12 @@ from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
 
 from imf_core.base.artifacts import atomic_path, exclusive_lock, file_sha256
-from imf_core.base.config import FetchParams
+from imf_core.base.config import FOLDER as FOLDER  # noqa: PLC0414 - for the recipes
+from imf_core.base.config import RDF, FetchParams
 from imf_core.base.errors import ConfigError, DataError, NetworkError
 from imf_core.base.typed_yaml import Section, validate
 from imf_core.sources.layout import ENTITY_DESCRIPTIONS
 from imf_core.web.client import WebClient
-
-FOLDER, RDF = "folder", "rdf"
-"""Names of users' graphs, reserved in the registry."""
 
 REGISTRY_PATH = Path(__file__).with_name("registry.yaml")
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imf_core.prepare.facts import Facts
+from imf_core.graph.labels import Facts
 from imf_core.prepare.redundancy import Copies, Redundancy, find_copies
 
 ENTITIES, RELATIONS = 5, 6

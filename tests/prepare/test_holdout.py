@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from imf_core.prepare.facts import MIN_RELATION_FACTS, Facts, Mask, fact_keys, hold_out, pair_keys
+from imf_core.graph.labels import Facts, Mask, fact_keys
+from imf_core.prepare.facts import MIN_RELATION_FACTS, hold_out, pair_keys
 
 ENTITIES, RELATIONS = 12, 4
 

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imf_core.base.config import PrepareParams
+from imf_core.base.config import FOLDER, PrepareParams
 from imf_core.base.errors import ConfigError, DataError
 from imf_core.graph.entities import ImageSources
 from imf_core.graph.issues import DataIssue, issues_of
 from imf_core.prepare.prepare import Prepared, prepare_graph
 from imf_core.prepare.summary import Summary, describe
-from imf_core.sources.registry import FOLDER
 
 MakeFolder = Callable[..., Path]
 Prepare = Callable[..., Prepared]

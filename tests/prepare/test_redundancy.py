@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imf_core.graph.labels import Facts
 from imf_core.prepare import redundancy as module
-from imf_core.prepare.facts import Facts
 from imf_core.prepare.redundancy import Redundancy, find_redundancy
 
 ENTITIES, RELATIONS = 20, 4

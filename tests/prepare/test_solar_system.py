@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from imf_core.base.config import PrepareParams
+from imf_core.base.config import FOLDER, PrepareParams
 from imf_core.prepare.prepare import Prepared, prepare_graph
 from imf_core.sources.folder import copy_folder
-from imf_core.sources.registry import FOLDER
 
 EXAMPLE = Path(__file__).parents[2] / "examples/solar-system"
 

@@ -5,7 +5,8 @@ import pytest
 
 from imf_core.base.config import PrepareParams
 from imf_core.base.errors import DataError
-from imf_core.prepare.facts import Facts, pair_keys
+from imf_core.graph.labels import Facts
+from imf_core.prepare.facts import pair_keys
 from imf_core.prepare.redundancy import Redundancy
 from imf_core.prepare.split import CLEANED, GIVEN, HELD_OUT, Splits, make_splits
 
