@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from imf_core.base.artifacts import fresh_folder
-from imf_core.base.config import load_params
+from imf_core.base.config import FOLDER, load_params
 from imf_core.base.device import Shard, unsharded
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.graph import Graph, load_graph
@@ -21,7 +21,6 @@ from imf_core.graph.labels import SPLITS, save_graph
 from imf_core.paths.network import PathNetwork
 from imf_core.paths.path_graph import PathGraph, build_path_graph
 from imf_core.prepare.prepare import prepare_graph
-from imf_core.sources.registry import FOLDER
 from stages.download import fill_raw
 from stages.paths import PARAMS
 from stages.runner import state_folder

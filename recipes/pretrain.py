@@ -50,6 +50,8 @@ class Pretraining:
         entity_layers: Layers of the entity network.
         steps: Steps of the optimiser, one subgraph each.
         batch_size: Facts asked in a step, each in one direction.
+        max_facts: Facts of the largest subgraph.
+        late_max_facts: The same in the last quarter of the steps, for dense graphs.
         learning_rate: Highest learning rate of AdamW; it rises, then falls to 0.
         clip_norm: Largest norm of the gradient.
         validate_every: Steps between measurements on valid.
@@ -62,6 +64,8 @@ class Pretraining:
     entity_layers: int = 6
     steps: int = 45_000
     batch_size: int = 16
+    max_facts: int = 8_000
+    late_max_facts: int = 16_000
     learning_rate: float = 2e-3
     clip_norm: float = 1.0
     validate_every: int = 5_000
@@ -151,7 +155,9 @@ class Run:
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.step)
         sizes = torch.tensor([len(source.triples) for source in self.sources])
         source = int(torch.multinomial(sizes.double().sqrt(), 1, generator=generator))
-        triples = sample_subgraph(self.sources[source], generator)
+        is_late = self.step >= settings.steps * 3 // 4
+        max_facts = settings.late_max_facts if is_late else settings.max_facts
+        triples = sample_subgraph(self.sources[source], max_facts, generator)
         asked, shown = hide_facts(triples, settings.batch_size, generator)
         num_entities, num_relations = (
             int(triples[:, [0, 2]].max()) + 1,

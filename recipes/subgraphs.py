@@ -12,8 +12,8 @@ from torch import Tensor
 
 from imf_core.graph.known_tails import ragged_arange
 
-MIN_FACTS, MAX_FACTS = 32, 8_000
-"""Facts of a subgraph: a smaller one is sampled again, a larger one loses its last entities."""
+MIN_FACTS = 32
+"""Facts of the smallest subgraph; a smaller one is sampled again."""
 
 SMALLEST, LARGEST = 48, 3_000
 """Bounds of the number of entities, drawn evenly in its logarithm."""
@@ -51,11 +51,12 @@ def index_facts(triples: Tensor, num_entities: int, num_relations: int) -> FactI
     return FactIndex(triples, offsets, order % len(triples), num_relations)
 
 
-def sample_subgraph(index: FactIndex, generator: torch.Generator) -> Tensor:
+def sample_subgraph(index: FactIndex, max_facts: int, generator: torch.Generator) -> Tensor:
     """Samples a subgraph at random limits; a random half of the relations is turned round.
 
     Args:
         index: The graph, with some connected part of `MIN_FACTS` facts under half of its relations.
+        max_facts: Bound of the facts; beyond it a subgraph loses its last entities.
         generator: Of the draws.
 
     Returns:
@@ -63,7 +64,7 @@ def sample_subgraph(index: FactIndex, generator: torch.Generator) -> Tensor:
     """
     facts = index.triples[:0]
     while len(facts) < MIN_FACTS:
-        facts = index.triples[_sample(index, generator)]
+        facts = index.triples[_sample(index, max_facts, generator)]
     head, relation, tail = facts.unbind(dim=1)
     _, ends = torch.cat([head, tail]).unique(return_inverse=True)
     head, tail = ends.chunk(2)
@@ -74,7 +75,7 @@ def sample_subgraph(index: FactIndex, generator: torch.Generator) -> Tensor:
     return sampled
 
 
-def _sample(index: FactIndex, generator: torch.Generator) -> Tensor:
+def _sample(index: FactIndex, max_facts: int, generator: torch.Generator) -> Tensor:
     """Returns the positions of the facts of a subgraph."""
     is_kept = torch.ones(index.num_relations, dtype=torch.bool)
     log_size, share, with_all = torch.rand(3, generator=generator).tolist()
@@ -85,7 +86,7 @@ def _sample(index: FactIndex, generator: torch.Generator) -> Tensor:
     choice = int(torch.randint(len(FACTS_PER_ENTITY), (), generator=generator))
     allowed = is_kept[index.triples[:, 1]]
     rank = grow(index, allowed, size, FACTS_PER_ENTITY[choice], generator)
-    return cut(index, allowed, rank, MAX_FACTS)
+    return cut(index, allowed, rank, max_facts)
 
 
 def grow(

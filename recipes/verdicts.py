@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 import imf_core
-from imf_core.base.config import DatasetParams, load_params
+from imf_core.base.config import FOLDER, DatasetParams, load_params
 from imf_core.graph.graph import Graph
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_scores import PULL, FactScorer, Thresholds, choose_thresholds
-from imf_core.sources.registry import FOLDER
 from recipes.environment import make_table
 from recipes.negatives import draw_first_answers, draw_of_role, draw_random, read_negatives
 from stages.paths import MODEL, PARAMS

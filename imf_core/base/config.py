@@ -62,14 +62,9 @@ OWN_GRAPHS = {FOLDER, RDF}
 
 
 def name_graph(dataset: str, path: str) -> str:
-    """Names a graph for people: a data set, or the folder or file that `folder` or `rdf` reads.
+    """Names a graph for people: a data set, or the user's folder or file without suffixes.
 
-    Args:
-        dataset: `dataset.name`.
-        path: `dataset.path`; an RDF file's name comes without its suffixes.
-
-    Returns:
-        `dataset` where the path has no name, such as `.`.
+    `dataset` is `dataset.name`, and the name where `path`, `dataset.path`, has none, such as `.`.
     """
     if dataset not in OWN_GRAPHS:
         return dataset

@@ -25,8 +25,7 @@ from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
 
 from imf_core.base.artifacts import atomic_path, exclusive_lock, file_sha256
-from imf_core.base.config import FOLDER as FOLDER  # noqa: PLC0414 - for the recipes
-from imf_core.base.config import RDF, FetchParams
+from imf_core.base.config import FOLDER, RDF, FetchParams
 from imf_core.base.errors import ConfigError, DataError, NetworkError
 from imf_core.base.typed_yaml import Section, validate
 from imf_core.sources.layout import ENTITY_DESCRIPTIONS

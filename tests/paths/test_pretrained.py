@@ -36,7 +36,7 @@ def test_the_weights_of_the_package_find_hidden_facts_of_an_unseen_graph() -> No
     scores = network.score(graph, hidden[:, :2])
     true = scores.gather(1, hidden[:, 2:])
     ranks = (scores >= true).sum(dim=1)
-    assert float((1 / ranks).mean()) > 0.15  # chance: 0.06
+    assert float((1 / ranks).mean()) > 0.5  # chance: 0.06
 
 
 def test_the_weights_are_small_and_packed_with_their_card() -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from recipes.subgraphs import MAX_FACTS, MIN_FACTS, cut, grow, index_facts, sample_subgraph
+from recipes.subgraphs import MIN_FACTS, cut, grow, index_facts, sample_subgraph
 
 NUM_ENTITIES, NUM_RELATIONS = 400, 6
 
@@ -32,7 +32,7 @@ def test_a_subgraph_grows_to_its_size_by_allowed_facts_and_is_connected() -> Non
     rank = grow(index, allowed, 60, 2, torch.Generator().manual_seed(1))
     found = (rank < NUM_ENTITIES).nonzero().flatten()
     assert rank[found].sort().values.tolist() == list(range(60))
-    facts = cut(index, allowed, rank, MAX_FACTS)
+    facts = cut(index, allowed, rank, 1500)
     inside = torch.isin(triples[:, [0, 2]], found).all(dim=1) & allowed
     assert facts.tolist() == inside.nonzero().flatten().tolist()
     assert count_reached(triples[facts]) == 60
@@ -62,12 +62,12 @@ def test_a_sampled_subgraph_is_part_of_the_graph_up_to_names_and_directions() ->
     triples = make_triples()
     index = index_facts(triples, NUM_ENTITIES, NUM_RELATIONS)
     for seed in range(5):
-        found = sample_subgraph(index, torch.Generator().manual_seed(seed))
+        found = sample_subgraph(index, 200, torch.Generator().manual_seed(seed))
         num_entities, num_relations = (int(found[:, column].max()) + 1 for column in (0, 1))
         num_entities = max(num_entities, int(found[:, 2].max()) + 1)
         assert found[:, [0, 2]].unique().tolist() == list(range(num_entities))
         assert found[:, 1].unique().tolist() == list(range(num_relations))
-        assert MIN_FACTS <= len(found) <= MAX_FACTS
+        assert MIN_FACTS <= len(found) <= 200
         assert num_entities <= NUM_ENTITIES
         assert count_reached(found) == num_entities
         degrees = torch.bincount(found[:, [0, 2]].flatten()).sort().values
@@ -79,7 +79,7 @@ def test_each_relation_keeps_its_direction_or_is_turned_round_as_a_whole() -> No
     star = torch.cat([torch.stack([leaves * 0, leaves * 0 + r, leaves], 1) for r in (0, 1)])
     index, hub_is_head = index_facts(star, 51, 2), set()
     for seed in range(8):
-        found = sample_subgraph(index, torch.Generator().manual_seed(seed))
+        found = sample_subgraph(index, 200, torch.Generator().manual_seed(seed))
         for relation in found[:, 1].unique():
             heads, _, tails = found[found[:, 1] == relation].unbind(dim=1)
             assert min(len(heads.unique()), len(tails.unique())) == 1
@@ -90,7 +90,7 @@ def test_each_relation_keeps_its_direction_or_is_turned_round_as_a_whole() -> No
 def test_the_same_seed_samples_the_same_subgraph() -> None:
     index = index_facts(make_triples(), NUM_ENTITIES, NUM_RELATIONS)
     first, second, other = (
-        sample_subgraph(index, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)
+        sample_subgraph(index, 200, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
