@@ -74,9 +74,8 @@ def explain(
     table = FactTable(graph, ())
     paths = []
     for row in track(answers.tolist(), "reasons, answers", len(answers)):
-        found = _find(network, path_graph, row)
-        kept = [each for each in found if each.weight >= LEAST_WEIGHT][:limit]
-        paths.append([_describe(reason, table, graph) for reason in kept])
+        found = find_shown(network, path_graph, row, limit)
+        paths.append([_describe(reason, table, graph) for reason in found])
     return pa.array(paths, pa.list_(PATH))
 
 
@@ -148,11 +147,22 @@ def format_path(path: Mapping[str, Any]) -> str:
     return f"{facts} (weight {path['weight']:.2f})"
 
 
-def _find(network: PathNetwork, path_graph: PathGraph, answer: Sequence[int]) -> list[Reason]:
-    """Finds different paths of an answer, best first.
+def find_shown(
+    network: PathNetwork, path_graph: PathGraph, answer: Sequence[int], limit: int
+) -> list[Reason]:
+    """Finds the reasons that are shown for an answer: different paths of at least `LEAST_WEIGHT`.
 
     Of paths with the same last fact the best is kept, and none that visits all entities of a better
     one on a detour.
+
+    Args:
+        network: The network.
+        path_graph: The facts, on the network's device; the answer itself is left out.
+        answer: (asked entity, relation with inverses, answer).
+        limit: Paths, at most.
+
+    Returns:
+        Best first.
     """
     head, relation, tail = answer
     if head == tail:  # a path names no entity twice
@@ -164,6 +174,8 @@ def _find(network: PathNetwork, path_graph: PathGraph, answer: Sequence[int]) ->
     visited: list[set[int]] = []
     last_facts: set[tuple[int, int]] = set()
     for reason in find_reasons(network, path_graph, (head, relation, tail), CANDIDATES):
+        if len(kept) == limit or reason.weight < LEAST_WEIGHT:
+            break
         entities = {edge.tail for edge in reason.edges}
         last = reason.edges[-1].head, reason.edges[-1].relation
         if last not in last_facts and not any(earlier < entities for earlier in visited):
