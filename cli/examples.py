@@ -5,9 +5,9 @@ They come between the graph and the long stages, if no model was trained on thes
 
 from cli.ask import group_reasons
 from cli.results import format_split
-from imf_core.base.errors import OutOfMemoryError
+from imf_core.base.errors import ConfigError, DataError, OutOfMemoryError
 from imf_core.base.terminal import shorten
-from imf_core.graph.graph import load_graph
+from imf_core.graph.graph import Graph, load_graph
 from imf_core.inference.example_questions import MAX_ENTITIES, find_examples
 from imf_core.inference.reasons import NO_PATH
 from imf_core.inference.untrained import UntrainedCompleter
@@ -24,14 +24,14 @@ WITHOUT_RUN = "the run goes on without examples of an untrained network"
 def show_examples() -> None:
     """Prints some answers and their reasons from the train facts of `data/graph`."""
     graph = load_graph(GRAPH)
-    if (MODEL / CONFIG).is_file() and load_config(MODEL).facts_digest == graph.facts_digest:
+    if _is_trained(graph):
         return
     if graph.num_entities > MAX_ENTITIES:
         print(f"{graph.num_entities:,} entities, more than {MAX_ENTITIES:,}: {WITHOUT_RUN}")
         return
     try:
         completer = UntrainedCompleter(graph, load_pretrained(), ("train",))
-    except OutOfMemoryError as error:  # the stages need less
+    except (OutOfMemoryError, DataError) as error:  # the stages need less memory and no such file
         print(f"{error}: {WITHOUT_RUN}")
         return
     answers = find_examples(completer, AMONG)
@@ -49,3 +49,12 @@ def show_examples() -> None:
         fact = " - ".join(shorten(answer[f"{role}_name"]) for role in ("head", "relation", "tail"))
         print(f"  {format_split(answer['known_in'])}  {fact}", *texts, sep="\n      ")
     print("", flush=True)
+
+
+def _is_trained(graph: Graph) -> bool:
+    """Returns whether a model was trained on these facts; a damaged or older one is none."""
+    try:
+        is_file = (MODEL / CONFIG).is_file()
+        return is_file and load_config(MODEL).facts_digest == graph.facts_digest
+    except (ConfigError, DataError):
+        return False

@@ -2,7 +2,7 @@
 
 Takes test facts of the workspace's graph that the saved model's channel of paths answers with a
 reason. Drops the facts of the first path from the graph and scores the answer again; in comparison,
-drops as many random facts, each of the same entity as a fact of the path.
+drops as many other random facts, each of the same entity as a fact of the path.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from torch import Tensor
 from imf_core.base.errors import DataError
 from imf_core.base.terminal import track
 from imf_core.graph.known_tails import with_inverses
-from imf_core.inference.reasons import LEAST_WEIGHT
+from imf_core.inference.reasons import find_shown
 from imf_core.model.saved import load_model
 from imf_core.paths.channel import PathChannel
 from imf_core.paths.path_graph import PathGraph
-from imf_core.paths.reasons import Reason, find_reasons
+from imf_core.paths.reasons import Reason
 from recipes.environment import make_table
 from stages.inputs import load_inputs
 from stages.paths import MODEL
@@ -67,7 +67,10 @@ def main() -> None:
         for fact in track(asked.tolist(), "questions", len(asked))
         if (fall := measure(channel, (fact[0], fact[1], fact[2]), generator)) is not None
     ]
-    print(f"{len(asked)} test questions, {len(falls)} with a reason for the true answer")
+    print(
+        f"{len(asked)} test questions, {len(falls)} with a reason for the true answer and as many "
+        "other facts"
+    )
     groups: dict[str, list[Fall]] = {"all": falls}
     for edges in (1, 2, 3):
         groups[f"{edges} facts" if edges > 1 else "1 fact"] = [f for f in falls if f.edges == edges]
@@ -88,7 +91,7 @@ def summarise(falls: Sequence[Fall]) -> list[str]:
 
 
 def measure(channel: PathChannel, fact: Edge, generator: torch.Generator) -> Fall | None:
-    """Returns the falls of one answer, None without a reason.
+    """Returns the falls of one answer, None without a reason or without as many other facts.
 
     Args:
         channel: The channel of paths.
@@ -98,33 +101,41 @@ def measure(channel: PathChannel, fact: Edge, generator: torch.Generator) -> Fal
     network, graph = channel.network, channel.graph
     query = torch.tensor([fact[:2]])
     scores = network.score(graph, query)[0]
-    reasons = find_reasons(network, graph, fact, 1)
-    if not reasons or reasons[0].weight < LEAST_WEIGHT * float(scores.std()):
+    reasons = find_shown(network, graph, fact, 1)
+    alike = draw_alike(graph, reasons[0], generator) if reasons else None
+    if alike is None:
         return None
     edges = [(edge.head, edge.relation, edge.tail) for edge in reasons[0].edges]
     before = scores.log_softmax(dim=0)[fact[2]]
     falls = []
-    for dropped in (torch.tensor(edges), draw_alike(graph, reasons[0], generator)):
+    for dropped in (torch.tensor(edges), alike):
         after = network.score(graph.without(dropped), query)[0].log_softmax(dim=0)[fact[2]]
         falls.append(float(before - after))
     return Fall(falls[0], falls[1], len(edges))
 
 
-def draw_alike(graph: PathGraph, reason: Reason, generator: torch.Generator) -> Tensor:
-    """Draws a random fact of the tail of each step, none of the path, shape: (N, 3)."""
-    triples, drawn = graph.entities.triples, []
-    inverse = graph.entities.inverse
-    on_path = {(edge.head, edge.relation, edge.tail) for edge in reason.edges}
-    on_path |= {(tail, int(inverse[relation]), head) for head, relation, tail in on_path}
+def draw_alike(graph: PathGraph, reason: Reason, generator: torch.Generator) -> Tensor | None:
+    """Draws a random fact of the tail of each step, all different and none of the path.
+
+    Returns:
+        (head, relation with inverses, tail), shape: (N, 3), dtype: long; None if an entity has no
+        further fact.
+    """
+    triples, inverse = graph.entities.triples, graph.entities.inverse.tolist()
+    drawn: list[Edge] = []
+    taken: set[Edge] = set()
     for edge in reason.edges:
-        own = [
-            each
-            for each in triples[triples[:, 0] == edge.tail].tolist()
-            if tuple(each) not in on_path
-        ]
-        if own:
-            drawn.append(own[int(torch.randint(len(own), (), generator=generator))])
-    return torch.tensor(drawn, dtype=torch.long).view(-1, 3)
+        taken |= {(edge.head, edge.relation, edge.tail)}
+        taken |= {(edge.tail, inverse[edge.relation], edge.head)}
+    for edge in reason.edges:
+        own = [tuple(each) for each in triples[triples[:, 0] == edge.tail].tolist()]
+        others = [each for each in own if each not in taken]
+        if not others:
+            return None
+        head, relation, tail = others[int(torch.randint(len(others), (), generator=generator))]
+        drawn.append((head, relation, tail))
+        taken |= {(head, relation, tail), (tail, inverse[relation], head)}
+    return torch.tensor(drawn)
 
 
 if __name__ == "__main__":

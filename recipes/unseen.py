@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from imf_core.base.config import Params, load_params
+from imf_core.base.device import to_device
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, known_tails_in, with_inverses
@@ -140,6 +141,8 @@ def _train(graph: Graph, tables: Mapping[str, FeatureTable], params: Params, see
 def rank_by_channel(model: IMF, facts: Tensor, known: KnownTails) -> dict[str, Tensor]:
     """Ranks tails by each channel, whether or not it takes part, and by the decision.
 
+    An entity answers a query about itself only where train has loops of the relation.
+
     Args:
         model: With unlearned entities.
         facts: (head, relation with inverses, tail), shape: (N, 3), dtype: long.
@@ -148,15 +151,17 @@ def rank_by_channel(model: IMF, facts: Tensor, known: KnownTails) -> dict[str, T
     Returns:
         Realistic ranks by channel and by `DECISION` and `MIXED`, shape: (N,), dtype: float64.
     """
-    scorer, everyone = (
-        Scorer(model),
-        torch.arange(model.num_entities, device=model.is_learned.device),
-    )
+    scorer, device = Scorer(model), model.is_learned.device
+    everyone = torch.arange(model.num_entities, device=device)
     parts: dict[str, list[Tensor]] = {}
     for batch in facts.split(BATCH):
         queries, tails = batch[:, :2], batch[:, 2:]
-        logits = model.logits(queries, everyone)
-        scores = {name: each.log_softmax(dim=1) for name, each in logits.items()}
+        heads, relations = to_device(queries, device).split(1, dim=1)
+        is_own = (heads == everyone) & ~model.has_loops[relations]
+        scores = {
+            name: each.masked_fill(is_own, NO_ANSWER_LOGIT).log_softmax(dim=1)
+            for name, each in model.logits(queries, everyone).items()
+        }
         if "textual" in scores:
             scores[MIXED] = scores["textual"] + scores[CHANNEL]
         scores[DECISION] = scorer.score_all_tails(queries).combined

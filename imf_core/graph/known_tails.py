@@ -104,8 +104,21 @@ def find_loops(graph: Graph) -> Tensor:
     Returns:
         shape: (2R,), dtype: bool.
     """
-    head, relation, tail = graph.triples["train"].unbind(dim=1)
-    loops = torch.bincount(relation[head == tail], minlength=graph.num_relations) > 0
+    return find_loops_in(graph.triples["train"], graph.num_relations)
+
+
+def find_loops_in(triples: Tensor, num_relations: int) -> Tensor:
+    """Returns which relations, with inverses, join an entity to itself.
+
+    Args:
+        triples: shape: (N, 3), dtype: long.
+        num_relations: R, without inverses.
+
+    Returns:
+        shape: (2R,), dtype: bool.
+    """
+    head, relation, tail = triples.unbind(dim=1)
+    loops = torch.bincount(relation[head == tail], minlength=num_relations) > 0
     return loops.repeat(2)
 
 

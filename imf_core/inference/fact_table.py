@@ -13,6 +13,8 @@ from imf_core.graph.labels import SPLITS, fact_keys, is_in_sorted
 from imf_core.inference.answers import Answers, as_facts
 from imf_core.inference.plausibility import USED_UP
 
+ROLES = ("head", "relation", "tail")
+
 NEW = "new"
 """Value of `known_in` for a fact in no split."""
 
@@ -99,7 +101,7 @@ class FactTable:
     def name(self, facts: NDArray[np.int64]) -> dict[str, pa.Array]:
         """Returns labels and names of head, relation and tail by column, shape: (N, 3) -> (N,)."""
         columns = {}
-        for position, role in enumerate(("head", "relation", "tail")):
+        for position, role in enumerate(ROLES):
             labels, names = self._relations if role == "relation" else self._entities
             columns[role] = labels.take(facts[:, position])
             columns[f"{role}_name"] = names.take(facts[:, position])

@@ -4,6 +4,7 @@ import difflib
 import reprlib
 from collections import defaultdict
 from collections.abc import Sequence
+from numbers import Integral
 
 from imf_core.base.errors import QuestionError
 from imf_core.base.terminal import plain_form
@@ -33,14 +34,14 @@ def require_type(value: object, kind: type | tuple[type, ...], name: str, form: 
         raise QuestionError(f"{name} must be {form}, got {reprlib.repr(value)}")
 
 
-def require_positive(k: object, noun: str) -> None:
+def require_positive(k: int, noun: str) -> None:
     """Refuses a number of answers that is no positive whole number.
 
     Raises:
         QuestionError: If it is not.
     """
-    require_type(k, int, "k", "a whole number")
-    if not isinstance(k, int) or k < 1:
+    require_type(k, Integral, "k", "a whole number")
+    if k < 1:
         raise QuestionError(f"at least one {noun} must be asked for, got k = {k}")
 
 

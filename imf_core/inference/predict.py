@@ -162,7 +162,7 @@ def predict_facts(
 
 def _explain(scorer: Scorer, graph: Graph, answers: Answers) -> pa.Array:
     """Returns the paths of each answer that a channel of paths supports."""
-    paths, asked = scorer.model.paths, torch.cat([answers.query, answers.tail[:, None]], dim=1)
+    paths = scorer.model.paths
     if paths is None:
-        return pa.array([[]] * len(asked), pa.list_(PATH))
-    return explain(paths.network, paths.graph, graph, asked)
+        return pa.array([[]] * len(answers.answered), pa.list_(PATH))
+    return explain(paths.network, paths.graph, graph, answers.answered)

@@ -20,10 +20,10 @@ from imf_core.base.errors import DataError, QuestionError
 from imf_core.base.line_causes import explain_line
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
+from imf_core.inference.fact_table import ROLES
 from imf_core.sources.folder import is_title
 from imf_core.sources.formats import read_lines
 
-ROLES = ("head", "relation", "tail")
 QUESTIONS_AT_ONCE = 1024
 
 JUDGED = "judged"

@@ -6,6 +6,7 @@ weights, and the text of a path. `imf_core.paths.reasons` finds the paths and de
 
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,10 +16,11 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from imf_core.base.terminal import shorten, track
+from imf_core.base.errors import QuestionError
+from imf_core.base.terminal import escaped, shorten, track
 from imf_core.graph.graph import Graph
-from imf_core.inference.fact_table import FactTable
-from imf_core.inference.names import Names
+from imf_core.inference.fact_table import ROLES, FactTable
+from imf_core.inference.names import Names, require_type
 from imf_core.paths.network import PathNetwork
 from imf_core.paths.path_graph import PathGraph
 from imf_core.paths.reasons import Reason, find_reasons
@@ -32,8 +34,6 @@ CANDIDATES = 1 << 10
 
 NO_PATH = "no path"
 """Text of an answer without a reason."""
-
-ROLES = ("head", "relation", "tail")
 
 EDGE = pa.struct(
     [(f"{role}{suffix}", pa.string()) for role in ROLES for suffix in ("", "_name")]
@@ -64,36 +64,36 @@ def explain(
         graph: Gives labels, names and splits.
         answers: (asked entity, relation with inverses, answer), shape: (N, 3), dtype: long, on the
             CPU.
-        limit: Paths per answer, at most.
+        limit: Paths per answer, at most; nothing is computed for 0.
 
     Returns:
         For each answer a list of `PATH`, best first; empty if no path has `LEAST_WEIGHT`.
     """
+    if limit < 1:
+        return pa.array([[]] * len(answers), pa.list_(PATH))
     table = FactTable(graph, ())
     paths = []
     for row in track(answers.tolist(), "reasons, answers", len(answers)):
-        found = _find(network, path_graph, row)
-        kept = [each for each in found if each.weight >= LEAST_WEIGHT][:limit]
-        paths.append([_describe(reason, table, graph) for reason in kept])
+        found = find_shown(network, path_graph, row, limit)
+        paths.append([_describe(reason, table, graph) for reason in found])
     return pa.array(paths, pa.list_(PATH))
 
 
 def explain_table(
     network: PathNetwork, path_graph: PathGraph, graph: Graph, answers: Tensor, limit: int = 3
 ) -> pa.Table:
-    """Explains answers, a row per path.
-
-    Args:
-        network: As for `explain`, like the other arguments.
-        path_graph: See there.
-        graph: See there.
-        answers: See there.
-        limit: See there.
+    """Explains answers, a row per path; arguments as in `explain`.
 
     Returns:
         By answer, then best first, with the columns of `REASONS`. An answer without a path has no
         row.
+
+    Raises:
+        QuestionError: If the limit is no whole number, or negative.
     """
+    require_type(limit, Integral, "k", "a whole number")
+    if limit < 0:
+        raise QuestionError(f"the number of paths per answer must be at least 0, got k = {limit}")
     paths = explain(network, path_graph, graph, answers, limit)
     flat = paths.flatten()
     return pa.table(
@@ -114,9 +114,18 @@ def find_answered(answers: pa.Table, entities: Names, relations: Names) -> Tenso
         answers: Columns `head`, `relation`, `tail` (labels) and `asked_for`.
         entities: Finds the ids of entities.
         relations: Finds the ids of relations.
+
+    Raises:
+        QuestionError: If a column is missing, or a label is unknown.
     """
+    needed = [*ROLES, "asked_for"]
+    if missing := [name for name in needed if name not in answers.column_names]:
+        raise QuestionError(
+            f"a table of answers needs the columns {', '.join(needed)}, this one has no "
+            f"{', '.join(missing)}; give the table that an answering method returned"
+        )
     found = []
-    for row in answers.select(["head", "relation", "tail", "asked_for"]).to_pylist():
+    for row in answers.select(needed).to_pylist():
         head, tail = entities.find(row["head"]), entities.find(row["tail"])
         relation = relations.find(row["relation"])
         if row["asked_for"] == "tail":
@@ -138,11 +147,22 @@ def format_path(path: Mapping[str, Any]) -> str:
     return f"{facts} (weight {path['weight']:.2f})"
 
 
-def _find(network: PathNetwork, path_graph: PathGraph, answer: Sequence[int]) -> list[Reason]:
-    """Finds different paths of an answer, best first.
+def find_shown(
+    network: PathNetwork, path_graph: PathGraph, answer: Sequence[int], limit: int
+) -> list[Reason]:
+    """Finds the reasons that are shown for an answer: different paths of at least `LEAST_WEIGHT`.
 
     Of paths with the same last fact the best is kept, and none that visits all entities of a better
     one on a detour.
+
+    Args:
+        network: The network.
+        path_graph: The facts, on the network's device; the answer itself is left out.
+        answer: (asked entity, relation with inverses, answer).
+        limit: Paths, at most.
+
+    Returns:
+        Best first.
     """
     head, relation, tail = answer
     if head == tail:  # a path names no entity twice
@@ -154,6 +174,8 @@ def _find(network: PathNetwork, path_graph: PathGraph, answer: Sequence[int]) ->
     visited: list[set[int]] = []
     last_facts: set[tuple[int, int]] = set()
     for reason in find_reasons(network, path_graph, (head, relation, tail), CANDIDATES):
+        if len(kept) == limit or reason.weight < LEAST_WEIGHT:
+            break
         entities = {edge.tail for edge in reason.edges}
         last = reason.edges[-1].head, reason.edges[-1].relation
         if last not in last_facts and not any(earlier < entities for earlier in visited):
@@ -187,7 +209,7 @@ def _format_fact(fact: Mapping[str, Any]) -> str:
 
 
 def _format_name(name: str) -> str:
-    """Returns a name, of an IRI its last part, cut to the length of printed names."""
-    if re.match(r"[a-z][a-z0-9+.-]*:/*[^\s/#]+[/#]\S", name, re.IGNORECASE):
-        name = unquote(re.split(r"[/#]", name.rstrip("/#"))[-1])
-    return shorten(name)
+    """Returns a name, of an IRI its last part, on one line and cut to the printed length."""
+    if re.match(r"(?:[a-z][a-z0-9+.-]*:/{2,}|urn:)[^\s/#]+[/#]\S", name, re.IGNORECASE):
+        name = unquote(re.split(r"[/#]", name.rstrip("/#"))[-1]).strip() or name
+    return shorten(escaped(" ".join(name.split())))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from imf_core.base.errors import DataError, OutOfMemoryError
 from imf_core.graph.graph import Graph
-from imf_core.graph.known_tails import build_known_tails
+from imf_core.graph.known_tails import build_known_tails, find_loops_in
 from imf_core.graph.labels import SPLITS
 from imf_core.inference.answers import Question, as_facts
 from imf_core.inference.fact_table import FactTable
@@ -73,9 +73,7 @@ class UntrainedCompleter:
         self.path_graph = build_path_graph(facts, graph.num_entities, graph.num_relations)
         self.known = build_known_tails(facts, graph.num_entities, graph.num_relations)
         self._table = FactTable(graph, ())
-        is_loop = facts[:, 0] == facts[:, 2]
-        loops = torch.bincount(facts[is_loop, 1], minlength=graph.num_relations)
-        self._has_loops = (loops > 0).repeat(2)
+        self._has_loops = find_loops_in(facts, graph.num_relations)
 
     def predict_tails(
         self, head: str, relation: str, k: int = 10, with_known: bool = False
@@ -154,15 +152,21 @@ class UntrainedCompleter:
             scores[self.known.lookup(queries)] = -torch.inf
         return scores
 
-    def reasons(self, answers: pa.Table, limit: int = 3) -> pa.Table:
-        """Explains answers by paths of facts; see `reasons.explain_table`.
+    def reasons(self, answers: pa.Table, k: int = 3) -> pa.Table:
+        """Explains answers by paths of facts between the two entities.
 
         Args:
             answers: Rows of `predict_tails` or `predict_heads`.
-            limit: Paths per answer, at most.
+            k: Paths per answer, at most.
+
+        Returns:
+            A row per path, with the columns of `reasons.explain_table`.
+
+        Raises:
+            QuestionError: If a column of the answers is missing, or k is negative.
         """
         asked = find_answered(answers, self.entities, self.relations)
-        return explain_table(self.network, self.path_graph, self.graph, asked, limit)
+        return explain_table(self.network, self.path_graph, self.graph, asked, k)
 
     def find_query(self, question: Question) -> tuple[int, int]:
         """Returns ids of entity and relation; a head question has the inverse relation."""

@@ -10,11 +10,10 @@ import tomllib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import typer
-from tiny_world import ROOT, tiny_graph
+from tiny_world import ROOT
 
 from cli import __main__ as imf
 from cli import ask as asking
@@ -22,10 +21,8 @@ from cli import examples
 from cli.ask import read_unseen
 from cli.command import PROJECT_FILES
 from imf_core.base.errors import QuestionError
-from imf_core.graph.labels import save_graph
 from recipes import measure
 from stages import INTERRUPT_MESSAGE
-from stages.paths import GRAPH
 
 COMMANDS = typer.main.get_command(imf.app).commands
 
@@ -416,28 +413,3 @@ def test_a_long_answer_is_announced_with_numbers(
     assert "(weight " not in printed
     assert "no path" not in printed
     assert errors.startswith("137 entities and 420 facts: this takes about")
-
-
-def test_examples_come_from_train_facts_until_a_model_is_trained_on_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(examples, "MODEL", Path("model"))
-    save_graph(tiny_graph(), tiny_graph().facts, GRAPH)
-    examples.show_examples()
-    printed = capsys.readouterr().out
-    assert "Before any training, a pretrained network reads the train facts." in printed
-    shown = re.findall(
-        r"^  (new|true \((?:valid|test)\))  E\d\d - .* - E\d\d$", printed, re.MULTILINE
-    )
-    assert 1 <= len(shown) <= examples.COUNT
-    config = SimpleNamespace(facts_digest=tiny_graph().facts_digest)
-    monkeypatch.setattr(examples, "load_config", lambda _: config)
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model/config.json").touch()
-    examples.show_examples()
-    assert capsys.readouterr().out == ""
-    (tmp_path / "model/config.json").unlink()
-    monkeypatch.setattr(examples, "MAX_ENTITIES", 3)
-    examples.show_examples()
-    assert capsys.readouterr().out.startswith("22 entities, more than 3: the run goes on without")

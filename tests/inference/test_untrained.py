@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
@@ -167,6 +169,54 @@ def test_names_that_are_iris_are_shown_by_their_last_part() -> None:
     assert format_path({"facts": [fact], "weight": 0.5}) == "São - near - AC/DC (weight 0.50)"
 
 
+def show(head_name: str, tail_name: str) -> list[str]:
+    fact = {"head_name": head_name, "relation_name": "r", "tail_name": tail_name}
+    text = format_path({"facts": [fact | {"known_in": "train"}], "weight": 0.5})
+    return text.removesuffix(" (weight 0.50)").split(" - r - ")
+
+
+def test_an_encoded_line_break_or_escape_sequence_in_an_iri_forges_no_output() -> None:
+    shown = show("http://x.org/a%0A%20%20%20%201%20%20%201.00%20%20forged", "http://x.org/%1B[2J")
+    assert shown == ["a 1 1.00 forged", r"\x1b[2J"]
+    assert show("http://x.org/%20", "urn:x:y/z") == ["http://x.org/%20", "z"]
+
+
+@pytest.mark.parametrize("name", ["re:publica/2019", "urn:isbn:0451450523", "Act: A/B", "a://b"])
+def test_other_names_with_a_colon_stay(name: str) -> None:
+    assert show(name, "b")[0] == name
+
+
+def test_no_reasons_are_computed_where_none_are_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(in_words, "find_reasons", fail)
+    model = imf_core.load_untrained(folder)
+    answers = model.predict_tails("Ada", "citizen of")
+    assert len(model.reasons(answers, k=0)) == 0
+    with pytest.raises(QuestionError, match="at least 0, got k = -1"):
+        model.reasons(answers, k=-1)
+
+
+def test_numbers_of_numpy_are_whole_numbers_and_truth_values_are_none(folder: Path) -> None:
+    model = imf_core.load_untrained(folder)
+    answers = model.predict_tails("Ada", "citizen of", k=np.int64(2))  # type: ignore[arg-type]
+    assert len(answers) == 2
+    assert model.reasons(answers, k=np.int32(1)).equals(model.reasons(answers, k=1))  # type: ignore[arg-type]
+    for wrong in (True, 1.0, np.bool_(True)):
+        with pytest.raises(QuestionError, match="k must be a whole number"):
+            model.predict_tails("Ada", "citizen of", k=wrong)  # type: ignore[arg-type]
+
+
+def test_a_table_without_the_columns_of_answers_is_refused(folder: Path) -> None:
+    model = imf_core.load_untrained(folder)
+    answers = model.predict_tails("Ada", "citizen of").drop(["asked_for", "tail"])
+    with pytest.raises(QuestionError, match=r"head, relation, tail, asked_for, .* no tail, asked"):
+        model.reasons(answers)
+
+
 def test_an_rdf_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "graph.nt"
     triples = [[f"<http://x.org/{word}>" for word in fact.split()] for fact in born_facts()]
@@ -229,10 +279,20 @@ def test_a_graph_that_needs_more_memory_than_there_is_is_refused(
 
 
 def test_the_estimates_grow_with_the_graph_and_the_answers(network: PathNetwork) -> None:
-    spec = network.spec
-    assert untrained.estimate_bytes(spec, 10**6, 10**5, 10) > 10**8
-    model = UntrainedCompleter(tiny_graph(), network)
-    assert model.estimate_seconds(10) > 2 * model.estimate_seconds(1) > 0
+    graph = tiny_graph()
+    size, step = graph.num_entities, torch.tensor([graph.num_entities, 0, graph.num_entities])
+    labels = [str(number) for number in range(2 * size)]
+    doubled = {split: torch.cat([each, each + step]) for split, each in graph.triples.items()}
+    larger = replace(graph, entity_labels=labels, entity_names=labels, triples=doubled)
+    small, large = UntrainedCompleter(graph, network), UntrainedCompleter(larger, network)
+    for count in (0, 10):
+        assert large.estimate_seconds(count) > 1.3 * small.estimate_seconds(count)
+    assert small.estimate_seconds(10) > 2 * small.estimate_seconds(1)
+    sizes = np.array([45, 22, 3])
+    for grown in sizes + np.diag(9 * sizes):
+        assert untrained.estimate_bytes(network.spec, *grown) > untrained.estimate_bytes(
+            network.spec, *sizes
+        )
 
 
 def test_examples_have_no_known_answer_and_each_another_relation(folder: Path) -> None:

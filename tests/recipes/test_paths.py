@@ -1,5 +1,6 @@
 """Measurements of path networks alone: ranks and the choice of steps."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 import torch
 from tiny_world import LOOPED, ROOT, looped_graph, tiny_graph
 
+from imf_core.base.config import FOLDER
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import with_inverses
 from imf_core.paths.fine_tuning import FineTuning
 from imf_core.paths.network import PathNetwork, PathSpec
+from imf_core.prepare.prepare import prepare_graph
 from recipes import path_ranks
 from recipes.path_ranks import PathRanking, load_set
 from recipes.paths import measure
@@ -79,3 +82,48 @@ def test_a_folder_is_prepared_below_the_state_folder(
     graph = load_set(str(ROOT / "examples" / "solar-system"))
     assert "Earth" in graph.entity_names
     assert sorted(path.name for path in tmp_path.iterdir()) == [".imf"]
+
+
+def test_a_folder_named_like_another_set_has_its_own_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(path_ranks, "PARAMS", ROOT / "params.yaml")
+    folders = [tmp_path / "one" / "wn18rr", tmp_path / "two" / "wn18rr"]
+    for number, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        facts = [f"{number}-{each}\tr\t{number}-{(each + 1) % 20}\n" for each in range(20)]
+        (folder / "train.txt").write_text("".join(facts))
+        assert f"{number}-1" in load_set(str(folder)).entity_labels
+    made = {path.name for path in (tmp_path / ".imf" / "paths").iterdir()}
+    assert len(made) == 2
+    assert all(re.fullmatch(r"folder-[0-9a-f]{16}", name) for name in made)
+
+
+def test_a_registered_set_is_prepared_once_for_the_same_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "params.yaml"
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    own.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(path_ranks, "PARAMS", own)
+    made = []
+
+    def fill(name: str, raw: Path, *_: object) -> None:
+        made.append(name)
+        facts = [f"{each}\tr\t{(each + 1) % 20}\n" for each in range(20)]
+        (raw / "train.txt").write_text("".join(facts))
+
+    monkeypatch.setattr(path_ranks, "fill_raw", fill)
+    monkeypatch.setattr(
+        path_ranks, "prepare_graph", lambda raw, _, params: prepare_graph(raw, FOLDER, params)
+    )
+    load_set("wn18rr")
+    load_set("wn18rr")
+    assert made == ["wn18rr"]
+    changed, count = re.subn(r"(?m)^(  valid_fraction): .*$", r"\1: 0.3", text)
+    assert count == 1
+    own.write_text(changed, encoding="utf-8")
+    load_set("wn18rr")
+    assert made == ["wn18rr"] * 2

@@ -1,5 +1,6 @@
 """Pretraining: hidden facts, resumed runs, and weights that score unseen graphs."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,8 +26,11 @@ def make_sources() -> list[FactIndex]:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def as_facts(triples: Tensor, num_relations: int) -> set[tuple[int, ...]]:
