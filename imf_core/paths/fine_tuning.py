@@ -32,7 +32,7 @@ class FineTuning:
 
     steps: int = 50
     batch_size: int = 8
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     clip_norm: float = 1.0
     seed: int = 0
 

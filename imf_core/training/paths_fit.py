@@ -35,10 +35,10 @@ ALWAYS = 4e12
 MAX_BYTES = 4e9
 """Memory that `paths.use: auto` may take, about."""
 
-SELECTION_FACTS = 500
+SELECTION_FACTS = 300
 """Facts of valid that select the step of fine-tuning, about."""
 
-SELECT_EVERY = 10
+SELECT_EVERY = 20
 """Steps of fine-tuning between two rankings of them."""
 
 PATIENCE = 3
