@@ -14,8 +14,8 @@ import torch
 from tiny_world import ROOT, looped_graph, tiny_graph
 
 import imf_core
-from imf_core.base.path_text import format_path
 from imf_core.base.errors import DataError, OutOfMemoryError, QuestionError
+from imf_core.base.path_text import format_path
 from imf_core.inference import reasons as in_words
 from imf_core.inference import untrained
 from imf_core.inference.example_questions import find_examples
