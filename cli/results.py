@@ -9,6 +9,7 @@ from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import load_params
 from imf_core.base.device import resolve_device
 from imf_core.base.modality import UnseenEncoder, find_modalities
+from imf_core.base.path_text import format_path
 from imf_core.base.terminal import METRIC_TITLES
 from imf_core.inference.completer import Completer, Tables
 from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
@@ -65,8 +66,10 @@ def show() -> None:
     print(
         "\nFor each relation, the most probable fact outside train, and whether valid or test, from"
     )
-    print("which the channels have not learned, confirms it:\n")
     best = _best_of_each_relation(read_parquet(PREDICTIONS).to_pylist())
+    has_paths = any(fact.get("reasons") for fact in best)  # older runs have no such column
+    below = "; below it the best path of facts" if has_paths else ""
+    print(f"which the channels have not learned, confirms it{below}:\n")
     for fact in best:
         shares = format_channel_shares(read_shares(fact))
         print(
@@ -74,6 +77,8 @@ def show() -> None:
             f"{fact['head_name']} - {fact['relation_name']} - {fact['tail_name']}"
             + (f"  [{shares}]" if shares else "")
         )
+        if reasons := fact.get("reasons"):
+            print(f"{'':24}{format_path(reasons[0])}")
     if not best:
         print(f"  {NOTHING_PREDICTED}")
     print(f"\nMetrics: {path}, with breakdowns beside it\nPredictions: {PREDICTIONS}")

@@ -35,7 +35,7 @@ PIPELINE = {
 ROOMS = {room: set(below.split()) for room, below in PIPELINE.items()}
 FOR_FLOWS = {
     f"imf_core.base.{name}"
-    for name in ("config", "typed_yaml", "modality", "errors", "artifacts", "terminal")
+    for name in ("config", "typed_yaml", "modality", "errors", "artifacts", "terminal", "path_text")
 }
 """Modules of the core that flows may use: parameters, metrics, safe output."""
 

@@ -15,7 +15,8 @@ from flows.running.workspace import idle_workspace, whole_files
 from flows.server.parts import describe_report, report_link, report_title
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import name_graph
-from imf_core.base.terminal import METRIC_TITLES, escape, table
+from imf_core.base.path_text import format_path
+from imf_core.base.terminal import METRIC_TITLES, escape, shorten, table
 
 _GIVEN_AWAY = {
     "in_train": "word for word",
@@ -51,6 +52,11 @@ AUDIT = Path("results/data.json")
 PREDICTIONS = Path("results/predictions.parquet")
 
 NUM_PREDICTIONS = 15
+
+_BECAUSE = "Because"
+
+LONGEST_PATH = 200
+"""Characters of a path that the table shows, at most."""
 
 SIDES = ("tail", "head")
 
@@ -142,6 +148,7 @@ def predictions_table(path: Path, n: int) -> str:
 
     Returns:
         Markdown. A fact is true if it is in valid or test, which the channels were not trained on.
+        The best path of each fact is its last cell, if any fact has one.
 
     Raises:
         DataError: If the file is missing or damaged.
@@ -149,10 +156,16 @@ def predictions_table(path: Path, n: int) -> str:
     best: dict[str, dict[str, Any]] = {}
     for fact in read_parquet(path).to_pylist():
         best.setdefault(fact["relation"], fact)
-    rows = [_row(fact) for fact in list(best.values())[:n]]
-    if not rows:
+    facts = list(best.values())[:n]
+    if not facts:
         return "No fact is predicted."
-    return table(["Fact", "Probability", "Verdict", "Most by channel"], rows)
+    titles, rows = ["Fact", "Probability", "Verdict", "Most by channel"], list(map(_row, facts))
+    reasons = [fact.get("reasons") for fact in facts]  # older runs have no such column
+    if any(reasons):
+        titles.append(_BECAUSE)
+        for row, paths in zip(rows, reasons, strict=True):
+            row.append(escape(shorten(format_path(paths[0]), LONGEST_PATH)) if paths else "")
+    return table(titles, rows, texts=[_BECAUSE])
 
 
 def _row(fact: dict[str, Any]) -> list[str]:

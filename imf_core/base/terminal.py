@@ -12,7 +12,7 @@ import sys
 import time
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, TextIO, TypeVar, cast
 
 from tqdm import tqdm
@@ -185,23 +185,24 @@ def escape(text: str) -> str:
     return _NUMBER.sub(r"\1\\\2", plain)
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], texts: Collection[str] = ()) -> str:
     """Formats a table; the first column is left-aligned, the others right-aligned.
 
     Args:
         titles: Titles of the columns.
         rows: Cells in Markdown.
+        texts: Titles of further columns that are left-aligned.
 
     Returns:
         Lines without a final line break.
     """
-    marks = ["---", *["---:"] * (len(titles) - 1)]
+    marks = ["---", *("---" if title in texts else "---:" for title in titles[1:])]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [titles, marks, *rows])
 
 
-def shorten(name: str) -> str:
-    """Cuts a name to `LONGEST_NAME` characters."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+def shorten(text: str, longest: int = LONGEST_NAME) -> str:
+    """Cuts a text to `longest` characters, three of them dots."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 T = TypeVar("T")

@@ -1,14 +1,13 @@
 """Reasons in words: the paths of facts that carry answers of a path network.
 
 In: answers by ids. Out: for each answer its paths, as an Arrow array with labels, names, splits and
-weights, and the text of a path. `imf_core.paths.reasons` finds the paths and defines their weights.
+weights. `imf_core.paths.reasons` finds the paths and defines their weights;
+`imf_core.base.path_text` formats one.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +16,8 @@ import torch
 from torch import Tensor
 
 from imf_core.base.errors import QuestionError
-from imf_core.base.terminal import escaped, shorten, track
+from imf_core.base.path_text import format_path
+from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph
 from imf_core.inference.fact_table import ROLES, FactTable
 from imf_core.inference.names import Names, require_type
@@ -135,18 +135,6 @@ def find_answered(answers: pa.Table, entities: Names, relations: Names) -> Tenso
     return torch.tensor(found, dtype=torch.long).view(-1, 3)
 
 
-def format_path(path: Mapping[str, Any]) -> str:
-    """Formats a path: `Laos - borders - China; India - borders - China (weight 0.62)`.
-
-    A fact of valid or test is marked. Of a name that is an IRI, the last part is shown.
-
-    Args:
-        path: A `PATH` as Python value.
-    """
-    facts = "; ".join(map(_format_fact, path["facts"]))
-    return f"{facts} (weight {path['weight']:.2f})"
-
-
 def find_shown(
     network: PathNetwork, path_graph: PathGraph, answer: Sequence[int], limit: int
 ) -> list[Reason]:
@@ -201,15 +189,3 @@ def _describe(reason: Reason, table: FactTable, graph: Graph) -> dict[str, Any]:
         "weight": [edge.weight for edge in reason.edges],
     }
     return {"weight": reason.weight, "facts": pa.table(columns).to_pylist()}
-
-
-def _format_fact(fact: Mapping[str, Any]) -> str:
-    shown = " - ".join(_format_name(fact[f"{role}_name"]) for role in ROLES)
-    return shown if fact["known_in"] == "train" else f"{shown} [{fact['known_in']}]"
-
-
-def _format_name(name: str) -> str:
-    """Returns a name, of an IRI its last part, on one line and cut to the printed length."""
-    if re.match(r"(?:[a-z][a-z0-9+.-]*:/{2,}|urn:)[^\s/#]+[/#]\S", name, re.IGNORECASE):
-        name = unquote(re.split(r"[/#]", name.rstrip("/#"))[-1]).strip() or name
-    return shorten(escaped(" ".join(name.split())))

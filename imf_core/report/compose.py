@@ -124,6 +124,9 @@ def compose_page(
     sample = choose_sample(graph, with_picture)
     in_facts = [each for fact in new_facts for each in (fact.head, fact.tail)]
     in_facts += [each for fact in mistakes for each in (fact.head, fact.tail, fact.preferred)]
+    drawn = [path for fact in new_facts for path in fact.paths]
+    drawn += [path for fact in mistakes for path in fact.paths]
+    in_facts += [each for path in drawn for each in path.entities]
     in_facts += [each for fact in suspects for each in (fact.head, fact.tail)]
     shown = [*sample, *in_facts]
     cards = EntityCards(
@@ -156,6 +159,7 @@ def compose_page(
         },
         relations=relations[:MAX_ROWS],
         num_relations_left_out=max(0, len(relations) - MAX_ROWS),
+        has_paths=scorer.model.paths is not None,
         new_facts=new_facts,
         predicted=count_predictions(predictions),
         mistakes=mistakes,

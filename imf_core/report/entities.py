@@ -214,7 +214,7 @@ class Entity:
     Attributes:
         name: For people.
         description: Cut to `LONGEST_TEXT`, "" where there is none.
-        picture: A data URI, None where there is none.
+        picture: Key of `EntityCards.pictures`, None where there is none.
         facts: Some of what train says of it, one of a relation, first where it is the head; only of
             a sampled entity.
         num_facts: How many train facts it has in all; only of a sampled entity.
@@ -222,7 +222,7 @@ class Entity:
 
     name: str
     description: str
-    picture: str | None
+    picture: int | None
     facts: list[str] = field(default_factory=list)
     num_facts: int = 0
 
@@ -230,10 +230,13 @@ class Entity:
 class EntityCards:
     """All entities by id, with the pictures of those that appear.
 
+    Attributes:
+        pictures: Data URIs by entity id.
+
     Args:
         names: In id order.
         descriptions: In id order, "" where there is none.
-        pictures: Data URIs by entity id.
+        pictures: See the attribute.
     """
 
     def __init__(
@@ -241,7 +244,7 @@ class EntityCards:
     ) -> None:
         self._names = names
         self._descriptions = descriptions
-        self._pictures = pictures
+        self.pictures = pictures
 
     def name(self, entity_id: int) -> str:
         """Returns the name of an entity."""
@@ -252,7 +255,7 @@ class EntityCards:
         return Entity(
             self._names[entity_id],
             _shorten(self._descriptions[entity_id]),
-            self._pictures.get(entity_id),
+            entity_id if entity_id in self.pictures else None,
         )
 
     def sampled(self, entity_id: int, graph: Graph, relation_names: Sequence[str]) -> Entity:

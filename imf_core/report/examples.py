@@ -23,6 +23,7 @@ from imf_core.model.decision import Calibration
 from imf_core.model.scorer import Scorer
 from imf_core.report.comparison import Ranked, compare_by_relation, format_channel
 from imf_core.report.curves import read_csv
+from imf_core.report.diagrams import Diagram, LabelIds, draw_best_paths
 
 NEW_FACTS, MISTAKES = 12, 8
 """Shown at most, of different relations as far as there are."""
@@ -76,6 +77,7 @@ class NewFact:
         asked_for: `head` or `tail`.
         probability: Calibrated.
         shares: Share of each channel of the model, largest first; those that have one.
+        paths: To the entity asked for, best first.
     """
 
     head: int
@@ -84,6 +86,7 @@ class NewFact:
     asked_for: str
     probability: float
     shares: Shares
+    paths: list[Diagram]
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Mistake:
         preferred: The entity that the model put first.
         probability: Of that answer, calibrated.
         shares: Of the channels in the answer that it put first, largest first.
+        paths: To that answer: the best one, if there is any.
     """
 
     head: int
@@ -109,6 +113,7 @@ class Mistake:
     preferred: int
     probability: float
     shares: Shares
+    paths: list[Diagram]
 
 
 @dataclass(frozen=True)
@@ -156,8 +161,7 @@ def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
         predictions: From `predict_facts`, most probable first.
         graph: Gives the ids of the labels.
     """
-    entity_ids = {label: number for number, label in enumerate(graph.entity_labels)}
-    relation_ids = {label: number for number, label in enumerate(graph.relation_labels)}
+    ids = LabelIds(graph)
     new = select_new(predictions, LEAST_PROBABILITY)
     if not len(new):
         new = select_new(predictions, 0).slice(0, DOUBTFUL_FACTS)
@@ -165,12 +169,15 @@ def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
     chosen = [rows[place] for place in _spread([row["relation"] for row in rows], NEW_FACTS)]
     return [
         NewFact(
-            entity_ids[row["head"]],
-            relation_ids[row["relation"]],
-            entity_ids[row["tail"]],
+            ids.entities[row["head"]],
+            ids.relations[row["relation"]],
+            ids.entities[row["tail"]],
             row["asked_for"],
             row["probability"],
             _name_shares(read_shares(row)),
+            ids.draw(
+                ids.entities[row["head" if row["asked_for"] == "tail" else "tail"]], row["reasons"]
+            ),
         )
         for row in chosen
     ]
@@ -202,8 +209,10 @@ def find_mistakes(
     assert len(preferred.tail) == len(places), "ten candidates or more stand above a bad rank"
     order = torch.argsort(preferred.probability, descending=True, stable=True).tolist()
     spread = _spread([int(ranked.facts[places[each], 1]) for each in order], MISTAKES)
+    shown = [order[place] for place in spread]
+    answered = torch.cat([asked[shown], preferred.tail[shown, None]], dim=1)
     found = []
-    for each in (order[place] for place in spread):
+    for each, paths in zip(shown, draw_best_paths(scorer, graph, answered), strict=True):
         row = places[each]
         head, relation, tail = ranked.facts[row].tolist()
         shares = dict(zip(scorer.channel_names, preferred.share[each].tolist(), strict=True))
@@ -217,6 +226,7 @@ def find_mistakes(
                 int(preferred.tail[each]),
                 float(preferred.probability[each]),
                 _name_shares(shares),
+                paths,
             )
         )
     return found

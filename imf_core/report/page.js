@@ -1,4 +1,4 @@
-// Draws the charts, in the colours of the page's style, and sorts tables.
+// Draws the charts, in the colours of the page's style, sorts tables, and folds further paths on a phone.
 "use strict";
 (() => {
   const specs = JSON.parse(document.getElementById("specs").textContent);
@@ -74,6 +74,10 @@
     document.getElementById("sorted").textContent = `Sorted by ${button.textContent}, ${order}.`;
   }
 
+  function fold() {
+    document.querySelectorAll("details.more").forEach((each) => { each.open = !narrow.matches; });
+  }
+
   for (const table of document.querySelectorAll("table.sortable")) {
     table.querySelectorAll("thead button").forEach((button, column) => {
       button.addEventListener("click", () => sort(table, column, button));
@@ -81,5 +85,7 @@
   }
   dark.addEventListener("change", draw);
   narrow.addEventListener("change", draw);
+  narrow.addEventListener("change", fold);
+  fold();
   draw();
 })();

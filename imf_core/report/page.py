@@ -18,10 +18,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from imf_core.base.path_text import format_name
 from imf_core.base.terminal import escaped
 from imf_core.evaluation.metrics import Gain
 from imf_core.graph.issues import DataIssue
 from imf_core.inference.fact_table import LEAST_PROBABILITY
+from imf_core.inference.reasons import LEAST_WEIGHT
 from imf_core.report.comparison import MetricsRow
 from imf_core.report.entities import Credit, Entity, EntityCards
 from imf_core.report.examples import Mistake, NewFact, PredictionCounts, RelationRow, Suspect
@@ -134,6 +136,7 @@ class Page:
         figures: All others, by name.
         relations: Of the table of relations.
         num_relations_left_out: Of that table, for want of room.
+        has_paths: Whether the model has a channel of paths.
         new_facts: Probable predictions, or the few most probable where none is.
         predicted: How many facts were predicted.
         mistakes: Badly ranked test facts.
@@ -161,6 +164,7 @@ class Page:
     figures: Mapping[str, Figure]
     relations: Sequence[RelationRow]
     num_relations_left_out: int
+    has_paths: bool
     new_facts: Sequence[NewFact]
     predicted: PredictionCounts
     mistakes: Sequence[Mistake]
@@ -190,6 +194,7 @@ def render_page(page: Page, charts_script: str) -> str:
     )
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}"
     environment.filters["points"] = format_points
+    environment.filters["brief"] = format_name
     environment.filters["count"] = lambda number: f"{number:,}"
     figures = [*page.figures.values(), *page.curves]
     library, own = _as_script(charts_script), _as_script(_read("page.js"))
@@ -200,6 +205,7 @@ def render_page(page: Page, charts_script: str) -> str:
         own=own,
         policy=_policy([library, own]),
         least_probability=LEAST_PROBABILITY,
+        least_weight=LEAST_WEIGHT,
         specs=_as_data({figure.name: figure.spec for figure in figures}),
     )
 

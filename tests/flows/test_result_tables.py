@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from flows.pages.results_page import audit, metrics_table, predictions_table
+from flows.pages.results_page import LONGEST_PATH, audit, metrics_table, predictions_table
 from imf_core.base.artifacts import write_parquet
 from imf_core.base.terminal import escape, table
 
@@ -80,6 +80,39 @@ def test_the_best_fact_of_each_relation_is_shown(tmp_path: Path) -> None:
         "| a\\|b – is r – \\<c\\> | 0.90 | new | structural 100% |",
         "| a\\|b – is s – \\<c\\> | 0.70 | true (test) | structural 100% |",
     ]
+
+
+def path(name: str) -> dict[str, Any]:
+    """A path of one fact."""
+    step = {"head_name": name, "relation_name": "is", "tail_name": "b", "known_in": "train"}
+    return {"weight": 0.25, "facts": [step]}
+
+
+def test_the_best_path_of_a_fact_is_its_last_cell(tmp_path: Path) -> None:
+    facts = [
+        {**fact("r", 0.9), "reasons": [path("a|![x](http://e)"), path("other")]},
+        {**fact("s", 0.8), "reasons": []},
+        {**fact("t", 0.7), "reasons": [path("c" * 70)] * 2},
+    ]
+    facts[2]["reasons"][0]["facts"] *= 4
+    write_parquet(tmp_path / "predictions.parquet", pa.Table.from_pylist(facts))
+    shown = predictions_table(tmp_path / "predictions.parquet", 3)
+    assert rows(shown)[:2] == [
+        "| Fact | Probability | Verdict | Most by channel | Because |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    cells = [row.split(" | ")[-1].removesuffix(" |") for row in rows(shown)[2:]]
+    assert cells[:2] == ["a\\|\\!\\[x\\](http\\://e) - is - b (weight 0.25)", ""]
+    assert len(cells[2]) == LONGEST_PATH
+    assert cells[2].endswith("...")
+
+
+def test_a_run_whose_facts_have_no_path_has_no_column_of_them(tmp_path: Path) -> None:
+    write_parquet(
+        tmp_path / "predictions.parquet",
+        pa.Table.from_pylist([{**fact("r", 0.9), "reasons": []}]),
+    )
+    assert "Because" not in predictions_table(tmp_path / "predictions.parquet", 2)
 
 
 def test_where_nothing_is_predicted_that_is_said(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from tiny_world import ROOT, looped_graph, tiny_graph
 
 import imf_core
 from imf_core.base.errors import DataError, OutOfMemoryError, QuestionError
+from imf_core.base.path_text import format_path
 from imf_core.inference import reasons as in_words
 from imf_core.inference import untrained
 from imf_core.inference.example_questions import find_examples
-from imf_core.inference.reasons import explain, format_path
+from imf_core.inference.reasons import explain
 from imf_core.inference.untrained import UntrainedCompleter
 from imf_core.paths.network import PathNetwork, PathSpec
 from imf_core.paths.pretrained import load_pretrained

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 from PIL import Image
-from tiny_world import COUNTRIES, small_params, tiny_graph, tiny_model, tiny_tables
+from tiny_world import COUNTRIES, small_params, tiny_graph, tiny_model, tiny_paths, tiny_tables
 
 from imf_core.base.artifacts import write_csv, write_json, write_parquet, write_text
 from imf_core.evaluation.metrics import overall_metrics, rank_rows
@@ -75,6 +75,13 @@ def named_graph() -> Graph:
     return replace(graph, entity_names=names, entity_descriptions=texts, relation_names=relations)
 
 
+def model_with_paths() -> IMF:
+    """The tiny model with a channel of paths."""
+    model = tiny_model()
+    model.set_paths(tiny_paths(named_graph()))
+    return model
+
+
 def draw_picture(colour: int) -> bytes:
     """A picture larger than a thumbnail."""
     buffer = io.BytesIO()
@@ -82,7 +89,7 @@ def draw_picture(colour: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_run(root: Path) -> RunFiles:
+def write_run(root: Path, model: IMF) -> RunFiles:
     """Writes all inputs of the report, with pictures of the countries."""
     files = RunFiles(
         graph=root / "graph",
@@ -98,7 +105,7 @@ def write_run(root: Path) -> RunFiles:
         predictions=root / "predictions.parquet",
     )
     params = small_params({"predict.min_relation_affinity": 0.0})
-    graph, model = named_graph(), tiny_model()
+    graph = named_graph()
     save_graph(graph, graph.facts, files.graph)
     training = {"selected_epoch": 2, "trained_epochs": 4, "is_still_rising": False}
     save_model(model, files.model, graph, tiny_tables(), params, training)
@@ -122,14 +129,16 @@ def write_run(root: Path) -> RunFiles:
 
 
 def compose(
-    files: RunFiles, committed: dict[str, object] | NotCompared = NotCompared.NO_RUN
+    files: RunFiles,
+    committed: dict[str, object] | NotCompared = NotCompared.NO_RUN,
+    model: IMF | None = None,
 ) -> Page:
-    """Composes the page of the written run."""
+    """Composes the page of a written run; its model is `tiny_model()` where None."""
     return compose_page(
         files,
         named_graph(),
         tiny_tables(),
-        Scorer(tiny_model()),
+        Scorer(model or tiny_model()),
         committed,
         describe_lock(LOCKED),
     )

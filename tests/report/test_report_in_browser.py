@@ -19,9 +19,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address(page: Page, tmp_path_factory: pytest.TempPathFactory) -> str:
+def address(page_with_paths: Page, tmp_path_factory: pytest.TempPathFactory) -> str:
     path: Path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(render_page(page, vl_convert.javascript_bundle(CHARTS_SCRIPT)), "utf-8")
+    path.write_text(
+        render_page(page_with_paths, vl_convert.javascript_bundle(CHARTS_SCRIPT)), "utf-8"
+    )
     return path.as_uri()
 
 
@@ -63,10 +65,12 @@ def test_it_is_drawn_without_faults_and_usable_by_everybody(
     assert not tab.evaluate("window.isHacked")
 
 
-def test_on_a_phone_every_bar_has_its_label(browser: Browser, address: str, page: Page) -> None:
+def test_on_a_phone_every_bar_has_its_label(
+    browser: Browser, address: str, page_with_paths: Page
+) -> None:
     tab, _ = open_page(browser, address, 360, "light")
     for name in ("ranks", "degree", "media"):
-        values = page.figures[name].spec["data"]["values"]
+        values = page_with_paths.figures[name].spec["data"]["values"]
         labels = {str(row.get("group", row.get("rank"))) for row in values}
         texts = tab.locator(f"[data-chart={name}] svg .role-axis-label text")
         seen = texts.evaluate_all(
@@ -83,6 +87,20 @@ def test_the_bars_of_coverage_are_of_one_length(browser: Browser, address: str) 
         widths = bars.evaluate_all("each => each.map((bar) => bar.getBoundingClientRect().width)")
         assert len(widths) == 4
         assert max(widths) - min(widths) < 1
+
+
+@pytest.mark.parametrize(("width", "axis"), [(360, "y"), (1280, "x")])
+def test_a_path_goes_down_on_a_phone_and_from_left_to_right_elsewhere(
+    browser: Browser, address: str, width: int, axis: str
+) -> None:
+    tab, _ = open_page(browser, address, width, "light")
+    nodes = tab.locator(".explained .path").first.locator(".node")
+    boxes = nodes.evaluate_all("each => each.map((node) => node.getBoundingClientRect().toJSON())")
+    starts = [box[axis] for box in boxes]
+    assert len(starts) > 1
+    assert starts == sorted(set(starts))
+    other = "x" if axis == "y" else "y"
+    assert len({box[other] for box in boxes}) == 1
 
 
 def test_the_table_of_relations_is_sorted_by_keyboard(browser: Browser, address: str) -> None:
