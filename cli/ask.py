@@ -25,6 +25,11 @@ NAMES_SHOWN = 5
 NOTICE_SECONDS = 10.0
 """A longer answer is announced."""
 
+WITHOUT_PATHS_NEW = "A network pretrained on other graphs answers about the new entities."
+WITHOUT_PATHS_KNOWN = (
+    "The model has no channel of paths: the new facts count as known, and no channel reads them."
+)
+
 _REMEDY = "set predict.device: cpu or lower the number of questions"
 
 
@@ -86,10 +91,7 @@ def open_completer(
         names = f", not in the graph: {_list(labels)}" if labels else ""
         print(f"new facts: {len(new_facts):,}{names}")
         if completer.scorer.model.paths is None:
-            print(
-                "the model has no paths; for these entities a network answers that was pretrained"
-                " on other graphs"
-            )
+            print(WITHOUT_PATHS_NEW if labels else WITHOUT_PATHS_KNOWN)
     return grown
 
 

@@ -25,19 +25,14 @@ from imf_core.model.imf import IMF
 from imf_core.model.kernels import NO_ANSWER_LOGIT
 from imf_core.model.saved import build_model
 from imf_core.model.scorer import ChannelScores, Scorer
-from imf_core.paths.pretrained import find_network
 from imf_core.training.checkpoint import Checkpoints, find_checkpoints, training_values
 from imf_core.training.decision_fit import fit_decision, score_held_out
-from imf_core.training.paths_fit import fit_paths
 from imf_core.training.trainer import Progress, Record, Trainer
 from recipes.environment import describe_environment
 from recipes.recipe import Overrides
 from recipes.rows import SEEDS_APART, Row
 from recipes.store import Basis, Measurement, ModelRun
 from stages.evaluate import rank_held_out
-
-WITH_PATHS = ("pretrained", "fine-tuned")
-"""Values of `paths.use` with a channel of paths."""
 
 CODE = ("imf_core", "stages", "recipes", ":!recipes/results")
 """Code that a result depends on; params.yaml is read from the commit."""
@@ -114,9 +109,8 @@ def find_basis(params: SettledParams, graph: Graph, tables: Mapping[str, Feature
         graph: The prepared graph.
         tables: Features by modality; other modalities than the row's are ignored.
     """
-    paths = {"paths": params.paths.model_dump()} if params.paths.use in WITH_PATHS else {}
     return Basis(
-        params={**training_values(params), **paths},
+        params=training_values(params),
         graph=f"{graph.fingerprint} {graph.facts_digest} {graph.test_digest}",
         features={
             name: table.digest for name, table in tables.items() if name in params.model.modalities
@@ -173,9 +167,7 @@ class Stopwatch:
 def train_model(
     params: SettledParams, graph: Graph, tables: dict[str, FeatureTable], checkpoints: Checkpoints
 ) -> tuple[IMF, ModelRun]:
-    """Trains a model as the stage `train` does and selects it on valid.
-
-    `paths.use: auto` leaves paths out: a row that has them says so.
+    """Trains a model as the stage `train` does, without paths, and selects it on valid.
 
     Args:
         params: Parameters of the row; `train.processes` is ignored.
@@ -191,8 +183,6 @@ def train_model(
     model = build_model(graph, tables, params.model, params.fusion)
     trainer = Trainer(model, graph, params, checkpoints)
     progress = trainer.fit(lambda _: watch.save())
-    if params.paths.use in WITH_PATHS:
-        fit_paths(trainer, find_network(params.paths.weights), params.paths)
     process_seconds, wall_seconds = watch.read()
     return model, ModelRun(
         seed=params.train.seed,

@@ -93,7 +93,6 @@ ROWS = (
     _side_by_side("structure", "image"),
     _side_by_side("structure", "image", "text"),
     Row(FULL, "full IMF", "main"),
-    Row("paths", "full IMF and paths", "main", {"paths.use": "fine-tuned"}),
     Row("paper", "full IMF in the paper's setting", "main", PAPER),
     Row(
         TWO_STRUCTURES,

@@ -53,13 +53,15 @@ def _train(params: Params, processes: Processes) -> None:
             decision=params.decision,
             train=settle_train(params.train, chosen),
         )
+        paths = params.paths
+        network = None if paths.use == "off" else find_network(paths.weights)  # before hours
         trainer = make_trainer(spec, graph, tables, processes)
         if processes.is_first:
             progress = _fit_with_curves(trainer)
             training = describe_training(spec.train, progress)
-            if params.paths.use != "off":
-                network = find_network(params.paths.weights)
-                training["paths"] = fit_paths(trainer, network, params.paths)
+            if network is not None:
+                with explain_out_of_memory("set paths.use: off"):
+                    training["paths"] = fit_paths(trainer, network, paths)
             save_model(trainer.model, MODEL, graph, tables, spec, training)
             save_calibration(trainer.calibrate(), MODEL)
             print(

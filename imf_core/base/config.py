@@ -223,9 +223,9 @@ class PathsParams(Section):
     """The channel of the path network, which reads the facts between head and tail."""
 
     use: Literal["auto", "off", "pretrained", "fine-tuned"] = Field(
-        description="auto: fine-tuned where it costs less than the training and valid gains"
+        description="auto: fine-tuned where it costs less than the training; all: if valid gains"
     )
-    weights: str = Field(min_length=1, description="pretrained (of the package), or a file")
+    weights: str = Field(min_length=1, description="pretrained, a file or a hub model")
     steps: Count = Field(description="of fine-tuning, at most")
 
 

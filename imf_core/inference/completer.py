@@ -49,7 +49,7 @@ from imf_core.inference.neighbours import find_nearest, find_precedents, join
 from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
 from imf_core.inference.reasons import REASONS, explain_table, find_answered
 from imf_core.inference.unseen_entity import (
-    Facts,
+    LabelFacts,
     UnseenEntity,
     add_unseen_entities,
     embed,
@@ -329,7 +329,7 @@ class Completer:
         return embed(model, range(self.graph.num_entities, model.num_entities))
 
     def with_unseen_entities(
-        self, entities: Sequence[UnseenEntity] = (), facts: Facts = ()
+        self, entities: Sequence[UnseenEntity] = (), facts: LabelFacts = ()
     ) -> "Completer":
         """Returns a completer with more entities and facts, without training.
 
@@ -350,7 +350,7 @@ class Completer:
         return Completer(graph, tables, model, *fitted)
 
     def _add(
-        self, entities: Sequence[UnseenEntity], facts: Facts = ()
+        self, entities: Sequence[UnseenEntity], facts: LabelFacts = ()
     ) -> tuple[Graph, Tables, IMF]:
         ends = frozenset(end for head, _, tail in facts for end in (head, tail))
         features = encode_features(entities, self.encoders, self.tables, self.config, ends)

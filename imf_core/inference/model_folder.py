@@ -182,14 +182,16 @@ def pack(completer: Completer, folder: Path) -> None:
         folder: Replaced if it is a packed model.
 
     Raises:
-        ConfigError: If the folder holds other files, or the model has unseen entities.
+        ConfigError: If the folder holds other files, or the model has unseen entities or new facts.
         QuestionError: If the graph's features have another encoder than params.yaml names.
     """
     folder = folder.absolute()
     _require_replaceable(folder)
     graph, config = completer.graph, completer.config
-    if graph.fingerprint != config.graph_fingerprint:
-        raise ConfigError("a model with unseen entities cannot be packed; pack it without them")
+    if (graph.fingerprint, graph.facts_digest) != (config.graph_fingerprint, config.facts_digest):
+        raise ConfigError(
+            "a model with unseen entities or new facts cannot be packed; pack it without them"
+        )
     with fresh_folder(folder) as new:
         write_model(completer.scorer.model, new, config)
         save_calibration(completer.calibration, new)

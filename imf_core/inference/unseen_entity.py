@@ -6,9 +6,11 @@ keeps them out of every score.
 
 New facts are read by the channel `paths` alone, and answer an unseen entity's questions alone: its
 text or picture has never been seen beside facts. A model without that channel gets the pretrained
-network for the questions of unseen entities.
+network for the questions of unseen entities; about known entities, their new facts then only count
+as known.
 """
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +31,7 @@ from imf_core.model.saved import SavedModel, build_saved
 from imf_core.paths.channel import build_channel
 from imf_core.paths.pretrained import load_pretrained
 
-Facts = Sequence[tuple[str, str, str]]
+LabelFacts = Sequence[tuple[str, str, str]]
 """(head, relation, tail) by labels or names."""
 
 UNNAMED = "the new entity"
@@ -120,7 +122,7 @@ def _listed(given: Any, kind: type | tuple[type, ...], name: str) -> list[Any]:
 
 
 def find_new_entities(
-    names: Names, facts: Facts, given: Sequence[UnseenEntity] = ()
+    names: Names, facts: LabelFacts, given: Sequence[UnseenEntity] = ()
 ) -> list[UnseenEntity]:
     """Returns the given entities, then the ends of facts that are neither known nor given.
 
@@ -231,7 +233,7 @@ def add_unseen_entities(
     config: SavedModel,
     names: Sequence[str],
     features: Features,
-    facts: Facts = (),
+    facts: LabelFacts = (),
 ) -> tuple[Graph, dict[str, FeatureTable], IMF]:
     """Adds M entities after all others, and facts to train.
 
@@ -242,7 +244,7 @@ def add_unseen_entities(
         config: Configuration of the model.
         names: Names and labels of the unseen entities.
         features: Their features, of all modalities that the model reads.
-        facts: Facts of these and other entities.
+        facts: LabelFacts of these and other entities.
 
     Raises:
         QuestionError: If a name in the facts is unknown or ambiguous.
@@ -256,6 +258,8 @@ def add_unseen_entities(
         entity_names=[*graph.entity_names, *names],
         entity_descriptions=[*graph.entity_descriptions, *[""] * len(names)],
     )
+    if facts:
+        larger = _add_facts(larger, facts)
     more = {
         modality: replace(
             tables[modality],
@@ -266,14 +270,15 @@ def add_unseen_entities(
     }
     device = next(model.parameters()).device
     grown = build_saved(larger, more, config)
+    if model.paths is not None and grown.paths is None:  # of earlier new facts
+        network = copy.deepcopy(model.paths.network)
+        grown.set_paths(build_channel(network, larger, answers_known=False))
     shapes = {key: value.shape for key, value in grown.state_dict().items()}
     grown.load_state_dict(
         {key: _grow(value.cpu(), shapes[key]) for key, value in model.state_dict().items()}
     )
-    if facts:
-        larger = _add_facts(larger, facts)
-        network = load_pretrained() if grown.paths is None else grown.paths.network
-        grown.set_paths(build_channel(network, larger, answers_known=grown.paths is not None))
+    if facts and grown.paths is None:
+        grown.set_paths(build_channel(load_pretrained(), larger, answers_known=False))
     unseen = torch.cat(
         [
             (~model.is_learned.cpu()).nonzero().flatten(),
@@ -307,14 +312,14 @@ def embed(model: IMF, entities: range) -> pa.Table:
     return pa.table(columns)
 
 
-def _add_facts(graph: Graph, facts: Facts) -> Graph:
+def _add_facts(graph: Graph, facts: LabelFacts) -> Graph:
     """Adds facts to train, but those that it has."""
     entities = Names("entity", graph.entity_labels, graph.entity_names)
     relations = Names("relation", graph.relation_labels, graph.relation_names)
     found = find_facts(facts, entities, relations)
     known = set(map(tuple, graph.triples["train"].tolist()))
     new = [fact for fact in dict.fromkeys(found) if fact not in known]
-    train = torch.cat([graph.triples["train"], torch.tensor(new).view(-1, 3)])
+    train = torch.cat([graph.triples["train"], torch.tensor(new, dtype=torch.long).view(-1, 3)])
     return replace(graph, triples={**graph.triples, "train": train})
 
 

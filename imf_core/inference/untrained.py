@@ -25,7 +25,7 @@ from imf_core.inference.answers import Question, as_facts
 from imf_core.inference.fact_table import FactTable
 from imf_core.inference.names import Names, find_query, require_positive
 from imf_core.inference.reasons import explain_table, find_answered
-from imf_core.paths.channel import count_operations
+from imf_core.paths.channel import count_operations, estimate_bytes
 from imf_core.paths.network import PathNetwork, PathSpec
 from imf_core.paths.path_graph import build_path_graph
 from imf_core.prepare.source import read_label_graph, read_labelled_texts
@@ -241,17 +241,6 @@ def read_graph(path: Path) -> Graph:
 
 def _or_labels(texts: list[str], labels: list[str]) -> list[str]:
     return [text or label for text, label in zip(texts, labels, strict=True)]
-
-
-def estimate_bytes(spec: PathSpec, num_facts: int, num_entities: int, num_relations: int) -> int:
-    """Estimates the memory of an answer with its reasons.
-
-    States and gradients of all entities in each layer, messages and paths of all edges, and the
-    pairs of relations.
-    """
-    of_entities = 4 * spec.dim * (6 * spec.entity_layers + 8) * num_entities
-    of_edges = (12 * spec.dim + 300) * 2 * num_facts
-    return of_entities + of_edges + 40 * num_relations**2
 
 
 def _require_memory(spec: PathSpec, num_facts: int, graph: Graph) -> None:

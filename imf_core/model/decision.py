@@ -111,10 +111,11 @@ def insert_by_rank(decided: Tensor, scores: Tensor, others: Tensor) -> Tensor:
     """Gives further candidates the decision's values at their ranks by one channel.
 
     The values of two channels have different scales, so a candidate that only one of them scores
-    would stand too high or too low.
+    would rank too high or too low.
 
     Args:
-        decided: Values of C candidates by the decision, shape: (B, C).
+        decided: Values of C candidates by the decision, minus infinity for impossible ones, shape:
+            (B, C).
         scores: The same by the channel, shape: (B, C).
         others: Further candidates by the channel, shape: (B, M).
 
@@ -122,11 +123,14 @@ def insert_by_rank(decided: Tensor, scores: Tensor, others: Tensor) -> Tensor:
         Between the values at the ranks around; beyond the first and the last as far as by the
         channel, shape: (B, M).
     """
-    if not scores.shape[1]:
+    is_possible = decided > -torch.inf
+    last = is_possible.sum(dim=1, keepdim=True) - 1
+    if bool((last < 0).any()):
         return others
+    scores = scores.masked_fill(~is_possible, -torch.inf)
     values, scores = (each.sort(dim=1, descending=True).values for each in (decided, scores))
     rank = torch.searchsorted(-scores, -others.contiguous())
-    above, below = (rank - 1).clamp_min(0), rank.clamp_max(scores.shape[1] - 1)
+    above, below = (rank - 1).clamp_min(0), rank.minimum(last)
     high, low = scores.gather(1, above), scores.gather(1, below)
     share = (others - low) / (high - low).clamp_min(torch.finfo(scores.dtype).tiny)
     between = torch.lerp(values.gather(1, below), values.gather(1, above), share.clamp(0, 1))

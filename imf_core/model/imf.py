@@ -232,8 +232,7 @@ class IMF(nn.Module):
         takes_part = self.takes_part(asked)
         z = torch.stack(list(self.logits(queries, candidates).values()), dim=1)  # (B, H, C)
         log_p = z.masked_fill(is_own.unsqueeze(1), NO_ANSWER_LOGIT).log_softmax(dim=2)
-        decided = self.decide(log_p, asked, takes_part, candidates)
-        return decided.masked_fill(is_own, -torch.inf).log_softmax(dim=1)
+        return self.decide(log_p, asked, takes_part, candidates).log_softmax(dim=1)
 
     def decide(
         self, log_p: Tensor, queries: Tensor, takes_part: Tensor, candidates: Tensor
@@ -250,19 +249,27 @@ class IMF(nn.Module):
             candidates: On the model's device, shape: (C,), dtype: long.
 
         Returns:
-            Minus infinity where an entity cannot answer, shape: (B, C).
+            Minus infinity for the query's own entity where train has no loop of the relation, and
+            where an entity cannot answer, shape: (B, C).
         """
         decided: Tensor = self.decision(log_p, queries, takes_part)
+        is_own = (queries[:, :1] == candidates) & ~self.has_loops[queries[:, 1:]]
+        decided.masked_fill_(is_own, -torch.inf)
         if not self.has_unlearned:
             return decided
         is_unlearned = ~self.is_learned[candidates]
-        decided = decided.masked_fill(is_unlearned, -torch.inf)
+        decided.masked_fill_(is_unlearned, -torch.inf)
         if self.paths is None:
             return decided
-        by_paths = (is_unlearned & self.paths.has_facts[candidates]).nonzero().flatten()
+        has_facts = self.paths.has_facts
+        by_paths = (is_unlearned & has_facts[candidates]).nonzero().flatten()
+        if not len(by_paths):
+            return decided
         learned = (~is_unlearned).nonzero().flatten()
-        values = insert_by_rank(decided[:, learned], log_p[:, -1, learned], log_p[:, -1, by_paths])
-        decided[:, by_paths] = values.masked_fill(~self.paths.has_facts[queries[:, :1]], -torch.inf)
+        scores = self.decision.sharpen(log_p[:, -1], queries)
+        values = insert_by_rank(decided[:, learned], scores[:, learned], scores[:, by_paths])
+        values = values.masked_fill(is_own[:, by_paths], -torch.inf)
+        decided[:, by_paths] = values.masked_fill(~has_facts[queries[:, :1]], -torch.inf)
         return decided
 
     def takes_part(self, queries: Tensor) -> Tensor:

@@ -160,7 +160,6 @@ class Scorer:
         torch.log_softmax(log_probs, dim=2, out=log_probs)
         everyone = torch.arange(self.model.num_entities, device=self.device)
         decided = self.model.decide(log_probs, asked, takes_part, everyone)
-        decided[rows, columns] = -torch.inf
         log_probs.masked_fill_(~takes_part.unsqueeze(2), 0.0)
         return ChannelScores(log_probs, takes_part, decided.log_softmax(dim=1))
 

@@ -20,8 +20,11 @@ CHANNEL = "paths"
 NO_ANSWER_LOGIT = -1e9
 """Logit of an impossible answer, as in the other channels."""
 
-MAX_KEPT_LOGITS = 1 << 25
-"""Largest number of logits kept for further calls: 128 MiB in float32."""
+MAX_KEPT_LOGITS = 1 << 27
+"""Largest number of logits kept for further calls: 512 MiB in float32."""
+
+MAX_BATCH_LOGITS = 1 << 25
+"""Largest number of logits at once."""
 
 
 class PathChannel(nn.Module):
@@ -66,13 +69,16 @@ class PathChannel(nn.Module):
         """
         asked = [(head, relation) for head, relation in queries.tolist()]
         missing = list(dict.fromkeys(each for each in asked if each not in self._kept))
-        if missing:
-            rows = to_device(torch.tensor(missing), self.has_facts.device)
-            logits = self.network.score(self.graph, rows)
-            if (len(self._kept) + len(missing)) * logits.shape[1] > MAX_KEPT_LOGITS:
-                self._kept = {each: self._kept[each] for each in asked if each in self._kept}
-            self._kept.update(zip(missing, logits, strict=True))
-        return torch.stack([self._kept[each] for each in asked])
+        rows = to_device(torch.tensor(missing, dtype=torch.long).view(-1, 2), self.has_facts.device)
+        scored = self.network.score(self.graph, rows)
+        new = dict(zip(missing, scored, strict=True))
+        room = MAX_KEPT_LOGITS // len(self.has_facts) - len(self._kept)
+        logits = scored.new_empty(len(asked), len(self.has_facts))
+        for row, query in enumerate(asked):
+            logits[row] = new[query] if query in new else self._kept[query]
+        # Copies, since a row of `scored` would keep all of it; the first ones are asked again.
+        self._kept |= {query: new[query].clone() for query in missing[: max(0, room)]}
+        return logits
 
     def forget(self) -> None:
         """Drops what it computed, after a change of the network's weights."""
@@ -107,7 +113,7 @@ class PathScorer:
 
     def batch_size(self, wanted: int) -> int:
         """Returns the number of queries to score at once, at most `wanted`."""
-        return max(1, min(wanted, MAX_KEPT_LOGITS // self.shard.total_rows))
+        return max(1, min(wanted, MAX_BATCH_LOGITS // self.shard.total_rows))
 
     def scores(self, queries: Tensor) -> Iterator[Tensor]:
         """Yields the logits, the query's own entity last where train has no loop of the relation.
@@ -122,13 +128,27 @@ class PathScorer:
 
 
 def count_operations(spec: PathSpec, graph: PathGraph) -> int:
-    """Counts the floating-point operations of a query, about.
+    """Counts the floating-point operations of a query alone, about."""
+    entities, relations = graph.entities, graph.relations
+    return count_pass(
+        spec.dim, spec.entity_layers, len(entities.neighbours), entities.num_nodes
+    ) + count_pass(spec.dim, spec.relation_layers, len(relations.neighbours), relations.num_nodes)
+
+
+def count_pass(dim: int, layers: int, num_edges: int, num_nodes: int) -> int:
+    """Counts the operations of one of the two networks for a query, about.
 
     A layer takes 2 D for each edge and 4 D^2 for each node, the last network 4 D^2 for each node.
     """
-    parts = ((spec.entity_layers, graph.entities), (spec.relation_layers, graph.relations))
-    return sum(
-        2 * spec.dim * layers * len(edges.neighbours)
-        + 4 * spec.dim**2 * (layers + 1) * edges.num_nodes
-        for layers, edges in parts
-    )
+    return 2 * dim * layers * num_edges + 4 * dim**2 * (layers + 1) * num_nodes
+
+
+def estimate_bytes(spec: PathSpec, num_facts: int, num_entities: int, num_relations: int) -> int:
+    """Estimates the memory of an answer with its reasons.
+
+    States and gradients of all entities in each layer, messages and paths of all edges, and the
+    pairs of relations.
+    """
+    of_entities = 4 * spec.dim * (6 * spec.entity_layers + 8) * num_entities
+    of_edges = (12 * spec.dim + 300) * 2 * num_facts
+    return of_entities + of_edges + 40 * num_relations**2

@@ -182,6 +182,8 @@ class PathNetwork(nn.Module):
         """
         weight = next(self.parameters())
         scores = weight.new_empty(len(queries), graph.entities.num_nodes)
+        if not len(queries):
+            return scores
         if queries.is_cuda:
             width = max(graph.entities.num_nodes, len(graph.entities.triples)) * self.spec.dim
             size = max(1, BATCH_ELEMENTS // width)

@@ -1,11 +1,14 @@
 """Facts of unseen and known entities, added without training."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from tiny_world import COUNTRIES, small_params, tiny_graph, tiny_model, tiny_paths, tiny_tables
 
-from imf_core.base.errors import QuestionError
+from imf_core.base.errors import ConfigError, QuestionError
 from imf_core.inference.completer import Completer
+from imf_core.inference.model_folder import pack
 from imf_core.inference.unseen_entity import UnseenEntity
 from imf_core.model.decision import Calibration
 from imf_core.model.saved import SavedModel, SavedPaths
@@ -120,3 +123,29 @@ def test_what_cannot_be_added_is_refused(
     ]
     with pytest.raises(QuestionError, match=message):
         completer(True).with_unseen_entities(entities, named)
+
+
+def test_facts_may_be_added_in_turn(world: Completer) -> None:
+    relation = tiny_graph().relation_labels[0]
+    facts = [("A", relation, label(COUNTRIES[2])), ("B", relation, "A")]
+    in_turn = world.with_unseen_entities(facts=facts[:1]).with_unseen_entities(facts=facts[1:])
+    at_once = world.with_unseen_entities(facts=facts)
+    first, second = (
+        each.predict_tails("B", relation, k=5, with_known=True) for each in (in_turn, at_once)
+    )
+    assert first.equals(second)
+
+
+def test_facts_that_train_has_change_nothing(world: Completer) -> None:
+    graph = tiny_graph()
+    head, relation, tail = graph.triples["train"][0].tolist()
+    fact = (label(head), graph.relation_labels[relation], label(tail))
+    grown = world.with_unseen_entities(facts=[fact])
+    assert torch.equal(grown.graph.triples["train"], graph.triples["train"])
+
+
+def test_a_model_with_new_facts_is_not_packed(world: Completer, tmp_path: Path) -> None:
+    relation, ends = tiny_graph().relation_labels[0], (label(COUNTRIES[6]), label(COUNTRIES[7]))
+    facts = [(ends[0], relation, ends[1]), (ends[1], relation, ends[0])]
+    with pytest.raises(ConfigError, match="new facts cannot be packed"):
+        pack(world.with_unseen_entities(facts=facts), tmp_path / "model")

@@ -111,3 +111,10 @@ def test_further_candidates_keep_their_order() -> None:
         (others.unsqueeze(2) > scores.unsqueeze(1)).sum(2),
     )
     assert torch.equal(insert_by_rank(decided[:, :0], scores[:, :0], others), others)
+
+
+def test_impossible_candidates_have_no_rank() -> None:
+    decided = torch.tensor([[0.0, -torch.inf, -1.0]])
+    scores = torch.tensor([[30.0, 50.0, 20.0]])
+    found = insert_by_rank(decided, scores, torch.tensor([[40.0, 10.0]]))
+    torch.testing.assert_close(found, torch.tensor([[10.0, -11.0]]))

@@ -86,4 +86,4 @@ def test_a_row_that_changes_nothing_about_the_recipe_is_left_out() -> None:
 
 
 def test_a_recipe_of_structure_alone_has_no_ablations() -> None:
-    assert rows_of({"model.modalities": ["structure"]}) == [FULL, "paths", "paper", TWO_STRUCTURES]
+    assert rows_of({"model.modalities": ["structure"]}) == [FULL, "paper", TWO_STRUCTURES]

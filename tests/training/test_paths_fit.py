@@ -8,13 +8,15 @@ import torch
 from tiny_world import every_query, small_params, tiny_graph, tiny_model, tiny_paths, tiny_tables
 
 from imf_core.base.config import PathsParams
+from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.graph import Graph
+from imf_core.graph.known_tails import find_loops
 from imf_core.model.saved import build_model, load_config, load_model, save_model
 from imf_core.model.scorer import Scorer
-from imf_core.paths.channel import PathChannel
+from imf_core.paths.channel import PathChannel, PathScorer, build_channel
 from imf_core.paths.network import PathNetwork, PathSpec
 from imf_core.training import paths_fit
-from imf_core.training.paths_fit import estimate_costs, fit_paths
+from imf_core.training.paths_fit import estimate_costs, fit_paths, tune_paths
 from imf_core.training.trainer import Trainer
 
 ALWAYS_KEPT, NEVER_KEPT = -1.0, 2.0
@@ -76,12 +78,21 @@ def test_pretrained_weights_stay_as_they_are(trainer: Trainer) -> None:
     assert all(torch.equal(kept[name], each) for name, each in given.state_dict().items())
 
 
-def test_the_best_step_on_valid_is_no_worse_than_the_given_weights(trainer: Trainer) -> None:
-    trainer.progress.best_mrr = ALWAYS_KEPT
-    before = fit_paths(trainer, network(), paths("pretrained"))["with"]
-    record = fit_paths(trainer, network(), paths("fine-tuned", steps=60))
-    assert record["steps"] in range(0, 61, 10)
-    assert record["steps"] == 0 or record["with"] != before
+def test_the_best_step_is_no_worse_on_valid_than_the_given_weights(trainer: Trainer) -> None:
+    graph = trainer.graph
+
+    def measure(network: PathNetwork) -> float:
+        scorer = PathScorer(build_channel(network, graph), find_loops(graph))
+        table = rank_triples(scorer, trainer.valid, trainer.known, graph.num_relations, 64)
+        return float((1 / table.ranks[COMBINED]).mean())
+
+    tuned = network()
+    step = tune_paths(tuned, graph, trainer.valid, trainer.known, 60, seed=0)
+    assert step > 0
+    assert measure(tuned) > measure(network())
+    same = network()
+    assert tune_paths(same, graph, trainer.valid, trainer.known, 0, seed=0) == 0
+    assert measure(same) == measure(network())
 
 
 def test_auto_leaves_out_what_costs_more_than_the_training(
@@ -89,21 +100,31 @@ def test_auto_leaves_out_what_costs_more_than_the_training(
 ) -> None:
     trainer.progress.best_mrr = ALWAYS_KEPT
     assert fit_paths(trainer, network(), paths("auto"))["use"] == "fine-tuned"
-    costs = estimate_costs(network(), trainer)
+    of_paths, training = estimate_costs(network(), trainer, 20)
     monkeypatch.setattr(paths_fit, "ALWAYS", 0.0)
-    monkeypatch.setattr(
-        paths_fit, "SLOWNESS", 2 * paths_fit.SLOWNESS * costs.training / costs.paths
-    )
+    monkeypatch.setattr(paths_fit, "SLOWNESS", 2 * paths_fit.SLOWNESS * training / of_paths)
     capsys.readouterr()
     assert fit_paths(trainer, network(), paths("auto")) == {"use": "off"}
     assert "2 times the training: left out" in capsys.readouterr().out
 
 
-def test_costs_grow_with_questions_facts_and_entities(trainer: Trainer) -> None:
-    small = estimate_costs(network(), trainer)
-    wide = estimate_costs(PathNetwork(PathSpec(16, 2, 3)), trainer)
-    assert wide.paths > 2 * small.paths
-    assert wide.training == small.training > 0
+def test_auto_leaves_out_what_needs_much_memory(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paths_fit, "MAX_BYTES", 1e3)
+    assert fit_paths(trainer, network(), paths("auto")) == {"use": "off"}
+    assert "GB of memory: left out" in capsys.readouterr().out
+
+
+def test_costs_grow_with_size_steps_and_facts(trainer: Trainer) -> None:
+    small, training = estimate_costs(network(), trainer, 20)
+    assert training > 0
+    assert estimate_costs(PathNetwork(PathSpec(16, 2, 3)), trainer, 20)[0] > 2 * small
+    assert estimate_costs(network(), trainer, 40)[0] > small
+    facts = trainer.graph.triples
+    fewer = {**facts, "train": facts["train"][:10]}
+    trainer.graph = replace(trainer.graph, triples=fewer)
+    assert estimate_costs(network(), trainer, 20)[0] < small
 
 
 def test_a_saved_model_keeps_its_channel(trainer: Trainer, tmp_path: Path) -> None:
@@ -131,6 +152,11 @@ def test_an_entity_without_facts_has_no_paths() -> None:
     model.set_paths(tiny_paths(graph))
     takes_part = model.takes_part(torch.tensor([[5, 0], [6, 0]]))
     assert takes_part[:, -1].tolist() == [False, True]
+
+
+def test_no_query_has_no_logits() -> None:
+    graph = tiny_graph()
+    assert tiny_paths(graph).logits(every_query()[:0]).shape == (0, graph.num_entities)
 
 
 @pytest.mark.parametrize("bound", [0, 1000, 1 << 20])
