@@ -112,7 +112,7 @@ def _gain(seeds: list[int], found: list[dict[str, Ranked]], name: str) -> str:
     ]
     differences = [of_fact(each[name], each[WITHOUT]) for each in inverses]
     pooled = compute_gain(seeds, differences)["pooled"]
-    mean, low, high = (100 * pooled[key] for key in ("mean", "low", "high"))
+    mean, low, high = (100 * value for value in pooled.values())
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
