@@ -40,17 +40,18 @@ def find_examples(completer: UntrainedCompleter, count: int) -> pa.Table:
     queries = torch.empty(0, 2, dtype=torch.long)
     if completer.graph.num_entities <= MAX_ENTITIES:
         queries = _choose_queries(completer)
-    num_relations = completer.graph.num_relations
-    best: dict[int, tuple[float, pa.Table]] = {}
-    for query in queries.tolist():
-        scores = completer.score_candidates(torch.tensor([query]))[0]
-        answer = completer.table_of((query[0], query[1]), scores, 1)
-        share = answer["softmax"][0].as_py() if len(answer) else 0.0
-        relation = query[1] % num_relations
-        if share > best.get(relation, (0.0,))[0]:
-            best[relation] = share, answer
-    surest = sorted(best.values(), key=lambda each: -each[0])[:count]
-    tables = [answer for _, answer in surest]
+    relations = queries[:, 1] % completer.graph.num_relations
+    best: list[tuple[float, pa.Table]] = []
+    for relation in relations.unique():
+        asked = queries[relations == relation]
+        scores = completer.score_candidates(asked)
+        shares = scores.softmax(dim=1).amax(dim=1).nan_to_num()  # 0 without any candidate
+        surest = int(shares.argmax())
+        entity, kind = asked[surest].tolist()
+        answer = completer.table_of((entity, kind), scores[surest], 1)
+        if len(answer):
+            best.append((float(shares[surest]), answer))
+    tables = [answer for _, answer in sorted(best, key=lambda each: -each[0])[:count]]
     return pa.concat_tables(tables) if tables else completer.table_of((0, 0), torch.empty(0), 1)
 
 

@@ -342,8 +342,18 @@ def save_paths(network: PathNetwork, path: Path) -> None:
     )
 
 
-def load_paths(path: Path) -> PathNetwork:
+GIVE_OTHERS = (
+    "give a file that `save_paths` wrote (.safetensors) or one of ULTRA's public weights (.pth)"
+)
+"""Remedy for a file that is no weights."""
+
+
+def load_paths(path: Path, remedy: str = GIVE_OTHERS) -> PathNetwork:
     """Reads weights of `save_paths` (`.safetensors`) or ULTRA's public ones (either, or `.pth`).
+
+    Args:
+        path: The file.
+        remedy: End of the error's message.
 
     Returns:
         The network on the CPU, in evaluation mode.
@@ -361,8 +371,7 @@ def load_paths(path: Path) -> PathNetwork:
         network.load_state_dict(weights)
     except UNREADABLE as error:
         raise DataError(
-            f"{path} cannot be read as the weights of a path network ({error}); give a file that "
-            "`save_paths` wrote (.safetensors) or one of ULTRA's public weights (.pth)"
+            f"{path} cannot be read as the weights of a path network ({error}); {remedy}"
         ) from error
     return network.eval()
 

@@ -6,7 +6,7 @@ Only the last needs the network, and only the first time.
 import re
 from pathlib import Path
 
-from imf_core.base.errors import ConfigError, DataError, ModelUnavailableError
+from imf_core.base.errors import ConfigError, ModelUnavailableError
 from imf_core.paths.network import PathNetwork, load_paths
 
 PRETRAINED = "pretrained"
@@ -18,7 +18,7 @@ HUB_FILE = "model.safetensors"
 """The file of a hub model."""
 
 _HUB_MODEL = re.compile(r"(?P<model>[\w-][\w.-]*/[\w-][\w.-]*)@(?P<revision>[0-9a-f]{40})")
-_FILES = {".safetensors", ".pth"}
+_FILES = (".safetensors", ".pth")
 
 
 def load_pretrained() -> PathNetwork:
@@ -30,13 +30,11 @@ def load_pretrained() -> PathNetwork:
     Raises:
         DataError: If the file is missing or damaged.
     """
-    try:
-        return load_paths(WEIGHTS)
-    except DataError as error:
-        raise DataError(
-            f"{error}. It is a file of this package: install the package again, or run "
-            "`git checkout` on it in a clone"
-        ) from error
+    return load_paths(
+        WEIGHTS,
+        "it is a file of this package: install the package again, or run `git checkout` on it in a "
+        "clone",
+    )
 
 
 def find_network(value: str) -> PathNetwork:

@@ -78,6 +78,8 @@ def find_reasons(
         weight was found.
     """
     near = _find_near(graph.entities, fact[0], fact[2])
+    if not len(near):
+        return []
     weights = F.normalize(weigh_edges(network, graph, fact, near), dim=0)
     kept = weights > 0
     # Messages run from an edge's neighbour to its node, so paths go against it.

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from feature_inputs import TEXTS, Workspace, text_features_params, write_text_features
 
-from imf_core.features.shared.unseen import read_arrays
+from imf_core.base.errors import DataError
+from imf_core.features.shared.unseen import read_arrays, write_arrays
 from imf_core.features.text import builtin_text
 from imf_core.features.text.builtin_text import (
     WEIGHTS,
@@ -145,3 +146,31 @@ def test_an_encoder_is_saved_in_the_smaller_form(tmp_path: Path) -> None:
         assert ("counts.values" in arrays) == has_counts
         loaded = TextEncoder.load(tmp_path / name)
         assert (loaded.encode(texts) == encoder.encode(texts)).all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"counts.values": None},
+        {"counts.starts": None, "counts.ngrams": None},
+        {"counts.values": lambda each: each[1:]},
+        {"counts.ngrams": lambda each: each + 10_000},
+        {"counts.ngrams": lambda each: each - 1},
+        {"counts.starts": lambda each: each + 1},
+        {"counts.starts": lambda each: each[::-1]},
+        {"counts.starts": lambda each: each[1:]},
+    ],
+)
+def test_damaged_counts_are_an_error_with_a_remedy(
+    changes: dict[str, Callable[[np.ndarray], np.ndarray] | None], tmp_path: Path
+) -> None:
+    texts = [f"{text} {number}" for number in range(3) for text in TEXTS]
+    fit_texts(texts, 21).encoder().save(tmp_path)
+    arrays = read_arrays(tmp_path / WEIGHTS)
+    for name, change in changes.items():
+        whole = arrays.pop(name)
+        if change is not None:
+            arrays[name] = change(whole)
+    write_arrays(tmp_path / WEIGHTS, arrays)
+    with pytest.raises(DataError, match=r"encoder\.safetensors .*copy .* packed model"):
+        TextEncoder.load(tmp_path)

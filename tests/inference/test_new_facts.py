@@ -1,6 +1,7 @@
 """Facts of unseen and known entities, added without training."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def label(number: int) -> str:
 
 
 def facts_of(number: int, name: str) -> list[tuple[str, str, str]]:
-    """The train facts of an entity, said of another."""
+    """The train facts of an entity, with another entity in its place."""
     graph = tiny_graph()
     found = []
     for head, relation, tail in graph.triples["train"].tolist():
@@ -55,7 +56,7 @@ def facts_of(number: int, name: str) -> list[tuple[str, str, str]]:
 
 def test_an_unseen_entity_with_facts_is_asked_about_and_answers(world: Completer) -> None:
     known = facts_of(COUNTRIES[1], "Newland")
-    head, relation, tail = next(fact for fact in known if fact[0] == "Newland")
+    _, relation, tail = next(fact for fact in known if fact[0] == "Newland")
     grown = world.with_unseen_entities(facts=known)
     everyone = tiny_graph().num_entities + 1
     answers = grown.predict_tails("Newland", relation, k=everyone).to_pylist()
@@ -64,20 +65,40 @@ def test_an_unseen_entity_with_facts_is_asked_about_and_answers(world: Completer
     assert max(row["share_paths"] for row in answers) == 1.0
     heads = grown.predict_heads(relation, tail, k=everyone, with_known=True)["head"].to_pylist()
     assert "Newland" in heads
-    assert head == "Newland"
 
 
-def test_answers_about_other_entities_stay_in_their_order(world: Completer) -> None:
-    relation = tiny_graph().relation_labels[0]
+def log_odds(rows: list[dict[str, Any]], channel: str) -> dict[str, float]:
+    """Log-probabilities of tails in a channel, less that of the first entity of the graph."""
+    column = f"log_prob_{channel}"
+    first = next(row[column] for row in rows if row["tail"] == label(0))
+    return {row["tail"]: row[column] - first for row in rows if row["tail"] != "Newland"}
+
+
+def test_answers_about_other_entities_change_by_paths_alone(world: Completer) -> None:
+    relation = tiny_graph().relation_labels[2]
     other = label(COUNTRIES[6])
-    before = world.predict_tails(other, relation, k=5)
+    before = world.predict_tails(other, relation, k=99).to_pylist()
     grown = world.with_unseen_entities(facts=[("Newland", relation, label(COUNTRIES[2]))])
-    after = grown.predict_tails(other, relation, k=30)
-    kept = [name for name in after["tail"].to_pylist() if name != "Newland"]
+    after = grown.predict_tails(other, relation, k=99).to_pylist()
+    for channel in world.scorer.model.channels:
+        expected = log_odds(before, channel)
+        assert len(expected) > 15
+        assert log_odds(after, channel) == pytest.approx(expected, abs=1e-5)
     if not world.scorer.model.paths:
-        assert kept[:5] == before["tail"].to_pylist()
-        assert set(after["share_paths"].to_pylist()) == {0.0}
-    assert set(before["tail"].to_pylist()) <= set(kept)
+        kept = [row["tail"] for row in after if row["tail"] != "Newland"]
+        assert kept == [row["tail"] for row in before]
+        assert {row["share_paths"] for row in after} == {0.0}
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_a_model_with_paths_gives_as_many_reasons_as_asked_for(k: int) -> None:
+    model = completer(True)
+    answers = model.predict_tails(label(COUNTRIES[6]), tiny_graph().relation_labels[2], k=20)
+    found = model.reasons(answers, k=k)["answer"].to_pylist()
+    assert len(set(found)) == len(found)
+    assert bool(found) == bool(k)
+    with pytest.raises(QuestionError, match="k = -1"):
+        model.reasons(answers, k=-1)
 
 
 def test_a_new_fact_of_known_entities_is_known(world: Completer) -> None:

@@ -13,6 +13,7 @@ from tiny_world import (
     small_params,
     tiny_graph,
     tiny_model,
+    tiny_paths,
 )
 
 from imf_core.graph.graph import Graph
@@ -21,6 +22,7 @@ from imf_core.inference import predict as predict_module
 from imf_core.inference.answers import find_answers
 from imf_core.inference.fact_table import NEW, FactTable
 from imf_core.inference.predict import plausible_queries, predict_facts
+from imf_core.inference.reasons import PATH
 from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
 from imf_core.model.scorer import Scorer
@@ -219,10 +221,34 @@ def test_facts_of_test_change_a_probability_by_its_further_share_alone(
     assert before_weighing(found) == pytest.approx(before_weighing(predictions))
 
 
+@pytest.mark.parametrize("with_paths", [False, True])
 @pytest.mark.parametrize("context", ["block-diagonal", "dense"])
 def test_where_no_question_is_asked_nothing_is_predicted(
-    context: str, graph: Graph, monkeypatch: pytest.MonkeyPatch
+    context: str, with_paths: bool, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     none = torch.empty((0, 2), dtype=torch.long)
     monkeypatch.setattr(predict_module, "plausible_queries", lambda *_: none)
-    assert len(predict(tiny_model({"model.context": context}), graph)) == 0
+    model = tiny_model({"model.context": context})
+    if with_paths:
+        model.set_paths(tiny_paths(graph))
+    found = predict(model, graph)
+    assert len(found) == 0
+    assert found["reasons"].type == pa.list_(PATH)
+
+
+def test_facts_predicted_with_paths_have_reasons_in_train(graph: Graph) -> None:
+    model, train = tiny_model(), labels_of(graph, "train")
+    model.set_paths(tiny_paths(graph))
+    found = predict(model, graph, top_k=20, confirmed_top_k=5).to_pylist()
+    assert [fact for fact in found if fact["reasons"]]
+    for fact in found:
+        ends = [fact["head"], fact["tail"]]
+        asked, answer = ends if fact["asked_for"] == "tail" else reversed(ends)
+        weights = [path["weight"] for path in fact["reasons"]]
+        assert weights == sorted(weights, reverse=True)
+        for path in fact["reasons"]:
+            assert set(facts_of(pa.Table.from_pylist(path["facts"]))) <= train
+            assert path["weight"] == min(each["weight"] for each in path["facts"])
+            first, last = path["facts"][0], path["facts"][-1]
+            assert asked in {first["head"], first["tail"]}
+            assert answer in {last["head"], last["tail"]}

@@ -56,8 +56,11 @@ def test_missing_and_damaged_weights_of_the_package_are_an_error_with_its_remedy
     if content is not None:
         path.write_bytes(content)
     monkeypatch.setattr(pretrained, "WEIGHTS", path)
-    with pytest.raises(DataError, match=r"pretrained\.safetensors .* install the package again"):
+    with pytest.raises(
+        DataError, match=r"pretrained\.safetensors .* install the package again"
+    ) as e:
         find_network("pretrained")
+    assert "give a file" not in str(e.value)
 
 
 def test_a_value_names_the_package_or_a_file(tmp_path: Path) -> None:

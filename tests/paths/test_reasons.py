@@ -102,6 +102,17 @@ def test_edges_against_the_score_make_no_path(monkeypatch: pytest.MonkeyPatch) -
     assert find(graph) == []
 
 
+def test_without_a_walk_between_the_two_entities_nothing_is_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(path_reasons, "weigh_edges", fail)
+    for facts in ([[0, 0, 1], [3, 0, 2]], [[0, 0, 1], [1, 0, 2], [2, 0, 4], [4, 0, 3]]):
+        assert find(build_path_graph(torch.tensor(facts), 5, NUM_RELATIONS)) == []
+
+
 def test_paths_are_facts_of_the_graph_from_head_to_tail() -> None:
     network, graph = make_network(), make_graph()
     with torch.no_grad():  # else most random weights speak against their edges

@@ -148,8 +148,8 @@ class TextEncoder:
         vectorizers: TF-IDF of character n-grams and, if the fitted texts have words, of words.
         directions: Direction of each n-gram or, with `counts`, of each fitted text, shape:
             (n-grams, F) or (n, F), dtype: float32.
-        counts: Of the n-grams in the fitted texts, whose directions are the sums of those of the
-            texts: the smaller form for few texts. Shape: (n, n-grams), dtype: float32.
+        counts: Counts of n-grams in each fitted text; an n-gram's direction is the sum over its
+            texts. The smaller form for few texts. Shape: (n, n-grams), dtype: float32.
     """
 
     def __init__(
@@ -202,7 +202,8 @@ class TextEncoder:
             isinstance(each, list) for each in ngrams.values()
         ):
             raise DataError(f"{folder / NGRAMS} lists no n-grams; copy the packed model again")
-        parts = [arrays.pop(name) for name in _COUNTS if name in arrays]
+        has_counts = set(_COUNTS) <= arrays.keys()
+        parts = [arrays.pop(name) for name in _COUNTS] if has_counts else []
         expected = {f"idf.{analyzer}": len(each) for analyzer, each in ngrams.items()}
         num_ngrams = sum(expected.values())
         expected["directions"] = len(parts[0]) - 1 if parts else num_ngrams
@@ -220,8 +221,15 @@ class TextEncoder:
         if not parts:
             return cls(vectorizers, directions)
         starts, columns, values = parts
-        shape = (len(directions), num_ngrams)
-        return cls(vectorizers, directions, csr_matrix((values, columns, starts), shape))
+        try:
+            counts = csr_matrix((values, columns, starts), (len(directions), num_ngrams))
+            counts.check_format(full_check=True)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"{folder / WEIGHTS} has counts of n-grams that are no sparse matrix ({error}); "
+                "copy the packed model again"
+            ) from error
+        return cls(vectorizers, directions, counts)
 
 
 class _WordCounts:
