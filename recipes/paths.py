@@ -67,7 +67,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="facts of valid and of test, evenly spaced")
     parser.add_argument("--seeds", type=int, nargs="*", metavar="N", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=100, help="of a training at most (100)")
-    parser.add_argument("--learning-rate", type=float, default=5e-4, help="fine-tuning (5e-4)")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="fine-tuning (2e-3)")
     parser.add_argument("--scratch-rate", type=float, default=5e-3, help="from scratch (5e-3)")
     return parser.parse_args()
 
