@@ -129,7 +129,7 @@ def _require(*paths: Path) -> None:
 
 @contextmanager
 def _packed_remedy() -> Iterator[None]:
-    """Gives errors of files the remedy of a packed folder, where no stage can make them again.
+    """Replaces the remedy in errors about files of a packed folder, which no stage makes.
 
     A message ends with its remedy, after the last semicolon; a `ConfigError` has a line per key.
     """
