@@ -16,12 +16,16 @@ from imf_core.base.terminal import format_minutes, shorten
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import NEW, read_shares
+from imf_core.inference.names import MAX_COMPARED
 from imf_core.inference.question_file import answer_file, read_facts
 from imf_core.inference.reasons import NO_PATH
 from imf_core.inference.unseen_entity import UnseenEntity
 from imf_core.inference.untrained import UntrainedCompleter
 
 NAMES_SHOWN = 5
+
+LEAST_LIKENESS = 0.8
+"""Least likeness of a new name to a known one, for a hint."""
 NOTICE_SECONDS = 10.0
 """A longer answer is announced."""
 
@@ -82,17 +86,38 @@ def open_completer(
     """
     completer = open_model(model)
     entities = [] if unseen is None else [unseen]
-    new_facts = [] if facts is None else read_facts(facts)
+    new_facts = [] if facts is None else read_facts(facts, completer.relations)
     if not (entities or new_facts):
         return completer
     grown = completer.with_unseen_entities(entities, new_facts)
-    labels = grown.graph.entity_labels[completer.graph.num_entities :]
     if facts is not None:
-        names = f", not in the graph: {_list(labels)}" if labels else ""
-        print(f"new facts: {len(new_facts):,}{names}")
-        if completer.scorer.model.paths is None:
-            print(WITHOUT_PATHS_NEW if labels else WITHOUT_PATHS_KNOWN)
+        _print_new_facts(completer, grown, new_facts, unseen)
     return grown
+
+
+def _print_new_facts(
+    before: Completer,
+    grown: Completer,
+    facts: Sequence[tuple[str, str, str]],
+    unseen: UnseenEntity | None,
+) -> None:
+    """Prints how many facts are new, and the entities that the graph lacks."""
+    num_new = len(grown.graph.triples["train"]) - len(before.graph.triples["train"])
+    labels = grown.graph.entity_labels[before.graph.num_entities :]
+    known = len(facts) - num_new
+    print(
+        f"new facts: {num_new:,}"
+        + (f" (and {known:,} known or repeated)" if known else "")
+        + (f", not in the graph: {_list(labels)}" if labels else "")
+    )
+    for label in labels[:NAMES_SHOWN] if len(before.entities) <= MAX_COMPARED else []:
+        if near := before.entities.find_near(label, LEAST_LIKENESS):
+            name = shorten(before.graph.entity_names[near[0]])
+            print(f"  {shorten(label)} is taken as a new entity; the graph has {name}")
+    if unseen is not None and any(unseen.label in (head, tail) for head, _, tail in facts):
+        print(f"  {shorten(unseen.label)} answers by its facts; its text or image is not read")
+    if before.scorer.model.paths is None:
+        print(WITHOUT_PATHS_NEW if labels else WITHOUT_PATHS_KNOWN)
 
 
 @explain_out_of_memory(_REMEDY)
@@ -127,6 +152,8 @@ def show_neighbours(completer: Completer, entity: str, count: int) -> None:
     for row in completer.neighbours(entity, count).to_pylist():
         shown = f"{shorten(row['name'])} {row['cosine']:.2f}"
         by_channel.setdefault(row["channel"], []).append(shown)
+    if not by_channel:
+        print(f"{shorten(entity)} has no embedding: neither train facts nor a text or an image")
     for channel, shown_names in by_channel.items():
         print(f"{channel:10}  {', '.join(shown_names)}")
 
@@ -197,7 +224,7 @@ def _print_untrained(completer: UntrainedCompleter, answers: pa.Table, reasons: 
     for row, answer in enumerate(answers.to_pylist()):
         known = "" if answer["known_in"] == NEW else f"  {format_split(answer['known_in'])}"
         name = shorten(answer[f"{answer['asked_for']}_name"])
-        print(f"  {row + 1:4}  {answer['softmax']:7.2f}  {name}{known}")
+        print(f"  {row + 1:4}  {answer['softmax']:7.2g}  {name}{known}")
         for text in texts[row]:
             print(f"{'':17}{text}")
     if not len(answers):
@@ -223,15 +250,19 @@ def _print_answers(
     completer: Completer, question: Question, count: int, with_known: bool, reasons: int
 ) -> None:
     """Prints the known answers, then the answers of the model."""
+    has_new_facts = completer.graph.facts_digest != completer.config.facts_digest
     known, held_out = (
         completer.known_answers(question, splits) for splits in (("train",), ("valid", "test"))
     )
     found = completer.answer([question], count, with_known)
     paths = group_reasons(completer.reasons(found, reasons), len(found))
+    if reasons and completer.scorer.model.paths is not None:
+        paths = [each or [NO_PATH] for each in paths]
     answers = found.to_pylist()
     _print_title(question)
     if known:
-        print(f"Train gives {_list(known)}")
+        source = "Train and the new facts give" if has_new_facts else "Train gives"
+        print(f"{source} {_list(known)}")
     if held_out:
         print(f"Valid and test, from which the channels have not learned, give {_list(held_out)}")
     if known or held_out:

@@ -188,7 +188,8 @@ def _shares(
     """Returns the share of each channel in the support of an answer.
 
     A channel's support is its weight times its log-probability above chance,
-    `w_k (log p_k(t) - log 1/E)`, or zero if negative; shares are supports divided by their sum.
+    `w_k (log p_k(t) - log 1/E)`, or zero if negative; shares are supports divided by their sum. A
+    channel that alone takes part has the whole share.
 
     Returns:
         Non-negative; rows sum to one, or to zero without any support, shape: (P, H).
@@ -196,4 +197,6 @@ def _shares(
     weights = scorer.model.decision.weights(queries, scores.takes_part).detach()
     chance = -torch.log(torch.tensor(float(scores.combined.shape[1])))
     support = (weights[rows] * (scores.log_probs[rows, :, tails] - chance)).clamp_min(0.0)
+    has_weight = weights[rows] > 0
+    support = support.where(has_weight.sum(dim=1, keepdim=True) > 1, has_weight.float())
     return support / support.sum(dim=1, keepdim=True).clamp_min(torch.finfo(support.dtype).tiny)

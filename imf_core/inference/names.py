@@ -65,7 +65,7 @@ class Names:
                 self._by_plain_label[plain].append(number)
         self._by_name: dict[str, list[int]] = defaultdict(list)
         for number, name in enumerate(names):
-            self._by_name[_folded(name)].append(number)
+            self._by_name[folded(name)].append(number)
 
     def __len__(self) -> int:
         """Returns the number of labels."""
@@ -112,7 +112,7 @@ class Names:
             alike.append(self._by_label[plain])
         if alike:
             return alike
-        found = self._by_name.get(_folded(text), [])
+        found = self._by_name.get(folded(text), [])
         return [each for each in found if plain_form(self._names[each]) == plain] or found
 
     @property
@@ -129,17 +129,24 @@ class Names:
         """Names what looks most like a text."""
         if len(self._labels) > MAX_COMPARED:
             return f"there are {len(self._labels)}, too many to look for one that is like it"
-        near = difflib.get_close_matches(_folded(text), self._by_name, n=SHOWN, cutoff=0.5)
-        numbers = [number for name in near for number in self._by_name[name]]
-        numbers += [
-            self._by_label[label]
-            for label in difflib.get_close_matches(text, self._by_label, n=SHOWN, cutoff=0.7)
-        ]
-        if numbers:
-            return f"nearest are {self._list(list(dict.fromkeys(numbers)))}"
+        if numbers := self.find_near(text):
+            return f"nearest are {self._list(numbers)}"
         return (
             f"there are {len(self._labels)}, such as {self._list(list(range(len(self._labels))))}"
         )
+
+    def find_near(self, text: str, cutoff: float = 0.5) -> list[int]:
+        """Returns the ids of the names and labels that look most like a text, nearest first.
+
+        Args:
+            text: Any text.
+            cutoff: Least likeness, from 0 to 1.
+        """
+        near = difflib.get_close_matches(folded(text), self._by_name, n=SHOWN, cutoff=cutoff)
+        numbers = [number for name in near for number in self._by_name[name]]
+        least = max(cutoff, 0.7)
+        labels = difflib.get_close_matches(text, self._by_label, n=SHOWN, cutoff=least)
+        return list(dict.fromkeys(numbers + [self._by_label[label] for label in labels]))
 
     def _list(self, numbers: Sequence[int]) -> str:
         """Lists the first few as label (name)."""
@@ -169,7 +176,7 @@ def find_query(question: Question, entities: Names, relations: Names) -> tuple[i
     )
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Returns a name in the form in which names are compared: plain and of one case."""
     return plain_form(plain_form(name).casefold())
 

@@ -21,6 +21,7 @@ from imf_core.base.line_causes import explain_line
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import ROLES
+from imf_core.inference.names import Names
 from imf_core.sources.folder import is_title
 from imf_core.sources.formats import read_lines
 
@@ -140,25 +141,37 @@ def read_rows(path: Path) -> Iterator[tuple[str, Sequence[str | None]]]:
     Raises:
         QuestionError: If the file cannot be read, or a line does not have its three parts.
     """
+    if path.exists() and not path.is_file():
+        raise QuestionError(f"{path} is not a regular file; give a TSV or Parquet file")
     try:
         yield from _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_lines(path)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} cannot be read ({error})") from error
 
 
-def read_facts(path: Path) -> list[tuple[str, str, str]]:
+def read_facts(path: Path, relations: Names) -> list[tuple[str, str, str]]:
     """Reads a file of facts by labels or names.
 
     Args:
         path: `.parquet` in either case, or else TSV.
+        relations: Finds the graph's relations.
 
     Raises:
-        QuestionError: If the file cannot be read or has no facts, or one lacks a part.
+        QuestionError: If the file cannot be read or has no facts, or one lacks a part or has an
+            unknown relation.
     """
     facts = []
     for place, (head, relation, tail) in read_rows(path):
-        if not (head and relation and tail) or ASKED in {head, tail}:
+        if ASKED in {head, relation, tail}:
+            raise QuestionError(
+                f"{path}, {place}: ? stands for the missing part of a question, and a fact has none"
+            )
+        if not (head and relation and tail):
             raise QuestionError(f"{path}, {place}: a fact needs head, relation and tail")
+        try:
+            relations.find(relation)
+        except QuestionError as error:
+            raise QuestionError(f"{path}, {place}: {error}") from error
         facts.append((head, relation, tail))
     if not facts:
         raise QuestionError(f"{path} has no facts; give lines of head, relation and tail")

@@ -25,7 +25,7 @@ from imf_core.base.modality import UnseenEncoder
 from imf_core.graph.entities import entity_text
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
-from imf_core.inference.names import Names, find_facts, require_triples, require_type
+from imf_core.inference.names import Names, find_facts, folded, require_triples, require_type
 from imf_core.model.imf import IMF
 from imf_core.model.saved import SavedModel, build_saved
 from imf_core.paths.channel import build_channel
@@ -130,6 +130,10 @@ def find_new_entities(
         names: Finds the graph's entities.
         facts: New facts.
         given: Entities with inputs.
+
+    Raises:
+        QuestionError: If two new names differ in case or invisible characters alone, or an argument
+            has another type.
     """
     require_triples(facts, "facts")
     require_type(given, Sequence, "entities", "a list of UnseenEntity")
@@ -138,6 +142,13 @@ def find_new_entities(
     labels = {each.label for each in given}
     ends = dict.fromkeys(end for head, _, tail in facts for end in (head, tail))
     new = [end for end in ends if end not in labels and not names.find_all(end)]
+    of_form: dict[str, str] = {}
+    for name in (*labels, *new):
+        other = of_form.setdefault(folded(name), name)
+        if other != name:
+            raise QuestionError(
+                f"two new entities are called {other!r} and {name!r}; write the name in one way"
+            )
     return [*given, *map(UnseenEntity, new)]
 
 

@@ -23,7 +23,7 @@ from imf_core.graph.known_tails import build_known_tails, find_loops_in
 from imf_core.graph.labels import SPLITS
 from imf_core.inference.answers import Question, as_facts
 from imf_core.inference.fact_table import FactTable
-from imf_core.inference.names import Names, find_query, require_positive
+from imf_core.inference.names import Names, find_query, require_positive, require_type
 from imf_core.inference.reasons import explain_table, find_answered
 from imf_core.paths.channel import count_operations, estimate_bytes
 from imf_core.paths.network import PathNetwork, PathSpec
@@ -38,6 +38,9 @@ OPERATIONS_PER_SECOND = 5e9
 
 REASON_COST = 4
 """Time of an answer's reasons, in passes of the network."""
+
+TABLES = {".txt", ".tsv", ".csv", ".parquet"}
+"""Suffixes of files that are no graph by themselves."""
 
 
 class UntrainedCompleter:
@@ -105,6 +108,7 @@ class UntrainedCompleter:
     def answer(self, question: Question, k: int = 10, with_known: bool = False) -> pa.Table:
         """Answers a question; arguments and rows as in `predict_tails`."""
         require_positive(k, "answer")
+        require_type(question, Question, "question", "a Question")
         query = self.find_query(question)
         return self.table_of(query, self.score_candidates(torch.tensor([query]), with_known)[0], k)
 
@@ -215,6 +219,11 @@ def read_graph(path: Path) -> Graph:
     Raises:
         DataError: If the path does not exist, has no facts, or a file is malformed.
     """
+    if path.is_file() and path.suffix.lower() in TABLES:
+        raise DataError(
+            f"{path} is a table; put its facts into a folder as train.txt and give the folder, or "
+            "give an RDF file"
+        )
     if not path.exists():
         raise DataError(
             f"there is no folder or file {path}; give a folder with train.txt or an RDF file"

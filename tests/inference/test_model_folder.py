@@ -154,7 +154,7 @@ def test_a_file_or_link_is_not_replaced(kind: str, completer: Completer, tmp_pat
 
 def test_a_model_with_unseen_entities_is_not_packed(completer: Completer, tmp_path: Path) -> None:
     extended = completer.with_unseen_entities([UnseenEntity(description="a text")])
-    with pytest.raises(ConfigError, match="with unseen entities cannot be packed"):
+    with pytest.raises(ConfigError, match="with unseen entities or new facts cannot be packed"):
         pack(extended, tmp_path / "packed")
 
 

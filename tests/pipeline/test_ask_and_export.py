@@ -69,15 +69,29 @@ def test_a_new_entity_is_asked_about_by_its_facts(command: Command, tmp_path: Pa
     assert len([line for line in lines if "[paths 100%]" in line]) == 3
     lines = command("ask", "--facts", str(facts), "?", "orbits", "Jupiter", "--known", "-k", "99")
     assert any("Newmoon" in line for line in lines)
+    assert any(line.startswith("Train and the new facts give ") for line in lines)
+
+
+def test_new_names_that_look_like_known_ones_are_pointed_out(
+    command: Command, tmp_path: Path
+) -> None:
+    facts = tmp_path / "facts.tsv"
+    facts.write_text("Newmoon\torbits\tJupitr\nNewmoon\torbits\tJupitr\nEarth\torbits\tSun\n")
+    lines = command("ask", "--facts", str(facts), "Newmoon", "made_of", "-k", "3")
+    assert (
+        lines[0] == "new facts: 1 (and 2 known or repeated), not in the graph: 2: Newmoon, Jupitr"
+    )
+    assert "  Jupitr is taken as a new entity; the graph has Jupiter" in lines
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
         ("Newmoon\torbits\n", "line 1"),
-        ("Newmoon\torbits\t?\n", "a fact needs head, relation and tail"),
+        ("Newmoon\torbits\t?\n", "line 1: ? stands for the missing part"),
         ("", "has no facts"),
-        ("Newmoon\tcircles\tJupiter\n", "no relation has the label or name 'circles'"),
+        ("Newmoon\tcircles\tJupiter\n", "line 1: no relation has the label or name 'circles'"),
+        ("Newmoon\torbits\tJupiter\nnewmoon\torbits\tSaturn\n", "write the name in one way"),
     ],
 )
 def test_facts_that_cannot_be_read_are_refused(
