@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -157,10 +157,12 @@ class ProgressShown:
         """
         self._key = f"progress-{re.sub('[^a-z0-9]+', '-', name.lower())}"
         self._artifact: UUID | None = None
+        self._bar: Bar | None = None
         self._last = 0.0
 
     def show(self, bar: Bar) -> None:
         """Draws the bar, at most once per second; a full bar is always drawn."""
+        self._bar = bar
         now = time.monotonic()
         if now - self._last < _SECONDS_BETWEEN_UPDATES and bar.percent < 100:
             return
@@ -168,6 +170,11 @@ class ProgressShown:
         # An unreachable server must not fail the stage.
         with suppress(httpx.HTTPError):
             self._draw(bar)
+
+    def finish(self) -> None:
+        """Fills the bar of work that ended early, such as a training without further gain."""
+        if self._bar is not None and self._bar.percent < 100:
+            self.show(replace(self._bar, percent=100))
 
     def _draw(self, bar: Bar) -> None:
         if self._artifact is None:
@@ -288,8 +295,9 @@ def run_stage(stage: str, children: Children, is_forced: bool) -> State:
     """
 
     def bring_up_to_date() -> State:
-        show = ProgressShown(stage).show
-        finished = reproduce(children, stage, is_forced, get_run_logger(), show)
+        progress = ProgressShown(stage)
+        finished = reproduce(children, stage, is_forced, get_run_logger(), progress.show)
+        progress.finish()
         return Completed(name=finished.outcome, message=finished.describe(), data=finished)
 
     return attempt(bring_up_to_date, children)
