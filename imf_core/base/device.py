@@ -34,6 +34,25 @@ def resolve_device(name: str, key: str) -> torch.device:
     return torch.device(name)
 
 
+SMALL = 1 << 20
+"""Numbers in a tensor below which one thread is faster than several, which each operation wakes."""
+
+
+@contextmanager
+def fitting_threads(numbers: int) -> Iterator[None]:
+    """Computes on one thread inside, if the tensors of a CPU are small.
+
+    Args:
+        numbers: Numbers in the largest tensors of most operations.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if numbers < SMALL else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copies a CPU tensor to a device without waiting for it."""
     source = tensor.pin_memory() if device.type == "cuda" else tensor

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from imf_core.base.device import fitting_threads
 from imf_core.base.errors import QuestionError
 from imf_core.base.path_text import format_path
 from imf_core.base.terminal import track
@@ -73,9 +74,10 @@ def explain(
         return pa.array([[]] * len(answers), pa.list_(PATH))
     table = FactTable(graph, ())
     paths = []
-    for row in track(answers.tolist(), "reasons, answers", len(answers)):
-        found = find_shown(network, path_graph, row, limit)
-        paths.append([_describe(reason, table, graph) for reason in found])
+    with fitting_threads(graph.num_entities * network.spec.dim):
+        for row in track(answers.tolist(), "reasons, answers", len(answers)):
+            found = find_shown(network, path_graph, row, limit)
+            paths.append([_describe(reason, table, graph) for reason in found])
     return pa.array(paths, pa.list_(PATH))
 
 

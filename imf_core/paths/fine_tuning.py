@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imf_core.base.device import to_device
+from imf_core.base.device import fitting_threads, to_device
 from imf_core.graph.known_tails import KnownTails, build_known_tails, with_inverses
 from imf_core.paths.network import PathNetwork
 from imf_core.paths.path_graph import PathGraph
@@ -64,8 +64,9 @@ def fine_tune(
             batches = list(order.split(settings.batch_size))
         asked = facts[batches.pop()]
         optimizer.zero_grad()
-        loss = measure_loss(network, graph, asked, known)
-        torch.autograd.backward(loss)
+        with fitting_threads(len(asked) * graph.entities.num_nodes * network.spec.dim):
+            loss = measure_loss(network, graph, asked, known)
+            torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
         optimizer.step()
         yield float(loss.detach())

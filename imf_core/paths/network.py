@@ -36,6 +36,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from imf_core.base.artifacts import write_bytes
+from imf_core.base.device import fitting_threads
 from imf_core.base.errors import DataError
 from imf_core.paths.path_graph import (
     META_RELATIONS,
@@ -190,6 +191,11 @@ class PathNetwork(nn.Module):
             for rows, some in zip(scores.split(size), queries.split(size), strict=True):
                 rows.copy_(self(graph, some))
             return scores
+        with fitting_threads(graph.entities.num_nodes * self.spec.dim):
+            self._score_by_relation(graph, queries, scores)
+        return scores
+
+    def _score_by_relation(self, graph: PathGraph, queries: Tensor, scores: Tensor) -> None:
         asked = queries[:, 1] % (graph.relations.num_nodes // 2)
         for some in asked.unique().split(RELATIONS_AT_ONCE):
             for relation, z in zip(some, self.relate(graph, some).unbind(dim=1), strict=True):
@@ -198,7 +204,6 @@ class PathNetwork(nn.Module):
                 for row in rows:
                     head, inverted = queries[row].tolist()
                     scores[row] = view.score(head, inverted, is_alone=len(rows) == 1)
-        return scores
 
 
 def _pass(
