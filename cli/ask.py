@@ -26,6 +26,7 @@ NAMES_SHOWN = 5
 
 LEAST_LIKENESS = 0.8
 """Least likeness of a new name to a known one, for a hint."""
+
 NOTICE_SECONDS = 10.0
 """A longer answer is announced."""
 

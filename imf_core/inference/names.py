@@ -23,7 +23,7 @@ def require_type(value: object, kind: type | tuple[type, ...], name: str, form: 
 
     Args:
         value: The argument.
-        kind: Its type, or types of which it has one.
+        kind: The expected type, or several.
         name: Its name, for the error.
         form: The expected form, for the error.
 

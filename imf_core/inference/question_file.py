@@ -1,7 +1,7 @@
 """Files of questions and of facts, TSV or Parquet: questions are answered, facts are judged.
 
 A line of the TSV is `head <tab> relation <tab> tail`, by labels or names; the Parquet file has
-columns of these names. A question has `?`, or null in Parquet, in the place of what is asked for.
+columns of these names. A question has `?`, or null in Parquet, as its missing entity.
 Answers go to a Parquet file, a batch at a time. A fact with an unknown name has no verdict; its
 status is the error, which lists the nearest names.
 """
@@ -164,7 +164,7 @@ def read_facts(path: Path, relations: Names) -> list[tuple[str, str, str]]:
     for place, (head, relation, tail) in read_rows(path):
         if ASKED in {head, relation, tail}:
             raise QuestionError(
-                f"{path}, {place}: ? stands for the missing part of a question, and a fact has none"
+                f"{path}, {place}: a fact has no missing part, but a question may have a ?"
             )
         if not (head and relation and tail):
             raise QuestionError(f"{path}, {place}: a fact needs head, relation and tail")

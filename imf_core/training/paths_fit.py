@@ -57,11 +57,13 @@ def estimate_costs(network: PathNetwork, trainer: Trainer, steps: int) -> tuple[
         steps: Steps of fine-tuning, at most.
 
     Returns:
-        Operations of the paths, times `SLOWNESS`: of a query for each distinct question of the
-        graph, of fine-tuning and of its rankings; and operations of the training.
+        Operations of the paths, times `SLOWNESS`: of a query for each distinct question of train
+        and valid, of fine-tuning and of its rankings; and operations of the training.
     """
     graph, train, spec = trainer.graph, trainer.params, trainer.spec.model
-    triples = torch.cat(list(graph.triples.values()))
+    triples = torch.cat(
+        [graph.triples["train"], graph.triples["valid"]]
+    )  # training never sees test
     queries = len(with_inverses(triples, graph.num_relations)[:, :2].unique(dim=0))
     queries += 3 * FineTuning.batch_size * steps  # forward and backward
     queries += 2 * min(len(trainer.valid), SELECTION_FACTS) * (steps // SELECT_EVERY + 1)

@@ -88,7 +88,7 @@ def test_new_names_that_look_like_known_ones_are_pointed_out(
     ("lines", "message"),
     [
         ("Newmoon\torbits\n", "line 1"),
-        ("Newmoon\torbits\t?\n", "line 1: ? stands for the missing part"),
+        ("Newmoon\torbits\t?\n", "line 1: a fact has no missing part"),
         ("", "has no facts"),
         ("Newmoon\tcircles\tJupiter\n", "line 1: no relation has the label or name 'circles'"),
         ("Newmoon\torbits\tJupiter\nnewmoon\torbits\tSaturn\n", "write the name in one way"),
