@@ -108,13 +108,14 @@ def _measure(
     """Returns the MRR by side and channel."""
     held, params = hold_out(graph, fraction, seed), load_params(PARAMS)
     model = _train(held.graph, tables, params, seed)
-    network = load_pretrained() if model.paths is None else model.paths.network
+    network = model.spare_network if model.paths is None else model.paths.network
     triples = held.graph.triples
     shown = replace(
         held.graph, triples={**triples, "train": torch.cat([triples["train"], held.shown])}
     )
     model.mark_unlearned(held.entities)
-    model.set_paths(build_channel(network, shown, answers_known=model.paths is not None))
+    answers_known = model.paths is not None
+    model.set_paths(build_channel(network or load_pretrained(), shown, answers_known))
     is_held = ~model.is_learned
     facts = with_inverses(held.asked, graph.num_relations)
     sides = {

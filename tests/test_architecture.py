@@ -181,7 +181,7 @@ def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
     beside = {module for module in modules if room_of(module) != "model"}
     assert beside <= {
         f"imf_core.base.{name}" for name in ("config", "typed_yaml", "modality", "device", "errors")
-    } | {"imf_core.paths.channel"}
+    } | {"imf_core.paths.channel", "imf_core.paths.network"}
 
 
 def test_nothing_imports_the_benchmarks_and_the_tools() -> None:

@@ -5,9 +5,9 @@ rows (structural embedding, embedding of an entity without image or text) are ze
 keeps them out of every score.
 
 New facts are read by the channel `paths` alone, and answer an unseen entity's questions alone: its
-text or picture has never been seen beside facts. A model without that channel gets the pretrained
-network for the questions of unseen entities; about known entities, their new facts then only count
-as known.
+text or picture has never been seen beside facts. A model without that channel answers the questions
+of unseen entities by its spare network, or by the pretrained one where no network was fine-tuned;
+about known entities, their new facts then only count as known.
 """
 
 import copy
@@ -289,7 +289,8 @@ def add_unseen_entities(
         {key: _grow(value.cpu(), shapes[key]) for key, value in model.state_dict().items()}
     )
     if facts and grown.paths is None:
-        grown.set_paths(build_channel(load_pretrained(), larger, answers_known=False))
+        network = copy.deepcopy(model.spare_network) or load_pretrained()
+        grown.set_paths(build_channel(network, larger, answers_known=False))
     unseen = torch.cat(
         [
             (~model.is_learned.cpu()).nonzero().flatten(),

@@ -46,6 +46,7 @@ from imf_core.model.fusion import Fusion
 from imf_core.model.kernels import NO_ANSWER_LOGIT
 from imf_core.paths.channel import CHANNEL as PATHS
 from imf_core.paths.channel import PathChannel
+from imf_core.paths.network import PathNetwork
 
 FUSED = "fused"
 
@@ -83,6 +84,8 @@ class IMF(nn.Module):
             where there are at least two modalities and `fusion.rank` is not zero.
         fusion: The fusion of the modalities' embeddings, None without a fused channel.
         paths: The channel without embeddings, last in every H axis; None if there is none.
+        spare_network: A fine-tuned path network that the decision leaves out, for the questions of
+            unseen entities; None if there is none.
     """
 
     has_loops: Tensor
@@ -153,6 +156,7 @@ class IMF(nn.Module):
             )
         self.channels = cast(Mapping[str, Channel], channels)
         self.paths: PathChannel | None = None
+        self.spare_network: PathNetwork | None = None
         self._find_fused()
         self.decision = DecisionFusion(len(names), self.num_relations, degree_bins, num_degree_bins)
 

@@ -37,7 +37,7 @@ relation and its inverse."""
 
 
 class SavedPaths(Section):
-    """Sizes of the path network in the channel `paths`, see `PathSpec`."""
+    """Sizes of a path network, see `PathSpec`."""
 
     dim: int = Field(ge=1, le=4096)
     relation_layers: int = Field(ge=1, le=64)
@@ -53,6 +53,7 @@ class SavedModel(Section):
     model: ModelParams
     fusion: FusionParams
     paths: SavedPaths | None = None
+    spare_paths: SavedPaths | None = None
     features: dict[str, dict[str, str | int]]
     training: dict[str, Any]
 
@@ -85,15 +86,20 @@ def build_model(
 
 
 def build_saved(graph: Graph, tables: Mapping[str, FeatureTable], config: SavedModel) -> IMF:
-    """Builds the model of a configuration, with its channel `paths`, for its weights to be loaded.
+    """Builds the model of a configuration, with its path network, for its weights to be loaded.
 
     Arguments and errors as in `build_model`.
     """
     model = build_model(graph, tables, config.model, config.fusion)
     if config.paths is not None:
-        spec = PathSpec(**config.paths.model_dump())
-        model.set_paths(build_channel(PathNetwork(spec).eval(), graph))
+        model.set_paths(build_channel(_build_network(config.paths), graph))
+    if config.spare_paths is not None:
+        model.spare_network = _build_network(config.spare_paths)
     return model
+
+
+def _build_network(sizes: SavedPaths) -> PathNetwork:
+    return PathNetwork(PathSpec(**sizes.model_dump())).eval()
 
 
 def require_features(tables: Mapping[str, FeatureTable], model: ModelParams) -> None:
@@ -148,11 +154,16 @@ def save_model(
         heads=list(model.channel_names),
         model=spec.model,
         fusion=spec.fusion,
-        paths=None if model.paths is None else SavedPaths(**vars(model.paths.network.spec)),
+        paths=_sizes(None if model.paths is None else model.paths.network),
+        spare_paths=_sizes(model.spare_network),
         features=_describe(tables, spec.model),
         training=dict(training),
     )
     write_model(model, folder, config)
+
+
+def _sizes(network: PathNetwork | None) -> SavedPaths | None:
+    return None if network is None else SavedPaths(**vars(network.spec))
 
 
 def write_model(model: IMF, folder: Path, config: SavedModel) -> None:

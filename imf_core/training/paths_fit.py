@@ -1,7 +1,8 @@
 """Adds the channel `paths` to a trained model, where valid rewards it.
 
 The network is fine-tuned on train and its step selected on valid, alone. The model gets the channel
-only if the decision ranks valid better with it, by the cross-fitting of the trainer's selection.
+only if the decision ranks valid better with it, by the cross-fitting of the trainer's selection;
+otherwise it keeps the network for the questions of unseen entities.
 
 `paths.use: auto` decides by numbers of operations, not by time, so the same run decides alike. A
 query passes messages over the whole graph, so scoring the best answers of the other channels alone
@@ -127,6 +128,7 @@ def fit_paths(trainer: Trainer, network: PathNetwork, params: PathsParams) -> Pa
     )
     if not is_kept:
         model.set_paths(None)
+        model.spare_network = network
     trainer.fit_final_decision()
     use = params.use if params.use == "pretrained" else "fine-tuned"
     record: PathsRecord = {"steps": steps, "without": without, "with": with_paths}

@@ -11,6 +11,7 @@ from imf_core.base.config import PathsParams
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import find_loops
+from imf_core.inference.unseen_entity import add_unseen_entities
 from imf_core.model.saved import build_model, load_config, load_model, save_model
 from imf_core.model.scorer import Scorer
 from imf_core.paths.channel import PathChannel, PathScorer, build_channel
@@ -138,6 +139,29 @@ def test_a_saved_model_keeps_its_channel(trainer: Trainer, tmp_path: Path) -> No
         Scorer(model).score_all_tails(every_query()).combined for model in (trainer.model, loaded)
     )
     assert torch.equal(found, expected)
+
+
+def test_a_saved_model_without_the_channel_keeps_its_network_for_unseen_entities(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    trainer.progress.best_mrr = NEVER_KEPT
+    fit_paths(trainer, network(), paths("fine-tuned"))
+    tuned = trainer.model.spare_network
+    assert tuned is not None
+    graph, tables, params = tiny_graph(), tiny_tables(), small_params()
+    save_model(trainer.model, tmp_path, graph, tables, params, {})
+    loaded, config = load_model(tmp_path, graph, tables), load_config(tmp_path)
+    assert loaded.paths is None
+    features = {
+        name: (table.vectors.new_zeros(1, table.vectors.shape[1]), torch.tensor([False]))
+        for name, table in tables.items()
+    }
+    facts = [("new", graph.relation_labels[0], graph.entity_labels[0])]
+    grown = add_unseen_entities(graph, tables, loaded, config, ["new"], features, facts)[2]
+    assert grown.paths is not None
+    assert not grown.paths.answers_known
+    found = grown.paths.network.state_dict()
+    assert all(torch.equal(found[name], each) for name, each in tuned.state_dict().items())
 
 
 def isolated(graph: Graph, entity: int) -> Graph:
