@@ -235,7 +235,7 @@ def test_redundant_relations_are_told_without_contradicting_the_audit(
 def test_the_drawing_of_the_method_has_the_colours_of_the_page() -> None:
     drawing = (ROOT / "docs/images/imf.svg").read_text()
     style = (ROOT / "imf_core/report/page.css").read_text()
-    for name in ("structure", "image", "text", "fused"):
+    for name in ("structure", "image", "text", "fused", "paths"):
         light = re.search(rf"--{name}: (#\w+);", style)
         assert light is not None
         assert light[1] in drawing
