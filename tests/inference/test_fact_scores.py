@@ -264,7 +264,7 @@ def test_what_is_no_pair_is_refused(pairs: Any, message: str, completer: Complet
 
 
 def test_a_question_for_the_relation_is_no_question_for_an_entity(completer: Completer) -> None:
-    with pytest.raises(QuestionError, match="e05 - . - e19 asks for the relation"):
+    with pytest.raises(QuestionError, match=r"e05 - \? - e19 asks for the relation"):
         completer.answer([Question("e05", None, "e19")])
 
 
