@@ -3,8 +3,8 @@
 Trains the workspace's model as the stage `train` does, without paths: with the image features of
 the workspace, and with those of a file of ready vectors (`image_features.precomputed`). Prints
 filtered MRR of the visual channel over the questions about entities with a picture, and of the
-decision over all questions, on valid and test, and the gain on test. The parameters are those of params.yaml
-and `results/tuning/chosen.json`, the same for both.
+decision over all questions, on valid and test, and the gain on test. The parameters are those of
+params.yaml and `results/tuning/chosen.json`, the same for both.
 """
 
 import argparse
@@ -126,7 +126,7 @@ def format_rows(
 
 
 def _mrr(table: RankTable, features: FeatureTable) -> tuple[float, float]:
-    """Returns MRR of the visual channel where the asked entity has a picture, and of the decision."""
+    """Returns MRR of the visual channel for entities with a picture, and of the decision."""
     takes_part = features.is_present.numpy()[table.queries[:, 0]]
     visual = (1 / table.ranks[VISUAL][takes_part]).mean()
     return float(visual), float((1 / table.ranks[COMBINED]).mean())

@@ -69,16 +69,28 @@ def score_relations(scorer: FactScorer, affinities: Affinities, pairs: Tensor) -
     relations = torch.arange(num_relations).expand(count, num_relations)
     heads, tails = (end[:, None].expand_as(relations) for end in pairs.unbind(dim=1))
     facts = torch.stack([heads, relations, tails], dim=2)
-    of_heads = _affinities_of(affinities, pairs[:, 0])[:, :num_relations]
-    of_tails = _affinities_of(affinities, pairs[:, 1])[:, num_relations:]
-    affinity = torch.minimum(of_heads, of_tails)
     scores = scorer.score(facts.reshape(-1, 3))
     return RelationScores(
         facts=facts,
         log_probs=scores.log_probs.view(count, num_relations, 2),
         fact_probability=scores.probability.view(count, num_relations),
-        affinity=affinity,
+        affinity=find_affinities(affinities, pairs),
     )
+
+
+def find_affinities(affinities: Affinities, pairs: Tensor) -> Tensor:
+    """Returns the affinity of pairs to every relation: of head or tail the smaller one.
+
+    Args:
+        affinities: Affinities of entities and relations.
+        pairs: (head, tail), shape: (P, 2), dtype: long.
+
+    Returns:
+        shape: (P, R), dtype: float64.
+    """
+    of_heads, of_tails = (_affinities_of(affinities, end) for end in pairs.unbind(dim=1))
+    num_relations = of_heads.shape[1] // 2
+    return torch.minimum(of_heads[:, :num_relations], of_tails[:, num_relations:])
 
 
 def _affinities_of(affinities: Affinities, entities: Tensor) -> Tensor:
