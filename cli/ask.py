@@ -134,7 +134,7 @@ def answer_question(
 
     Args:
         completer: The model.
-        words: HEAD RELATION [TAIL], without an unseen entity.
+        words: HEAD RELATION [TAIL] or HEAD ? TAIL; only the latter names an unseen entity.
         unseen: An entity that is not in the graph, as head or tail.
         count: Number of answers.
         with_known: Whether to include answers of train.
@@ -143,7 +143,11 @@ def answer_question(
     Raises:
         QuestionError: If the words are no question, or name unknown labels.
     """
-    _print_answers(completer, _read_question(words, unseen), count, with_known, reasons)
+    question = _read_question(words, unseen)
+    if question.relation is None:
+        _print_relations(completer, question, count, with_known, reasons)
+    else:
+        _print_answers(completer, question, count, with_known, reasons)
 
 
 @explain_out_of_memory(_REMEDY)
@@ -238,7 +242,7 @@ def _read_question(words: list[str], entity: UnseenEntity | None) -> Question:
     match words:
         case [head, relation] if unseen is None:
             return parse_question(head, relation, ASKED)
-        case [head, relation, tail] if unseen is None:
+        case [head, relation, tail] if unseen is None or relation == ASKED:
             return parse_question(head, relation, tail)
         case [relation] if unseen is not None:
             return parse_question(unseen, relation, ASKED)
@@ -251,27 +255,20 @@ def _print_answers(
     completer: Completer, question: Question, count: int, with_known: bool, reasons: int
 ) -> None:
     """Prints the known answers, then the answers of the model."""
-    has_new_facts = completer.graph.facts_digest != completer.config.facts_digest
     known, held_out = (
         completer.known_answers(question, splits) for splits in (("train",), ("valid", "test"))
     )
     found = completer.answer([question], count, with_known)
-    paths = group_reasons(completer.reasons(found, reasons), len(found))
-    if reasons and completer.scorer.model.paths is not None:
-        paths = [each or [NO_PATH] for each in paths]
+    paths = _find_paths(completer, found, reasons)
     answers = found.to_pylist()
     _print_title(question)
-    if known:
-        source = "Train and the new facts give" if has_new_facts else "Train gives"
-        print(f"{source} {_list(known)}")
-    if held_out:
-        print(f"Valid and test, from which the channels have not learned, give {_list(held_out)}")
+    _print_known(completer, known, held_out)
     if known or held_out:
         more = completer.share_with_more(question)
         print(f"Of such questions with at least as many answers, {more:.0%} have a further one.")
         if completer.is_used_up(question):
             entity = question.tail if question.head is None else question.head
-            relation, entity = shorten(question.relation), shorten(entity or ASKED)
+            relation, entity = shorten(question.relation or ASKED), shorten(entity or ASKED)
             print(f"The relation {relation} is used up for {entity}.")
         print("The probabilities of further answers are multiplied by this share:\n")
     standings = [format_split(answer["known_in"]) for answer in answers]
@@ -290,8 +287,58 @@ def _print_answers(
         print("  no other entity is left to answer")
 
 
+def _print_relations(
+    completer: Completer, question: Question, count: int, with_known: bool, reasons: int
+) -> None:
+    """Prints the known relations of a pair, then those of the model."""
+    pair = str(question.head), str(question.tail)
+    found = completer.predict_relations(*pair, len(completer.relations), with_known=True)
+    splits = found["known_in"].to_pylist()
+    names = list(map(shorten, found["relation_name"].to_pylist()))
+    known, held_out = (
+        [name for name, split in zip(names, splits, strict=True) if split in chosen]
+        for chosen in (("train",), ("valid", "test"))
+    )
+    kept = [row for row, split in enumerate(splits) if with_known or split != "train"][:count]
+    shown = found.take(kept)
+    paths = _find_paths(completer, shown, reasons)
+    _print_title(question)
+    _print_known(completer, known, held_out)
+    print("The probabilities are those of the facts, times the affinity: the share of similar")
+    print("entities that have the relation. They do not assume that the two are related.\n")
+    widths = [max((len(names[row]) for row in kept), default=0)]
+    widths.append(max((len(format_split(splits[row])) for row in kept), default=0))
+    for row, answer, texts in zip(kept, shown.to_pylist(), paths, strict=True):
+        print(
+            f"  {answer['probability']:.2f}  {format_split(answer['known_in']):{widths[1]}}  "
+            f"{names[row]:{widths[0]}}  affinity {answer['affinity']:.2f}"
+        )
+        for text in texts:
+            print(f"        {text}")
+    if not kept:
+        print("  train gives every relation of the two (--known lists them)")
+
+
+def _find_paths(completer: Completer, answers: pa.Table, reasons: int) -> list[list[str]]:
+    """Returns the paths of each answer; none if the model has no channel of paths."""
+    paths = group_reasons(completer.reasons(answers, reasons), len(answers))
+    if reasons and completer.scorer.model.paths is not None:
+        return [each or [NO_PATH] for each in paths]
+    return paths
+
+
+def _print_known(completer: Completer, known: Sequence[str], held_out: Sequence[str]) -> None:
+    """Prints the answers that the splits give."""
+    if known:
+        has_new_facts = completer.graph.facts_digest != completer.config.facts_digest
+        source = "Train and the new facts give" if has_new_facts else "Train gives"
+        print(f"{source} {_list(known)}")
+    if held_out:
+        print(f"Valid and test, from which the channels have not learned, give {_list(held_out)}")
+
+
 def _print_title(question: Question) -> None:
-    asked = (question.head or ASKED, question.relation, question.tail or ASKED)
+    asked = (question.head or ASKED, question.relation or ASKED, question.tail or ASKED)
     print(f"\n{' - '.join(map(shorten, asked))}\n")
 
 

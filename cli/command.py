@@ -62,11 +62,12 @@ def read_form(words: Sequence[str], *, is_unseen: bool) -> tuple[str, bool]:
         words: Of the command line.
         is_unseen: Whether an unseen entity takes the place of the head or tail.
     """
+    asked = [place for place, word in enumerate(words) if word == "?"]
     if is_unseen:
-        return 'RELATION, or "?" RELATION', len(words) == 1 or (len(words) == 2 and words[0] == "?")
-    ends = [words[0], *words[2:]] if len(words) in (2, 3) else []
-    form = 'HEAD RELATION, or "?" RELATION TAIL'
-    return form, bool(ends) and ends.count("?") == len(ends) - 1
+        is_form = (len(words), asked) in [(1, []), (2, [0]), (3, [1])]
+        return 'RELATION, "?" RELATION or HEAD "?" TAIL', is_form
+    is_form = len(asked) == len(words) - 2 and len(words) in (2, 3)
+    return 'HEAD RELATION, "?" RELATION TAIL or HEAD "?" TAIL', is_form
 
 
 class Command(TyperCommand):

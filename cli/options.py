@@ -25,7 +25,9 @@ Reasons = Annotated[
     typer.Option(metavar="N", parser=whole_number, help="paths shown per answer"),
 ]
 
-Words = Annotated[list[str] | None, typer.Argument(metavar="WORD", help="HEAD RELATION [TAIL]")]
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="WORD", help="HEAD RELATION [TAIL], one may be ?")
+]
 Count = Annotated[
     int, typer.Option("-k", metavar="N", parser=whole_number, help="number of answers")
 ]

@@ -6,6 +6,7 @@ from cli.command import read_form, refuse
 EXAMPLES = """\
 imf ask "Nicaragua" "member of"           # what is it a member of?
 imf ask "?" "member of" "NATO"            # who is a member of it?
+imf ask "Nicaragua" "?" "Costa Rica"      # how are the two related?
 imf ask "Nicaragua" --neighbours          # what is like it?
 imf ask --queries questions.tsv --out answers.parquet
 imf ask --model FOLDER "Nicaragua" "member of"   # in any folder
@@ -44,7 +45,9 @@ def ask(
     `--facts FILE` adds facts (head, relation, tail; TSV or Parquet) without training; entities that
     the graph lacks may be asked about, and answer, by them. A line below an answer is a path of
     facts that leads to it, with its weight.
-    A file of questions is TSV or Parquet: head, relation, tail, with ? for the missing entity.
+    A file of questions is TSV or Parquet: head, relation, tail, with ? for the missing part; all
+    ask for entities, or all for relations. The probability of a relation is multiplied by its
+    affinity, the share of similar entities that have it.
     `--untrained` answers without a model, with reasons: a pretrained network reads the graph.
     """
     words, is_file = question or [], queries is not None
@@ -61,8 +64,11 @@ def ask(
             ),
             "--out requires --queries": out is not None and not is_file,
             "--neighbours does not take --known": known and neighbours,
-            f"give {form} for the head, got {' '.join(words) or 'nothing'}": not (
+            f"give {form}, got {' '.join(words) or 'nothing'}": not (
                 is_file or neighbours or is_question
+            ),
+            f'head or tail must be the new entity, --name {name or "NAME"}, in HEAD "?" TAIL': (
+                is_unseen and len(words) == 3 and (not name or name not in words)
             ),
             "--neighbours takes one entity, or the input of a new one": (
                 neighbours and len(words) != (0 if is_unseen else 1)

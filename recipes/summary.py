@@ -201,11 +201,6 @@ def _read_cell(table: str, label: Label, measurement: Measurement) -> float:
     )
 
 
-_MARKS = {
-    "test": " (test-selected)",
-    "valid": " (selected on valid)",
-    "unknown": " (selection not stated)",
-}
 PerCent = Field(default=None, ge=0, le=100)
 
 
@@ -217,13 +212,20 @@ class PublishedRow(Section):
     hits_at_1: float | None = PerCent
     hits_at_3: float | None = PerCent
     hits_at_10: float | None = PerCent
-    selected: Literal["valid", "test", "unknown"]
+    selected: Literal["valid", "test", "last epoch", "unknown"]
+    directions: Literal["both", "tails"] = "both"
+    language_model: str | None = None
     source: str
 
     @property
     def title(self) -> str:
-        """The model, and the split that selected the reported epoch, if stated."""
-        return f"{self.model}{_MARKS[self.selected]}"
+        """The model, and the language model that it trains or asks."""
+        return f"{self.model} ({self.language_model})" if self.language_model else self.model
+
+    @property
+    def selection(self) -> str:
+        """The split that selected the reported epoch, or `not stated`."""
+        return "not stated" if self.selected == "unknown" else self.selected
 
 
 class _File(Section):

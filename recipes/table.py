@@ -38,7 +38,8 @@ Rows = Mapping[str, Summary]
 def render_short(store: Store) -> str:
     """Returns one line for each data set: MRR on test of structure alone and of the full model."""
     published = read_published()
-    titles = ["set", *SHORT_ROWS, "gain over structure", "seeds", "best published", "commit"]
+    titles = ["set", *SHORT_ROWS, "gain over structure", "seeds", "best published", "how selected"]
+    titles += ["best selected on valid", "commit"]
     lines = []
     for dataset in list_recipes():
         if rows := summarise(store.load_all(dataset)):
@@ -48,10 +49,10 @@ def render_short(store: Store) -> str:
             ]
             gains = load_current_gains(store, dataset)
             gain = format_gain(gains[STRUCTURE], STRUCTURE, rows) if STRUCTURE in gains else ""
-            best = _format_best(published.get(dataset, []))
+            best = _list_best(published.get(dataset, []))
             commits = {each for name in SHORT_ROWS if name in rows for each in rows[name].commits}
             seeds = _format_seeds(rows)
-            lines.append([dataset, *cells, gain, seeds, best, ", ".join(sorted(commits))])
+            lines.append([dataset, *cells, gain, seeds, *best, ", ".join(sorted(commits))])
     return "\n".join(make_table(titles, lines)) if lines else NOTHING
 
 
@@ -81,11 +82,18 @@ def _format_seeds(rows: Mapping[str, Summary]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _format_best(published: Sequence[PublishedRow]) -> str:
-    """Formats the highest published MRR, and the highest one selected on valid."""
-    on_valid = [row for row in published if row.selected == "valid"]
-    best = [max(rows, key=attrgetter("mrr")) for rows in (published, on_valid) if rows]
-    return "; ".join(dict.fromkeys(f"{row.mrr:.1f} {row.title}" for row in best))
+def _list_best(published: Sequence[PublishedRow]) -> list[str]:
+    """Returns the highest published MRR, its selection, and the highest one selected on valid."""
+    comparable = [row for row in published if row.directions == "both"]
+    on_valid = [row for row in comparable if row.selected == "valid"]
+    best, best_on_valid = (
+        max(rows, key=attrgetter("mrr"), default=None) for rows in (comparable, on_valid)
+    )
+    return [
+        f"{best.mrr:.1f} {best.title}" if best else "",
+        best.selection if best else "",
+        f"{best_on_valid.mrr:.1f} {best_on_valid.title}" if best_on_valid else "",
+    ]
 
 
 def main() -> None:
@@ -166,6 +174,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
         *METRIC_TITLES.values(),
         "MRR, tail asked",
         "MRR, head asked",
+        "how selected",
         "training",
         "seeds",
         "commit",
@@ -176,6 +185,7 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
             summary.row.title,
             *(summary.per_cent(read_metric(key)) for key in METRIC_TITLES),
             *(summary.per_cent(read_metric(side, "mrr")) for side in ("tail", "head")),
+            "valid",
             _format_seconds(summary),
             str(len(summary.measurements)),
             ", ".join(summary.commits),
@@ -185,8 +195,11 @@ def _results(shown: Sequence[Summary], published: Sequence[PublishedRow]) -> str
     ]
     for row in published:
         values = [getattr(row, key) for key in METRIC_TITLES]
-        figures = ["" if value is None else f"{value:.1f}" for value in values]
-        lines.append([f"*{row.title}*", *figures, "", "", "", "", "", f"published: {row.source}"])
+        figures = ["" if value is None else f"{value:.1f}" for value in values] + [""] * 2
+        if row.directions == "tails":  # the place of the MRR where the tail is asked
+            figures = [*[""] * len(METRIC_TITLES), f"{row.mrr:.1f}", ""]
+        source = f"published: {row.source}"
+        lines.append([f"*{row.title}*", *figures, row.selection, "", "", "", source])
     return "\n".join(make_table(titles, lines))
 
 

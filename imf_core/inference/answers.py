@@ -17,27 +17,27 @@ from imf_core.model.decision import Calibration, Candidates
 from imf_core.model.scorer import ChannelScores, Scorer
 
 ASKED = "?"
-"""Placeholder of the entity that a question asks for."""
+"""Placeholder of the part that a question asks for."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """`(head, relation, ?)` or `(?, relation, tail)`.
+    """`(head, relation, ?)`, `(?, relation, tail)` or `(head, ?, tail)`.
 
     Attributes:
         head: Label or name; None if the question asks for the head.
-        relation: Label or name.
+        relation: Label or name; None if the question asks for the relation.
         tail: Label or name; None if the question asks for the tail.
     """
 
     head: str | None
-    relation: str
+    relation: str | None
     tail: str | None
 
 
-def parse_question(head: str | None, relation: str, tail: str | None) -> Question:
-    """Makes a question of its three parts; `?` marks the missing entity."""
-    return Question(None if head == ASKED else head, relation, None if tail == ASKED else tail)
+def parse_question(head: str | None, relation: str | None, tail: str | None) -> Question:
+    """Makes a question of its three parts; `?` or None marks the missing one."""
+    return Question(*(None if part == ASKED else part for part in (head, relation, tail)))
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,14 @@ from imf_core.inference.answers import (
 )
 from imf_core.inference.fact_scores import (
     FactScorer,
-    FactScores,
     Thresholds,
     fit_thresholds,
-    rank_relations,
 )
 from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import (
     Names,
     find_facts,
+    find_pairs,
     find_query,
     require_positive,
     require_triples,
@@ -48,6 +47,7 @@ from imf_core.inference.names import (
 from imf_core.inference.neighbours import find_nearest, find_precedents, join
 from imf_core.inference.plausibility import USED_UP, Affinities, FurtherAnswers, estimate_affinities
 from imf_core.inference.reasons import REASONS, explain_table, find_answered
+from imf_core.inference.relation_answers import rank_relations
 from imf_core.inference.unseen_entity import (
     LabelFacts,
     UnseenEntity,
@@ -139,28 +139,43 @@ class Completer:
     def predict_relations(
         self, head: str, tail: str, k: int = 10, with_known: bool = False
     ) -> pa.Table:
-        """Answers (head, ?, tail).
-
-        Each probability is that of its own fact, so those of one pair need not sum to one; see
-        `fact_scores.rank_relations`.
+        """Answers (head, ?, tail); see `answer_relations` for many pairs at once.
 
         Args:
             head: Label or name.
             tail: Label or name.
             k: Relations, at most.
             with_known: Whether to include the relations of train.
+        """
+        return self.answer_relations([(head, tail)], k, with_known).drop("question")
+
+    def answer_relations(
+        self, pairs: Sequence[tuple[str, str]], k: int = 10, with_known: bool = False
+    ) -> pa.Table:
+        """Answers (head, ?, tail) for several pairs at once.
+
+        Each probability is that of its own fact times the affinity; see `relation_answers`.
+
+        Args:
+            pairs: (head, tail) by labels or names, at least one.
+            k: Relations per pair, at most.
+            with_known: Whether to include the relations of train.
 
         Returns:
-            At most k rows, most probable first: labels and names of head, relation and tail,
-            `probability`, `affinity`, `log_prob_tail`, `log_prob_head` (as in `score`),
-            `known_in`.
+            One row per relation, sorted by pair, then most probable first: `question` (position of
+            the pair, int64), labels and names, `probability`, `affinity`, `log_prob_tail`,
+            `log_prob_head` (as in `score`), `known_in`, `asked_for` (`relation`).
         """
         require_positive(k, "relation")
-        pair = self.entities.find(head), self.entities.find(tail)
+        ids = torch.tensor(find_pairs(pairs, self.entities))
         known = None if with_known else self._known
-        facts, scores, affinity = rank_relations(self.fact_scorer, self._affinities, pair, known)
-        columns = {"probability": scores.probability.numpy(), "affinity": affinity}
-        return self._table_of(facts, scores, columns).slice(0, k)
+        found = rank_relations(self.fact_scorer, self._affinities, ids, known, k)
+        values = {"probability": found.scores.probability, "affinity": found.affinity}
+        columns = {name: value.numpy() for name, value in values.items()}
+        table = self._table.write_scores(found.facts, found.scores, columns)
+        asked = pa.array(["relation"] * len(table), pa.string())
+        question = pa.array(found.row.numpy(), pa.int64())
+        return table.append_column("asked_for", asked).add_column(0, "question", question)
 
     def answer(
         self, questions: Sequence[Question], k: int = 10, with_known: bool = False
@@ -225,7 +240,7 @@ class Completer:
             "threshold": threshold,
             "is_true": probability >= threshold,
         }
-        return self._table_of(facts, scores, columns)
+        return self._table.write_scores(facts, scores, columns)
 
     def neighbours(self, entity: str, k: int = 10) -> pa.Table:
         """Returns the nearest entities in the space of each channel.
@@ -373,21 +388,6 @@ class Completer:
         sizes = found.row.bincount(minlength=len(queries))
         rank = torch.arange(len(found.row)) - (sizes.cumsum(0) - sizes)[found.row]
         return found.select((rank < count).nonzero().flatten())
-
-    def _table_of(
-        self, facts: Tensor, scores: FactScores, columns: Mapping[str, np.ndarray]
-    ) -> pa.Table:
-        """Returns labels and names, the columns, log-probabilities and splits of facts."""
-        tail, head = scores.log_probs.double().unbind(dim=1)
-        return pa.table(
-            {
-                **self._table.name(facts.numpy()),
-                **columns,
-                "log_prob_tail": tail.numpy(),
-                "log_prob_head": head.numpy(),
-                "known_in": self._table.find_split(facts.numpy()),
-            }
-        )
 
     def _channels_of(self, entity: int) -> list[str]:
         """Returns the channels of the modalities that an entity has."""

@@ -19,7 +19,7 @@ from imf_core.base.bounds import max_sample_facts
 from imf_core.base.typed_yaml import Section
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, build_known_tails, with_inverses
-from imf_core.inference.plausibility import Affinities, FurtherAnswers
+from imf_core.inference.plausibility import FurtherAnswers
 from imf_core.model.decision import Calibration, Candidates
 from imf_core.model.scorer import Scorer
 
@@ -105,43 +105,6 @@ class FactScorer:
             log_odds[chosen] = candidates.log_odds(rows, tails).cpu()
             asked, done = asked + len(batch), done + len(chosen)
         return log_probs, log_odds
-
-
-def rank_relations(
-    scorer: FactScorer, affinities: Affinities, pair: tuple[int, int], known: KnownTails | None
-) -> tuple[Tensor, FactScores, NDArray[np.float64]]:
-    """Ranks the relations between two entities.
-
-    The model has no distribution over relations. A relation's rank follows the probability of its
-    fact times the affinity of its ends: the share of similar entities that have the relation, of
-    head or tail the smaller one. It does not assume that the pair is related: for pairs that are,
-    the probability is too low.
-
-    Args:
-        scorer: Scores facts.
-        affinities: Affinities of entities and relations.
-        pair: Head and tail.
-        known: Known facts, which are left out; None for none.
-
-    Returns:
-        Facts, most probable first, shape: (R, 3), dtype: long; their scores, with the probability
-        times the affinity; and the affinity, shape: (R,).
-    """
-    first, last = pair
-    num_relations = scorer.num_relations
-    relations = torch.arange(num_relations)
-    ends = torch.tensor([pair]).expand(num_relations, 2)
-    facts = torch.stack([ends[:, 0], relations, ends[:, 1]], dim=1)
-    if known is not None:
-        facts = facts[~known.contains(facts[:, :2], facts[:, 2])]
-    of_head = affinities.of_entity(first)[facts[:, 1].numpy()]
-    of_tail = affinities.of_entity(last)[(facts[:, 1] + num_relations).numpy()]
-    affinity = np.minimum(of_head, of_tail).astype(np.float64)
-    scores = scorer.score(facts)
-    probability = scores.probability * torch.from_numpy(affinity)
-    order = torch.argsort(-probability, stable=True)
-    ranked = FactScores(scores.log_probs[order], probability[order])
-    return facts[order], ranked, affinity[order.numpy()]
 
 
 class Thresholds(Section):

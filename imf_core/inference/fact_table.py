@@ -7,10 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from torch import Tensor
 
 from imf_core.graph.graph import Graph
 from imf_core.graph.labels import SPLITS, fact_keys, is_in_sorted
 from imf_core.inference.answers import Answers, as_facts
+from imf_core.inference.fact_scores import FactScores
 from imf_core.inference.plausibility import USED_UP
 
 ROLES = ("head", "relation", "tail")
@@ -97,6 +99,30 @@ class FactTable:
                 log_probs, mask=~answers.takes_part[:, position].numpy()
             )
         return pa.table(columns)
+
+    def write_scores(
+        self, facts: Tensor, scores: FactScores, columns: Mapping[str, np.ndarray]
+    ) -> pa.Table:
+        """Returns one row per scored fact.
+
+        Args:
+            facts: (head, relation, tail), shape: (N, 3), dtype: long, on the CPU.
+            scores: Their scores; the log-probabilities are written.
+            columns: Further columns, shape: (N,) each.
+
+        Returns:
+            Labels and names, the further columns, `log_prob_tail`, `log_prob_head`, `known_in`.
+        """
+        tail, head = scores.log_probs.double().unbind(dim=1)
+        return pa.table(
+            {
+                **self.name(facts.numpy()),
+                **columns,
+                "log_prob_tail": tail.numpy(),
+                "log_prob_head": head.numpy(),
+                "known_in": self.find_split(facts.numpy()),
+            }
+        )
 
     def name(self, facts: NDArray[np.int64]) -> dict[str, pa.Array]:
         """Returns labels and names of head, relation and tail by column, shape: (N, 3) -> (N,)."""

@@ -165,15 +165,38 @@ def find_query(question: Question, entities: Names, relations: Names) -> tuple[i
         QuestionError: If a name is unknown or ambiguous, or not exactly one of head and tail is
             missing.
     """
-    relation = relations.find(question.relation)
-    if question.head is not None and question.tail is None:
-        return entities.find(question.head), relation
-    if question.head is None and question.tail is not None:
-        return entities.find(question.tail), relation + len(relations)
-    raise QuestionError(
-        f"a question asks for the head or for the tail, exactly one of them must be '?', got "
-        f"{question.head or ASKED} - {question.relation} - {question.tail or ASKED}"
-    )
+    head, name, tail = question.head, question.relation, question.tail
+    if (head, name, tail).count(None) != 1:
+        shown = " - ".join(ASKED if part is None else str(part) for part in (head, name, tail))
+        raise QuestionError(
+            "a question asks for the head, the relation or the tail, exactly one of them must be "
+            f"'{ASKED}', got {shown}"
+        )
+    if name is None:
+        raise QuestionError(
+            f"{head} - {ASKED} - {tail} asks for the relation: a trained model answers it, by "
+            f'`imf ask HEAD "{ASKED}" TAIL` or `Completer.predict_relations`'
+        )
+    relation = relations.find(name)
+    if head is not None:
+        return entities.find(head), relation
+    assert tail is not None
+    return entities.find(tail), relation + len(relations)
+
+
+def find_pairs(pairs: Sequence[tuple[str, str]], entities: Names) -> list[tuple[int, int]]:
+    """Returns the ids of heads and tails.
+
+    Raises:
+        QuestionError: If there is no pair, or a name is none, unknown or ambiguous.
+    """
+    form = "a list of (head, tail), each a label or name"
+    if isinstance(pairs, str) or not isinstance(pairs, Sequence) or not pairs:
+        raise QuestionError(f"pairs must be {form}, at least one, got {reprlib.repr(pairs)}")
+    for pair in pairs:
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise QuestionError(f"pairs must be {form}, got {reprlib.repr(pair)} among them")
+    return [(entities.find(head), entities.find(tail)) for head, tail in pairs]
 
 
 def folded(name: str) -> str:

@@ -1,9 +1,10 @@
 """Files of questions and of facts, TSV or Parquet: questions are answered, facts are judged.
 
 A line of the TSV is `head <tab> relation <tab> tail`, by labels or names; the Parquet file has
-columns of these names. A question has `?`, or null in Parquet, as its missing entity.
-Answers go to a Parquet file, a batch at a time. A fact with an unknown name has no verdict; its
-status is the error, which lists the nearest names.
+columns of these names. A question has `?`, or null in Parquet, as its missing part; all questions
+of a file ask for entities, or all for relations, since their answers have other columns. Answers go
+to a Parquet file, a batch at a time. A fact with an unknown name has no verdict; its status is the
+error, which lists the nearest names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from imf_core.base.line_causes import explain_line
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import ROLES
-from imf_core.inference.names import Names
+from imf_core.inference.names import Names, find_pairs
 from imf_core.sources.folder import is_title
 from imf_core.sources.formats import read_lines
 
@@ -38,6 +39,17 @@ class PlacedQuestion:
     place: str
     question: Question
 
+    @property
+    def asks_relation(self) -> bool:
+        """Whether it has head and tail, and no relation."""
+        asked = self.question
+        return asked.relation is None and asked.head is not None and asked.tail is not None
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Head and tail of a question that asks for the relation."""
+        return str(self.question.head), str(self.question.tail)
+
 
 def answer_file(
     completer: Completer, path: Path, output: Path, count: int, with_known: bool
@@ -47,7 +59,8 @@ def answer_file(
     Args:
         completer: Who answers.
         path: `.parquet` in either case, or else TSV.
-        output: Parquet with the columns of `Completer.answer`; `question` counts from 0.
+        output: Parquet with the columns of `Completer.answer`, or of `Completer.answer_relations`;
+            `question` counts from 0.
         count: Answers to each, at most.
         with_known: Whether answers that train gives are among them.
 
@@ -59,13 +72,14 @@ def answer_file(
             nothing is written then.
     """
     num_questions = num_answers = 0
+    first: PlacedQuestion | None = None
     with atomic_path(output) as temporary:
         writer: pq.ParquetWriter | None = None
         try:
             for batch in _batches(read_questions(path)):
-                _check(completer, path, batch)
-                questions = [each.question for each in batch]
-                table = completer.answer(questions, count, with_known)
+                first = first or batch[0]
+                _check(completer, path, batch, first)
+                table = _answer(completer, batch, count, with_known)
                 rows = [row + num_questions for row in table["question"].to_pylist()]
                 position = pa.array(rows, pa.int64())
                 table = table.set_column(0, "question", position)
@@ -125,10 +139,6 @@ def read_questions(path: Path) -> Iterator[PlacedQuestion]:
         QuestionError: If the file cannot be read, or a line does not have its three parts.
     """
     for place, (head, relation, tail) in read_rows(path):
-        if relation in {None, ASKED}:
-            raise QuestionError(
-                f"{path}, {place}: a relation is needed; ask for the head or for the tail"
-            )
         yield PlacedQuestion(place, parse_question(head, relation, tail))
 
 
@@ -182,13 +192,36 @@ def _batches(questions: Iterator[PlacedQuestion]) -> Iterator[list[PlacedQuestio
     return iter(lambda: list(islice(questions, QUESTIONS_AT_ONCE)), [])
 
 
-def _check(completer: Completer, path: Path, batch: list[PlacedQuestion]) -> None:
+def _check(
+    completer: Completer, path: Path, batch: list[PlacedQuestion], first: PlacedQuestion
+) -> None:
     """Names the first question of a batch that cannot be answered."""
     for each in batch:
         try:
-            completer.find_query(each.question)
+            if each.asks_relation:
+                find_pairs([each.pair], completer.entities)
+            else:
+                completer.find_query(each.question)
         except QuestionError as error:
             raise QuestionError(f"{path}, {each.place}: {error}") from error
+        if each.asks_relation != first.asks_relation:
+            raise QuestionError(
+                f"{path}, {each.place}: this question asks for {_name_asked(each)}, that of "
+                f"{first.place} for {_name_asked(first)}; put them into two files, since their "
+                "answers have other columns"
+            )
+
+
+def _name_asked(placed: PlacedQuestion) -> str:
+    return "a relation" if placed.asks_relation else "an entity"
+
+
+def _answer(
+    completer: Completer, batch: list[PlacedQuestion], count: int, with_known: bool
+) -> pa.Table:
+    if batch[0].asks_relation:
+        return completer.answer_relations([each.pair for each in batch], count, with_known)
+    return completer.answer([each.question for each in batch], count, with_known)
 
 
 def _find_status(completer: Completer, row: Sequence[str | None]) -> str:

@@ -130,10 +130,10 @@ def find_answered(answers: pa.Table, entities: Names, relations: Names) -> Tenso
     for row in answers.select(needed).to_pylist():
         head, tail = entities.find(row["head"]), entities.find(row["tail"])
         relation = relations.find(row["relation"])
-        if row["asked_for"] == "tail":
-            found.append((head, relation, tail))
-        else:
+        if row["asked_for"] == "head":
             found.append((tail, relation + len(relations), head))
+        else:  # a relation is explained by paths from the head to the tail
+            found.append((head, relation, tail))
     return torch.tensor(found, dtype=torch.long).view(-1, 3)
 
 

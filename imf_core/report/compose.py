@@ -46,6 +46,7 @@ from imf_core.report.examples import (
 )
 from imf_core.report.figures import Figure, draw_groups, draw_metrics, draw_ranks, draw_weights
 from imf_core.report.page import Lock, Page, describe_environment
+from imf_core.report.relations import ask_relations
 
 METRICS = "metrics.json"
 RANKS = "ranks.parquet"
@@ -118,7 +119,9 @@ def compose_page(
     predictions = read_parquet(files.predictions)
     relations = make_relation_rows(described, full, baseline)
     new_facts = choose_new_facts(predictions, graph)
-    mistakes = find_mistakes(scorer, load_calibration(files.model), graph, full)
+    calibration = load_calibration(files.model)
+    mistakes = find_mistakes(scorer, calibration, graph, full)
+    related = ask_relations(scorer, calibration, graph)
     suspects = choose_suspects(graph, scorer)
     with_picture = entities_with_picture(files.images)
     sample = choose_sample(graph, with_picture)
@@ -127,6 +130,7 @@ def compose_page(
     drawn = [path for fact in new_facts for path in fact.paths]
     drawn += [path for fact in mistakes for path in fact.paths]
     in_facts += [each for path in drawn for each in path.entities]
+    in_facts += [each for fact in related.examples for each in (fact.head, fact.tail)]
     in_facts += [each for fact in suspects for each in (fact.head, fact.tail)]
     shown = [*sample, *in_facts]
     cards = EntityCards(
@@ -163,6 +167,7 @@ def compose_page(
         new_facts=new_facts,
         predicted=count_predictions(predictions),
         mistakes=mistakes,
+        related=related,
         suspects=suspects,
         lock=lock,
         environment=describe_environment(),

@@ -166,7 +166,7 @@ def choose_new_facts(predictions: pa.Table, graph: Graph) -> list[NewFact]:
     if not len(new):
         new = select_new(predictions, 0).slice(0, DOUBTFUL_FACTS)
     rows = new.slice(0, CONSIDERED).to_pylist()
-    chosen = [rows[place] for place in _spread([row["relation"] for row in rows], NEW_FACTS)]
+    chosen = [rows[place] for place in spread([row["relation"] for row in rows], NEW_FACTS)]
     return [
         NewFact(
             ids.entities[row["head"]],
@@ -197,7 +197,7 @@ def find_mistakes(
     worst = np.flatnonzero(ranked.rank > BAD_RANK)
     worst = worst[np.argsort(-ranked.rank[worst], kind="stable")]
     queries = ranked.queries(graph.num_relations)
-    places = worst[_spread([tuple(queries[row, 1:]) for row in worst], EXAMINED)]
+    places = worst[spread([tuple(queries[row, 1:]) for row in worst], EXAMINED)]
     if not len(places):
         return []
     known, asked = known_tails_in(graph), torch.from_numpy(queries[places])
@@ -208,8 +208,8 @@ def find_mistakes(
     )
     assert len(preferred.tail) == len(places), "ten candidates or more stand above a bad rank"
     order = torch.argsort(preferred.probability, descending=True, stable=True).tolist()
-    spread = _spread([int(ranked.facts[places[each], 1]) for each in order], MISTAKES)
-    shown = [order[place] for place in spread]
+    places_of_kinds = spread([int(ranked.facts[places[each], 1]) for each in order], MISTAKES)
+    shown = [order[place] for place in places_of_kinds]
     answered = torch.cat([asked[shown], preferred.tail[shown, None]], dim=1)
     found = []
     for each, paths in zip(shown, draw_best_paths(scorer, graph, answered), strict=True):
@@ -255,7 +255,7 @@ def choose_suspects(graph: Graph, scorer: Scorer) -> list[Suspect]:
     return sorted(suspects, key=lambda each: -each.suspicion)[:SUSPECTS]
 
 
-def _spread(kinds: Sequence[Any], count: int) -> list[int]:
+def spread(kinds: Sequence[Any], count: int) -> list[int]:
     """Chooses positions: the first of each kind, then the second of each, and so on.
 
     Returns:

@@ -28,6 +28,7 @@ from imf_core.report.comparison import MetricsRow
 from imf_core.report.entities import Credit, Entity, EntityCards
 from imf_core.report.examples import Mistake, NewFact, PredictionCounts, RelationRow, Suspect
 from imf_core.report.figures import Figure, format_points
+from imf_core.report.relations import RelationQuestions
 
 PRIVATE_SECTIONS = frozenset({"fetch"})
 """Sections left out of the page, which may be shared: they hold the user's address."""
@@ -140,6 +141,7 @@ class Page:
         new_facts: Probable predictions, or the few most probable where none is.
         predicted: How many facts were predicted.
         mistakes: Badly ranked test facts.
+        related: Relation questions about pairs of test.
         suspects: Facts of train that look wrong, most suspicious first.
         lock: What `dvc.lock` says, None where there is none.
         environment: Versions by name.
@@ -168,6 +170,7 @@ class Page:
     new_facts: Sequence[NewFact]
     predicted: PredictionCounts
     mistakes: Sequence[Mistake]
+    related: RelationQuestions
     suspects: Sequence[Suspect]
     lock: Lock | None
     environment: Mapping[str, str]

@@ -298,7 +298,7 @@ def test_less_than_one_answer_or_neighbour_cannot_be_asked_for(
     ("ask", "message"),
     [
         (lambda model: model.predict_tails(3, "speaks"), "the entity must be a label .*, got 3"),
-        (lambda model: model.predict_tails("e05", None), "the relation must be a label .*None"),
+        (lambda model: model.predict_tails("e05", 4), "the relation must be a label .*, got 4"),
         (lambda model: model.score([(1, 2, 3)]), r"triples must be a list of .*got \(1, 2, 3\)"),
         (lambda model: model.neighbours(b"e05"), "the entity must be a label or name, got b'e05'"),
         (lambda model: model.encode(text=5), "text must be a text or a list of texts, got 5"),

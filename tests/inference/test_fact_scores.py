@@ -1,8 +1,10 @@
 """Scores of given facts, their thresholds, and relations of a pair."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 import torch
 from tiny_world import looped_graph, small_params, tiny_graph, tiny_model, tiny_tables
@@ -13,6 +15,7 @@ from imf_core.graph.known_tails import known_tails_in
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_scores import Thresholds, choose_thresholds, corrupt
+from imf_core.inference.relation_answers import rank_true_relations
 from imf_core.inference.unseen_entity import UnseenEntity
 from imf_core.model.decision import Calibration
 from imf_core.model.imf import IMF
@@ -231,6 +234,47 @@ def test_relations_of_train_are_left_out_unless_asked_for(
     assert len(completer.predict_relations(head, tail, 1)) == 1
     with pytest.raises(QuestionError, match=r"at least one relation .* k = 0"):
         completer.predict_relations(head, tail, 0)
+
+
+def test_many_pairs_are_answered_like_each_one_alone(completer: Completer) -> None:
+    pairs = [("e05", "e19"), ("e06", "e19"), ("e05", "e06")]
+    together = completer.answer_relations(pairs, 2)
+    assert together["question"].to_pylist() == sorted(together["question"].to_pylist())
+    for row, pair in enumerate(pairs):
+        alone = completer.predict_relations(*pair, 2)
+        rows = together.filter(pc.equal(together["question"], row)).drop("question")
+        assert rows["relation"].to_pylist() == alone["relation"].to_pylist()
+        assert rows["probability"].to_pylist() == pytest.approx(alone["probability"].to_pylist())
+        assert set(rows["asked_for"].to_pylist()) <= {"relation"}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([], "at least one"),
+        ("ab", "a list of"),
+        (["ab"], "'ab' among them"),
+        ([("e05", None)], "label or name"),
+        ([("e05", "e99")], "no entity .* 'e99'"),
+    ],
+)
+def test_what_is_no_pair_is_refused(pairs: Any, message: str, completer: Completer) -> None:
+    with pytest.raises(QuestionError, match=message):
+        completer.answer_relations(pairs)
+
+
+def test_a_question_for_the_relation_is_no_question_for_an_entity(completer: Completer) -> None:
+    with pytest.raises(QuestionError, match=r"e05 - \? - e19 asks for the relation"):
+        completer.answer([Question("e05", None, "e19")])
+
+
+def test_the_rank_of_a_true_relation_is_filtered_and_ties_count_half() -> None:
+    values = torch.tensor([[5.0, 1.0, 1.0, 0.0], [9.0, 3.0, 3.0, 3.0], [0.0, 2.0, 1.0, 4.0]])
+    relations = torch.tensor([1, 3, 1])
+    is_known = torch.zeros(3, 4, dtype=torch.bool)
+    assert rank_true_relations(values, relations, is_known).tolist() == [2.5, 3.0, 2.0]
+    is_known[:, 0], is_known[:, 3] = True, True  # the true one of the second pair among them
+    assert rank_true_relations(values, relations, is_known).tolist() == [1.5, 2.0, 1.0]
 
 
 def test_a_pair_with_every_relation_in_train_has_no_further_one(trained: IMF) -> None:

@@ -47,6 +47,26 @@ def test_lines_and_parquet_rows_are_answered_alike(
         assert in_batches[column].to_pylist() == found[0][column].to_pylist()
 
 
+def test_questions_for_relations_are_answered_with_the_columns_of_relations(
+    completer: Completer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [("E05", "e19"), ("e06", "e02"), ("e07", "e08")]
+    (tmp_path / "one.tsv").write_text("".join(f"{head}\t?\t{tail}\n" for head, tail in pairs))
+    heads, tails = zip(*pairs, strict=True)
+    columns = {"head": heads, "relation": [None, "?", None], "tail": tails}
+    pq.write_table(
+        pa.table({name: list(each) for name, each in columns.items()}), tmp_path / "q.parquet"
+    )
+    expected = completer.answer_relations(pairs, 2)
+    monkeypatch.setattr(question_file, "QUESTIONS_AT_ONCE", 2)
+    for name in ("one.tsv", "q.parquet"):
+        assert answer_file(completer, tmp_path / name, tmp_path / "out", 2, False)[0] == 3
+        found = pq.read_table(tmp_path / "out")
+        assert found.column_names == expected.column_names
+        for column in ("question", "relation", "asked_for"):
+            assert found[column].to_pylist() == expected[column].to_pylist()
+
+
 NO_TAIL = pa.array([None, None, None])
 LABELS, RELATIONS = ["E05", "e06", "e07"], ["speaks", "in", "next to"]
 
@@ -119,7 +139,12 @@ def test_a_batch_without_answers_leaves_the_others_as_they_are(
             "line 2: head, relation and tail .* seem to be separated by spaces",
         ),
         ("E05\tspeaks\t?\nNobody\tspeaks\t?\n", "line 2: no entity .* 'Nobody'"),
-        ("E05\t?\te06\n", "line 1: a relation is needed"),
+        ("E05\t?\t?\n", r"line 1: .* exactly one of them must be '\?', got E05 - \? - \?"),
+        ("E05\t?\te99\n", "line 1: no entity .* 'e99'"),
+        (
+            "E05\t?\te06\nE05\tspeaks\t?\n",
+            "line 2: this question asks for an entity, that of line 1 for a relation; put them",
+        ),
         ("E05\tspeaks\te06\n", r"line 1: .* exactly one of them must be '\?'"),
         ("head\trelation\ttail\nE05\tspeaks\t?\n", "line 1: these are the titles of columns"),
         ("E05\tspeaks\t?\n\u201ce05\u201d\tspeaks\t?\n", r"line 2: .* the quotes out \(e05\)"),

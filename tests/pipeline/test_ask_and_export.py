@@ -42,6 +42,28 @@ def test_the_head_is_asked_for_by_a_question_mark(command: Command) -> None:
     assert any(line.startswith("Train gives ") for line in lines)
 
 
+def test_the_relation_is_asked_for_by_a_question_mark(command: Command) -> None:
+    lines = command("ask", "Io", "?", "Jupiter", "-k", "2")
+    assert lines[1:4] == ["Io - ? - Jupiter", "", "Train gives 1: orbits"]
+    assert len([line for line in lines if " affinity 0." in line or " affinity 1." in line]) == 2
+    every = command("ask", "Io", "?", "Jupiter", "--known", "-k", "1")
+    assert any("  train  orbits  affinity 1.00" in line for line in every)
+
+
+def test_the_relation_of_a_new_entity_is_asked_for(command: Command) -> None:
+    given = ("--name", "Newmoon", "--description", "A small moon of rock and ice.")
+    lines = command("ask", *given, "Newmoon", "?", "Jupiter", "-k", "3")
+    assert "Newmoon - ? - Jupiter" in lines
+    assert not any(line.startswith("Train gives") for line in lines)
+
+
+def test_a_file_of_questions_for_relations_is_answered(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "questions.tsv").write_text("earth\t?\tsun\nIo\t?\tjupiter\n")
+    files = ("--queries", str(tmp_path / "questions.tsv"), "--out", str(tmp_path / "out.parquet"))
+    assert command("ask", *files, "-k", "2")[0].startswith("questions: 2, answers: 4, in")
+    assert set(pq.read_table(tmp_path / "out.parquet")["asked_for"].to_pylist()) == {"relation"}
+
+
 def test_the_command_says_where_a_relation_is_used_up(command: Command) -> None:
     lines = command("ask", "Earth", "orbits", "-k", "3")
     assert "The relation orbits is used up for Earth." in lines
@@ -145,7 +167,12 @@ def test_suspicious_facts_of_train_are_listed(command: Command, tmp_path: Path) 
     ("words", "message"),
     [
         (("Erth", "orbits"), r"error: no entity .* 'Erth'; nearest are .*'earth' \(Earth\)"),
-        (("Earth",), r'error: give HEAD RELATION, or "\?" RELATION TAIL for the head, got Earth'),
+        (("Earth",), r'error: give HEAD RELATION, "\?" RELATION TAIL or HEAD "\?" TAIL, got Earth'),
+        (("Earth", "?", "Sol"), "error: no entity has the label or name 'Sol'; nearest"),
+        (
+            ("--description", "A moon.", "Earth", "?", "Sun"),
+            r'error: head or tail must be the new entity, --name NAME, in HEAD "\?" TAIL',
+        ),
         (("Earth", "--description", "A moon."), "error: no relation has the label or name 'Earth'"),
     ],
 )

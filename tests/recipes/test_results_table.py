@@ -51,12 +51,13 @@ def test_the_short_table_has_a_line_for_each_measured_set(store: Store) -> None:
     )
     store.save_gain("atlas", {"structure": gain_of_first_seed(0.2)})
     assert render_short(store).splitlines() == [
-        "| set | structure | full | gain over structure | seeds | best published | commit |",
-        "|---|---|---|---|---|---|---|",
+        "| set | structure | full | gain over structure | seeds | best published | how selected "
+        "| best selected on valid | commit |",
+        "|---|---|---|---|---|---|---|---|---|",
         "| atlas | 45.0 ± 7.1 | 60.0 | +20.0 [+19.0, +21.0] (seed 0) | structure 2, full 1 |  "
-        "| abc |",
-        "| db15k |  | 38.0 |  | 1 | 41.3 M-Hyper (selection not stated); "
-        "37.5 M-Hyper run again (selected on valid) | abc |",
+        "|  |  | abc |",
+        "| db15k |  | 38.0 |  | 1 | 42.2 KGT (7B language model) | not stated "
+        "| 37.5 M-Hyper run again | abc |",
     ]
 
 
@@ -73,7 +74,7 @@ def test_a_section_has_every_row_once_and_the_ablations_apart(store: Store) -> N
     main, apart = render_full(store).split("Parts of the full model")
     assert "Measured on abacus, 1 thread, torch 2; commit abc." in main
     command = "`imf measure atlas --rows structure`"
-    line = "| structure | 40.0 | 25.0 | 50.0 | 75.0 | 40.0 | 12.5 | 60 s | 1 | abc | "
+    line = "| structure | 40.0 | 25.0 | 50.0 | 75.0 | 40.0 | 12.5 | valid | 60 s | 1 | abc | "
     assert f"{line}{command} |" in main.splitlines()
     assert "- over structure alone: +10.0 [+9.0, +11.0]; by seed +10.0" in main
     assert "| row | 0 (1,200) | 1-2 (1,200) |" in main
@@ -98,14 +99,23 @@ def test_figures_of_others_stand_below_ours_and_are_marked(store: Store) -> None
     save(store, make_measurement(dataset="db15k"))
     lines = render_full(store).splitlines()
     ours = next(number for number, line in enumerate(lines) if line.startswith("| full IMF"))
-    line = "| *MyGO (test-selected)* | 37.7 | 30.1 | 41.3 | 52.2 |  |  |  |  |  | published: arXiv"
+    line = "| *MyGO* | 37.7 | 30.1 | 41.3 | 52.2 |  |  | test |  |  |  | published: arXiv"
     assert any(each.startswith(line) for each in lines[ours + 1 :])
+
+
+def test_a_figure_of_tails_alone_is_in_the_column_of_tails_and_never_the_best(
+    store: Store,
+) -> None:
+    save(store, make_measurement(dataset="fb15k-237"))
+    line = "| *ChoicE* |  |  |  |  | 45.0 |  | test |  |  |  | published: its paper |"
+    assert line in render_full(store).splitlines()
+    assert "| 44.3 MoKGR | not stated | 41.5 NBFNet |" in render_short(store)
 
 
 def test_a_gain_that_is_no_longer_that_of_the_rows_is_not_shown(store: Store) -> None:
     save(store, make_measurement(row="structure", mrr=0.4), make_measurement(row="full", mrr=0.6))
     store.save_gain("atlas", {"structure": gain_of_first_seed(0.1)})
-    assert "| 60.0 |  | 1 |  |" in render_short(store)
+    assert "| 60.0 |  | 1 |  |  |  |" in render_short(store)
     assert "Gain of the full model" not in render_full(store)
 
 

@@ -28,6 +28,7 @@ from imf_core.report.curves import MAX_POINTS, draw_training
 from imf_core.report.entities import find_failures
 from imf_core.report.examples import DOUBTFUL_FACTS, SUSPECTS, read_relations
 from imf_core.report.page import Page, render_page
+from imf_core.report.relations import RelationQuestions, find_unrelated_pairs
 
 
 def test_the_gain_is_the_difference_of_the_two_metrics(page: Page) -> None:
@@ -135,6 +136,28 @@ def test_suspicious_facts_are_facts_of_train_most_suspicious_first(page: Page) -
     suspicions = [fact.suspicion for fact in page.suspects]
     assert suspicions == sorted(suspicions, reverse=True)
     assert f"{suspicions[0]:.1f}" in render_page(page, "")
+
+
+def test_relations_are_asked_of_pairs_of_test_that_train_does_not_relate(page: Page) -> None:
+    graph = named_graph()
+    train = {frozenset(pair) for pair in graph.triples["train"][:, [0, 2]].tolist()}
+    held_out = [*graph.triples["valid"].tolist(), *graph.triples["test"].tolist()]
+    related = page.related
+    assert 0 < related.confirmed <= related.asked
+    assert related.frequent <= related.asked
+    for each in related.examples:
+        assert frozenset((each.head, each.tail)) not in train
+        assert each.is_confirmed == ([each.head, each.relation, each.tail] in held_out)
+        assert 0 < each.probability <= 1
+    assert f"Of {related.asked} pairs that test relates" in render_page(page, "")
+
+
+def test_a_graph_without_such_pairs_has_no_section_on_relations(page: Page) -> None:
+    graph = named_graph()
+    graph.triples["test"] = graph.triples["train"][:5]
+    assert not len(find_unrelated_pairs(graph))
+    without = replace(page, related=RelationQuestions(0, 0, 0, []))
+    assert 'id="related"' not in render_page(without, "")
 
 
 def test_the_weights_of_a_relation_sum_to_one(page: Page) -> None:
