@@ -21,7 +21,7 @@ from filelock import lock_descriptor
 from flows.errors import FlowError
 from flows.experiments.form import read_values
 from flows.running.children import Children, end_with_parent
-from flows.server.parts import HOST, REPORTS_VARIABLE, Parts
+from flows.server.parts import HOST, MODEL_VARIABLE, REPORTS_VARIABLE, Parts
 
 HOME = Path(".imf/prefect")
 ADDRESS = HOME / "address"
@@ -31,7 +31,8 @@ POOL = "imf"
 _SECONDS_BETWEEN_LINES = 15
 _PYTHON = [sys.executable, "-m"]
 _READY = """
-Prefect is at {url}, the reports are at {reports}
+Prefect is at {}, the reports are at {},
+and after a run the model of the workspace is at {}
 
   Deployments / experiment / Run    other values, tried beside the workspace
   Deployments / pipeline / Run      the workspace brought up to date with params.yaml
@@ -65,9 +66,10 @@ def main(port: int) -> None:
         read_values()  # the defaults of the forms: errors are reported before anything starts
         with owned_home() as lock:
             check_port(port)
-            reports = choose_report_port(port)
-            set_environment(port, reports)
-            run_parts(lock, port, reports)
+            reports = choose_port(port + 1)
+            model = choose_port(reports + 1)
+            set_environment(port, reports, model)
+            run_parts(lock, port, reports, model)
     except FlowError as error:
         sys.exit(f"error: {error}")
     except Stop:
@@ -75,13 +77,14 @@ def main(port: int) -> None:
             print("stopped")
 
 
-def run_parts(lock: int, port: int, reports: int) -> None:
+def run_parts(lock: int, port: int, reports: int, model: int) -> None:
     """Starts the parts and watches over them.
 
     Args:
         lock: Descriptor of a locked file, which each part keeps open.
         port: Port of Prefect's server.
         reports: Port of the server of reports.
+        model: Port of the page of the model.
 
     Raises:
         FlowError: If a part has ended; all others are stopped.
@@ -95,6 +98,7 @@ def run_parts(lock: int, port: int, reports: int) -> None:
             address = ["--host", HOST, "--port", str(port)]
             parts.start("server", [*_PYTHON, "flows.server.prefect", "server", *address])
             parts.start("reports", [*_PYTHON, "flows.server.report_server", str(reports)])
+            parts.start("model", [*_PYTHON, "flows.server.model_server", str(model)])
             next_line = _SECONDS_BETWEEN_LINES
             while not is_up(port):
                 parts.watch(0.2)
@@ -106,8 +110,8 @@ def run_parts(lock: int, port: int, reports: int) -> None:
             _say("starting the worker")
             parts.start("worker", [*_PYTHON, "flows.server.prefect", "worker", "--pool", POOL])
             ADDRESS.write_text(os.environ["PREFECT_API_URL"], encoding="utf-8")
-            url, reports_url = f"http://{HOST}:{port}", os.environ[REPORTS_VARIABLE]
-            _say(_READY.format(url=url, reports=reports_url, home=HOME))
+            pages = (f"http://{HOST}:{each}" for each in (port, reports, model))
+            _say(_READY.format(*pages, home=HOME))
             parts.watch()
         finally:
             ADDRESS.unlink(missing_ok=True)
@@ -156,18 +160,18 @@ def check_port(port: int) -> None:
         ) from error
 
 
-def choose_report_port(port: int) -> int:
-    """Returns a port for the server of reports: `port` + 1, to keep links valid, or a free one."""
+def choose_port(port: int) -> int:
+    """Returns `port`, so that links stay valid, or a free one if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port + 1))
+            probe.bind((HOST, port))
         except (OSError, OverflowError):  # in use, or above the largest port
             probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
-def set_environment(port: int, reports: int) -> None:
+def set_environment(port: int, reports: int, model: int) -> None:
     """Sets the environment of the children to the server on `port`.
 
     Prefect's variables in the user's environment are for another server; they are removed.
@@ -175,6 +179,7 @@ def set_environment(port: int, reports: int) -> None:
     Args:
         port: Port of Prefect's server.
         reports: Port of the server of reports.
+        model: Port of the page of the model.
     """
     url = f"http://{HOST}:{port}/api"
     theirs = sorted(name for name in os.environ if name.startswith("PREFECT_"))
@@ -196,6 +201,7 @@ def set_environment(port: int, reports: int) -> None:
         "PREFECT_SERVER_DATABASE_TIMEOUT": str(_PATIENCE_SECONDS),
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": str(_PATIENCE_SECONDS),
         REPORTS_VARIABLE: f"http://{HOST}:{reports}",
+        MODEL_VARIABLE: f"http://{HOST}:{model}",
         "COLUMNS": "200",  # shorter lines would break the logs
         "no_proxy": ",".join(filter(None, [no_proxy, HOST])),
     }

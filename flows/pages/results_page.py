@@ -12,7 +12,7 @@ from flows.errors import FlowError
 from flows.experiments.form import read_values
 from flows.running.command import Logger
 from flows.running.workspace import idle_workspace, whole_files
-from flows.server.parts import describe_report, report_link, report_title
+from flows.server.parts import describe_report, entity_link, report_link, report_title
 from imf_core.base.artifacts import read_json, read_parquet
 from imf_core.base.config import name_graph
 from imf_core.base.path_text import format_path
@@ -169,13 +169,16 @@ def predictions_table(path: Path, n: int) -> str:
 
 
 def _row(fact: dict[str, Any]) -> list[str]:
-    names = (fact[f"{part}_name"] for part in ("head", "relation", "tail"))
+    names = {part: escape(fact[f"{part}_name"]) for part in ("head", "relation", "tail")}
+    for side in SIDES:
+        if link := entity_link(fact[side]):
+            names[side] = f"[{names[side]}]({link})"
     share, channel = max(
         (value, key.removeprefix(_SHARE)) for key, value in fact.items() if key.startswith(_SHARE)
     )
     verdict = _NEW if fact["known_in"] == _NEW else f"true ({fact['known_in']})"
     return [
-        " – ".join(map(escape, names)),
+        " – ".join(names.values()),
         f"{fact['probability']:.2f}",
         verdict,
         f"{channel} {share:.0%}",

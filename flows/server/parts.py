@@ -11,7 +11,7 @@ from collections import deque
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from flows.errors import FlowError
 from flows.running.children import Child, Children
@@ -119,6 +119,14 @@ REPORT = Path("results/report.html")
 HOST = "127.0.0.1"
 REPORTS_VARIABLE = "IMF_REPORTS"
 """Variable with the address of the server of reports, set by `imf ui`."""
+MODEL_VARIABLE = "IMF_MODEL_PAGE"
+"""Variable with the address of the page of the workspace's model, set by `imf ui`."""
+
+
+def entity_link(label: str) -> str:
+    """Returns the URL of an entity in the page of the model, "" without `imf ui`."""
+    server = os.environ.get(MODEL_VARIABLE)
+    return f"{server}/entity?{urlencode({'label': label})}" if server else ""
 
 
 def experiment_path(name: str) -> str:
@@ -155,8 +163,14 @@ def describe_report(link: str, experiment: str | None = None) -> str:
     contents = "pictures, charts and mistakes to learn from, as one page"
     last = "" if experiment else " It shows the workspace's last run: a later run replaces it."
     if link.startswith("http"):
+        model = "" if experiment else os.environ.get(MODEL_VARIABLE, "")
+        ask = (
+            f"\n\n## [Ask the model]({model})\n\nIts entities, answers and reasons."
+            if model
+            else ""
+        )
         return (
             f"## [Open the report]({link})\n\nAll of this with {contents}.{last} The link works "
-            "while `imf ui` runs."
+            f"while `imf ui` runs.{ask}"
         )
     return f"All of this with {contents} that any browser opens: `{link}`.{last}"

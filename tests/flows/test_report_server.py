@@ -117,6 +117,9 @@ def test_a_run_links_its_report_where_it_is_served(monkeypatch: pytest.MonkeyPat
     assert report_link("rank-64") == "http://127.0.0.1:4201/experiments/rank-64/report.html"
     assert "[Open the report](http://127.0.0.1:4201/report.html)" in describe_report(report_link())
     assert report_title(report_link(), "The report").startswith("[Open the report](http://")
+    assert "Ask the model" not in describe_report(report_link())
+    monkeypatch.setenv("IMF_MODEL_PAGE", "http://127.0.0.1:4202")
+    assert "[Ask the model](http://127.0.0.1:4202)" in describe_report(report_link())
     monkeypatch.delenv("IMF_REPORTS")
     assert report_title(report_link(), "The report") == "The report"
     assert report_link() == str(Path("results/report.html").absolute())

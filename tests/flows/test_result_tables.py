@@ -62,9 +62,11 @@ def test_a_channel_that_is_new_has_no_change(metrics: dict[str, Any]) -> None:
 
 def fact(relation: str, probability: float, known_in: str = "new") -> dict[str, object]:
     return {
+        "head": "a/b)",
         "head_name": "a|b",
         "relation": relation,
         "relation_name": f"is {relation}",
+        "tail": "c",
         "tail_name": "<c>",
         "probability": probability,
         "known_in": known_in,
@@ -80,6 +82,16 @@ def test_the_best_fact_of_each_relation_is_shown(tmp_path: Path) -> None:
         "| a\\|b – is r – \\<c\\> | 0.90 | new | structural 100% |",
         "| a\\|b – is s – \\<c\\> | 0.70 | true (test) | structural 100% |",
     ]
+
+
+def test_the_entities_of_a_fact_link_their_pages_where_they_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMF_MODEL_PAGE", "http://127.0.0.1:4202")
+    write_parquet(tmp_path / "predictions.parquet", pa.Table.from_pylist([fact("r", 0.9)]))
+    shown = rows(predictions_table(tmp_path / "predictions.parquet", 1))[2]
+    page = "http://127.0.0.1:4202/entity?label"
+    assert shown.startswith(f"| [a\\|b]({page}=a%2Fb%29) – is r – [\\<c\\>]({page}=c) |")
 
 
 def path(name: str) -> dict[str, Any]:

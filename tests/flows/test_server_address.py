@@ -13,7 +13,7 @@ from prefect.server.database.configurations import AioSqliteConfiguration
 from workspace import ROOT
 
 from flows.server.prefect import is_of_use, use_writers
-from flows.ui import ADDRESS, choose_report_port, owned_home, read_address
+from flows.ui import ADDRESS, choose_port, owned_home, read_address
 
 # Prefect and the libraries below it warn of their own deprecations.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -52,7 +52,7 @@ def test_registering_without_a_server_is_refused_with_a_remedy(tmp_path: Path) -
 
 @pytest.mark.parametrize("port", [45_210, 65_535])
 def test_the_reports_get_a_port_of_their_own(port: int) -> None:
-    reports = choose_report_port(port)
+    reports = choose_port(port + 1)
     assert reports != port
     assert 0 < reports <= 65_535
 
