@@ -2,7 +2,8 @@
 
 Each part runs in its own process, with one thread, then with one per core. The figures replace
 those of the same part in `benchmarks/results.json`, and a table is printed. `python -m
-benchmarks.results` then updates the tables of README and docs.
+benchmarks.results` then updates the tables of README and docs. `python -m benchmarks gpu` measures
+a GPU, by its own options.
 """
 
 import argparse
@@ -13,7 +14,9 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks import gpu
 from benchmarks.accuracy import ROOT
+from benchmarks.gpu_bench import PART
 from benchmarks.results import RESULTS, Results, Run, load_results, render_full, save_results
 from recipes.environment import count_cores, describe_environment
 
@@ -73,6 +76,9 @@ def measure_here(part: str, output: Path) -> None:
 
 def main() -> None:
     """Measures the given parts; a part that fails keeps its last figures."""
+    if sys.argv[1:2] == [PART]:
+        gpu.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(
         "python -m benchmarks",
         description=__doc__,

@@ -6,7 +6,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -95,9 +95,9 @@ class Results:
         """Returns the parts with runs."""
         return list(dict.fromkeys(part for part, _ in self.runs))
 
-    def threads(self) -> list[int]:
-        """Returns the numbers of threads with runs, ascending."""
-        return sorted({threads for _, threads in self.runs})
+    def threads(self, parts: Collection[str]) -> list[int]:
+        """Returns the numbers of threads with runs of some parts, ascending."""
+        return sorted({threads for part, threads in self.runs if part in parts})
 
 
 def load_results(path: Path) -> Results:
@@ -135,10 +135,11 @@ def render_short(results: Results, shown: Collection[tuple[str, str]] = SHORT_RO
         results: The figures.
         shown: Part and name of each row.
     """
-    titles = ["", *_thread_titles(results), "target", "reached"]
+    threads = results.threads({part for part, _ in shown})
+    titles = ["", *map(_title, threads), "target", "reached"]
     lines = []
     for part in results.parts():
-        for rows in _by_name(results, part):
+        for rows in _by_name(results, part, threads):
             row = next(each for each in rows if each is not None)
             if (part, row.name) in shown:
                 found = [each.is_reached() for each in rows if each is not None]
@@ -148,10 +149,15 @@ def render_short(results: Results, shown: Collection[tuple[str, str]] = SHORT_RO
     return "\n".join(make_table(titles, lines))
 
 
-def render_full(results: Results) -> str:
-    """Returns a table of every figure for each part, below its environment."""
+def render_full(results: Results, parts: Collection[str] | None = None) -> str:
+    """Returns a table of every figure for each part, below its environment.
+
+    Args:
+        results: The figures.
+        parts: Names of the parts, None for all.
+    """
     sections = []
-    for part in results.parts():
+    for part in results.parts() if parts is None else parts:
         runs = [run for run in results.runs.values() if run.part == part]
         places = [
             f"Threads: {run.threads}; "
@@ -159,9 +165,10 @@ def render_full(results: Results) -> str:
             + "."
             for run in runs
         ]
-        titles = ["", *_thread_titles(results), "target", "note"]
+        threads = results.threads([part])
+        titles = ["", *map(_title, threads), "target", "note"]
         lines = []
-        for rows in _by_name(results, part):
+        for rows in _by_name(results, part, threads):
             row = next(each for each in rows if each is not None)
             values = [_value(each) for each in rows]
             lines.append([row.name, *values, row.target or "", row.note])
@@ -177,22 +184,19 @@ PLACES: dict[Path, Callable[[Results], str]] = {
 """Renderer of each file."""
 
 
-def _by_name(results: Results, part: str) -> list[list[Row | None]]:
+def _by_name(results: Results, part: str, threads: Sequence[int]) -> list[list[Row | None]]:
     """Returns the rows of a part, grouped by name: one per number of threads."""
     of_threads = [
         {row.name: row for row in run.rows} if run is not None else {}
-        for run in (results.runs.get((part, threads)) for threads in results.threads())
+        for run in (results.runs.get((part, number)) for number in threads)
     ]
     names = dict.fromkeys(name for rows in of_threads for name in rows)
     return [[rows.get(name) for rows in of_threads] for name in names]
 
 
-def _thread_titles(results: Results) -> list[str]:
-    """Returns the column titles: number of threads and kind of time."""
-    return [
-        "1 thread, processor time" if threads == 1 else f"{threads} threads, wall clock"
-        for threads in results.threads()
-    ]
+def _title(threads: int) -> str:
+    """Returns the title of a column: number of threads and kind of time."""
+    return "1 thread, processor time" if threads == 1 else f"{threads} threads, wall clock"
 
 
 def _value(row: Row | None) -> str:

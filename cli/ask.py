@@ -299,7 +299,14 @@ def _print_relations(
         [name for name, split in zip(names, splits, strict=True) if split in chosen]
         for chosen in (("train",), ("valid", "test"))
     )
-    kept = [row for row, split in enumerate(splits) if with_known or split != "train"][:count]
+    probable = [
+        row
+        for row, (split, value) in enumerate(
+            zip(splits, found["affinity"].to_pylist(), strict=True)
+        )
+        if value > 0 and (with_known or split != "train")
+    ]
+    kept = probable[:count]
     shown = found.take(kept)
     paths = _find_paths(completer, shown, reasons)
     _print_title(question)
@@ -316,7 +323,7 @@ def _print_relations(
         for text in texts:
             print(f"        {text}")
     if not kept:
-        print("  train gives every relation of the two (--known lists them)")
+        print("  no other relation is likely: no similar entities have one")
 
 
 def _find_paths(completer: Completer, answers: pa.Table, reasons: int) -> list[list[str]]:

@@ -69,6 +69,10 @@ RUN_ELSEWHERE = {
         ASK,
         "test_the_head_is_asked_for_by_a_question_mark",
     ),
+    'imf ask "Nicaragua" "?" "Costa Rica"': (
+        ASK,
+        "test_the_relation_is_asked_for_by_a_question_mark",
+    ),
     'imf ask "Nicaragua" --neighbours': (ASK, "test_neighbours_are_listed_by_head"),
     'imf ask --description "An island state in the Caribbean." "currency"': (
         ASK,
