@@ -21,22 +21,27 @@ def describe_entity(catalogue: Catalogue, entity: int, limit: int) -> EntityPage
         limit: Facts of each relation, at most.
     """
     num_relations = catalogue.graph.num_relations
+    found = dict(_known_by_relation(catalogue, entity))
     groups = []
-    for relation, others in _known_by_relation(catalogue, entity):
-        groups.append(
-            Group(
-                relation=catalogue.relation(relation % num_relations),
-                as_head=relation < num_relations,
-                count=len(others),
-                others=catalogue.with_splits(entity, relation, others[:limit]),
+    for relation, others in found.items():
+        is_tail = relation >= num_relations
+        both_ways = found.get((relation + num_relations) % (2 * num_relations)) == others
+        if not (both_ways and is_tail):
+            groups.append(
+                Group(
+                    relation=catalogue.relation(relation % num_relations),
+                    as_head=not is_tail,
+                    both_ways=both_ways,
+                    count=len(others),
+                    others=catalogue.with_splits(entity, relation, others[:limit]),
+                )
             )
-        )
     pictures = 0 if catalogue.pictures is None else catalogue.pictures.count(entity)
     return EntityPage(
         entity=catalogue.entity(entity),
         description=catalogue.description(entity),
         pictures=[f"/api/picture/{entity}?position={place}" for place in range(pictures)],
-        facts=sum(group.count for group in groups),
+        facts=sum(map(len, found.values())),
         groups=groups,
     )
 

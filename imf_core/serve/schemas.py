@@ -76,7 +76,7 @@ class About(Schema):
     modalities: list[str]
     channels: list[str]
     inputs: list[str] = Field(description="modalities that a new entity may have")
-    has_pictures: bool
+    sample: list[Entity] = Field(description="entities to begin with")
 
 
 class Found(Schema):
@@ -212,6 +212,7 @@ class Group(Schema):
 
     relation: Relation
     as_head: bool
+    both_ways: bool = Field(description="whether the same facts hold with head and tail swapped")
     count: int
     others: list[KnownAnswer]
 

@@ -20,6 +20,7 @@ from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import ROLES, read_shares
 from imf_core.inference.question_file import JUDGED
 from imf_core.inference.unseen_entity import UnseenEntity
+from imf_core.report.entities import choose_sample
 from imf_core.serve.catalogue import Catalogue
 from imf_core.serve.pictures import Pictures
 from imf_core.serve.proposals import Proposer
@@ -86,7 +87,13 @@ class Service:
     def prepare(self) -> None:
         """Builds all that the first requests need."""
         self.catalogue.prepare()
-        _ = self.completer.thresholds
+        _ = self.completer.thresholds, self._sample
+
+    @cached_property
+    def _sample(self) -> list[int]:
+        """Entities to begin with, those with pictures where there are some."""
+        counts = np.empty(0) if self._pictures is None else self._pictures.counts
+        return choose_sample(self.graph, np.flatnonzero(counts).tolist())
 
     def about(self) -> About:
         """Describes the model and its graph."""
@@ -98,7 +105,7 @@ class Service:
             modalities=list(self.completer.config.model.modalities),
             channels=list(self.completer.scorer.channel_names),
             inputs=inputs,
-            has_pictures=self._pictures is not None and bool(self._pictures.counts.any()),
+            sample=list(map(self.catalogue.entity, self._sample)),
         )
 
     def answer(
