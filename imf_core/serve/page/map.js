@@ -6,11 +6,11 @@ const SIZE = { wide: [760, 540, 32], narrow: [340, 460, 24] };
 
 function place(count, width, height, radius) {
   const [x, y] = [width / 2, height / 2];
-  const [across, down] = [x - radius - 42, y - radius - 20];
+  const [across, down] = [x - radius - 42, y - radius - 24];
   return Array.from({ length: count }, (_, index) => {
     const angle = (2 * Math.PI * index) / count - Math.PI / 2;
     const inner = count > 8 && index % 2 ? 0.74 : 1;
-    return [x + across * inner * Math.cos(angle), y - 8 + down * inner * Math.sin(angle)];
+    return [x + across * inner * Math.cos(angle), y - 14 + down * inner * Math.sin(angle)];
   });
 }
 
@@ -37,7 +37,7 @@ export function aroundMap(around) {
   const [width, height, radius] = isNarrow ? SIZE.narrow : SIZE.wide;
   const nodes = isNarrow ? around.nodes.slice(0, 9) : around.nodes;
   const [centre, ...others] = nodes;
-  const spots = new Map([[centre.id, [width / 2, height / 2]]]);
+  const spots = new Map([[centre.id, [width / 2, height / 2 - 14]]]);
   place(others.length, width, height, radius).forEach((spot, index) => spots.set(others[index].id, spot));
   const names = new Map(nodes.map((each) => [each.id, brief(each.name || each.label)]));
   const edges = around.edges.filter((edge) => spots.has(edge.head) && spots.has(edge.tail) && edge.head !== edge.tail);

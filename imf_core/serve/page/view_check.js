@@ -7,20 +7,22 @@ export const title = "Check facts";
 const MOST = 1000;
 
 export function verdictTable(verdicts) {
-  const cell = (entity, words) => el("td", { class: "left" }, entity ? link(entity) : isolated(shown(words)));
+  const end = (entity, words) => (entity ? link(entity) : isolated(shown(words)));
   const rows = verdicts.map((each) => {
-    const verdict = each.is_true === null ? el("td", { class: "left verdict" }, "none")
-      : el("td", { class: `left verdict ${each.is_true ? "is-true" : "is-false"}` }, each.is_true ? "true" : "false");
+    const word = each.is_true === null ? "none" : String(each.is_true);
     const number = (value) => el("td", {}, value === null ? "" : value.toFixed(3));
-    const last = each.status === "judged" ? el("td", { class: "left" }, badge(each.known_in) ?? "new")
-      : el("td", { class: "left status" }, isolated(shown(each.status)));
-    return el("tr", {}, verdict, number(each.probability), number(each.threshold), cell(each.head_entity, each.head),
-      el("td", { class: "left" }, isolated(brief(each.relation_name ?? each.relation))), cell(each.tail_entity, each.tail), last);
+    const isJudged = each.status === "judged";
+    return el("tr", {},
+      el("td", { class: `left verdict is-${word}` }, word),
+      el("td", { class: "left fact" }, end(each.head_entity, each.head), " – ", isolated(brief(each.relation_name ?? each.relation)), " – ", end(each.tail_entity, each.tail),
+        isJudged ? null : el("p", { class: "note" }, isolated(shown(each.status)))),
+      number(each.probability), number(each.threshold),
+      el("td", { class: "left" }, isJudged ? badge(each.known_in) ?? "new" : ""));
   });
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Verdicts" }, el("table", { class: "verdicts" },
     el("caption", { class: "hidden" }, "Verdicts on the facts"),
-    el("thead", {}, el("tr", {}, ["verdict", "probability", "threshold", "head", "relation", "tail", "known in"].map((each, place) =>
-      el("th", { scope: "col", class: place === 0 || place > 2 ? "left" : null }, each)))),
+    el("thead", {}, el("tr", {}, ["verdict", "fact", "probability", "threshold", "known in"].map((each, place) =>
+      el("th", { scope: "col", class: [0, 1, 4].includes(place) ? "left" : null }, each)))),
     el("tbody", {}, rows)));
 }
 
