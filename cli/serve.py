@@ -6,6 +6,7 @@ import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import torch
 import uvicorn
 
 from cli.results import open_model
@@ -21,6 +22,9 @@ TOKEN_VARIABLE = "IMF_SERVE_TOKEN"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 IDLE_SECONDS = 30
 """Seconds that a connection without requests stays open."""
+
+MOST_THREADS = 8
+"""Threads of the model's work, at most."""
 
 AT_ONCE = 512
 """Requests in work or waiting; further ones get status 503."""
@@ -48,6 +52,7 @@ def serve(model: Path | None, host: str, port: int, token_file: Path | None) -> 
             f"{TOKEN_VARIABLE}"
         )
     with bind(host, port) as bound:
+        torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
         completer = open_model(model)
         pictures, descriptions = (None, None) if model else _read_media(completer)
         app = create_app(

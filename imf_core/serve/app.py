@@ -1,6 +1,6 @@
 """The application: the page, the API and the guard, as one function of a trained model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
@@ -31,7 +31,7 @@ def create_app(
     pictures: Pictures | None = None,
     descriptions: Sequence[str] | None = None,
     access: Access | None = None,
-    routers: Sequence[APIRouter] = (),
+    further: Sequence[Callable[[Worker], APIRouter]] = (),
 ) -> ASGIApp:
     """Makes the application.
 
@@ -40,7 +40,7 @@ def create_app(
         pictures: Pictures of its entities, None for none.
         descriptions: Texts of all entities to show; None for those of the graph.
         access: Rules of the guard; by default, this machine alone.
-        routers: Further routes.
+        further: Makers of further routes.
     """
     worker = Worker(Service(completer, pictures, descriptions))
     worker.service.prepare()
@@ -51,8 +51,8 @@ def create_app(
     app.add_exception_handler(HTTPException, _explain_status)
     app.add_exception_handler(ImfError, _explain_error)
     app.add_exception_handler(Exception, _explain_bug)
-    for router in (make_routes(worker), *routers):
-        app.include_router(router)
+    for make in (make_routes, *further):
+        app.include_router(make(worker))
     for path in VIEWS:
         app.add_api_route(path, _send_page, include_in_schema=False)
     app.add_api_route("/static/report.css", _send_report_style, include_in_schema=False)
@@ -78,7 +78,9 @@ async def _explain_invalid(_: Request, error: Exception) -> Response:
 async def _explain_status(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     remedy = "/docs lists the addresses" if error.status_code in {404, 405} else "see /docs"
-    return refusal(error.status_code, str(error.detail), remedy)
+    answer = refusal(error.status_code, str(error.detail), remedy)
+    answer.headers.update(error.headers or {})  # Allow, of 405
+    return answer
 
 
 async def _explain_error(_: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 
+from imf_core.base.device import fitting_threads
 from imf_core.serve.schemas import NewEntity
 from imf_core.serve.service import Service
 
@@ -52,6 +53,7 @@ class Worker:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._numbers = service.graph.num_entities * service.completer.config.model.dim
         self._limiter: CapacityLimiter | None = None
         self._answers: Recent[Hashable, object] = Recent(KEPT_ANSWERS)
         self._grown: Recent[str, Service] = Recent(KEPT_ENTITIES)
@@ -71,8 +73,8 @@ class Worker:
         """
 
         def do() -> T:
-            service = self.service if new is None else self._with_new(new)
-            return work(service)
+            with fitting_threads(self._numbers):
+                return work(self.service if new is None else self._with_new(new))
 
         def do_once() -> T:
             return do() if key is None else cast(T, self._answers.get_or_make(key, do))

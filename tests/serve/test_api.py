@@ -273,7 +273,8 @@ def test_an_unknown_address_is_a_404_with_a_remedy(path: str, client: TestClient
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.json().keys() == {"error", "remedy"}
-    assert client.delete("/api/tails").status_code == 405
+    refused = client.delete("/api/tails")
+    assert (refused.status_code, "GET" in refused.headers["allow"]) == (405, True)
 
 
 @pytest.mark.parametrize(
