@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -46,7 +47,9 @@ def _commit(code: Sequence[str]) -> str:
 
 
 def _ask_git(*arguments: str) -> str:
-    """Returns the output of git in the project, "" on failure."""
+    """Returns the output of git in the project, "" on failure or without git."""
+    if shutil.which("git") is None:
+        return ""
     done = subprocess.run(
         ["git", *arguments],
         capture_output=True,

@@ -173,6 +173,7 @@ def test_a_new_entity_answers_and_is_an_answer_by_its_facts(client: TestClient) 
         ({}, "give unseen entities, facts or both"),
         ({"name": "N", "description": "text"}, "no encoder of text"),
         ({"name": "N", "picture": "###"}, "no base64"),
+        ({"name": "N", "picture": "é"}, "no base64"),
         ({"name": "N", "picture": base64.b64encode(b"no picture").decode()}, "no encoder of image"),
         ({"facts": [["e15", "speaks", "e20"]]}, "name no new entity"),
         ({"facts": [["N", "no relation", "e20"]]}, "no relation has the label"),
