@@ -59,6 +59,9 @@ Verdicts = Annotated[
 ]
 
 Facts = Annotated[Path | None, typer.Option(metavar="FILE", help=".tsv or .nt")]
+Accepted = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="facts that people have accepted, .tsv or .nt")
+]
 Above = Annotated[
     float | None,
     typer.Option(metavar="PROBABILITY", parser=number, help="least probability; default: 0.5"),
