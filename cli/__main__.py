@@ -258,6 +258,37 @@ def measure(
     measuring.measure(name, rows, seeds or [0, 1, 2], settings or [], again)
 
 
+@app.command(
+    cls=ModelCommand,
+    epilog="""\
+imf serve
+imf serve --model FOLDER --port 9000      # in any folder
+imf serve --host 0.0.0.0 --token-file token.txt""",
+)
+def serve(
+    model: options.Model = None,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8765,
+    token_file: options.TokenFile = None,
+) -> None:
+    """Serves the trained model in a browser and as a JSON API until Ctrl-C.
+
+    The page searches entities, shows what is known and proposed about each, answers questions,
+    takes new entities and judges facts. Only this machine reaches it, unless --host names another
+    address; every request then needs the token of --token-file or IMF_SERVE_TOKEN.
+    """
+    refuse(
+        {
+            f"--port must be from 1 to {LARGEST_PORT}, got {port}; the default is 8765": (
+                not 1 <= port <= LARGEST_PORT
+            )
+        }
+    )
+    from cli import serve as serving
+
+    serving.serve(model, host, port, token_file)
+
+
 @app.command(cls=Command, epilog="imf ui\nimf ui --port 4300")
 def ui(
     port: Annotated[
@@ -317,7 +348,7 @@ def call(words: Sequence[str]) -> None:
 
 def main() -> None:
     """Runs the command of the command line; a closed pipe (`| head`) ends it silently."""
-    if sys.argv[1:2] != ["ui"]:  # which has parts to stop first
+    if sys.argv[1:2] not in (["ui"], ["serve"]):  # servers
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         call(sys.argv[1:])

@@ -71,6 +71,12 @@ Prefix = Annotated[
 ]
 Folder = Annotated[Path | None, typer.Option(metavar="FOLDER")]
 
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="address to listen on")]
+Port = Annotated[int, typer.Option(metavar="PORT", parser=whole_number, help="port to listen on")]
+TokenFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="file with the token of all requests")
+]
+
 DataSets = Annotated[
     list[str] | None,
     typer.Argument(

@@ -1,0 +1,1 @@
+"""A page and a JSON API over a trained model: `imf serve`."""

@@ -1,0 +1,103 @@
+// Answers as cards: probability, shares of the channels, entities with the same answer, paths.
+
+import { badge, brief, busy, el, isolated, link, name, percent, picture, player, problem, shown } from "./dom.js";
+import { get, post } from "./api.js";
+
+const WORDS = { structural: "structure", visual: "image", textual: "text", fused: "fused", paths: "paths" };
+
+export function channelWord(channel) {
+  return WORDS[channel] ?? channel;
+}
+
+export function shares(values) {
+  const parts = Object.entries(values).filter(([, share]) => share >= 0.005);
+  if (!parts.length) return null;
+  const style = (channel) => `of-${WORDS[channel] ?? "other"}`;
+  const bar = el("div", { class: "bar", "aria-hidden": "true" }, parts.map(([channel, share]) => {
+    const piece = el("i", { class: style(channel) });
+    piece.style.flexGrow = share.toFixed(3);
+    return piece;
+  }));
+  const legend = parts.map(([channel, share]) => el("span", {},
+    el("i", { class: `dot ${style(channel)}`, "aria-hidden": "true" }), `${channelWord(channel)} ${percent(share)}`));
+  return el("div", { class: "shares" }, bar, el("p", {}, legend));
+}
+
+function node(entity) {
+  return el("a", { class: "node", href: link(entity).getAttribute("href") }, picture(entity), el("span", {}, name(entity)));
+}
+
+export function pathDiagram(path) {
+  const steps = path.steps.flatMap((step) => [
+    el("span", { class: `step${step.forward ? "" : " back"}${step.known_in === "train" ? "" : " held-out"}` },
+      el("span", {}, name(step.relation), step.known_in === "train" ? null : el("b", {}, step.known_in))),
+    node(step.entity),
+  ]);
+  return el("div", { class: "path" }, el("p", { class: "hidden" }, shown(path.text)), node(path.start), ...steps,
+    el("small", {}, `weight ${path.weight.toFixed(2)}`));
+}
+
+// The paths of one fact, fetched when they are opened.
+function why(fact, askedFor, isNew) {
+  const place = el("div", { class: "paths" });
+  const details = el("details", { class: "why" }, el("summary", {}, "Paths that lead to it"), place);
+  details.addEventListener("toggle", async () => {
+    if (!details.open || place.childNodes.length) return;
+    place.append(busy());
+    try {
+      const found = isNew
+        ? (await post("/api/paths", { facts: [fact], asked_for: askedFor, new: isNew })).results[0]
+        : await get("/api/paths", { ...fact, asked_for: askedFor });
+      place.replaceChildren(...(found.paths.length ? found.paths.map(pathDiagram)
+        : [el("p", { class: "note" }, "No path has enough weight: the other channels, or many weak paths, support it.")]));
+    } catch (error) {
+      place.replaceChildren(problem(error));
+    }
+  });
+  return details;
+}
+
+export function meter(probability) {
+  const piece = el("i", {});
+  piece.style.width = `${100 * Math.min(1, probability)}%`;
+  return el("span", { class: "meter", "aria-hidden": "true" }, piece);
+}
+
+function standing(answer, askedFor) {
+  if (answer.known_in !== "new") return el("span", {}, "known: ", badge(answer.known_in));
+  const isUsedUp = answer.used_up === askedFor || answer.used_up === "both";
+  return isUsedUp ? el("span", { title: "Another fact answers the question that this fact would answer too." }, "used up by other facts") : null;
+}
+
+// fact: labels of head, relation and tail, one of them null; note: a line above the answer's name.
+export function answerCard(answer, fact, askedFor, { hasPaths = false, isNew = null, note = null } = {}) {
+  const whole = { head: fact.head ?? answer.entity.label, relation: fact.relation, tail: fact.tail ?? answer.entity.label };
+  const isOutside = isNew && !answer.entity.picture && answer.entity.id < 0;
+  return el("li", { class: "card answer" },
+    note ? el("p", { class: "relation-note" }, note) : null,
+    el("div", { class: "row" }, isOutside ? el("span", {}, name(answer.entity)) : player(answer.entity),
+      el("span", { class: "chance" }, el("b", {}, percent(answer.probability)), meter(answer.probability))),
+    el("p", { class: "standing" }, standing(answer, askedFor)),
+    shares(answer.shares),
+    answer.precedents.length
+      ? el("p", { class: "note" }, "as ", answer.precedents.flatMap((each, place) => [place ? ", " : "", link(each)]))
+      : null,
+    hasPaths ? why(whole, askedFor, isNew) : null);
+}
+
+export function knownLine(asked) {
+  if (!asked.known_count) return null;
+  const rest = asked.known_count - asked.known.length;
+  return el("div", { class: "known" },
+    el("p", {}, `The graph gives ${asked.known_count}: `, asked.known.flatMap((each, place) => [
+      place ? ", " : "", link(each.entity), ...(each.known_in === "train" ? [] : [" ", badge(each.known_in)])]),
+    rest > 0 ? ` and ${rest} more` : ""),
+    el("p", { class: "note" }, `Of such questions with at least as many answers, ${percent(asked.share_with_more)} have a further one`,
+      asked.is_used_up ? ": the relation is used up here, and the probabilities are multiplied by this share." : "; the probabilities of further answers are multiplied by this share."));
+}
+
+// A question in words: names, and a question mark where it asks.
+export function questionTitle(head, relation, tail) {
+  const part = (each) => (each ? (each.name === undefined ? isolated(brief(each)) : name(each)) : el("span", { class: "asked-for" }, "?"));
+  return [part(head), " – ", part(relation), " – ", part(tail)];
+}

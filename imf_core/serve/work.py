@@ -1,0 +1,85 @@
+"""The one thread that uses the model, the recent answers, and the recent new entities.
+
+Requests wait for the model in their order; searches, pictures and lists of facts do not.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TypeVar, cast
+
+from anyio import CapacityLimiter, to_thread
+
+from imf_core.serve.schemas import NewEntity
+from imf_core.serve.service import Service
+
+KEPT_ANSWERS = 2_000
+KEPT_ENTITIES = 4
+"""New entities kept: each has its own copy of the model."""
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+class Recent(OrderedDict[K, T]):
+    """The values of the most recent keys.
+
+    Args:
+        size: Values, at most.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def get_or_make(self, key: K, make: Callable[[], T]) -> T:
+        """Returns the value of a key, made if it is not there."""
+        if key in self:
+            self.move_to_end(key)
+            return self[key]
+        value = make()
+        self[key] = value
+        while len(self) > self._size:
+            self.popitem(last=False)
+        return value
+
+
+class Worker:
+    """Runs the model's work in one thread at a time.
+
+    Args:
+        service: The model.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._limiter: CapacityLimiter | None = None
+        self._answers: Recent[Hashable, object] = Recent(KEPT_ANSWERS)
+        self._grown: Recent[str, Service] = Recent(KEPT_ENTITIES)
+
+    async def run(
+        self,
+        work: Callable[[Service], T],
+        new: NewEntity | None = None,
+        key: Hashable | None = None,
+    ) -> T:
+        """Does some work and returns its result.
+
+        Args:
+            work: Takes the service.
+            new: A new entity, which the service then has.
+            key: The work of equal keys has equal results, which are kept; None to keep none.
+        """
+
+        def do() -> T:
+            service = self.service if new is None else self._with_new(new)
+            return work(service)
+
+        def do_once() -> T:
+            return do() if key is None else cast(T, self._answers.get_or_make(key, do))
+
+        if self._limiter is None:  # of the loop that runs
+            self._limiter = CapacityLimiter(1)
+        return await to_thread.run_sync(do_once, limiter=self._limiter)
+
+    def _with_new(self, new: NewEntity) -> Service:
+        return self._grown.get_or_make(new.model_dump_json(), lambda: self.service.with_new(new))
