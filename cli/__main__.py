@@ -263,6 +263,7 @@ def measure(
     epilog="""\
 imf serve
 imf serve --model FOLDER --port 9000      # in any folder
+imf serve --curate                        # with decisions about facts
 imf serve --host 0.0.0.0 --token-file token.txt""",
 )
 def serve(
@@ -270,23 +271,31 @@ def serve(
     host: options.Host = "127.0.0.1",
     port: options.Port = 8765,
     token_file: options.TokenFile = None,
+    curate: options.Curate = False,
+    by: decisions.By = None,
 ) -> None:
     """Serves the trained model in a browser and as a JSON API until Ctrl-C.
 
     The page searches entities, shows what is known and proposed about each, answers questions,
     takes new entities and judges facts. Only this machine reaches it, unless --host names another
     address; every request then needs the token of --token-file or IMF_SERVE_TOKEN.
+
+    `--curate` adds a queue of facts and buttons that accept or reject them; each decision is a line
+    of the file dataset.decisions of params.yaml, as by `imf decide`.
     """
     refuse(
         {
+            "--curate reads the project, so it does not take --model": curate and bool(model),
+            "--by requires --curate": by is not None and not curate,
+            "--by must not be blank": by is not None and not by.strip(),
             f"--port must be from 1 to {LARGEST_PORT}, got {port}; the default is 8765": (
                 not 1 <= port <= LARGEST_PORT
-            )
+            ),
         }
     )
     from cli import serve as serving
 
-    serving.serve(model, host, port, token_file)
+    serving.serve(model, host, port, token_file, curate, by)
 
 
 @app.command(cls=Command, epilog="imf ui\nimf ui --port 4300")

@@ -55,19 +55,23 @@ def find_name(given: str | None) -> str:
     Raises:
         QuestionError: If there is none.
     """
-    if given is not None:
-        return given.strip()
-    command = ["git", "config", "user.name"]
-    try:
-        name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    except FileNotFoundError:
-        name = ""
-    if not name:
+    name = given or find_git_name()
+    if name is None:
         raise QuestionError(
             "a decision needs the name of a person; give --by NAME, or set it for git with `git "
             "config user.name NAME`"
         )
-    return name
+    return name.strip()
+
+
+def find_git_name() -> str | None:
+    """Returns `user.name` of git, None without one."""
+    command = ["git", "config", "user.name"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # git is not installed
+        return None
+    return found.stdout.strip() or None
 
 
 @explain_out_of_memory(REMEDY)

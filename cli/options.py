@@ -73,6 +73,7 @@ Folder = Annotated[Path | None, typer.Option(metavar="FOLDER")]
 
 Host = Annotated[str, typer.Option(metavar="ADDRESS", help="address to listen on")]
 Port = Annotated[int, typer.Option(metavar="PORT", parser=whole_number, help="port to listen on")]
+Curate = Annotated[bool, typer.Option("--curate", help="store decisions about facts")]
 TokenFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="file with the token of all requests")
 ]

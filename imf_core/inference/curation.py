@@ -31,6 +31,9 @@ from imf_core.prepare.decisions import Decision, LabelFact, utc_now
 
 PROPOSALS_IN_TURN = 3
 
+MAX_SUSPECTS = 500
+"""Facts of train in the queue, the most suspicious ones."""
+
 PROPOSAL, TRAIN = "proposal", "train"
 """Values of `kind` in the queue."""
 
@@ -102,6 +105,43 @@ def read_decided_facts(path: Path, completer: Completer) -> list[tuple[str, str,
     return facts
 
 
+class Queue:
+    """The queue of a model; its facts are scored once.
+
+    Args:
+        completer: The model.
+        proposals: Output of `predict_facts`; its new facts are read.
+    """
+
+    def __init__(self, completer: Completer, proposals: pa.Table) -> None:
+        self._proposals = _score(completer, PROPOSAL, select_new(proposals, 0.0))
+        suspicious = find_suspicious(completer.graph, completer.scorer, MAX_SUSPECTS)
+        suspicious = suspicious.filter(pc.greater(suspicious["suspicion"], 0.0))
+        self._suspects = _score(completer, TRAIN, suspicious)
+        self._suspicion = suspicious["suspicion"].to_numpy()
+
+    def find_first(self, decided: Collection[LabelFact], count: int) -> pa.Table:
+        """Returns the facts most worth a look; see `find_queue`."""
+        is_open = _is_open(self._proposals, decided)
+        proposals = self._proposals.filter(is_open)
+        ends = [{head, tail} for head, _, tail in _list_labels(proposals)]
+        about = Counter(end for pair in ends for end in pair)
+        probability, threshold = (
+            proposals[name].to_numpy() for name in ("probability", "threshold")
+        )
+        related = _count_related(proposals, about, own=1)
+        score = _find_uncertainty(probability, threshold) * np.log2(2 + related)
+        best = np.argsort(-score, kind="stable")[:count]
+        first = _write(proposals, related, score).take(best)
+
+        is_open = _is_open(self._suspects, decided)
+        suspects = self._suspects.filter(is_open)
+        related = _count_related(suspects, about, own=0)
+        second = _write(suspects, related, self._suspicion[is_open])
+        order = _take_turns(len(first), len(second))[:count]
+        return pa.concat_tables([first, second]).take(pa.array(order, pa.int64()))
+
+
 def find_queue(
     completer: Completer, proposals: pa.Table, decided: Collection[LabelFact], count: int
 ) -> pa.Table:
@@ -117,52 +157,29 @@ def find_queue(
         At most `count` rows with the columns of `QUEUE`, the first to be looked at first; the same
         for the same model, proposals and decisions.
     """
-    # Some may be decided, so that more than one in four may be needed.
-    suspicious = find_suspicious(completer.graph, completer.scorer, count + len(decided))
-    return order_queue(completer, proposals, suspicious, decided, count)
-
-
-def order_queue(
-    completer: Completer,
-    proposals: pa.Table,
-    suspicious: pa.Table,
-    decided: Collection[LabelFact],
-    count: int,
-) -> pa.Table:
-    """Orders the queue; see `find_queue`.
-
-    Args:
-        completer: Gives thresholds and probabilities.
-        proposals: Output of `predict_facts`; its new facts are read.
-        suspicious: Output of `find_suspicious`.
-        decided: Facts with a decision, by label.
-        count: Facts, at most.
-    """
-    open_proposals = _without(select_new(proposals, 0.0), decided)
-    open_suspects = _without(
-        suspicious.filter(pc.greater(suspicious["suspicion"], 0.0)), decided
-    ).slice(0, count)
-    ends = [{head, tail} for head, _, tail in _list_labels(open_proposals)]
-    about = Counter(end for pair in ends for end in pair)
-    first = _score(completer, PROPOSAL, open_proposals, about)
-    uncertainty = _find_uncertainty(first["probability"].to_numpy(), first["threshold"].to_numpy())
-    score = uncertainty * np.log2(2 + first["related"].to_numpy())
-    first = first.append_column(QUEUE.field("score"), pa.array(score))
-    first = first.take(np.argsort(-score, kind="stable")[:count])
-    second = _score(completer, TRAIN, open_suspects, about)
-    second = second.append_column(QUEUE.field("score"), open_suspects["suspicion"])
-    order = _take_turns(len(first), len(second))[:count]
-    return pa.concat_tables([first, second]).take(pa.array(order, pa.int64()))
+    return Queue(completer, proposals).find_first(decided, count)
 
 
 def _list_labels(facts: pa.Table) -> list[LabelFact]:
     return list(zip(*(facts[role].to_pylist() for role in ROLES), strict=True))
 
 
-def _without(facts: pa.Table, decided: Collection[LabelFact]) -> pa.Table:
-    """Returns the facts without a decision."""
+def _is_open(facts: pa.Table, decided: Collection[LabelFact]) -> NDArray[np.bool_]:
+    """Returns which facts have no decision, shape: (N,)."""
     known = set(decided)
-    return facts.filter(pa.array([each not in known for each in _list_labels(facts)], pa.bool_()))
+    return np.array([each not in known for each in _list_labels(facts)], dtype=bool)
+
+
+def _count_related(facts: pa.Table, about: Counter[str], own: int) -> NDArray[np.int64]:
+    """Returns the numbers `related`, shape: (N,).
+
+    Args:
+        facts: With labels.
+        about: Entity -> number of open proposals about it.
+        own: One if the facts are among these proposals, else zero.
+    """
+    related = [min(about[head], about[tail]) - own for head, _, tail in _list_labels(facts)]
+    return np.array(related, dtype=np.int64)
 
 
 def _find_uncertainty(
@@ -176,25 +193,20 @@ def _find_uncertainty(
     return np.clip(found, 0.0, 1.0)
 
 
-def _score(completer: Completer, kind: str, facts: pa.Table, about: Counter[str]) -> pa.Table:
-    """Returns rows of the queue without `score`.
-
-    Args:
-        completer: Scores the facts.
-        kind: `proposal` or `train`.
-        facts: With labels.
-        about: Entity -> number of open proposals about it.
-    """
+def _score(completer: Completer, kind: str, facts: pa.Table) -> pa.Table:
+    """Returns rows of the queue without `related` and `score`."""
+    schema = pa.schema([field for field in QUEUE if field.name not in {"related", "score"}])
     labels = _list_labels(facts)
     if not labels:
-        return QUEUE.empty_table().drop("score")
-    scored = completer.score(labels)
-    own = kind == PROPOSAL
-    related = [min(about[head], about[tail]) - own for head, _, tail in labels]
-    columns = {name: scored[name] for name in QUEUE.names if name in scored.column_names}
-    columns |= {"kind": [kind] * len(labels), "related": related}
-    schema = pa.schema([field for field in QUEUE if field.name != "score"])
-    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+        return schema.empty_table()
+    scored = completer.score(labels).append_column("kind", pa.array([kind] * len(labels)))
+    return scored.select(schema.names).cast(schema)
+
+
+def _write(facts: pa.Table, related: NDArray[np.int64], score: NDArray[np.float64]) -> pa.Table:
+    """Returns rows of the queue."""
+    table = facts.append_column("related", pa.array(related, pa.int64()))
+    return table.append_column("score", pa.array(score, pa.float64())).cast(QUEUE)
 
 
 def _take_turns(proposals: int, suspects: int) -> list[int]:
