@@ -11,6 +11,10 @@ const LATEST = 10;
 
 const KINDS = { proposal: "Proposed: is it true?", train: "In train, and looks wrong: is it true?" };
 
+function chance(value) {
+  return percent(value).replace(" ", "\u00a0");
+}
+
 function end(entity) {
   return el("span", { class: "end" }, picture(entity, "small"), link(entity));
 }
@@ -25,7 +29,7 @@ function card(row, hasPaths, ondecided) {
   item.append(
     el("p", { class: "relation-note" }, KINDS[row.kind]),
     el("p", { class: "fact" }, end(row.head), " ", el("em", {}, name(row.relation)), " ", end(row.tail)),
-    el("p", { class: "note chances" }, meter(row.probability), ` probability ${percent(row.probability)}, true from ${percent(row.threshold)}${related}`),
+    el("p", { class: "note chances" }, meter(row.probability), ` probability ${chance(row.probability)}, threshold ${chance(row.threshold)}${related}`),
     ...(hasPaths ? [why(fact, "tail", null)] : []),
     decisionOf(fact, item, (state) => {
       item.classList.toggle("done", Boolean(state.decision));
