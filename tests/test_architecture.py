@@ -28,6 +28,7 @@ PIPELINE = {
     "tuning": "base graph model training",
     "inference": "base graph sources prepare paths model features",
     "report": "base graph raster model evaluation inference",
+    "serve": "base graph raster inference report",
 }
 """Room of `imf_core` -> rooms that it may import from, beside itself.
 
@@ -166,6 +167,12 @@ def test_ray_is_imported_in_one_file_and_only_when_asked_for() -> None:
     assert "ray" not in {alias.name.split(".")[0] for node in at_import for alias in node.names}
 
 
+def test_only_the_command_imports_the_server() -> None:
+    others = outside(CORE, "imf_core/serve/") + STAGES + FLOWS + RECIPES
+    assert [file for file in others if "imf_core.serve" in "".join(imports_of(file))] == []
+    assert importing(others, "fastapi", "starlette", "uvicorn") == []
+
+
 def test_the_network_is_reached_from_the_web_room_alone() -> None:
     others = outside(CORE + STAGES, "imf_core/web/")
     assert importing(others, "aiohttp", "requests", "pooch", "http", "socket") == []
@@ -220,10 +227,10 @@ def test_stages_know_nothing_of_flows_and_but_for_one_question_nothing_of_dvc() 
     assert importing(STAGES, "dvc") == ["stages/committed.py"]
 
 
-def test_the_report_is_above_all_of_the_core_and_alone_writes_html() -> None:
+def test_the_report_is_above_all_of_the_core_but_the_server_and_alone_writes_html() -> None:
     assert [
         file
-        for file in outside(CORE, "imf_core/report/")
+        for file in outside(CORE, "imf_core/report/", "imf_core/serve/")
         if "imf_core.report" in "".join(imports_of(file))
     ] == []
     assert importing(outside(CORE, "imf_core/report/") + FLOWS, "jinja2", "markupsafe") == []

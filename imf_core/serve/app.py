@@ -10,7 +10,6 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-import imf_core.report
 from imf_core.base.errors import ImfError, OutOfMemoryError, QuestionError
 from imf_core.inference.completer import Completer
 from imf_core.serve.access import PAGE, Access, Guard, refusal
@@ -24,7 +23,7 @@ from imf_core.serve.work import Worker
 VIEWS = ("/", "/ask", "/check", "/new", "/queue", "/docs", "/entity", "/entity/{label:path}")
 """Addresses that the script of the page reads."""
 
-REPORT_STYLE = Path(imf_core.report.__file__).with_name("page.css")
+REPORT_STYLE = Path(__file__).parents[1] / "report" / "page.css"
 """Colours, type and parts that the page shares with the report."""
 
 
