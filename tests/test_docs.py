@@ -45,6 +45,7 @@ RUN_HERE = (
 
 REPRO = "pipeline/test_repro.py"
 ASK = "pipeline/test_ask_and_export.py"
+SERVE = "serve/test_command.py"
 TRAVELS = "pipeline/test_model_travels.py"
 RUN_ELSEWHERE = {
     "make run": (REPRO, "test_a_second_run_does_nothing"),
@@ -104,6 +105,11 @@ RUN_ELSEWHERE = {
     'imf ask --model my-model "Earth" "orbits" -k 3': (
         TRAVELS,
         "test_a_packed_model_is_asked_in_a_folder_without_a_project",
+    ),
+    "imf serve": (SERVE, "test_a_packed_model_is_served_until_it_is_interrupted"),
+    "imf serve --model FOLDER --port 9000": (
+        SERVE,
+        "test_a_packed_model_is_served_until_it_is_interrupted",
     ),
     "python -m recipes.type_check FOLDER/entity2type.txt": (
         "recipes/test_type_check.py",

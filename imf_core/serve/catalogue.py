@@ -40,6 +40,7 @@ class Catalogue:
         relations: Finds relations.
         pictures: Pictures of the entities, None for none.
         descriptions: Texts of all entities to show; None for those of the graph.
+        num_new: Entities at the end of the graph that it lacked when it was trained.
 
     Attributes:
         graph: See the argument.
@@ -53,10 +54,11 @@ class Catalogue:
         relations: Names,
         pictures: Pictures | None = None,
         descriptions: Sequence[str] | None = None,
+        num_new: int = 0,
     ) -> None:
         self.graph, self.pictures = graph, pictures
         self._entities, self._relations = entities, relations
-        self._descriptions = descriptions
+        self._descriptions, self._num_known = descriptions, graph.num_entities - num_new
 
     @cached_property
     def index(self) -> SearchIndex:
@@ -98,6 +100,7 @@ class Catalogue:
             label=self.graph.entity_labels[number],
             name=self.graph.entity_names[number],
             picture=f"/api/picture/{number}" if has_picture else None,
+            is_new=number >= self._num_known,
         )
 
     def relation(self, number: int) -> Relation:

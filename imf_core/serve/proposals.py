@@ -52,7 +52,8 @@ class Proposer:
             count: Facts, at most.
 
         Returns:
-            Rows with the columns of `FactTable.write`, most probable first.
+            Rows with the columns of `FactTable.write`, most probable first; of a fact and its
+            reverse under the same relation, the more probable one.
         """
         affinity = self._affinities.of_entity(entity)
         relations = np.argsort(-affinity, kind="stable")[: (affinity >= LEAST_AFFINITY).sum()]
@@ -75,5 +76,7 @@ class Proposer:
         found = self._further.weigh(found)
         order = torch.argsort(found.probability, descending=True, stable=True)
         facts = self._table.write(found.select(order))
-        rows: list[dict[str, Any]] = facts.filter(pc.equal(facts["known_in"], NEW)).to_pylist()
-        return rows[:count]
+        best: dict[tuple[str, frozenset[str]], dict[str, Any]] = {}
+        for row in facts.filter(pc.equal(facts["known_in"], NEW)).to_pylist():
+            best.setdefault((row["relation"], frozenset([row["head"], row["tail"]])), row)
+        return list(best.values())[:count]

@@ -58,6 +58,9 @@ class Entity(Schema):
     label: str
     name: str
     picture: str | None
+    is_new: bool = Field(
+        False, description="whether the request describes it and the graph lacks it"
+    )
 
 
 class Relation(Schema):

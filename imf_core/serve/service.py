@@ -80,7 +80,12 @@ class Service:
         self.completer, self.graph = completer, completer.graph
         self._pictures, self._descriptions, self._num_new = pictures, descriptions, num_new
         self.catalogue = Catalogue(
-            completer.graph, completer.entities, completer.relations, pictures, descriptions
+            completer.graph,
+            completer.entities,
+            completer.relations,
+            pictures,
+            descriptions,
+            num_new,
         )
 
     @cached_property

@@ -153,6 +153,8 @@ def test_a_new_entity_answers_and_is_an_answer_by_its_facts(client: TestClient) 
     body = {"questions": [{"head": "Newland", "relation": "next_to"}], "k": 2, "new": NEWLAND}
     (found,) = post(client, "/api/tails", body)["results"]
     assert found["head"]["label"] == "Newland"
+    assert found["head"]["is_new"]
+    assert not any(each["entity"]["is_new"] for each in found["answers"])
     assert len(found["answers"]) == 2
     body = {"questions": [{"relation": "next_to", "tail": "e15"}], "k": 100, "new": NEWLAND}
     (found,) = post(client, "/api/heads", body)["results"]

@@ -1,6 +1,6 @@
 // Answers as cards: probability, shares of the channels, entities with the same answer, paths.
 
-import { badge, brief, busy, el, isolated, link, name, percent, picture, player, problem, shown } from "./dom.js";
+import { badge, brief, busy, el, entityPath, isolated, link, name, percent, picture, player, problem, shown } from "./dom.js";
 import { get, post } from "./api.js";
 import { decisionOf } from "./decide.js";
 
@@ -25,7 +25,7 @@ export function shares(values) {
 }
 
 function node(entity) {
-  return el("a", { class: "node", href: link(entity).getAttribute("href") }, picture(entity), el("span", {}, name(entity)));
+  return el(entity.is_new ? "span" : "a", { class: "node", href: entity.is_new ? null : entityPath(entity.label) }, picture(entity), el("span", {}, name(entity)));
 }
 
 export function pathDiagram(path) {
@@ -73,11 +73,10 @@ function standing(answer, askedFor) {
 // fact: labels of head, relation and tail, one of them null; note: a line above the answer's name.
 export function answerCard(answer, fact, askedFor, { hasPaths = false, isNew = null, note = null } = {}) {
   const whole = { head: fact.head ?? answer.entity.label, relation: fact.relation, tail: fact.tail ?? answer.entity.label };
-  const isOutside = isNew && !answer.entity.picture && answer.entity.id < 0;
   const item = el("li", { class: "card answer" });
   item.append(...[
     note ? el("p", { class: "relation-note" }, note) : null,
-    el("div", { class: "row" }, isOutside ? el("span", {}, name(answer.entity)) : player(answer.entity),
+    el("div", { class: "row" }, player(answer.entity),
       el("span", { class: "chance" }, el("b", {}, percent(answer.probability)), meter(answer.probability))),
     el("p", { class: "standing" }, standing(answer, askedFor)),
     shares(answer.shares),

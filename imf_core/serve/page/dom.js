@@ -49,8 +49,8 @@ export function entityPath(label) {
   return isDots ? `/entity?label=${encodeURIComponent(label)}` : `/entity/${encodeURIComponent(label)}`;
 }
 
-export function link(entity, attributes = {}) {
-  return el("a", { href: entityPath(entity.label), ...attributes }, name(entity));
+export function link(entity) { // a new entity has no page
+  return entity.is_new ? el("span", {}, name(entity)) : el("a", { href: entityPath(entity.label) }, name(entity));
 }
 
 export function picture(entity, size = "") {
