@@ -1,13 +1,14 @@
 """A curator's session in a finished workspace, from a question to an exported fact."""
 
+import json
+import re
 import sys
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from fastapi.testclient import TestClient
-from workspace import Workspace
+from workspace import ROOT, Workspace
 
 from cli.__main__ import call
 from cli.curate import find_decisions_file, hash_model, open_curator_model
@@ -18,6 +19,7 @@ from imf_core.serve.app import create_app
 from imf_core.serve.curation import Curator
 from stages.paths import GRAPH, MODEL, PREDICTIONS
 
+PAGE = ROOT / "docs/curate.md"
 ROLES = ("head", "relation", "tail")
 
 
@@ -59,8 +61,8 @@ def test_a_session_from_question_to_exported_fact(
     }
 
     # DVC reruns the graph, and neither the sources nor the images.
-    raw = yaml.safe_load(copied.dvc("status", "download", "prepare", "images").stdout)
-    assert raw.keys() == {"prepare"}
+    status = json.loads(copied.dvc("status", "--json", "download", "prepare", "images").stdout)
+    assert status.keys() == {"prepare"}
     images = file_sha256(GRAPH / "entities.parquet"), file_sha256(GRAPH / "image_sources.parquet")
     copied.stage("prepare")
     assert images == (
@@ -140,3 +142,7 @@ def test_decisions_are_made_and_undone_on_the_command_line(
             call(words)
         assert message in capsys.readouterr().err
     assert (copied.folder / "decisions.jsonl").read_bytes() == before
+
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    exec(code, {})
+    assert read_decisions(find_decisions_file())[-1].fact == ("io", "orbits", "mars")
