@@ -14,7 +14,7 @@ from stages import INTERRUPT_MESSAGE, INTERRUPTED
 try:
     import typer
 
-    from cli import options, questions
+    from cli import decisions, options, questions
     from cli.command import (
         Command,
         MeasureCommand,
@@ -118,11 +118,16 @@ def check(
         data.check(path)
 
 
+app.command(cls=Command, epilog=decisions.QUEUE_EXAMPLES)(decisions.queue)
+app.command(cls=Command, epilog=decisions.EXAMPLES)(decisions.decide)
+
+
 @app.command(
     cls=Command,
     epilog="""\
 imf export --facts new.tsv --above 0.8
 imf export --facts new.nt --above 0.8 --prefix https://example.org/
+imf export --accepted accepted.tsv
 imf export --embeddings embeddings
 imf export --model FOLDER""",
 )
@@ -130,31 +135,32 @@ def export(
     facts: options.Facts = None,
     above: options.Above = None,
     prefix: options.Prefix = None,
+    accepted: options.Accepted = None,
     embeddings: options.Folder = None,
     model: options.Folder = None,
 ) -> None:
-    """Exports new facts, embeddings and the model.
+    """Exports new facts, accepted facts, embeddings and the model.
 
     Facts are the new facts of the last run's predictions. A TSV has their probabilities and names.
+    Accepted facts are those that people have accepted (`imf decide`), with name, time and note.
     In N-Triples every label is an IRI: itself if it is one, else one under the prefix. Embeddings
     are Parquet files of entities and of relations, one for each channel. A model is one folder with
     all that answers need: `imf ask --model FOLDER` and `imf_core.load(FOLDER)` open it anywhere.
     """
-    suffix = "" if facts is None else facts.suffix.lower()
+    files = {"--facts": facts, "--accepted": accepted}
+    suffixes = {name: path.suffix.lower() for name, path in files.items() if path is not None}
     refuse(
         {
-            "nothing to export: give --facts FILE, --embeddings FOLDER or --model FOLDER": (
-                facts is None and embeddings is None and model is None
-            ),
-            f"--facts must end in .tsv or .nt, got {facts}": (
-                facts is not None and suffix not in {".tsv", ".nt"}
-            ),
-            "--above and --prefix require --facts FILE": (
-                facts is None and (above is not None or prefix is not None)
-            ),
+            "nothing to export: give --facts FILE, --accepted FILE, --embeddings FOLDER or --model "
+            "FOLDER": not suffixes and embeddings is None and model is None,
+            **{
+                f"{name} must end in .tsv or .nt, got {files[name]}": suffix not in {".tsv", ".nt"}
+                for name, suffix in suffixes.items()
+            },
+            "--above requires --facts FILE": facts is None and above is not None,
             f"--above must be in [0, 1], got {above}": above is not None and not 0 <= above <= 1,
-            f"--prefix requires a file that ends in .nt, got {facts}": (
-                prefix is not None and suffix != ".nt"
+            f"--prefix requires a file that ends in .nt, got {facts or accepted}": (
+                prefix is not None and ".nt" not in suffixes.values()
             ),
         }
     )
@@ -162,6 +168,10 @@ def export(
 
     if facts is not None:
         results.export_facts(facts, above, prefix)
+    if accepted is not None:
+        from cli import curate
+
+        curate.export_accepted(accepted, prefix)
     if embeddings is not None:
         results.export_embeddings(embeddings)
     if model is not None:
@@ -253,6 +263,7 @@ def measure(
     epilog="""\
 imf serve
 imf serve --model FOLDER --port 9000      # in any folder
+imf serve --curate                        # with decisions about facts
 imf serve --host 0.0.0.0 --token-file token.txt""",
 )
 def serve(
@@ -260,23 +271,31 @@ def serve(
     host: options.Host = "127.0.0.1",
     port: options.Port = 8765,
     token_file: options.TokenFile = None,
+    curate: options.Curate = False,
+    by: decisions.By = None,
 ) -> None:
     """Serves the trained model in a browser and as a JSON API until Ctrl-C.
 
     The page searches entities, shows what is known and proposed about each, answers questions,
     takes new entities and judges facts. Only this machine reaches it, unless --host names another
     address; every request then needs the token of --token-file or IMF_SERVE_TOKEN.
+
+    `--curate` adds a queue of facts and buttons that accept or reject them; each decision is a line
+    of the file dataset.decisions of params.yaml, as by `imf decide`.
     """
     refuse(
         {
+            "--curate reads the project, so it does not take --model": curate and bool(model),
+            "--by requires --curate": by is not None and not curate,
+            "--by must not be blank": by is not None and not by.strip(),
             f"--port must be from 1 to {LARGEST_PORT}, got {port}; the default is 8765": (
                 not 1 <= port <= LARGEST_PORT
-            )
+            ),
         }
     )
     from cli import serve as serving
 
-    serving.serve(model, host, port, token_file)
+    serving.serve(model, host, port, token_file, curate, by)
 
 
 @app.command(cls=Command, epilog="imf ui\nimf ui --port 4300")

@@ -13,6 +13,7 @@ from imf_core.base.device import explain_out_of_memory
 from imf_core.base.errors import QuestionError
 from imf_core.base.modality import find_modalities
 from imf_core.base.terminal import format_minutes, shorten
+from imf_core.graph.decided import REJECTED
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import NEW, read_shares
@@ -263,6 +264,8 @@ def _print_answers(
     answers = found.to_pylist()
     _print_title(question)
     _print_known(completer, known, held_out)
+    if rejected := completer.known_answers(question, [REJECTED]):
+        print(f"People have rejected {_list(rejected)}")
     if known or held_out:
         more = completer.share_with_more(question)
         print(f"Of such questions with at least as many answers, {more:.0%} have a further one.")

@@ -15,6 +15,7 @@ from imf_core.base.errors import DataError
 from imf_core.base.terminal import escape
 from imf_core.graph.issues import issues_of
 from imf_core.graph.labels import SPLITS
+from imf_core.prepare.decisions import read_decisions
 from imf_core.prepare.facts import CLASSES
 from imf_core.prepare.prepare import prepare_graph
 from imf_core.prepare.summary import Summary
@@ -181,12 +182,14 @@ def audit(names: list[str]) -> None:
 
 
 def summary_of(name: str, params: Params) -> Summary:
-    """Fetches and prepares a set and returns its summary."""
+    """Fetches and prepares a set and returns its summary; decisions are of the set in use."""
+    own = params.dataset
+    decisions = read_decisions(Path(own.decisions)) if name == own.name else []
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder)
         with redirect_stdout(sys.stderr):  # only the tables go to standard output
-            fill_raw(name, raw, params.dataset, params.fetch)
-        return prepare_graph(raw, name, params.prepare).summary
+            fill_raw(name, raw, own, params.fetch)
+        return prepare_graph(raw, name, params.prepare, decisions).summary
 
 
 def audit_tables(summaries: Mapping[str, Summary]) -> Iterable[str]:

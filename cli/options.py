@@ -61,6 +61,9 @@ Verdicts = Annotated[
 ]
 
 Facts = Annotated[Path | None, typer.Option(metavar="FILE", help=".tsv or .nt")]
+Accepted = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="facts that people have accepted, .tsv or .nt")
+]
 Above = Annotated[
     float | None,
     typer.Option(metavar="PROBABILITY", parser=number, help="least probability; default: 0.5"),
@@ -72,6 +75,7 @@ Folder = Annotated[Path | None, typer.Option(metavar="FOLDER")]
 
 Host = Annotated[str, typer.Option(metavar="ADDRESS", help="address to listen on")]
 Port = Annotated[int, typer.Option(metavar="PORT", parser=whole_number, help="port to listen on")]
+Curate = Annotated[bool, typer.Option("--curate", help="store decisions about facts")]
 TokenFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="file with the token of all requests")
 ]

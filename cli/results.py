@@ -11,6 +11,7 @@ from imf_core.base.device import resolve_device
 from imf_core.base.modality import UnseenEncoder, find_modalities
 from imf_core.base.path_text import format_path
 from imf_core.base.terminal import METRIC_TITLES
+from imf_core.graph.decided import DECIDED
 from imf_core.inference.completer import Completer, Tables
 from imf_core.inference.export import write_embeddings, write_ntriples, write_tsv
 from imf_core.inference.fact_table import LEAST_PROBABILITY, NEW, read_shares, select_new
@@ -153,8 +154,8 @@ def open_model(folder: Path | None) -> Completer:
 
 
 def format_split(known_in: str) -> str:
-    """Formats the split of a fact: `new`, or `true (valid)`."""
-    return known_in if known_in == NEW else f"true ({known_in})"
+    """Formats the split of a fact: `new`, `true (valid)`, or a decision: `rejected`."""
+    return known_in if known_in in {NEW, *DECIDED} else f"true ({known_in})"
 
 
 def format_channel_shares(shares: Mapping[str, float]) -> str:

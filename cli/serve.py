@@ -9,14 +9,17 @@ from pathlib import Path
 import torch
 import uvicorn
 
+from cli.curate import find_decisions_file, find_git_name, hash_model
 from cli.results import open_model
+from imf_core.base.artifacts import read_parquet
 from imf_core.base.errors import ConfigError
 from imf_core.graph.entities import read_entity_words
 from imf_core.inference.completer import Completer
 from imf_core.serve.access import LEAST_TOKEN, Access
 from imf_core.serve.app import create_app
+from imf_core.serve.curation import Curator
 from imf_core.serve.pictures import Pictures
-from stages.paths import GRAPH, IMAGES, MEDIA
+from stages.paths import GRAPH, IMAGES, MEDIA, PREDICTIONS
 
 TOKEN_VARIABLE = "IMF_SERVE_TOKEN"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -30,7 +33,14 @@ AT_ONCE = 512
 """Requests in work or waiting; further ones get status 503."""
 
 
-def serve(model: Path | None, host: str, port: int, token_file: Path | None) -> None:
+def serve(
+    model: Path | None,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    is_curated: bool = False,
+    by: str | None = None,
+) -> None:
     """Serves a model until Ctrl-C.
 
     Args:
@@ -38,6 +48,8 @@ def serve(model: Path | None, host: str, port: int, token_file: Path | None) -> 
         host: Address to listen on.
         port: Port to listen on.
         token_file: File with the token of all requests; None for that of the environment.
+        is_curated: Whether the page stores decisions about facts, in the file of the project.
+        by: Name of the person who decides; None for that of git, or for the page to ask.
 
     Raises:
         ConfigError: If the port is busy, the address is not of this machine, or a token is missing
@@ -55,9 +67,9 @@ def serve(model: Path | None, host: str, port: int, token_file: Path | None) -> 
         torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
         completer = open_model(model)
         pictures, descriptions = (None, None) if model else _read_media(completer)
-        app = create_app(
-            completer, pictures, descriptions, Access(_names(host), not is_local, token)
-        )
+        access = Access(_names(host), not is_local, token)
+        curator = _open_curator(by) if is_curated else None
+        app = create_app(completer, pictures, descriptions, access, curator)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -135,6 +147,19 @@ def _names(host: str) -> frozenset[str]:
     if is_loopback(host):
         return LOOPBACK | {host.lower()}
     return LOOPBACK | {each.lower() for each in (host, socket.gethostname(), socket.getfqdn())}
+
+
+def _open_curator(by: str | None) -> Curator:
+    """Opens the file of decisions, and the proposals of the last run.
+
+    Raises:
+        DataError: If a line of the file cannot be read, or there are no predictions.
+    """
+    curator = Curator(
+        find_decisions_file(), read_parquet(PREDICTIONS), hash_model(), by or find_git_name()
+    )
+    print(f"decisions: {len(curator.read())} in {curator.path}", flush=True)
+    return curator
 
 
 def _read_media(completer: Completer) -> tuple[Pictures, list[str]]:

@@ -6,12 +6,13 @@ from imf_core.base.artifacts import write_parquet
 from imf_core.base.bounds import max_predicted_queries
 from imf_core.base.config import load_params
 from imf_core.base.device import explain_out_of_memory, resolve_device
+from imf_core.graph.graph import with_decided
 from imf_core.inference.fact_table import NEW
 from imf_core.inference.predict import predict_facts
 from imf_core.model.saved import load_calibration, load_model
 from imf_core.model.scorer import Scorer
 from stages.inputs import load_inputs
-from stages.paths import MODEL, PARAMS, PREDICTIONS
+from stages.paths import GRAPH, MODEL, PARAMS, PREDICTIONS
 from stages.runner import run_stage
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     """Writes `results/predictions.parquet`."""
     params = load_params(PARAMS).predict
     graph, tables = load_inputs()
+    graph = with_decided(graph, GRAPH)
     device = resolve_device(params.device, "predict.device")
     most = max_predicted_queries(graph.num_entities)
     if most < params.max_queries:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from imf_core.base.artifacts import write_csv, write_json
 from imf_core.base.config import load_params
+from imf_core.graph.decided import save_decided
 from imf_core.graph.entities import save_image_sources
 from imf_core.graph.issues import issues_of, read_issues
 from imf_core.graph.labels import save_graph
 from imf_core.graph.numbers import save_numbers
+from imf_core.prepare.decisions import read_decisions
 from imf_core.prepare.prepare import prepare_graph
 from imf_core.prepare.summary import Summary, describe
 from stages.paths import DATA_RELATIONS, DATA_SUMMARY, GRAPH, PARAMS, RAW
@@ -15,10 +17,12 @@ from stages.runner import run_stage
 
 
 def main() -> None:
-    """Turns `data/raw` into `data/graph`."""
+    """Turns `data/raw` and the decisions of people into `data/graph`."""
     params = load_params(PARAMS)
-    prepared = prepare_graph(RAW, params.dataset.name, params.prepare)
+    decisions = read_decisions(Path(params.dataset.decisions))
+    prepared = prepare_graph(RAW, params.dataset.name, params.prepare, decisions)
     save_graph(prepared.labels, prepared.facts, GRAPH)
+    save_decided(prepared.decided, prepared.labels.fingerprint, GRAPH)
     save_image_sources(prepared.images, prepared.labels.fingerprint, GRAPH)
     save_numbers(prepared.numbers, prepared.labels.fingerprint, GRAPH)
     write_json(DATA_SUMMARY, prepared.summary)

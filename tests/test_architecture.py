@@ -28,7 +28,7 @@ PIPELINE = {
     "tuning": "base graph model training",
     "inference": "base graph sources prepare paths model features",
     "report": "base graph raster model evaluation inference",
-    "serve": "base graph raster inference report",
+    "serve": "base graph raster prepare inference report",
 }
 """Room of `imf_core` -> rooms that it may import from, beside itself.
 

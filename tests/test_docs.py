@@ -46,6 +46,7 @@ RUN_HERE = (
 REPRO = "pipeline/test_repro.py"
 ASK = "pipeline/test_ask_and_export.py"
 SERVE = "serve/test_command.py"
+CURATION = "pipeline/test_curation.py"
 TRAVELS = "pipeline/test_model_travels.py"
 RUN_ELSEWHERE = {
     "make run": (REPRO, "test_a_second_run_does_nothing"),
@@ -118,6 +119,24 @@ RUN_ELSEWHERE = {
     "python -m recipes.type_check FOLDER/entity2type.txt": (
         "recipes/test_type_check.py",
         "test_facts_of_types_that_train_links_are_not_odd",
+    ),
+    "imf serve --curate": (
+        "serve/test_curation.py",
+        "test_a_decision_is_a_line_of_the_file_with_probability_and_model",
+    ),
+    **dict.fromkeys(
+        (
+            "imf queue",
+            'imf decide accept "Nicaragua" "member of" "OECD" --note "oecd.org"',
+            'imf decide reject "Nicaragua" "member of" "APEC"',
+            'imf decide withdraw "Nicaragua" "member of" "APEC"',
+            "imf decide accept --file facts.tsv",
+        ),
+        (CURATION, "test_decisions_are_made_and_undone_on_the_command_line"),
+    ),
+    "imf export --accepted accepted.nt --prefix https://example.org/": (
+        CURATION,
+        "test_a_session_from_question_to_exported_fact",
     ),
     # What it would write is what stands there.
     "python -m recipes.table": (

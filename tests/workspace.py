@@ -28,6 +28,8 @@ COPIED = (
     "dvc.yaml",
     "params.yaml",
     "prefect.yaml",
+    "decisions.jsonl",
+    ".gitattributes",
     ".gitignore",
     ".dvcignore",
 )

@@ -41,8 +41,8 @@ def check_tracked_paths(values: Mapping[str, Any], notify: Notify) -> None:
 
 def _relative_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields the paths that are relative, each with its key."""
-    # The stage download depends on the path for every dataset.name.
-    found = [("dataset.path", values["dataset"]["path"])]
+    # The stages download and prepare depend on both for every dataset.name.
+    found = [(f"dataset.{key}", values["dataset"][key]) for key in ("path", "decisions")]
     if values["dataset"]["name"] == "folder":
         found += [("dataset.image_folders", path) for path in values["dataset"]["image_folders"]]
     for modality in find_modalities().values():

@@ -54,6 +54,7 @@ class DatasetParams(Section):
     name: str = Field(min_length=1, description="a registered data set, `folder` or `rdf`")
     path: str = Field(min_length=1, description="the graph where name is `folder` or `rdf`")
     image_folders: list[str] = Field(description="other folders that the image index may refer to")
+    decisions: str = Field(min_length=1, description="people's decisions about facts, JSON lines")
 
 
 FOLDER, RDF = "folder", "rdf"
@@ -83,9 +84,7 @@ class PrepareParams(Section):
     test: Literal["as-given", "cleaned"] = Field(
         description="cleaned: without test facts that train reveals"
     )
-    valid_fraction: float = Field(
-        gt=0.0, le=0.4, description="share of facts held out for selection"
-    )
+    valid_fraction: float = Field(gt=0.0, le=0.4, description="share held out for selection")
     test_fraction: float = Field(
         gt=0.0, le=0.4, description="the same for test, if the source has none"
     )

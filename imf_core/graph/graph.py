@@ -2,11 +2,11 @@
 
 Three Parquet files in one folder: `entities` (label, name, description), `relations` (label, name)
 and `triples` (head, relation, tail, split). A row's position is its id. Stages without torch use
-`labels.py`, which also writes the files.
+`labels.py`, which also writes the files. `decided.py` has the file of decided facts in no split.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from imf_core.base.artifacts import read_parquet
+from imf_core.graph.decided import DECIDED, load_decided
 from imf_core.graph.entities import require_fingerprint
 from imf_core.graph.labels import SPLITS, Facts, GraphLabels
 
@@ -24,9 +25,14 @@ class Graph(GraphLabels):
 
     Attributes:
         triples: Split name -> facts (head, relation, tail), shape: (N, 3), dtype: long.
+        decided: `accepted` and `rejected` -> facts in no split that people have decided, shape:
+            (N, 3), dtype: long; none unless `with_decided` has read them.
     """
 
     triples: dict[str, Tensor]
+    decided: dict[str, Tensor] = field(
+        default_factory=lambda: dict.fromkeys(DECIDED, torch.empty(0, 3, dtype=torch.long))
+    )
 
     @property
     def facts(self) -> dict[str, Facts]:
@@ -73,6 +79,16 @@ def load_graph(folder: Path) -> Graph:
     for name in ("entities", "relations", "triples"):
         require_fingerprint(folder / f"{name}.parquet", graph.fingerprint)
     return graph
+
+
+def with_decided(graph: Graph, folder: Path) -> Graph:
+    """Returns the graph with the decided facts of its folder, which training does not read.
+
+    Raises:
+        DataError: As in `load_decided`.
+    """
+    found = load_decided(folder, graph.fingerprint)
+    return replace(graph, decided={name: torch.from_numpy(facts) for name, facts in found.items()})
 
 
 DEGREE_BINS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, None))

@@ -7,8 +7,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from imf_core.graph.decided import DECIDED
 from imf_core.graph.graph import Graph
 from imf_core.graph.labels import SPLITS
+
+SETTLED = ("train", *DECIDED)
+"""Facts that are no answers to be found: those of train, and decided ones."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,14 @@ def find_loops_in(triples: Tensor, num_relations: int) -> Tensor:
 
 
 def known_tails_in(graph: Graph, splits: Sequence[str] = SPLITS) -> KnownTails:
-    """Groups the facts of some splits of a graph by query; by default of all splits."""
-    triples = torch.cat([graph.triples[split] for split in splits])
+    """Groups the facts of some splits of a graph by query; by default of all splits.
+
+    Args:
+        graph: The graph.
+        splits: Names of splits; `accepted` and `rejected` are the decided facts in no split.
+    """
+    facts = graph.triples | graph.decided
+    triples = torch.cat([facts[split] for split in splits])
     return build_known_tails(triples, graph.num_entities, graph.num_relations)
 
 

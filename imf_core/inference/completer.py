@@ -22,7 +22,7 @@ from imf_core.base.errors import QuestionError
 from imf_core.base.modality import UnseenEncoder
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
-from imf_core.graph.known_tails import known_tails_in
+from imf_core.graph.known_tails import SETTLED, known_tails_in
 from imf_core.inference.answers import (
     Answers,
     Question,
@@ -105,6 +105,7 @@ class Completer:
         self.encoders = dict(encoders or {})
         self._given_thresholds = thresholds
         self._known = known_tails_in(graph, ["train"])
+        self._settled = known_tails_in(graph, SETTLED)
         self._further = FurtherAnswers(graph)
         self._table = FactTable(graph, model.channel_names)
         self.fact_scorer = FactScorer(self.scorer, calibration, self._known, self._further)
@@ -123,7 +124,7 @@ class Completer:
             head: Label or name.
             relation: Label or name.
             k: Answers, at most.
-            with_known: Whether to include the answers of train; those of valid and test always are.
+            with_known: Whether to include those of train and of decisions, as valid and test are.
 
         Returns:
             At most k rows, most probable first, with the columns of `FactTable.write`.
@@ -304,7 +305,7 @@ class Completer:
         return find_query(question, self.entities, self.relations)
 
     def known_answers(self, question: Question, splits: Sequence[str] = ("train",)) -> list[str]:
-        """Returns the names of the answers in some splits of the graph."""
+        """Returns the names of the answers in some splits; `rejected` is one for this."""
         query = torch.tensor([self.find_query(question)])
         _, tails = known_tails_in(self.graph, splits).lookup(query)
         return [self.graph.entity_names[tail] for tail in tails.tolist()]
@@ -378,7 +379,7 @@ class Completer:
 
         Also finds answers that are not used up: they may rise above used-up ones by `further`.
         """
-        arguments = (self.scorer, self.calibration, queries, self._known)
+        arguments = (self.scorer, self.calibration, queries, self._settled)
         found = find_answers(*arguments, count, (None, ~self._further.used_up(queries)))
         if with_known:
             found = concatenate([find_known_answers(*arguments), found])

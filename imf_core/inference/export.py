@@ -6,7 +6,7 @@ percent-encoded label, so different labels stay different. An RDF statement has 
 probability; the TSV has it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal as OneOf
 from urllib.parse import quote
@@ -108,15 +108,23 @@ TSV_COLUMNS = (
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def write_tsv(facts: pa.Table, path: Path) -> None:
+def write_tsv(facts: pa.Table, path: Path, further: Sequence[str] = ()) -> None:
     """Writes facts as tab-separated text with a header line.
 
-    Backslashes, tabs and line ends within labels and names are escaped by a backslash.
+    Backslashes, tabs and line ends within labels and names are escaped by a backslash. A null
+    probability is an empty field.
+
+    Args:
+        facts: With the columns `TSV_COLUMNS`.
+        path: Path of the file.
+        further: Names of further columns of text.
     """
-    lines = ["\t".join(TSV_COLUMNS)]
-    for row in facts.select(TSV_COLUMNS).to_pylist():
-        row["probability"] = f"{row['probability']:.4f}"
-        lines.append("\t".join(row[name].translate(_ESCAPES) for name in TSV_COLUMNS))
+    columns = [*TSV_COLUMNS, *further]
+    lines = ["\t".join(columns)]
+    for row in facts.select(columns).to_pylist():
+        probability = row["probability"]
+        row["probability"] = "" if probability is None else f"{probability:.4f}"
+        lines.append("\t".join(row[name].translate(_ESCAPES) for name in columns))
     write_text(path, "\n".join(lines) + "\n")
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from imf_core.base.bounds import max_sample_facts
 from imf_core.base.typed_yaml import Section
+from imf_core.graph.decided import REJECTED
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, build_known_tails, with_inverses
 from imf_core.inference.plausibility import FurtherAnswers
@@ -131,16 +132,17 @@ class Thresholds(Section):
 def fit_thresholds(scorer: FactScorer, graph: Graph) -> Thresholds:
     """Fits the thresholds on valid, see `choose_thresholds`.
 
-    Each valid fact is true. `corrupt` makes two false facts of it. The decision is fitted on valid
+    Each valid fact is true. `corrupt` makes two false facts of it, and facts that people have
+    rejected are false. The decision is fitted on valid
     too, so the balanced accuracy is a little higher than on other facts.
 
     Args:
         scorer: Scores facts.
-        graph: Train and valid are read.
+        graph: Train, valid and the rejected facts are read.
     """
     valid = graph.triples["valid"]
     facts = valid[:: -(-len(valid) // min(MAX_FACTS, max_sample_facts(graph.num_entities)))]
-    both = torch.cat([facts, corrupt(facts, graph)])
+    both = torch.cat([facts, corrupt(facts, graph), graph.decided[REJECTED]])
     is_true = torch.arange(len(both)) < len(facts)
     probability = scorer.score(both).probability
     return choose_thresholds(probability, is_true, both[:, 1], graph.relation_labels)

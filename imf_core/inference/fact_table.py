@@ -18,7 +18,7 @@ from imf_core.inference.plausibility import USED_UP
 ROLES = ("head", "relation", "tail")
 
 NEW = "new"
-"""Value of `known_in` for a fact in no split."""
+"""Value of `known_in` for a fact in no split that nobody has decided."""
 
 LEAST_PROBABILITY = 0.5
 """Default least probability of a proposed new fact: more likely true than false."""
@@ -66,7 +66,9 @@ class FactTable:
         self._channel_names = channel_names
         self._entities = (_strings(graph.entity_labels), _strings(graph.entity_names))
         self._relations = (_strings(graph.relation_labels), _strings(graph.relation_names))
-        self._known = {split: np.sort(self._keys(graph.facts[split])) for split in SPLITS}
+        known = {split: graph.facts[split] for split in SPLITS}
+        known |= {name: facts.numpy() for name, facts in graph.decided.items()}
+        self._known = {name: np.sort(self._keys(facts)) for name, facts in known.items()}
 
     def write(self, answers: Answers) -> pa.Table:
         """Returns one row per answer.
@@ -75,10 +77,10 @@ class FactTable:
             Labels and names of head, relation and tail, `probability` (calibrated, float64),
             `further` (a factor of it, the smaller of both shares of
             `FurtherAnswers.of_facts`), `used_up` (`head`, `tail`, `both` or `none`: entities with a
-            used-up relation), `log_prob` (as scored), `known_in` (`train`, `valid`, `test` or
-            `new`), `asked_for` (`head` or `tail`), and per channel `share_<channel>` and
-            `log_prob_<channel>`; a channel that does not take part has share zero and a null
-            log-probability.
+            used-up relation), `log_prob` (as scored), `known_in` (`train`, `valid`, `test`,
+            `new`, or the decision `accepted` or `rejected`), `asked_for` (`head` or `tail`), and
+            per channel `share_<channel>` and `log_prob_<channel>`; a channel that does not take
+            part has share zero and a null log-probability.
         """
         facts = as_facts(answers.answered, self._graph.num_relations)
         columns = self.name(facts)
@@ -134,7 +136,7 @@ class FactTable:
         return columns
 
     def find_split(self, facts: NDArray[np.int64]) -> pa.Array:
-        """Returns the split of each fact, or `new`, shape: (N, 3) -> (N,)."""
+        """Returns the split or decision of each fact, or `new`, shape: (N, 3) -> (N,)."""
         keys = self._keys(facts)
         found = np.full(len(facts), NEW, dtype=object)
         for split, known in self._known.items():

@@ -22,8 +22,9 @@ from imf_core.base.device import resolve_device
 from imf_core.base.errors import ConfigError, DataError
 from imf_core.base.modality import UnseenEncoder, find_modalities
 from imf_core.base.typed_yaml import validate
+from imf_core.graph.decided import DECIDED_FILE, save_decided
 from imf_core.graph.feature_table import load_features, save_features
-from imf_core.graph.graph import load_graph
+from imf_core.graph.graph import load_graph, with_decided
 from imf_core.graph.labels import save_graph
 from imf_core.inference.completer import Completer, Tables
 from imf_core.inference.fact_scores import Thresholds
@@ -164,7 +165,7 @@ def _require_replaceable(folder: Path) -> None:
         raise ConfigError(f"{folder} is a file or a link and is not replaced; name a new folder")
     found = {path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
     known = {Path(name) for name in (CONFIG, WEIGHTS, CALIBRATION, THRESHOLDS)}
-    known |= {Path(GRAPH) / name for name in GRAPH_FILES}
+    known |= {Path(GRAPH) / name for name in (*GRAPH_FILES, DECIDED_FILE)}
     known |= {Path(FEATURES) / f"{name}.parquet" for name in find_modalities()}
     others = {path for path in found - known if path.parts[0] != ENCODERS}
     if others or (found and Path(THRESHOLDS) not in found):
@@ -197,6 +198,8 @@ def pack(completer: Completer, folder: Path) -> None:
         save_calibration(completer.calibration, new)
         write_json(new / THRESHOLDS, completer.thresholds.model_dump())
         save_graph(graph, graph.facts, new / GRAPH)
+        decided = {name: facts.numpy() for name, facts in graph.decided.items()}
+        save_decided(decided, graph.fingerprint, new / GRAPH)
         for name in config.features:
             path = new / FEATURES / f"{name}.parquet"
             save_features(completer.tables[name], graph.fingerprint, path)
@@ -226,7 +229,7 @@ def load_completer(
         DataError: If a file is missing or damaged, or the files are not of one run.
         ConfigError: If a file of the model is invalid.
     """
-    graph = load_graph(graph_folder)
+    graph = with_decided(load_graph(graph_folder), graph_folder)
     tables = {name: load_features(path, graph.fingerprint) for name, path in feature_paths.items()}
     model = load_model(model_folder, graph, tables).to(device or torch.device("cpu"))
     config, calibration = load_config(model_folder), load_calibration(model_folder)

@@ -14,7 +14,7 @@ from imf_core.base.bounds import max_predicted_queries
 from imf_core.base.config import PredictParams
 from imf_core.base.terminal import track
 from imf_core.graph.graph import Graph
-from imf_core.graph.known_tails import KnownTails, known_tails_in
+from imf_core.graph.known_tails import SETTLED, KnownTails, known_tails_in
 from imf_core.inference.answers import Answers, as_facts, concatenate, find_answers
 from imf_core.inference.fact_table import FactTable
 from imf_core.inference.plausibility import (
@@ -112,6 +112,7 @@ def predict_facts(
     """Finds the most probable facts that are not in train.
 
     Every plausible query is asked in both directions; a fact found twice keeps its better score.
+    Facts that people have decided are left out.
     Only answers that `Acceptance` accepts are kept. `known_in` marks facts of valid and test, which
     the channels have not learned from and which confirm a prediction; the others are new. An
     entity answers a query about itself only where train has loops of the relation.
@@ -135,13 +136,14 @@ def predict_facts(
     queries = plausible_queries(train, graph.num_relations, least, most, affinities)
     further = FurtherAnswers(graph)
     acceptance = Acceptance(graph, affinities, further, least)
+    settled = known_tails_in(graph, SETTLED)
     batches = queries.split(scorer.probability_batch_size(BATCH))
     found = concatenate(
         find_answers(
             scorer,
             calibration,
             batch,
-            train,
+            settled,
             params.answers_per_query,
             [acceptance.accepted(batch)],
         )

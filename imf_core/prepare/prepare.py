@@ -1,10 +1,12 @@
 """Makes the graph from the raw folder.
 
-In: the raw folder of `download`. Out: the graph with dense ids and leak-free splits, the list of
-image sources, a summary with counts and issues, and a table of the relations.
+In: the raw folder of `download`, and decisions of people. Out: the graph with dense ids and
+leak-free splits, the list of image sources, a summary with counts and issues, and a table of the
+relations.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from imf_core.graph.entities import ImageSources
 from imf_core.graph.issues import read_issues
 from imf_core.graph.labels import SPLITS, Facts, GraphLabels
 from imf_core.graph.numbers import Numbers
+from imf_core.prepare.apply_decisions import apply_decisions
+from imf_core.prepare.decisions import Decision
 from imf_core.prepare.facts import find_cardinality
 from imf_core.prepare.find_issues import find_issues, has_relation_last
 from imf_core.prepare.redundancy import find_redundancy
@@ -49,33 +53,40 @@ class Prepared:
     Attributes:
         labels: Labels and texts of the graph.
         facts: Split name -> distinct facts as ids, shape: (N, 3), dtype: int64.
+        decided: `accepted` and `rejected` -> decided facts in no split, shape: (N, 3), int64.
         images: Image sources of the entities.
+        numbers: Quantities and dates of the entities.
         summary: Counts and data issues: `results/data.json`.
         relation_rows: A row for each relation: `results/data_relations.csv`.
     """
 
     labels: GraphLabels
     facts: dict[str, Facts]
+    decided: dict[str, Facts]
     images: ImageSources
     numbers: Numbers
     summary: Summary
     relation_rows: list[dict[str, Any]]
 
 
-def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepared:
+def prepare_graph(
+    raw: Path, dataset_name: str, params: PrepareParams, decisions: Sequence[Decision] = ()
+) -> Prepared:
     """Reads the raw folder of a data set and makes its graph.
 
     Args:
         raw: Folder with the source files.
         dataset_name: Name of a registered set, or `folder`.
         params: Parameters of the split.
+        decisions: Lines of the file of decisions.
 
     Returns:
         The graph, its image sources and numbers, the summary and a row for every relation.
 
     Raises:
         ConfigError: If the data set is unknown.
-        DataError: If a file is missing or malformed, or the counts differ from the registry.
+        DataError: If a file is missing or malformed, or the counts differ from the registry,
+            or decisions leave no train fact.
     """
     dataset = None if dataset_name in OWN_GRAPHS else find_dataset(dataset_name)
     download = dataset if isinstance(dataset, DownloadedDataset) else None
@@ -90,6 +101,8 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         splits = make_splits(source.facts, redundancy, num_entities, num_relations, params)
     except DataError as error:
         raise _blame_column_order(error, source, raw) from error
+    applied = apply_decisions(decisions, source, splits.facts, redundancy)
+    splits = replace(splits, facts=applied.facts)
     cardinality = find_cardinality(splits.facts["train"], num_entities, num_relations)
     names, descriptions = _read_entity_texts(raw, download, source.entity_labels)
     relation_names = _read_relation_names(raw, download, source.relation_labels)
@@ -122,9 +135,11 @@ def prepare_graph(raw: Path, dataset_name: str, params: PrepareParams) -> Prepar
         ("name of a relation", relation_names, source.relation_labels),
     )
     issues = find_issues(read_issues(raw), source, labels, texts, skipped_images, summary)
-    summary["issues"] = [issue.as_row() for issue in [*issues, *number_issues]]
+    summary["issues"] = [issue.as_row() for issue in [*issues, *number_issues, *applied.issues]]
+    if applied.counts:
+        summary["decisions"] = applied.counts
     rows = relation_rows(labels, splits.facts, redundancy, cardinality)
-    return Prepared(labels, splits.facts, images, numbers, summary, rows)
+    return Prepared(labels, splits.facts, applied.decided, images, numbers, summary, rows)
 
 
 def _read_source(raw: Path, download: DownloadedDataset | None) -> SourceGraph:

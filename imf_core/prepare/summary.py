@@ -154,6 +154,12 @@ def describe(summary: Summary) -> list[str]:
         f"entities with name {entities['with_name']}, description {entities['with_description']}, "
         f"image source {entities['with_image_source']}",
     ]
+    if decisions := summary.get("decisions"):
+        lines.append(
+            f"decisions: {decisions['accepted']} accepted ({decisions['joined_train']} joined "
+            f"train), {decisions['rejected']} rejected ({decisions['left_train']} left train), "
+            f"{decisions['unsure']} unsure"
+        )
     if not entities["with_image_source"]:
         lines.append(
             "no entity has an image: list `image` in model.modalities only with ready features "

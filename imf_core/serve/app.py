@@ -1,9 +1,9 @@
 """The application: the page, the API and the guard, as one function of a trained model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
@@ -14,12 +14,13 @@ from imf_core.base.errors import ImfError, OutOfMemoryError, QuestionError
 from imf_core.inference.completer import Completer
 from imf_core.serve.access import PAGE, Access, Guard, refusal
 from imf_core.serve.catalogue import UnknownNameError
+from imf_core.serve.curation import Curator, make_curation_routes
 from imf_core.serve.pictures import Pictures
 from imf_core.serve.routes import make_routes
 from imf_core.serve.service import Service
 from imf_core.serve.work import Worker
 
-VIEWS = ("/", "/ask", "/check", "/new", "/docs", "/entity", "/entity/{label:path}")
+VIEWS = ("/", "/ask", "/check", "/new", "/queue", "/docs", "/entity", "/entity/{label:path}")
 """Addresses that the script of the page reads."""
 
 REPORT_STYLE = Path(__file__).parents[1] / "report" / "page.css"
@@ -31,7 +32,7 @@ def create_app(
     pictures: Pictures | None = None,
     descriptions: Sequence[str] | None = None,
     access: Access | None = None,
-    further: Sequence[Callable[[Worker], APIRouter]] = (),
+    curator: Curator | None = None,
 ) -> ASGIApp:
     """Makes the application.
 
@@ -40,10 +41,11 @@ def create_app(
         pictures: Pictures of its entities, None for none.
         descriptions: Texts of all entities to show; None for those of the graph.
         access: Rules of the guard; by default, this machine alone.
-        further: Makers of further routes.
+        curator: Stores decisions of people; None to store none.
     """
     worker = Worker(Service(completer, pictures, descriptions))
     worker.service.prepare()
+    worker.service.curator = None if curator is None else curator.by or ""
     app = FastAPI(
         title="IMF", version="1", docs_url=None, redoc_url=None, swagger_ui_oauth2_redirect_url=None
     )
@@ -51,8 +53,9 @@ def create_app(
     app.add_exception_handler(HTTPException, _explain_status)
     app.add_exception_handler(ImfError, _explain_error)
     app.add_exception_handler(Exception, _explain_bug)
-    for make in (make_routes, *further):
-        app.include_router(make(worker))
+    app.include_router(make_routes(worker))
+    if curator is not None:
+        app.include_router(make_curation_routes(worker, curator))
     for path in VIEWS:
         app.add_api_route(path, _send_page, include_in_schema=False)
     app.add_api_route("/static/report.css", _send_report_style, include_in_schema=False)

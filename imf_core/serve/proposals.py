@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 import torch
 
-from imf_core.graph.known_tails import known_tails_in
+from imf_core.graph.known_tails import SETTLED, known_tails_in
 from imf_core.inference.answers import concatenate, find_answers
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import NEW, FactTable
@@ -37,8 +37,9 @@ class Proposer:
     def __init__(self, completer: Completer) -> None:
         graph = completer.graph
         self._completer = completer
-        self._train = known_tails_in(graph, ["train"])
-        self._affinities = estimate_affinities(self._train, graph.num_relations)
+        self._settled = known_tails_in(graph, SETTLED)
+        train = known_tails_in(graph, ["train"])
+        self._affinities = estimate_affinities(train, graph.num_relations)
         self._further = FurtherAnswers(graph)
         self._acceptance = Acceptance(graph, self._affinities, self._further, LEAST_AFFINITY)
         self._table = FactTable(graph, completer.scorer.channel_names)
@@ -66,7 +67,7 @@ class Proposer:
                 scorer,
                 calibration,
                 batch,
-                self._train,
+                self._settled,
                 ANSWERS,
                 [self._acceptance.accepted(batch)],
             )

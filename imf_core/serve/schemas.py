@@ -34,7 +34,7 @@ Count = Annotated[int, Field(ge=1, le=MAX_ANSWERS)]
 Precedents = Annotated[int, Field(ge=0, le=MAX_PRECEDENTS)]
 Paths = Annotated[int, Field(ge=1, le=MAX_PATHS)]
 Shown = Annotated[int, Field(ge=1, le=MAX_SHOWN)]
-Split = Literal["train", "valid", "test", "new"]
+Split = Literal["train", "valid", "test", "new", "accepted", "rejected"]
 End = Literal["head", "tail"]
 
 
@@ -80,6 +80,10 @@ class About(Schema):
     channels: list[str]
     inputs: list[str] = Field(description="modalities that a new entity may have")
     sample: list[Entity] = Field(description="entities to begin with")
+    curator: str | None = Field(
+        description="name of the person who decides, empty if a request must have it; null without "
+        "decisions"
+    )
 
 
 class Found(Schema):

@@ -63,7 +63,11 @@ class Service:
         completer: The model.
         graph: Its graph.
         catalogue: Names, pictures and facts.
+        curator: Name of the person who decides about facts, "" if the page asks for it; None if
+            nothing is decided here.
     """
+
+    curator: str | None = None
 
     def __init__(
         self,
@@ -109,6 +113,7 @@ class Service:
             modalities=list(self.completer.config.model.modalities),
             channels=list(self.completer.scorer.channel_names),
             inputs=inputs,
+            curator=self.curator,
             sample=list(map(self.catalogue.entity, self._sample)),
         )
 

@@ -19,6 +19,7 @@ WEB = "http://example.org"
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A working folder with a graph of four entities without looked-up media."""
     shutil.copy(PROJECT / "params.yaml", tmp_path)
+    shutil.copy(PROJECT / "decisions.jsonl", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("IMF_STATE", raising=False)
     monkeypatch.setenv("IMF_MIRROR", "data/mirror")

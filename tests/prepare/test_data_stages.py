@@ -17,6 +17,7 @@ PROJECT = Path(__file__).parents[2]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the project's parameters and the example graph."""
     shutil.copy(PROJECT / "params.yaml", tmp_path)
+    shutil.copy(PROJECT / "decisions.jsonl", tmp_path)
     shutil.copytree(PROJECT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("IMF_MIRROR", raising=False)

@@ -1,13 +1,10 @@
 """The page in a real browser: each thing one does, on a phone and a desk, by everybody."""
 
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
-from axe_playwright_python.sync_playwright import Axe
 from chromium import CHROMIUM, QUIET
+from opened_page import SIZES, open_tab, serve_in_thread
 from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 from served_world import FIRST_COUNTRY, HOSTILE, make_client
@@ -17,22 +14,12 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed"),
 ]
 
-SIZES = [(360, "dark"), (1280, "light")]
-
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server in a thread."""
-    app = make_client(tmp_path_factory.mktemp("browser")).app
-    config = uvicorn.Config(app, port=0, log_level="warning")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with serve_in_thread(make_client(tmp_path_factory.mktemp("browser")).app) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -45,33 +32,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=SIZES, ids=["phone", "desk"])
 def tab(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Tab]:
-    """A tab of one size that must end without faults, sideways scrolling and barriers."""
-    width, scheme = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, base_url=address
-    )
-    tab, faults = context.new_page(), []
-    tab.on("console", lambda message: faults.append(message.text))
-    tab.on("pageerror", lambda error: faults.append(str(error)))
-    tab.on(
-        "request",
-        lambda each: (
-            each.url.startswith(address) or each.url.startswith("data:") or faults.append(each.url)
-        ),
-    )
-    yield tab
-    expect(tab.locator(".busy")).to_have_count(0)
-    found = Axe().run(tab).response["violations"]
-    serious = [
-        (each["id"], each["nodes"][0]["html"])
-        for each in found
-        if each["impact"] in {"serious", "critical"}
-    ]
-    expected = [fault for fault in faults if "status of 40" not in fault]
-    assert (serious, expected) == ([], [])
-    assert tab.evaluate("document.documentElement.scrollWidth") == width, "it scrolls sideways"
-    assert not tab.evaluate("window.isHacked")
-    context.close()
+    """A tab of one size."""
+    with open_tab(browser, address, *request.param) as tab:
+        yield tab
 
 
 def test_an_entity_is_searched_by_keyboard_and_the_back_button_returns(tab: Tab) -> None:

@@ -25,6 +25,7 @@ FACTS = "".join(f"Q{i}\tnext\tQ{i % 9 + 1}\n" for i in range(1, 10))
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a prepared graph of nine items and an entity known by a map."""
     shutil.copy(PROJECT / "params.yaml", tmp_path)
+    shutil.copy(PROJECT / "decisions.jsonl", tmp_path)
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "train.txt").write_text(FACTS + "/m/0x\tnext\tQ1\n/m/0x\tnear\tQ2\n")

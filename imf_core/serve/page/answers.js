@@ -2,6 +2,7 @@
 
 import { badge, brief, busy, el, entityPath, isolated, link, name, percent, picture, player, problem, shown } from "./dom.js";
 import { get, post } from "./api.js";
+import { decisionOf } from "./decide.js";
 
 const WORDS = { structural: "structure", visual: "image", textual: "text", fused: "fused", paths: "paths" };
 
@@ -38,7 +39,7 @@ export function pathDiagram(path) {
 }
 
 // The paths of one fact, fetched when they are opened.
-function why(fact, askedFor, isNew) {
+export function why(fact, askedFor, isNew) {
   const place = el("div", { class: "paths" });
   const details = el("details", { class: "why" }, el("summary", {}, "Paths that lead to it"), place);
   details.addEventListener("toggle", async () => {
@@ -72,7 +73,8 @@ function standing(answer, askedFor) {
 // fact: labels of head, relation and tail, one of them null; note: a line above the answer's name.
 export function answerCard(answer, fact, askedFor, { hasPaths = false, isNew = null, note = null } = {}) {
   const whole = { head: fact.head ?? answer.entity.label, relation: fact.relation, tail: fact.tail ?? answer.entity.label };
-  return el("li", { class: "card answer" },
+  const item = el("li", { class: "card answer" });
+  item.append(...[
     note ? el("p", { class: "relation-note" }, note) : null,
     el("div", { class: "row" }, player(answer.entity),
       el("span", { class: "chance" }, el("b", {}, percent(answer.probability)), meter(answer.probability))),
@@ -81,7 +83,10 @@ export function answerCard(answer, fact, askedFor, { hasPaths = false, isNew = n
     answer.precedents.length
       ? el("p", { class: "note" }, "as ", answer.precedents.flatMap((each, place) => [place ? ", " : "", link(each)]))
       : null,
-    hasPaths ? why(whole, askedFor, isNew) : null);
+    hasPaths ? why(whole, askedFor, isNew) : null,
+    isNew ? null : decisionOf(whole, item),
+  ].filter(Boolean));
+  return item;
 }
 
 export function knownLine(asked) {

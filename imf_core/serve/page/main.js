@@ -8,12 +8,15 @@ import * as docs from "./view_docs.js";
 import * as entity from "./view_entity.js";
 import * as home from "./view_home.js";
 import * as fresh from "./view_new.js";
+import * as queue from "./view_queue.js";
+import { about } from "./api.js";
 
 const VIEWS = [ // address, module, word in the menu
   ["/", home, null],
   ["/ask", ask, "Ask"],
   ["/new", fresh, "New entity"],
   ["/check", check, "Check facts"],
+  ["/queue", queue, "Queue"],
   ["/docs", docs, "API"],
   ["/entity", entity, null],
 ];
@@ -68,5 +71,8 @@ const search = combobox({
   onpick: (item) => { search.clear(); navigate(entityPath(item.label)); },
 });
 document.getElementById("search").append(search.field);
-document.getElementById("views").append(...VIEWS.filter(([, , word]) => word).map(([address, , word]) => el("li", {}, el("a", { href: address }, word))));
+document.getElementById("views").append(...VIEWS.filter(([, , word]) => word).map(([address, , word]) => el("li", { hidden: address === "/queue" }, el("a", { href: address }, word))));
+about().then((model) => {
+  if (model.curator !== null) document.querySelector('#views a[href="/queue"]').parentElement.hidden = false;
+}, () => {});
 show(true);

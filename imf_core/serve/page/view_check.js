@@ -2,6 +2,7 @@
 
 import { announce, badge, el, into, isolated, link, brief, shown } from "./dom.js";
 import { post } from "./api.js";
+import { decisionOf } from "./decide.js";
 
 export const title = "Check facts";
 const MOST = 1000;
@@ -12,12 +13,14 @@ export function verdictTable(verdicts) {
     const word = each.is_true === null ? "none" : String(each.is_true);
     const number = (value) => el("td", {}, value === null ? "" : value.toFixed(3));
     const isJudged = each.status === "judged";
-    return el("tr", {},
+    const row = el("tr", {},
       el("td", { class: `left verdict is-${word}` }, word),
       el("td", { class: "left fact" }, end(each.head_entity, each.head), " – ", isolated(brief(each.relation_name ?? each.relation)), " – ", end(each.tail_entity, each.tail),
         isJudged ? null : el("p", { class: "note" }, isolated(shown(each.status)))),
       number(each.probability), number(each.threshold),
       el("td", { class: "left" }, isJudged ? badge(each.known_in) ?? "new" : ""));
+    if (isJudged) row.querySelector(".fact").append(decisionOf({ head: each.head_entity.label, relation: each.relation, tail: each.tail_entity.label }, row));
+    return row;
   });
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Verdicts" }, el("table", { class: "verdicts" },
     el("caption", { class: "hidden" }, "Verdicts on the facts"),
