@@ -261,7 +261,7 @@ def serve(
     port: options.Port = 8765,
     token_file: options.TokenFile = None,
 ) -> None:
-    """Serves the trained model in a browser and as a JSON API until Ctrl-C.
+    """Serves a page and a JSON API of the model until Ctrl-C.
 
     The page searches entities, shows what is known and proposed about each, answers questions,
     takes new entities and judges facts. Only this machine reaches it, unless --host names another
