@@ -64,6 +64,7 @@ def serve(
             f"{TOKEN_VARIABLE}"
         )
     with bind(host, port) as bound:
+        print("loading the model", flush=True)
         torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
         completer = open_model(model)
         pictures, descriptions = (None, None) if model else _read_media(completer)

@@ -3,6 +3,7 @@
 Requests wait for the model in their order; searches, pictures and lists of facts do not.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
@@ -15,7 +16,10 @@ from imf_core.serve.service import Service
 
 KEPT_ANSWERS = 2_000
 KEPT_ENTITIES = 4
-"""New entities kept: each has its own copy of the model."""
+"""New entities kept: each has its own copy of the model; one for models of `LARGE` and more."""
+
+LARGE = 1 << 26
+"""Numbers in the structural embeddings."""
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -56,7 +60,7 @@ class Worker:
         self._numbers = service.graph.num_entities * service.completer.config.model.dim
         self._limiter: CapacityLimiter | None = None
         self._answers: Recent[Hashable, object] = Recent(KEPT_ANSWERS)
-        self._grown: Recent[str, Service] = Recent(KEPT_ENTITIES)
+        self._grown: Recent[str, Service] = Recent(1 if self._numbers >= LARGE else KEPT_ENTITIES)
 
     async def run(
         self,
@@ -84,4 +88,5 @@ class Worker:
         return await to_thread.run_sync(do_once, limiter=self._limiter)
 
     def _with_new(self, new: NewEntity) -> Service:
-        return self._grown.get_or_make(new.model_dump_json(), lambda: self.service.with_new(new))
+        key = hashlib.sha256(new.model_dump_json().encode()).hexdigest()
+        return self._grown.get_or_make(key, lambda: self.service.with_new(new))
