@@ -29,6 +29,9 @@ IDLE_SECONDS = 30
 MOST_THREADS = 8
 """Threads of the model's work, at most."""
 
+STOP_SECONDS = 5
+"""Seconds that requests in work have after Ctrl-C."""
+
 AT_ONCE = 512
 """Requests in work or waiting; further ones get status 503."""
 
@@ -56,8 +59,7 @@ def serve(
             or too short.
     """
     token = read_token(token_file)
-    is_local = is_loopback(host)
-    if token is None and not is_local:
+    if token is None and not is_loopback(host):
         raise ConfigError(
             f"--host {host} lets other machines in, so a token is needed, of at least "
             f"{LEAST_TOKEN} characters; write one into a file and give --token-file FILE, or set "
@@ -68,7 +70,7 @@ def serve(
         torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
         completer = open_model(model)
         pictures, descriptions = (None, None) if model else _read_media(completer)
-        access = Access(_names(host), not is_local, token)
+        access = Access(LOOPBACK | {host.lower()}, token)
         curator = _open_curator(by) if is_curated else None
         app = create_app(completer, pictures, descriptions, access, curator)
         config = uvicorn.Config(
@@ -79,8 +81,11 @@ def serve(
             proxy_headers=False,
             limit_concurrency=AT_ONCE,
             timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
         )
-        shown = f"[{host}]" if ":" in host else host
+        is_any = host in ("0.0.0.0", "::")
+        name = socket.gethostname() if is_any else host
+        shown = f"[{name}]" if ":" in name else name
         print(f"serving http://{shown}:{bound.getsockname()[1]}/ until Ctrl-C", flush=True)
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[bound])
@@ -141,13 +146,6 @@ def bind(host: str, port: int) -> socket.socket:
             "that listens there, or give another --port or --host"
         ) from error
     return bound
-
-
-def _names(host: str) -> frozenset[str]:
-    """Returns the names that a browser may use for this server, in lower case."""
-    if is_loopback(host):
-        return LOOPBACK | {host.lower()}
-    return LOOPBACK | {each.lower() for each in (host, socket.gethostname(), socket.getfqdn())}
 
 
 def _open_curator(by: str | None) -> Curator:

@@ -13,6 +13,7 @@ from pathlib import Path
 MODEL = Path("results/model")
 FILES = ("model.safetensors", "config.json", "calibration.json")
 PAUSE_SECONDS = 2.0
+STOP_SECONDS = 10.0
 RETRY_SECONDS = 60.0
 """Seconds before another try to serve a model that could not be read, as within a run."""
 
@@ -56,7 +57,11 @@ class ModelServer:
             return
         if self.process is not None:
             self.process.terminate()
-            self.process.wait()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         self.process = subprocess.Popen(self._command)
         self._served, self._began = stamp, time.monotonic()
 

@@ -134,6 +134,8 @@ class Modality(ABC, Generic[ParamsT]):
         noun: One input of an entity: "an image".
         params: Type of the section.
         is_automatic: Whether `model.modalities: auto` includes it if some entity has it.
+        takes_words: Whether the input of an unseen entity is words, not the path of a file. Only
+            words are taken from requests of a server.
     """
 
     name: ClassVar[str]
@@ -141,6 +143,7 @@ class Modality(ABC, Generic[ParamsT]):
     noun: ClassVar[str]
     params: type[ParamsT]
     is_automatic: ClassVar[bool] = True
+    takes_words: ClassVar[bool] = False
 
     @property
     def section(self) -> str:

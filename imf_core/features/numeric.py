@@ -144,6 +144,7 @@ class Numeric(Modality[NumericFeaturesParams]):
     name = "numeric"
     channel = "numeric"
     noun = "a number"
+    takes_words = True
     params = NumericFeaturesParams
     is_automatic = False
 

@@ -9,7 +9,6 @@ sites' requests do not carry.
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +40,7 @@ HEADERS = {
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -55,21 +54,22 @@ class Access:
 
     Attributes:
         hosts: Names of this machine that `Host` may have, without a port, in lower case.
-        takes_addresses: Whether `Host` may also be any IP address: only with a token.
-        token: Token of every request; None where only this machine reaches the server.
+        token: Token of every request, under any name of the server; None where only this machine
+            reaches it.
     """
 
     hosts: frozenset[str] = field(default=frozenset({"localhost", "127.0.0.1", "::1"}))
-    takes_addresses: bool = False
     token: str | None = None
 
     def knows(self, host: str) -> bool:
-        """Returns whether a header `Host` names this machine."""
+        """Returns whether a header `Host` may name this machine."""
+        if self.token is not None:  # another site that resolves here has no cookie of this one
+            return True
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return name in self.hosts or (self.takes_addresses and _is_address(name))
+        return "@" not in host and name in self.hosts
 
     def accepts(self, token: str) -> bool:
         """Compares a token in constant time."""
@@ -158,13 +158,15 @@ class Guard:
     ) -> Response | None:
         """Refuses requests without the token, and turns a token into a cookie."""
         path, is_safe = scope["path"], scope["method"] in SAFE_METHODS
-        if self._access.token is None or self._has_token(headers):
+        if self._access.token is None:
             return None
         if path == LOGIN and not is_safe:
             body = await _read_body(headers, receive, LONGEST_FORM) or b""
             fields = parse_qs(body.decode("utf-8", "replace"))
             is_right = self._access.accepts(fields.get("token", [""])[0])
-            return self._let_in("/") if is_right else _login()
+            return self._let_in(_find_page(headers)) if is_right else _login()
+        if self._has_token(headers):
+            return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if is_safe and self._access.accepts(dict(query).get("token", "")):
             rest = urlencode([(key, value) for key, value in query if key != "token"])
@@ -183,7 +185,7 @@ class Guard:
 
     def _let_in(self, target: str) -> Response:
         answer = RedirectResponse(target, 303, headers=HEADERS)
-        answer.set_cookie(COOKIE, self._access.cookie, httponly=True, samesite="strict", path="/")
+        answer.set_cookie(COOKIE, self._access.cookie, httponly=True, samesite="lax", path="/")
         return answer
 
 
@@ -245,9 +247,8 @@ def _read_cookie(headers: Mapping[str, str]) -> str:
     return cookie_parser(headers.get("cookie", "").replace(", ", "; ")).get(COOKIE, "")
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+def _find_page(headers: Mapping[str, str]) -> str:
+    """Returns the path of the page that showed the login form."""
+    page = urlsplit(headers.get("referer", ""))
+    path = f"/{page.path.lstrip('/')}"
+    return "/" if path == LOGIN else path + (f"?{page.query}" if page.query else "")

@@ -1,5 +1,6 @@
 """The application: the page, the API and the guard, as one function of a trained model."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,10 +58,14 @@ def create_app(
     if curator is not None:
         app.include_router(make_curation_routes(worker, curator))
     for path in VIEWS:
-        app.add_api_route(path, _send_page, include_in_schema=False)
+        app.add_api_route(path, _send_page, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/static/report.css", _send_report_style, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=PAGE))
     return Guard(app, access or Access())
+
+
+_REMEDY = re.compile(r"; (?=(?:[^'\"]|'[^']*'|\"[^\"]*\")*$)")
+"""Where the remedy of a message begins: not within a name in quotes."""
 
 
 def _send_page() -> Response:
@@ -74,6 +79,9 @@ def _send_report_style() -> Response:
 async def _explain_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        reason = f"the body is no JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
+        return refusal(422, reason, "send a JSON object; /docs lists the fields")
     place = " ".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     return refusal(422, f"{place}: {first['msg']}", "/docs lists the fields and their bounds")
 
@@ -87,7 +95,7 @@ async def _explain_status(_: Request, error: Exception) -> Response:
 
 
 async def _explain_error(_: Request, error: Exception) -> Response:
-    message, *rest = str(error).split("; ", 1)
+    message, *rest = _REMEDY.split(str(error), maxsplit=1)
     status = 500
     if isinstance(error, QuestionError):
         status = 404 if isinstance(error, UnknownNameError) else 400

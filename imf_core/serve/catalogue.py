@@ -20,7 +20,7 @@ from imf_core.serve.pictures import Pictures
 from imf_core.serve.schemas import Entity, Found, KnownAnswer, Relation, Split
 from imf_core.serve.search import SearchIndex
 
-MAX_COMPARED = 20_000
+MAX_COMPARED = 5_000
 """Names that an unknown one is compared with; of more, those with the same words are given."""
 
 NEAR = 5
@@ -99,9 +99,14 @@ class Catalogue:
             id=number,
             label=self.graph.entity_labels[number],
             name=self.graph.entity_names[number],
-            picture=f"/api/picture/{number}" if has_picture else None,
+            picture=self.picture_path(number) if has_picture else None,
             is_new=number >= self._num_known,
         )
+
+    def picture_path(self, entity: int, position: int = 0) -> str:
+        """Returns the address of a picture; browsers keep it, so each graph has its own."""
+        graph = self.graph.fingerprint[:12]
+        return f"/api/picture/{entity}?graph={graph}&position={position}"
 
     def relation(self, number: int) -> Relation:
         """Returns a relation by id, without inverses."""
@@ -114,25 +119,38 @@ class Catalogue:
         texts = self._descriptions or self.graph.entity_descriptions
         return texts[entity] if entity < len(texts) else ""
 
-    def find_entity(self, text: str) -> int:
+    def find_entity(self, text: str, is_compared: bool = True) -> int:
         """Returns the id of an entity by label or name.
+
+        Args:
+            text: Label or name.
+            is_compared: Whether an unknown name is compared with all others, which takes time; if
+                not, the message has those with the same words.
 
         Raises:
             UnknownNameError: If no entity has it; the message names the nearest.
             QuestionError: If several have it.
         """
-        return self._find(self._entities, self.index, self.graph.entity_labels, text)
+        labels = self.graph.entity_labels
+        return self._find(self._entities, self.index, labels, text, is_compared)
 
-    def find_relation(self, text: str) -> int:
-        """Returns the id of a relation; errors as in `find_entity`."""
-        return self._find(self._relations, self.relation_index, self.graph.relation_labels, text)
+    def find_relation(self, text: str, is_compared: bool = True) -> int:
+        """Returns the id of a relation; arguments and errors as in `find_entity`."""
+        labels = self.graph.relation_labels
+        return self._find(self._relations, self.relation_index, labels, text, is_compared)
+
+    def is_entity(self, text: str) -> bool:
+        """Returns whether an entity has the label or name."""
+        return bool(self._entities.find_all(text))
 
     @staticmethod
-    def _find(names: Names, index: SearchIndex, labels: Sequence[str], text: str) -> int:
+    def _find(
+        names: Names, index: SearchIndex, labels: Sequence[str], text: str, is_compared: bool
+    ) -> int:
         found = names.find_all(text)
         if len(found) == 1:
             return found[0]
-        if found or len(names) <= MAX_COMPARED:
+        if found or (is_compared and len(names) <= MAX_COMPARED):
             try:
                 return names.find(text)  # raises, with the candidates
             except QuestionError as error:

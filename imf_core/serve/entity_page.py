@@ -45,7 +45,7 @@ def describe_entity(catalogue: Catalogue, entity: int, limit: int) -> EntityPage
     return EntityPage(
         entity=catalogue.entity(entity),
         description=catalogue.description(entity),
-        pictures=[f"/api/picture/{entity}?position={place}" for place in range(pictures)],
+        pictures=[catalogue.picture_path(entity, place) for place in range(pictures)],
         facts=sum(map(len, found.values())),
         groups=groups,
     )

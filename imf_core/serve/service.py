@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from imf_core.base.errors import QuestionError
+from imf_core.base.modality import find_modalities
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import ROLES, read_shares
@@ -45,6 +46,9 @@ from imf_core.serve.schemas import (
     Verdict,
     Verdicts,
 )
+
+COMPARED_FACTS = 10
+"""Facts of a list whose unknown names are compared with all others."""
 
 KNOWN_SHOWN = 20
 """Known answers listed with a question."""
@@ -210,14 +214,15 @@ class Service:
         """
         verdicts: list[Verdict] = []
         judged: list[tuple[int, tuple[int, int, int]]] = []
+        num_unknown = 0
         for place, fact in enumerate(facts):
             status = JUDGED
             try:
-                judged.append((place, self._find_fact(fact)))
+                judged.append((place, self._find_fact(fact, num_unknown < COMPARED_FACTS)))
             except QuestionError as error:
                 if strict:
                     raise
-                status = str(error)
+                status, num_unknown = str(error), num_unknown + 1
             words = {"head": fact.head, "relation": fact.relation, "tail": fact.tail}
             verdicts.append(Verdict.model_validate({**words, "status": status}))
         rows = self._score([ids for _, ids in judged]) if judged else []
@@ -225,10 +230,12 @@ class Service:
             verdicts[place] = self._judge(verdicts[place], row, ids)
         return Verdicts(results=verdicts)
 
-    def _find_fact(self, fact: Fact) -> tuple[int, int, int]:
-        """Returns a fact by ids."""
-        head, tail = self.catalogue.find_entity(fact.head), self.catalogue.find_entity(fact.tail)
-        return head, self.catalogue.find_relation(fact.relation), tail
+    def _find_fact(self, fact: Fact, is_compared: bool = True) -> tuple[int, int, int]:
+        """Returns a fact by ids; see `Catalogue.find_entity`."""
+        head, tail = (
+            self.catalogue.find_entity(end, is_compared) for end in (fact.head, fact.tail)
+        )
+        return head, self.catalogue.find_relation(fact.relation, is_compared), tail
 
     def _names(self, fact: tuple[int, int, int]) -> tuple[str, str, str]:
         entities, relations = self.graph.entity_labels, self.graph.relation_labels
@@ -331,8 +338,11 @@ class Service:
         """Returns the service with a new entity and its facts, without training.
 
         Raises:
+            UnknownNameError: If a fact names another entity that the graph lacks.
             QuestionError: If the entity is refused; see `Completer.with_unseen_entities`.
         """
+        self._require_one_entity(new)
+        require_words(new.inputs)
         has_input = bool(new.description or new.picture or new.inputs)
         with tempfile.TemporaryDirectory() as folder:
             image = None
@@ -345,9 +355,39 @@ class Service:
                     [entity] if has_input else [], list(new.facts)
                 )
             except QuestionError as error:
+                if image is None:
+                    raise
                 raise QuestionError(str(error).replace(str(image), "the picture")) from error
         num_new = grown.graph.num_entities - self.graph.num_entities
         return Service(grown, self._pictures, self._descriptions, num_new)
+
+    def _require_one_entity(self, new: NewEntity) -> None:
+        """Refuses facts with an unknown name beside that of the new entity, as of a typing error.
+
+        An entity without a name gets that of its facts.
+        """
+        ends = dict.fromkeys(end for head, _, tail in new.facts for end in (head, tail))
+        unknown = [end for end in ends if not self.catalogue.is_entity(end)]
+        name = new.name or next(iter(unknown), "")
+        for end in unknown:
+            if end != name:
+                self.catalogue.find_entity(end)
+
+
+def require_words(inputs: Mapping[str, str]) -> None:
+    """Refuses inputs that the encoder would open as files of this machine.
+
+    Raises:
+        QuestionError: If a modality is unknown, takes files or has a field of its own.
+    """
+    words = [name for name, each in find_modalities().items() if each.takes_words]
+    allowed = [name for name in words if name != "text"]
+    for name in inputs:
+        if name not in allowed:
+            raise QuestionError(
+                f"inputs has the modality {name!r}, it must be one of {', '.join(allowed)}; give a "
+                "text as `description` and an image as `picture`"
+            )
 
 
 def _decode(picture: str) -> bytes:

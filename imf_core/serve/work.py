@@ -14,7 +14,7 @@ from imf_core.base.device import fitting_threads
 from imf_core.serve.schemas import NewEntity
 from imf_core.serve.service import Service
 
-KEPT_ANSWERS = 2_000
+KEPT_ANSWERS = 500
 KEPT_ENTITIES = 4
 """New entities kept: each has its own copy of the model; one for models of `LARGE` and more."""
 

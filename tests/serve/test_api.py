@@ -187,6 +187,34 @@ def test_a_new_entity_that_the_model_cannot_read_is_refused(
     assert "/tmp" not in found["error"]
 
 
+@pytest.mark.parametrize("modality", ["image", "text", "sound"])
+def test_an_input_is_no_file_of_the_server(modality: str, client: TestClient) -> None:
+    new = {**NEWLAND, "inputs": {modality: "/etc/passwd"}}
+    found = post(client, "/api/proposals", {"new": new}, 400)
+    assert f"inputs has the modality '{modality}'" in found["error"]
+    assert "numeric" in found["error"]
+
+
+def test_a_typing_error_in_the_facts_of_a_new_entity_makes_no_other_entity(
+    client: TestClient,
+) -> None:
+    facts = [["Newland", "next_to", "e15"], ["Newland", "next_to", "e155"]]
+    found = post(client, "/api/proposals", {"new": {"name": "Newland", "facts": facts}}, 404)
+    assert "'e155'" in found["error"]
+    facts = [["Newlnad", "next_to", "e15"]]
+    post(client, "/api/proposals", {"new": {"name": "Newland", "facts": facts}}, 404)
+    unnamed = post(client, "/api/proposals", {"new": {"facts": facts}})
+    assert unnamed["entity"]["label"] == "Newlnad"
+    facts = [["N", "None", "e15"]]
+    found = post(client, "/api/proposals", {"new": {"name": "N", "facts": facts}}, 400)
+    assert "'None'" in found["error"]
+
+
+def test_the_remedy_of_an_error_begins_after_the_names_in_it(client: TestClient) -> None:
+    found = get(client, "/api/tails", 404, head="a; b", relation="next_to")
+    assert found["error"] == "no entity has the label or name 'a; b'"
+
+
 def test_an_unknown_name_is_a_404_with_the_nearest_names(client: TestClient) -> None:
     found = get(client, "/api/tails", 404, head="e155", relation="speaks")
     assert found["error"] == "no entity has the label or name 'e155'"

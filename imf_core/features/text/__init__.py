@@ -26,6 +26,7 @@ class Text(EncodedModality[TextFeaturesParams]):
     name = "text"
     channel = "textual"
     noun = "a text"
+    takes_words = True
     params = TextFeaturesParams
 
     def encoding(self) -> "type[TextEncoding]":
