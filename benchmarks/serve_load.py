@@ -3,7 +3,8 @@
 Starts `imf serve` and lets the clients ask for some seconds, each one request after the other:
 searches, entities, questions, proposals, neighbours and facts to judge, about entities drawn by
 their number. The table gives requests per second, the median and the 99th percentile of the time
-to an answer, and errors, by kind of request; below it the peak memory of the server.
+to an answer, and errors, by kind of request; below it the processor time and the
+peak memory of the server.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 
 from benchmarks.accuracy import ROOT
 from recipes.environment import describe_environment
@@ -73,9 +75,15 @@ def main() -> None:
         address = f"http://127.0.0.1:{chosen.port}"
         wait_for(address, server)
         print(f"ready after {time.monotonic() - start:.1f} s; {describe_environment()}\n")
+        before = processor_seconds(server.pid)
         kinds = asyncio.run(load(address, chosen.clients, chosen.seconds))
+        used = processor_seconds(server.pid) - before
         print_table(kinds, chosen.seconds)
-        print(f"\nclients: {chosen.clients}, peak memory: {peak_mib(server.pid):,.0f} MiB")
+        requests = sum(len(kind.seconds) for kind in kinds.values())
+        print(
+            f"\nclients: {chosen.clients}, processor time: {1000 * used / requests:.1f} ms per "
+            f"request, peak memory: {peak_mib(server.pid):,.0f} MiB"
+        )
     finally:
         server.terminate()
         server.wait()
@@ -191,6 +199,12 @@ def print_table(kinds: dict[str, Kind], seconds: float) -> None:
         middle, late = 1000 * np.percentile(kind.seconds, [50, 99])
         rate = len(kind.seconds) / seconds
         print(f"| {name} | {rate:.1f} | {middle:.0f} | {late:.0f} | {kind.errors} |")
+
+
+def processor_seconds(process: int) -> float:
+    """Returns the processor time of a process."""
+    times = psutil.Process(process).cpu_times()
+    return float(times.user + times.system)
 
 
 def peak_mib(process: int) -> float:

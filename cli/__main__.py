@@ -274,7 +274,7 @@ def serve(
     curate: options.Curate = False,
     by: decisions.By = None,
 ) -> None:
-    """Serves the trained model in a browser and as a JSON API until Ctrl-C.
+    """Serves a page and a JSON API of the model until Ctrl-C.
 
     The page searches entities, shows what is known and proposed about each, answers questions,
     takes new entities and judges facts. Only this machine reaches it, unless --host names another

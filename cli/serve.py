@@ -6,6 +6,7 @@ import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import torch
 import uvicorn
 
 from cli.curate import find_decisions_file, find_git_name, hash_model
@@ -24,6 +25,9 @@ TOKEN_VARIABLE = "IMF_SERVE_TOKEN"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 IDLE_SECONDS = 30
 """Seconds that a connection without requests stays open."""
+
+MOST_THREADS = 8
+"""Threads of the model's work, at most."""
 
 AT_ONCE = 512
 """Requests in work or waiting; further ones get status 503."""
@@ -60,6 +64,8 @@ def serve(
             f"{TOKEN_VARIABLE}"
         )
     with bind(host, port) as bound:
+        print("loading the model", flush=True)
+        torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
         completer = open_model(model)
         pictures, descriptions = (None, None) if model else _read_media(completer)
         access = Access(_names(host), not is_local, token)

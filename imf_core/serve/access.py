@@ -20,6 +20,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 16_000_000
+LONGEST_FORM = 10_000
+"""Bytes of the login form."""
+
 LEAST_TOKEN = 16
 """Characters of a token, at least."""
 
@@ -89,6 +92,13 @@ def refusal(status: int, error: str, remedy: str) -> JSONResponse:
     return JSONResponse({"error": error, "remedy": remedy}, status, headers=HEADERS)
 
 
+TOO_LONG = refusal(
+    413,
+    f"the body has more than {MAX_BODY_BYTES:,} bytes",
+    "send fewer facts or a smaller picture",
+)
+
+
 class Guard:
     """Lets requests through that `Access` allows, with bounded bodies, and adds headers.
 
@@ -109,8 +119,11 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = _read_headers(scope["headers"])
-        body = None if scope["method"] in SAFE_METHODS else await _read_body(headers, receive)
-        answer = self._check(scope, headers, body)
+        answer = self._check(scope, headers) or await self._check_token(scope, headers, receive)
+        body = None
+        if answer is None and scope["method"] not in SAFE_METHODS:
+            body = await _read_body(headers, receive, MAX_BODY_BYTES)
+            answer = TOO_LONG if body is None else None
         if answer is not None:
             await answer(scope, receive, send)
             return
@@ -125,10 +138,8 @@ class Guard:
 
         await self._app(scope, receive if body is None else _Replay(body, receive), send_safely)
 
-    def _check(
-        self, scope: Scope, headers: Mapping[str, str], body: bytes | None
-    ) -> Response | None:
-        """Returns the answer to a request that is not passed on."""
+    def _check(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
+        """Refuses foreign names of this machine and requests of other sites."""
         host = headers.get("host", "")
         if not self._access.knows(host):
             return refusal(
@@ -140,36 +151,35 @@ class Guard:
             return refusal(
                 403, "another site sent this request", "send it from the server's own page"
             )
-        if scope["method"] not in SAFE_METHODS and body is None:
-            return refusal(
-                413,
-                f"the body has more than {MAX_BODY_BYTES:,} bytes",
-                "send fewer facts or a smaller picture",
-            )
-        return None if self._access.token is None else self._check_token(scope, headers, body)
+        return None
 
-    def _check_token(
-        self, scope: Scope, headers: Mapping[str, str], body: bytes | None
+    async def _check_token(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive
     ) -> Response | None:
-        path = scope["path"]
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        has_token = scheme.lower() == "bearer" and self._access.accepts(given.strip())
-        if has_token or self._access.accepts_cookie(_read_cookie(headers)):
+        """Refuses requests without the token, and turns a token into a cookie."""
+        path, is_safe = scope["path"], scope["method"] in SAFE_METHODS
+        if self._access.token is None or self._has_token(headers):
             return None
-        if body is not None and path == LOGIN:
-            fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+        if path == LOGIN and not is_safe:
+            body = await _read_body(headers, receive, LONGEST_FORM) or b""
+            fields = parse_qs(body.decode("utf-8", "replace"))
             is_right = self._access.accepts(fields.get("token", [""])[0])
             return self._let_in("/") if is_right else _login()
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if body is None and self._access.accepts(dict(query).get("token", "")):
+        if is_safe and self._access.accepts(dict(query).get("token", "")):
             rest = urlencode([(key, value) for key, value in query if key != "token"])
             raw = scope.get("raw_path", path.encode()).decode("latin-1")
             return self._let_in(f"/{raw.lstrip('/')}" + (f"?{rest}" if rest else ""))
-        if body is not None or path.startswith("/api"):
+        if not is_safe or path.startswith("/api"):
             return refusal(
                 401, "the token is missing or wrong", "send the header Authorization: Bearer TOKEN"
             )
         return None if path in OPEN_FILES else _login()
+
+    def _has_token(self, headers: Mapping[str, str]) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        has_token = scheme.lower() == "bearer" and self._access.accepts(given.strip())
+        return has_token or self._access.accepts_cookie(_read_cookie(headers))
 
     def _let_in(self, target: str) -> Response:
         answer = RedirectResponse(target, 303, headers=HEADERS)
@@ -191,17 +201,17 @@ class _Replay:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-async def _read_body(headers: Mapping[str, str], receive: Receive) -> bytes | None:
-    """Reads a body; None if it is longer than `MAX_BODY_BYTES`."""
+async def _read_body(headers: Mapping[str, str], receive: Receive, longest: int) -> bytes | None:
+    """Reads a body; None if it is longer than `longest` bytes."""
     length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+    if length.isdecimal() and int(length) > longest:
         return None
     parts, size = [], 0
     while True:
         message = await receive()
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
+        if size > longest:
             return None
         if not message.get("more_body", False):
             return b"".join(parts)

@@ -81,7 +81,9 @@ async def _explain_invalid(_: Request, error: Exception) -> Response:
 async def _explain_status(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     remedy = "/docs lists the addresses" if error.status_code in {404, 405} else "see /docs"
-    return refusal(error.status_code, str(error.detail), remedy)
+    answer = refusal(error.status_code, str(error.detail), remedy)
+    answer.headers.update(error.headers or {})  # Allow, of 405
+    return answer
 
 
 async def _explain_error(_: Request, error: Exception) -> Response:

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from imf_core.serve.catalogue import Catalogue
 from imf_core.serve.schemas import Around, Edge, EntityPage, Group, KnownAnswer
+
+Ids = NDArray[np.int64]
+NOBODY = np.empty(0, dtype=np.int64)
 
 MOST_EDGES = 60
 """Edges in the picture of the graph around an entity."""
@@ -25,7 +29,8 @@ def describe_entity(catalogue: Catalogue, entity: int, limit: int) -> EntityPage
     groups = []
     for relation, others in found.items():
         is_tail = relation >= num_relations
-        both_ways = found.get((relation + num_relations) % (2 * num_relations)) == others
+        reverse = found.get((relation + num_relations) % (2 * num_relations), NOBODY)
+        both_ways = np.array_equal(reverse, others)
         if not (both_ways and is_tail):
             groups.append(
                 Group(
@@ -33,7 +38,7 @@ def describe_entity(catalogue: Catalogue, entity: int, limit: int) -> EntityPage
                     as_head=not is_tail,
                     both_ways=both_ways,
                     count=len(others),
-                    others=catalogue.with_splits(entity, relation, others[:limit]),
+                    others=catalogue.with_splits(entity, relation, others[:limit].tolist()),
                 )
             )
     pictures = 0 if catalogue.pictures is None else catalogue.pictures.count(entity)
@@ -72,42 +77,45 @@ def draw_around(catalogue: Catalogue, entity: int, limit: int) -> Around:
         entity: Id.
         limit: Entities around it, at most.
     """
-    queues = [
-        sorted(others, key=lambda other: (-catalogue.degrees[other], other))[:limit]
-        for _, others in _known_by_relation(catalogue, entity)
-    ]
+    found = _known_by_relation(catalogue, entity)
+    queues = [_best_connected(catalogue, others, limit) for _, others in found]
     chosen: dict[int, None] = {entity: None}
     for place in range(limit):
         for queue in queues:
             if place < len(queue) and len(chosen) <= limit:
                 chosen[queue[place]] = None
-    nodes = list(chosen)
-    joined = {each for _, others in _known_by_relation(catalogue, entity) for each in others}
+    joined = np.unique(np.concatenate([NOBODY, *(others for _, others in found)]))
     return Around(
-        nodes=[catalogue.entity(node) for node in nodes],
-        edges=_edges_among(catalogue, nodes),
-        neighbours=len(joined - {entity}),
+        nodes=[catalogue.entity(node) for node in chosen],
+        edges=_edges_among(catalogue, list(chosen)),
+        neighbours=int((joined != entity).sum()),
     )
 
 
-def _known_by_relation(catalogue: Catalogue, entity: int) -> list[tuple[int, list[int]]]:
+def _best_connected(catalogue: Catalogue, entities: Ids, limit: int) -> list[int]:
+    """Returns the entities with most train facts, at most `limit`."""
+    order = np.argsort(-catalogue.degrees[entities], kind="stable")
+    best: list[int] = entities[order[:limit]].tolist()
+    return best
+
+
+def _known_by_relation(catalogue: Catalogue, entity: int) -> list[tuple[int, Ids]]:
     """Returns (relation with inverses, other entities) for each relation of an entity."""
     relations = torch.arange(2 * catalogue.graph.num_relations)
     queries = torch.stack([torch.full_like(relations, entity), relations], dim=1)
     rows, tails = catalogue.known.lookup(queries)
     found, counts = rows.unique_consecutive(return_counts=True)
     parts = tails.split(counts.tolist())
-    return [(relation, part.tolist()) for relation, part in zip(found.tolist(), parts, strict=True)]
+    return [(relation, part.numpy()) for relation, part in zip(found.tolist(), parts, strict=True)]
 
 
 def _edges_among(catalogue: Catalogue, nodes: Sequence[int]) -> list[Edge]:
     """Returns the facts among some entities, those of the first one first."""
-    inside = set(nodes)
     edges: dict[tuple[int, int, int], None] = {}
     num_relations = catalogue.graph.num_relations
     for node in nodes:
         for relation, others in _known_by_relation(catalogue, node):
-            for other in inside.intersection(others):
+            for other in others[np.isin(others, nodes)].tolist():
                 ends = (node, other) if relation < num_relations else (other, node)
                 edges[ends[0], relation % num_relations, ends[1]] = None
     kept = list(edges)[:MOST_EDGES]

@@ -4,7 +4,6 @@ In: names of entities and relations. Out: schemas. One thread at a time may use 
 """
 
 import base64
-import binascii
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -359,7 +358,7 @@ def _decode(picture: str) -> bytes:
     """
     try:
         content = base64.b64decode(picture, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # also of characters beyond ASCII
         raise QuestionError(
             f"the picture is no base64 ({error}); encode the file's bytes"
         ) from None

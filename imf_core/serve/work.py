@@ -3,18 +3,23 @@
 Requests wait for the model in their order; searches, pictures and lists of facts do not.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 
+from imf_core.base.device import fitting_threads
 from imf_core.serve.schemas import NewEntity
 from imf_core.serve.service import Service
 
 KEPT_ANSWERS = 2_000
 KEPT_ENTITIES = 4
-"""New entities kept: each has its own copy of the model."""
+"""New entities kept: each has its own copy of the model; one for models of `LARGE` and more."""
+
+LARGE = 1 << 26
+"""Numbers in the structural embeddings."""
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -52,9 +57,10 @@ class Worker:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._numbers = service.graph.num_entities * service.completer.config.model.dim
         self._limiter: CapacityLimiter | None = None
         self._answers: Recent[Hashable, object] = Recent(KEPT_ANSWERS)
-        self._grown: Recent[str, Service] = Recent(KEPT_ENTITIES)
+        self._grown: Recent[str, Service] = Recent(1 if self._numbers >= LARGE else KEPT_ENTITIES)
 
     async def run(
         self,
@@ -71,8 +77,8 @@ class Worker:
         """
 
         def do() -> T:
-            service = self.service if new is None else self._with_new(new)
-            return work(service)
+            with fitting_threads(self._numbers):
+                return work(self.service if new is None else self._with_new(new))
 
         def do_once() -> T:
             return do() if key is None else cast(T, self._answers.get_or_make(key, do))
@@ -82,4 +88,5 @@ class Worker:
         return await to_thread.run_sync(do_once, limiter=self._limiter)
 
     def _with_new(self, new: NewEntity) -> Service:
-        return self._grown.get_or_make(new.model_dump_json(), lambda: self.service.with_new(new))
+        key = hashlib.sha256(new.model_dump_json().encode()).hexdigest()
+        return self._grown.get_or_make(key, lambda: self.service.with_new(new))

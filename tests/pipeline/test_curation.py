@@ -129,7 +129,7 @@ def test_decisions_are_made_and_undone_on_the_command_line(
     assert left & set(facts) == {facts[0], *facts[3:]}
 
     before = (copied.folder / "decisions.jsonl").read_bytes()
-    (copied.folder / "facts.tsv").write_text("earth\tis_a\tplanet\nearth\tis_a\tnobody\n")
+    (copied.folder / "facts.tsv").write_text("earth\torbits\tmars\nearth\tis_a\tnobody\n")
     for words, message in (
         (["decide", "accept", "--file", "facts.tsv"], "fact 2: no entity has the label"),
         (["decide", "accept", "earth", "is_a", "nobody"], "no entity has the label"),

@@ -173,6 +173,7 @@ def test_a_new_entity_answers_and_is_an_answer_by_its_facts(client: TestClient) 
         ({}, "give unseen entities, facts or both"),
         ({"name": "N", "description": "text"}, "no encoder of text"),
         ({"name": "N", "picture": "###"}, "no base64"),
+        ({"name": "N", "picture": "é"}, "no base64"),
         ({"name": "N", "picture": base64.b64encode(b"no picture").decode()}, "no encoder of image"),
         ({"facts": [["e15", "speaks", "e20"]]}, "name no new entity"),
         ({"facts": [["N", "no relation", "e20"]]}, "no relation has the label"),
@@ -273,7 +274,8 @@ def test_an_unknown_address_is_a_404_with_a_remedy(path: str, client: TestClient
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.json().keys() == {"error", "remedy"}
-    assert client.delete("/api/tails").status_code == 405
+    refused = client.delete("/api/tails")
+    assert (refused.status_code, "GET" in refused.headers["allow"]) == (405, True)
 
 
 @pytest.mark.parametrize(

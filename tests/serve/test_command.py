@@ -95,6 +95,7 @@ def test_a_packed_model_is_served_until_it_is_interrupted(tmp_path: Path) -> Non
         text=True,
     )
     assert server.stdout is not None
+    assert server.stdout.readline() == "loading the model\n"
     assert server.stdout.readline() == f"serving http://127.0.0.1:{port}/ until Ctrl-C\n"
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/about") as answer:
         assert json.load(answer)["entities"] == 22

@@ -94,6 +94,8 @@ export function combobox({ label, kind, hint = "", value = "", isHidden = false,
     } else if (event.key === "Enter" && isOpen && (active >= 0 || (onpick && items.length))) {
       event.preventDefault();
       pick(items[Math.max(active, 0)]);
+    } else if (event.key === "Enter") { // sends the form
+      close();
     } else if (event.key === "Escape" && isOpen) {
       event.preventDefault();
       event.stopPropagation();
