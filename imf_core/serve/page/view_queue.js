@@ -54,7 +54,7 @@ function latest(place) {
           undo.after(` ${error.message}`);
         }
       });
-      return el("li", {}, el("b", { class: `verdict is-${each.decision}` }, each.decision), " ", words[0], " – ", words[1], " – ", words[2],
+      return el("li", {}, el("b", {}, each.decision), " ", words[0], " – ", words[1], " – ", words[2],
         el("small", {}, " by ", isolated(shown(each.by)), ` on ${each.at.slice(0, 10)}`, each.note ? [": ", isolated(shown(each.note))] : ""), " ", undo);
     }) : [el("li", { class: "note" }, "None yet.")]));
   });
