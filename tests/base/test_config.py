@@ -106,7 +106,7 @@ def test_a_contact_is_one_line(load_changed: LoadChanged) -> None:
         ("media", "image_width_pixels", 320, "20, 40, 60, 120, 250, 330, 500, .* or 3840"),
         ("fetch", "timeout_seconds", 601.0, "less than or equal to 600"),
         ("image_features", "dim", 1, "greater than or equal to 2"),
-        ("text_features", "pooling", "max", "'mean' or 'cls'"),
+        ("text_features", "pooling", "max", "'mean', 'cls' or 'words'"),
         ("text_features", "max_tokens", 4, "greater than or equal to 8"),
         ("model", "context", "diagonal", "'block-diagonal' or 'dense'"),
         ("model", "dropout", 1.0, "less than 1"),

@@ -230,7 +230,7 @@ def test_a_damaged_config_is_an_error_with_a_remedy(bert: Path, content: str) ->
 # Padding
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "words"])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_text_has_the_same_vector_alone_and_in_any_batch(
     bert: Path, pooling: str, side: str
@@ -242,9 +242,10 @@ def test_a_text_has_the_same_vector_alone_and_in_any_batch(
     assert np.allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "words"])
 @pytest.mark.parametrize("pad_token", [True, False])
 def test_a_decoder_gives_the_same_vector_alone_and_in_any_batch(
-    bert: Path, pad_token: bool
+    bert: Path, pad_token: bool, pooling: str
 ) -> None:
     config = GPT2Config(vocab_size=99, n_embd=8, n_layer=2, n_head=2, n_positions=32)
     save_text_model(bert, GPT2Model(config))
@@ -254,7 +255,7 @@ def test_a_decoder_gives_the_same_vector_alone_and_in_any_batch(
         found = json.loads((bert / "tokenizer_config.json").read_text())
         found.pop("pad_token")
         (bert / "tokenizer_config.json").write_text(json.dumps(found))
-    encoder = load_text(bert)
+    encoder = load_text(bert, pooling=pooling)
     together = encoder.embed(TEXTS)
     alone = np.concatenate([encoder.embed([text]) for text in TEXTS])
     assert tokenizer.pad_token == "[PAD]"

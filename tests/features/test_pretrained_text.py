@@ -52,6 +52,28 @@ def test_cls_pooling_takes_the_first_token(bert_folder: Path) -> None:
     assert np.allclose(batch[0], unit(states(encoder, "red")[0]), atol=1e-5)
 
 
+def test_words_pooling_adds_the_input_embeddings_and_the_first_tokens(bert_folder: Path) -> None:
+    encoder = load(bert_folder, pooling="words")
+    vector = encoder.embed(["red", TEXTS[1]])[1]
+    token_ids = encoder.tokenizer(TEXTS[1])["input_ids"]
+    table = encoder.model.get_input_embeddings().weight.detach().numpy()
+    words = table[token_ids] - table.mean(axis=0)
+    words[[0, -1]] = 0  # [CLS] and [SEP]
+    falling = np.exp(-np.arange(len(token_ids)) / 4)
+    kinds = (states(encoder, TEXTS[1]), words)
+    means = [*(each.sum(axis=0) for each in kinds), *(falling @ each for each in kinds)]
+    expected = np.concatenate([unit(mean) for mean in means]) / 2
+    assert np.allclose(vector, expected, atol=1e-5)
+
+
+def test_words_pooling_tells_words_apart_whose_order_alone_differs(bert_folder: Path) -> None:
+    encoder = load(bert_folder, pooling="words")
+    one, other = encoder.embed(["red blue green", "green blue red"])
+    size = len(one) // 4
+    assert np.allclose(one[size : 2 * size], other[size : 2 * size], atol=1e-5)
+    assert not np.allclose(one[3 * size :], other[3 * size :], atol=1e-2)
+
+
 def test_sorted_batches_give_what_single_texts_give(
     workspace: MakeWorkspace, bert_folder: Path
 ) -> None:
@@ -106,11 +128,11 @@ def test_other_pooling_does_not_take_up_the_unfinished_work(
     bert_folder: Path, tmp_path: Path
 ) -> None:
     folders = set()
-    for pooling in ("mean", "cls"):
+    for pooling in ("mean", "cls", "words"):
         params = text_features_params(model=str(bert_folder), pooling=pooling)
         source = ModelSource("text_features", str(bert_folder), None, "builtin:tfidf-svd")
         folders.add(pretrained_text.text_chunks(source, params, TEXTS, tmp_path).folder)
-    assert len(folders) == 2
+    assert len(folders) == 3
 
 
 def test_the_provenance_tells_pooling_and_weights(

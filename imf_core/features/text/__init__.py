@@ -15,7 +15,9 @@ class TextFeaturesParams(EncoderParams):
     """The text encoder."""
 
     model: str = Field(min_length=1, description="`builtin:tfidf-svd`, hub id or directory")
-    pooling: Literal["mean", "cls"] = Field(description="of token states (transformers only)")
+    pooling: Literal["mean", "cls", "words"] = Field(
+        description="of token states (transformers only)"
+    )
     max_tokens: int = Field(ge=8, le=8192, description="longer texts are cut (transformers only)")
     batch_size: int = Field(ge=1, le=4096, description="texts encoded at once")
 

@@ -1,8 +1,14 @@
 """Text vectors from a BERT-family model, resumable.
 
-In: texts. Out: one vector of length one per text: the mean of its token states, or the state of its
-first token. Texts are sorted by length and padded only within a batch, which halves the work;
-finished chunks are kept until the features are written.
+In: texts. Out: one vector of length one per text, by `text_features.pooling`: the mean of its token
+states, the state of its first token, or four means side by side. Texts are sorted by length and
+padded only within a batch, which halves the work; finished chunks are kept until the features are
+written.
+
+The mean of the states tells what a text is about, but not its words, and the facts of a lexicon or
+of a taxonomy depend on single words: the kind that a definition names, the word that two names
+share. So `words` adds the mean of the input embeddings, which depend on no other token, and repeats
+both means with weights that fall along the text, which usually starts with the name.
 """
 
 import hashlib
@@ -16,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
@@ -37,6 +44,9 @@ from imf_core.features.text import TextFeaturesParams
 
 CHUNK_BATCHES = 16  # the work that a kill can lose
 REMEDY = "lower text_features.max_tokens, if the model takes no texts of that length"
+NAME_TOKENS = 4
+"""Tokens after which the weight of a token falls to 1/e, with the pooling `words`."""
+
 TOLERANCE = 0.05
 """Distance of vectors of length one; half precision rounds by less than a tenth of it."""
 
@@ -49,14 +59,15 @@ class TextEncoder:
         source: Source of the model.
         tokenizer: The tokenizer.
         model: In evaluation mode, on its device.
-        pooling: mean: mean of the states of all tokens but padding; cls: state of the first token.
+        pooling: mean: mean of the states of all tokens but padding; cls: state of the first token;
+            words: see `pool_words`.
         max_tokens: Longer texts are cut.
     """
 
     source: ModelSource
     tokenizer: Any
     model: Any
-    pooling: Literal["mean", "cls"]
+    pooling: Literal["mean", "cls", "words"]
     max_tokens: int
 
     @property
@@ -86,6 +97,7 @@ def encode_batch(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
             truncation=True,
             max_length=encoder.max_tokens,
             return_attention_mask=True,
+            return_special_tokens_mask=encoder.pooling == "words",
             return_tensors="pt",
         ).to(encoder.model.device)
         mask = tokens["attention_mask"].unsqueeze(2)  # (B, T, 1)
@@ -93,11 +105,38 @@ def encode_batch(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
         given = {name: tokens[name] for name in tokens if name in known}
         with torch.inference_mode():
             states = encoder.model(**given).last_hidden_state.float()  # (B, T, F)
-        if encoder.pooling == "cls":
-            vectors = states[:, 0]
-        else:
-            vectors = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+            if encoder.pooling == "cls":
+                vectors = states[:, 0]
+            elif encoder.pooling == "mean":
+                vectors = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+            else:
+                table = encoder.model.get_input_embeddings()
+                words = table(tokens["input_ids"]).float() - table.weight.float().mean(dim=0)
+                is_word = mask.float() * (1 - tokens["special_tokens_mask"].unsqueeze(2))
+                vectors = pool_words(states, words, mask.float(), is_word)
     return unit_rows(vectors, encoder.source)
+
+
+def pool_words(states: Tensor, words: Tensor, mask: Tensor, is_word: Tensor) -> Tensor:
+    """Pools the states and the input embeddings of texts, over all tokens and over the first ones.
+
+    Args:
+        states: Last states, shape: (B, T, F), dtype: float32.
+        words: Input embeddings minus the vocabulary's mean, shape: (B, T, G), dtype: float32.
+        mask: One for tokens, zero for padding, shape: (B, T, 1), dtype: float32.
+        is_word: The same, zero for [CLS] and the like, which are in every text.
+
+    Returns:
+        Four means, each of length one: of the states, of the embeddings, and both again with
+        weights exp(-position / NAME_TOKENS), shape: (B, 2F + 2G), dtype: float32.
+    """
+    falling = torch.exp(-torch.arange(states.shape[1], device=states.device) / NAME_TOKENS)
+    means = [
+        (values * weights).sum(dim=1)
+        for where in (torch.ones_like(falling), falling)
+        for values, weights in ((states, mask * where[:, None]), (words, is_word * where[:, None]))
+    ]
+    return torch.cat([torch.nn.functional.normalize(mean, dim=1) for mean in means], dim=1)
 
 
 def load_text_encoder(source: ModelSource, params: TextFeaturesParams) -> TextEncoder:
