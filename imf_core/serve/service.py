@@ -152,6 +152,7 @@ class Service:
             None if end is None else labels[self.catalogue.find_entity(end)]
             for end in (question.head, question.tail)
         )
+        assert question.relation is not None  # `relate` answers the others
         relation = self.graph.relation_labels[self.catalogue.find_relation(question.relation)]
         return Question(head, relation, tail)
 
