@@ -32,6 +32,7 @@ class Pictures:
 
     def __init__(self, folder: Path, graph_fingerprint: str, num_entities: int) -> None:
         self._shards = shard_paths(folder, graph_fingerprint)
+        self._stamps = list(map(_stamp, self._shards))
         owners = [
             read_parquet(path, ["entity_id"])["entity_id"].to_numpy() for path in self._shards
         ]
@@ -59,7 +60,12 @@ class Pictures:
         if not 0 <= position < self.count(entity):
             return None
         row = int(np.searchsorted(self._owners, entity)) + position
-        path = self._shards[int(np.searchsorted(self._starts, row, side="right")) - 1]
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        path = self._shards[number]
+        if _stamp(path) != self._stamps[number]:
+            raise DataError(
+                f"a run has changed {path} since the server started; start `imf serve` again"
+            )
         chosen = [("entity_id", "=", entity), ("position", "=", position)]
         try:
             found = pq.read_table(path, columns=["image"], filters=chosen)["image"]
@@ -69,6 +75,15 @@ class Pictures:
             ) from error
         content: bytes | None = found[0].as_py() if len(found) else None
         return content
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Returns time and size of a file, None if it is missing."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def media_type(content: bytes) -> str:

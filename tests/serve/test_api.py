@@ -1,6 +1,7 @@
 """Every route of the API: answers, bounds, errors and hostile names."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +148,15 @@ def test_pictures_are_sent_by_id_and_position(client: TestClient) -> None:
         assert second.content == PICTURE + bytes([entity])
     for path in ("/api/picture/0", "/api/picture/99999", f"/api/picture/{PICTURED[0]}?position=2"):
         assert client.get(path).status_code == 404
+
+
+def test_pictures_that_a_run_has_replaced_are_not_sent(tmp_path: Path) -> None:
+    served = make_client(tmp_path)
+    for shard in (tmp_path / "images").glob("shard-*.parquet"):
+        shard.touch()
+    answer = served.get(f"/api/picture/{PICTURED[0]}")
+    assert answer.status_code == 500
+    assert answer.json()["remedy"] == "start `imf serve` again"
 
 
 def test_a_new_entity_answers_and_is_an_answer_by_its_facts(client: TestClient) -> None:
