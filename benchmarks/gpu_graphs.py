@@ -57,7 +57,7 @@ def load_world(name: str, mirror: Path | None, folder: Path | None, shrink: int)
     """
     entry = read_yaml(REGISTRY.read_text(encoding="utf-8"))["datasets"][name]
     counts = entry["counts"]
-    if folder is not None and all((folder / name / f"{split}.txt").is_file() for split in SPLITS):
+    if folder is not None:
         texts = {split: (folder / name / f"{split}.txt").read_bytes() for split in SPLITS}
         graph, source = read_graph(texts), "facts of a folder"
     elif mirror is not None and (found := _read_mirror(entry, mirror)) is not None:

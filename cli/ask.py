@@ -14,6 +14,7 @@ from imf_core.base.errors import QuestionError
 from imf_core.base.modality import find_modalities
 from imf_core.base.terminal import format_minutes, shorten
 from imf_core.graph.decided import REJECTED
+from imf_core.graph.known_tails import SETTLED
 from imf_core.inference.answers import ASKED, Question, parse_question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import NEW, read_shares
@@ -263,9 +264,7 @@ def _print_answers(
     paths = _find_paths(completer, found, reasons)
     answers = found.to_pylist()
     _print_title(question)
-    _print_known(completer, known, held_out)
-    if rejected := completer.known_answers(question, [REJECTED]):
-        print(f"People have rejected {_list(rejected)}")
+    _print_known(completer, known, held_out, completer.known_answers(question, [REJECTED]))
     if known or held_out:
         more = completer.share_with_more(question)
         print(f"Of such questions with at least as many answers, {more:.0%} have a further one.")
@@ -298,22 +297,22 @@ def _print_relations(
     found = completer.predict_relations(*pair, len(completer.relations), with_known=True)
     splits = found["known_in"].to_pylist()
     names = list(map(shorten, found["relation_name"].to_pylist()))
-    known, held_out = (
+    known, held_out, rejected = (
         [name for name, split in zip(names, splits, strict=True) if split in chosen]
-        for chosen in (("train",), ("valid", "test"))
+        for chosen in (("train",), ("valid", "test"), (REJECTED,))
     )
     probable = [
         row
         for row, (split, value) in enumerate(
             zip(splits, found["affinity"].to_pylist(), strict=True)
         )
-        if value > 0 and (with_known or split != "train")
+        if value > 0 and (with_known or split not in SETTLED)
     ]
     kept = probable[:count]
     shown = found.take(kept)
     paths = _find_paths(completer, shown, reasons)
     _print_title(question)
-    _print_known(completer, known, held_out)
+    _print_known(completer, known, held_out, rejected)
     print("The probabilities are those of the facts, times the affinity: the share of similar")
     print("entities that have the relation. They do not assume that the two are related.\n")
     widths = [max((len(names[row]) for row in kept), default=0)]
@@ -337,14 +336,18 @@ def _find_paths(completer: Completer, answers: pa.Table, reasons: int) -> list[l
     return paths
 
 
-def _print_known(completer: Completer, known: Sequence[str], held_out: Sequence[str]) -> None:
-    """Prints the answers that the splits give."""
+def _print_known(
+    completer: Completer, known: Sequence[str], held_out: Sequence[str], rejected: Sequence[str]
+) -> None:
+    """Prints the answers that the splits give, and those that people have rejected."""
     if known:
         has_new_facts = completer.graph.facts_digest != completer.config.facts_digest
         source = "Train and the new facts give" if has_new_facts else "Train gives"
         print(f"{source} {_list(known)}")
     if held_out:
         print(f"Valid and test, from which the channels have not learned, give {_list(held_out)}")
+    if rejected:
+        print(f"People have rejected {_list(rejected)}")
 
 
 def _print_title(question: Question) -> None:

@@ -102,7 +102,8 @@ def decide(
         made = decide_facts(completer, facts, decision, name, note, hash_model())
     except ValidationError as error:
         first = error.errors()[0]
-        raise QuestionError(f"{first['loc'][0]}: {first['msg']}; shorten it") from error
+        remedy = "; shorten it" if first["type"] == "string_too_long" else ""
+        raise QuestionError(f"{first['loc'][0]}: {first['msg']}{remedy}") from error
     for each in append_decisions(path, made):
         print(
             f"{each.decision}  {each.probability:.2f}  {' - '.join(map(shorten, each.fact))}  "

@@ -52,7 +52,8 @@ def serve(
         port: Port to listen on.
         token_file: File with the token of all requests; None for that of the environment.
         is_curated: Whether the page stores decisions about facts, in the file of the project.
-        by: Name of the person who decides; None for that of git, or for the page to ask.
+        by: Name of the person who decides; None for that of git on the loopback, else for the page
+            to ask.
 
     Raises:
         ConfigError: If the port is busy, the address is not of this machine, or a token is missing
@@ -71,7 +72,8 @@ def serve(
         completer = open_model(model)
         pictures, descriptions = (None, None) if model else _read_media(completer)
         access = Access(LOOPBACK | {host.lower()}, token)
-        curator = _open_curator(by) if is_curated else None
+        owner = find_git_name() if is_loopback(host) else None  # others decide in their own name
+        curator = _open_curator(by or owner) if is_curated else None
         app = create_app(completer, pictures, descriptions, access, curator)
         config = uvicorn.Config(
             app,
@@ -154,9 +156,7 @@ def _open_curator(by: str | None) -> Curator:
     Raises:
         DataError: If a line of the file cannot be read, or there are no predictions.
     """
-    curator = Curator(
-        find_decisions_file(), read_parquet(PREDICTIONS), hash_model(), by or find_git_name()
-    )
+    curator = Curator(find_decisions_file(), read_parquet(PREDICTIONS), hash_model(), by)
     print(f"decisions: {len(curator.read())} in {curator.path}", flush=True)
     return curator
 

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MODEL = Path("results/model")
-FILES = ("model.safetensors", "config.json", "calibration.json")
+FILES = (
+    *(MODEL / name for name in ("model.safetensors", "config.json", "calibration.json")),
+    Path("data/graph/decided.parquet"),  # a rejected fact changes no model
+)
 PAUSE_SECONDS = 2.0
 STOP_SECONDS = 10.0
 RETRY_SECONDS = 60.0
@@ -67,9 +70,9 @@ class ModelServer:
 
 
 def read_stamp() -> Stamp | None:
-    """Returns times and sizes of the model's files, None if one is missing."""
+    """Returns times and sizes of the files, None if one is missing."""
     try:
-        found = [(MODEL / name).stat() for name in FILES]
+        found = [path.stat() for path in FILES]
     except FileNotFoundError:
         return None
     return tuple((each.st_mtime_ns, each.st_size) for each in found)

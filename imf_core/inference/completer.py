@@ -124,7 +124,8 @@ class Completer:
             head: Label or name.
             relation: Label or name.
             k: Answers, at most.
-            with_known: Whether to include those of train and of decisions, as valid and test are.
+            with_known: Whether to include answers of train and decided ones; those of valid and
+                test always are.
 
         Returns:
             At most k rows, most probable first, with the columns of `FactTable.write`.
@@ -146,7 +147,7 @@ class Completer:
             head: Label or name.
             tail: Label or name.
             k: Relations, at most.
-            with_known: Whether to include the relations of train.
+            with_known: Whether to include relations of train and decided ones.
         """
         return self.answer_relations([(head, tail)], k, with_known).drop("question")
 
@@ -160,7 +161,7 @@ class Completer:
         Args:
             pairs: (head, tail) by labels or names, at least one.
             k: Relations per pair, at most.
-            with_known: Whether to include the relations of train.
+            with_known: Whether to include relations of train and decided ones.
 
         Returns:
             One row per relation, sorted by pair, then most probable first: `question` (position of
@@ -169,7 +170,7 @@ class Completer:
         """
         require_positive(k, "relation")
         ids = torch.tensor(find_pairs(pairs, self.entities))
-        known = None if with_known else self._known
+        known = None if with_known else self._settled
         found = rank_relations(self.fact_scorer, self._affinities, ids, known, k)
         values = {"probability": found.scores.probability, "affinity": found.affinity}
         columns = {name: value.numpy() for name, value in values.items()}

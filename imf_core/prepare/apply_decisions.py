@@ -1,9 +1,9 @@
 """Applies people's decisions to the splits of a graph: they change train alone.
 
 Accepted facts join train, rejected ones leave it. Valid and test stay as they are, so that metrics
-before and after a decision are of the same facts, and no accepted fact tells train of a held-out
-one: neither that fact itself nor its copy under a symmetric, inverse or duplicate relation joins.
-Every such case is a data issue.
+before and after a decision are of the same facts, and no accepted fact gives a held-out one away:
+neither that fact itself nor its copy under a symmetric, inverse or duplicate relation joins. A
+relation may become redundant by the accepted facts. Every such case is a data issue.
 """
 
 from collections import Counter
@@ -17,7 +17,13 @@ from imf_core.graph.decided import ACCEPTED, REJECTED
 from imf_core.graph.issues import DataIssue, data_issue
 from imf_core.graph.labels import Facts
 from imf_core.prepare.decisions import UNSURE, Decision, LabelFact, find_latest
-from imf_core.prepare.redundancy import HELD_OUT_SPLITS, Redundancy, find_copies, is_among
+from imf_core.prepare.redundancy import (
+    HELD_OUT_SPLITS,
+    Redundancy,
+    find_copies,
+    find_redundancy,
+    is_among,
+)
 from imf_core.prepare.source import SourceGraph
 
 
@@ -28,12 +34,14 @@ class AppliedDecisions:
     Attributes:
         facts: Split name -> distinct facts, shape: (N, 3), dtype: int64.
         decided: `accepted` and `rejected` -> decided facts in no split, shape: (N, 3), int64.
+        redundancy: The redundant relations of the source with the accepted facts.
         counts: Numbers for the summary; empty without decisions.
         issues: Decisions that contradict the graph or have no effect.
     """
 
     facts: dict[str, Facts]
     decided: dict[str, Facts]
+    redundancy: Redundancy
     counts: dict[str, int]
     issues: list[DataIssue]
 
@@ -42,7 +50,6 @@ def apply_decisions(
     decisions: Sequence[Decision],
     source: SourceGraph,
     facts: Mapping[str, Facts],
-    redundancy: Redundancy,
 ) -> AppliedDecisions:
     """Applies decisions.
 
@@ -50,7 +57,6 @@ def apply_decisions(
         decisions: All lines of the file; the latest decision of a fact counts.
         source: Gives the ids of labels.
         facts: Split name -> distinct facts, shape: (N, 3), dtype: int64.
-        redundancy: The redundant relations of the source.
 
     Raises:
         DataError: If no train fact is left.
@@ -61,6 +67,7 @@ def apply_decisions(
     accepted, rejected = by_verdict[ACCEPTED], by_verdict[REJECTED]
     held_out = np.concatenate([facts[split] for split in HELD_OUT_SPLITS])
     train = facts["train"]
+    redundancy = find_redundancy(np.concatenate([*source.facts.values(), accepted]), *sizes)
 
     is_held = is_among(accepted, held_out, *sizes)
     is_known = is_among(accepted, train, *sizes)
@@ -118,6 +125,7 @@ def apply_decisions(
     return AppliedDecisions(
         facts={**facts, "train": np.concatenate([train[~is_removed], accepted[is_added]])},
         decided={ACCEPTED: accepted[is_copy], REJECTED: rejected[~is_rejected_held]},
+        redundancy=redundancy,
         counts=counts if decisions else {},
         issues=issues,
     )

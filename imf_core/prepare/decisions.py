@@ -132,8 +132,8 @@ def read_decisions(path: Path) -> list[Decision]:
     """
     if not path.is_file():
         raise DataError(
-            f"{path} (dataset.decisions in params.yaml) is not a file; `git checkout {path}` "
-            "brings the committed one back, and an empty file has no decisions"
+            f"{path} (dataset.decisions in params.yaml) is not a file; create it empty, or restore "
+            f"the committed one by `git checkout {path}`"
         )
     return [_parse(line, f"{path}, line {number}") for number, line in read_lines(path)[0]]
 
@@ -219,14 +219,15 @@ def format_decision(decision: Decision) -> str:
 def _append(path: Path, content: bytes) -> None:
     """Appends bytes after a whole line; an error leaves the earlier content."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    with open(descriptor, "r+b") as file:  # noqa: PTH123 - of a descriptor
+    # Without a buffer, which would write after the truncation.
+    with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 - of a descriptor
         size = file.seek(0, os.SEEK_END)
         try:
             if size:
                 file.seek(size - 1)
                 content = content if file.read(1) == b"\n" else b"\n" + content
-            file.write(content)
-            file.flush()
+            while content:
+                content = content[file.write(content) :]
             os.fsync(file.fileno())
         except OSError:
             os.ftruncate(descriptor, size)

@@ -101,8 +101,8 @@ def prepare_graph(
         splits = make_splits(source.facts, redundancy, num_entities, num_relations, params)
     except DataError as error:
         raise _blame_column_order(error, source, raw) from error
-    applied = apply_decisions(decisions, source, splits.facts, redundancy)
-    splits = replace(splits, facts=applied.facts)
+    applied = apply_decisions(decisions, source, splits.facts)
+    splits, redundancy = replace(splits, facts=applied.facts), applied.redundancy
     cardinality = find_cardinality(splits.facts["train"], num_entities, num_relations)
     names, descriptions = _read_entity_texts(raw, download, source.entity_labels)
     relation_names = _read_relation_names(raw, download, source.relation_labels)

@@ -74,9 +74,11 @@ def ask_relations(scorer: Scorer, calibration: Calibration, graph: Graph) -> Rel
         return RelationQuestions(0, 0, 0, [])
     known = known_tails_in(graph, ["train"])
     affinity = find_affinities(estimate_affinities(known, graph.num_relations), pairs)
-    num_facts = (affinity > 0).sum(dim=1).cumsum(0)
-    pairs = pairs[: int((num_facts <= MAX_FACTS).sum())]
-    row, relation = (affinity[: len(pairs)] > 0).nonzero(as_tuple=True)
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0))
+    num_facts = (affinity[order] > 0).sum(dim=1).cumsum(0)
+    chosen = order[: int((num_facts <= MAX_FACTS).sum())].sort().values
+    pairs, affinity = pairs[chosen], affinity[chosen]
+    row, relation = (affinity > 0).nonzero(as_tuple=True)
     facts = torch.stack([pairs[row, 0], relation, pairs[row, 1]], dim=1)
     fact_scorer = FactScorer(scorer, calibration, known, FurtherAnswers(graph))
     probability = torch.zeros(len(pairs), graph.num_relations, dtype=torch.float64)

@@ -64,8 +64,8 @@ def create_app(
     return Guard(app, access or Access())
 
 
-_REMEDY = re.compile(r"; (?=(?:[^'\"]|'[^']*'|\"[^\"]*\")*$)")
-"""Where the remedy of a message begins: not within a name in quotes."""
+_REMEDY = re.compile(r"(?<!\w)'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|; ")
+"""Names in quotes, and the mark between a message and its remedy, where it is in none of them."""
 
 
 def _send_page() -> Response:
@@ -95,13 +95,15 @@ async def _explain_status(_: Request, error: Exception) -> Response:
 
 
 async def _explain_error(_: Request, error: Exception) -> Response:
-    message, *rest = _REMEDY.split(str(error), maxsplit=1)
+    text = str(error)
+    end = next((each for each in _REMEDY.finditer(text) if each[0] == "; "), None)
+    message, remedy = (text[: end.start()], text[end.end() :]) if end else (text, "")
     status = 500
     if isinstance(error, QuestionError):
         status = 404 if isinstance(error, UnknownNameError) else 400
     elif isinstance(error, OutOfMemoryError):
         status = 503
-    return refusal(status, message, rest[0] if rest else "change the question")
+    return refusal(status, message, remedy or "change the question")
 
 
 async def _explain_bug(*_: object) -> Response:

@@ -103,8 +103,7 @@ class Curator:
     def __init__(self, path: Path, proposals: pa.Table, model: str, by: str | None) -> None:
         self.path, self.by = path, by
         self._proposals, self._model = proposals, model
-        self._stamp: tuple[int, int] | None = None
-        self._latest: dict[LabelFact, Decision] = {}
+        self._read: tuple[tuple[int, int] | None, dict[LabelFact, Decision]] = None, {}
         self._queue: Queue | None = None
 
     def read(self) -> dict[LabelFact, Decision]:
@@ -113,10 +112,11 @@ class Curator:
         if self.path.is_file():
             status = self.path.stat()
             stamp = (status.st_mtime_ns, status.st_size)
-        if stamp is None or stamp != self._stamp:
-            self._latest = find_latest(read_decisions(self.path))
-            self._stamp = stamp
-        return self._latest
+        known, latest = self._read  # several threads read
+        if stamp is None or stamp != known:
+            latest = find_latest(read_decisions(self.path))
+            self._read = stamp, latest
+        return latest
 
     def decide(self, service: Service, asked: DecisionsRequest) -> list[Decision]:
         """Appends a decision about facts.

@@ -128,7 +128,7 @@ def fit_paths(trainer: Trainer, network: PathNetwork, params: PathsParams) -> Pa
     )
     if not is_kept:
         model.set_paths(None)
-        model.spare_network = network
+        model.spare_network = network if steps else None  # else it is the pretrained one
     trainer.fit_final_decision()
     use = params.use if params.use == "pretrained" else "fine-tuned"
     record: PathsRecord = {"steps": steps, "without": without, "with": with_paths}

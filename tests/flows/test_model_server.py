@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from flows.server import model_server
-from flows.server.model_server import FILES, MODEL, ModelServer
+from flows.server.model_server import FILES, ModelServer
 
 RUNS = [sys.executable, "-c", "import time; time.sleep(60)"]
 FAILS = [sys.executable, "-c", "raise SystemExit(1)"]
 
 
 def write_model(content: str) -> None:
-    MODEL.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        (MODEL / name).write_text(content)
+    for path in FILES:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_another_model_is_served_in_place_of_the_first(server: ModelServer) -> N
 def test_the_model_is_served_while_a_run_replaces_it(server: ModelServer) -> None:
     write_model("first")
     server.check()
-    (MODEL / FILES[0]).unlink()
+    FILES[0].unlink()
     server.check()
     assert server.process is not None
     assert server.process.poll() is None

@@ -209,3 +209,13 @@ def test_proposals_in_turn_end_with_what_is_left() -> None:
     assert curation._take_turns(4, 1) == [0, 1, 2, 4, 3]
     assert curation._take_turns(0, 2) == [0, 1]
     assert curation._take_turns(2, 0) == [0, 1]
+
+
+def test_a_rejected_fact_is_no_answer_with_its_relation(open_completer: Open, graph: Graph) -> None:
+    head, tail = graph.entity_labels[:2]
+    (first, *_) = open_completer().predict_relations(head, tail).to_pylist()
+    after = open_completer(ids_of(graph, first))
+    assert first["relation"] not in after.predict_relations(head, tail)["relation"].to_pylist()
+    known = after.predict_relations(head, tail, with_known=True).to_pylist()
+    standing = {row["relation"]: row["known_in"] for row in known}
+    assert standing[first["relation"]] == "rejected"

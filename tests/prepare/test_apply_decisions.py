@@ -163,3 +163,17 @@ def test_decided_facts_are_read_as_written(tmp_path: Path) -> None:
     }
     with pytest.raises(DataError, match=r"another graph|fingerprint"):
         load_decided(tmp_path, "other")
+
+
+def test_accepted_reverses_that_make_a_relation_symmetric_give_no_held_out_fact_away(
+    prepare: Prepare,
+) -> None:
+    facts = [f"e{n:02} borders e{n + 1:02}" for n in range(0, 20, 2)]
+    reverses = [f"{tail} {relation} {head}" for head, relation, tail in map(str.split, facts)]
+    splits = {"train": facts[:8], "valid": facts[8:9], "test": facts[9:]}
+    after = prepare(decide("accepted", *reverses), **splits)
+    assert facts_in(after, "train") == {*facts[:8], *reverses[:8]}
+    assert facts_in(after, "accepted") == set(reverses[8:])
+    assert counts_of(after)["accepted_copies"] == 2
+    assert after.summary["leaks"]["valid_given_away"] == 0
+    assert after.summary["leaks"]["test_given_away"] == 0

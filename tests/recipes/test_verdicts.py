@@ -60,7 +60,9 @@ def test_files_of_false_facts_are_read_by_label(completer: Completer, tmp_path: 
 
 
 def test_the_files_are_found_in_the_folder_of_the_graph(tmp_path: Path) -> None:
-    dataset = DatasetParams(name="folder", path=str(tmp_path), image_folders=[])
+    dataset = DatasetParams(
+        name="folder", path=str(tmp_path), image_folders=[], decisions="decisions.jsonl"
+    )
     assert find_negatives(dataset) is None
     for name in NEGATIVES.values():
         (tmp_path / name).touch()
