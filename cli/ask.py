@@ -309,7 +309,7 @@ def _print_relations(
         if value > 0 and (with_known or split not in SETTLED)
     ]
     kept = probable[:count]
-    shown = found.take(kept)
+    shown = found.take(pa.array(kept, pa.int64()))
     paths = _find_paths(completer, shown, reasons)
     _print_title(question)
     _print_known(completer, known, held_out, rejected)

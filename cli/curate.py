@@ -109,7 +109,8 @@ def decide(
             f"{each.decision}  {each.probability:.2f}  {' - '.join(map(shorten, each.fact))}  "
             f"by {shorten(each.by)}"
         )
-    print(f"{len(made)} in {path}; commit it, and `imf run` trains on it")
+    lines = "1 line" if len(made) == 1 else f"{len(made)} lines"
+    print(f"{lines} added to {path}; commit it: it takes effect from the next `imf run` on")
 
 
 @explain_out_of_memory(REMEDY)

@@ -46,7 +46,7 @@ RUN_HERE = (
 REPRO = "pipeline/test_repro.py"
 ASK = "pipeline/test_ask_and_export.py"
 SERVE = "serve/test_command.py"
-CURATION = "pipeline/test_curation.py"
+CURATION = "pipeline/test_curation_session.py"
 TRAVELS = "pipeline/test_model_travels.py"
 RUN_ELSEWHERE = {
     "make run": (REPRO, "test_a_second_run_does_nothing"),
@@ -121,7 +121,7 @@ RUN_ELSEWHERE = {
         "test_facts_of_types_that_train_links_are_not_odd",
     ),
     "imf serve --curate": (
-        "serve/test_curation.py",
+        "serve/test_curation_routes.py",
         "test_a_decision_is_a_line_of_the_file_with_probability_and_model",
     ),
     **dict.fromkeys(

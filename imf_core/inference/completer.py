@@ -124,8 +124,7 @@ class Completer:
             head: Label or name.
             relation: Label or name.
             k: Answers, at most.
-            with_known: Whether to include answers of train and decided ones; those of valid and
-                test always are.
+            with_known: Whether to include answers of train and decided ones.
 
         Returns:
             At most k rows, most probable first, with the columns of `FactTable.write`.

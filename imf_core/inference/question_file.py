@@ -220,7 +220,8 @@ def _answer(
     completer: Completer, batch: list[PlacedQuestion], count: int, with_known: bool
 ) -> pa.Table:
     if batch[0].asks_relation:
-        return completer.answer_relations([each.pair for each in batch], count, with_known)
+        found = completer.answer_relations([each.pair for each in batch], count, with_known)
+        return found.filter(pc.field("affinity") > 0)
     return completer.answer([each.question for each in batch], count, with_known)
 
 

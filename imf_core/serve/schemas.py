@@ -147,6 +147,7 @@ class Related(Schema):
 
     head: Entity
     tail: Entity
+    known: list[RelationAnswer] = Field(description="relations of train and decided ones")
     answers: list[RelationAnswer]
 
 

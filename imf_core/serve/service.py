@@ -3,29 +3,25 @@
 In: names of entities and relations. Out: schemas. One thread at a time may use a service.
 """
 
-import base64
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from imf_core.base.errors import QuestionError
-from imf_core.base.modality import find_modalities
+from imf_core.graph.known_tails import SETTLED
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import ROLES, read_shares
 from imf_core.inference.question_file import JUDGED
-from imf_core.inference.unseen_entity import UnseenEntity
 from imf_core.report.entities import choose_sample
 from imf_core.serve.catalogue import Catalogue
+from imf_core.serve.new_entity import add_new
 from imf_core.serve.pictures import Pictures
 from imf_core.serve.proposals import Proposer
 from imf_core.serve.schemas import (
-    MAX_PICTURE_BYTES,
     About,
     Answer,
     Answered,
@@ -188,8 +184,8 @@ class Service:
     def relate(self, head: str, tail: str, k: int, with_known: bool) -> Related:
         """Answers (head, ?, tail); see `Completer.predict_relations`."""
         ends = self.catalogue.find_entity(head), self.catalogue.find_entity(tail)
-        labels = [self.graph.entity_labels[end] for end in ends]
-        rows = self.completer.predict_relations(labels[0], labels[1], k, with_known).to_pylist()
+        pair = self.graph.entity_labels[ends[0]], self.graph.entity_labels[ends[1]]
+        every = self.completer.answer_relations([pair], self.graph.num_relations, with_known=True)
         answers = [
             RelationAnswer(
                 relation=Relation(label=row["relation"], name=row["relation_name"]),
@@ -197,12 +193,19 @@ class Service:
                 affinity=row["affinity"],
                 known_in=row["known_in"],
             )
-            for row in rows
+            for row in every.to_pylist()
+        ]
+        known = [each for each in answers if each.known_in in SETTLED]
+        likely = [
+            each
+            for each in answers
+            if each.affinity > 0 and (with_known or each.known_in not in SETTLED)
         ]
         return Related(
             head=self.catalogue.entity(ends[0]),
             tail=self.catalogue.entity(ends[1]),
-            answers=answers,
+            known=known,
+            answers=likely[:k],
         )
 
     def score(self, facts: Sequence[Fact], strict: bool = False) -> Verdicts:
@@ -336,79 +339,10 @@ class Service:
         return Neighbours(entity=self.catalogue.entity(number), channels=found)
 
     def with_new(self, new: NewEntity) -> "Service":
-        """Returns the service with a new entity and its facts, without training.
-
-        Raises:
-            UnknownNameError: If a fact names another entity that the graph lacks.
-            QuestionError: If the entity is refused; see `Completer.with_unseen_entities`.
-        """
-        self._require_one_entity(new)
-        require_words(new.inputs)
-        has_input = bool(new.description or new.picture or new.inputs)
-        with tempfile.TemporaryDirectory() as folder:
-            image = None
-            if new.picture:
-                image = FilePath(folder) / "picture"
-                image.write_bytes(_decode(new.picture))
-            entity = UnseenEntity(new.name, new.description, image, other_inputs=dict(new.inputs))
-            try:
-                grown = self.completer.with_unseen_entities(
-                    [entity] if has_input else [], list(new.facts)
-                )
-            except QuestionError as error:
-                if image is None:
-                    raise
-                raise QuestionError(str(error).replace(str(image), "the picture")) from error
+        """Returns the service with a new entity and its facts, without training; see `add_new`."""
+        grown = add_new(self.completer, self.catalogue, new)
         num_new = grown.graph.num_entities - self.graph.num_entities
         return Service(grown, self._pictures, self._descriptions, num_new)
-
-    def _require_one_entity(self, new: NewEntity) -> None:
-        """Refuses facts with an unknown name beside that of the new entity, as of a typing error.
-
-        An entity without a name gets that of its facts.
-        """
-        ends = dict.fromkeys(end for head, _, tail in new.facts for end in (head, tail))
-        unknown = [end for end in ends if not self.catalogue.is_entity(end)]
-        name = new.name or next(iter(unknown), "")
-        for end in unknown:
-            if end != name:
-                self.catalogue.find_entity(end)
-
-
-def require_words(inputs: Mapping[str, str]) -> None:
-    """Refuses inputs that the encoder would open as files of this machine.
-
-    Raises:
-        QuestionError: If a modality is unknown, takes files or has a field of its own.
-    """
-    words = [name for name, each in find_modalities().items() if each.takes_words]
-    allowed = [name for name in words if name != "text"]
-    for name in inputs:
-        if name not in allowed:
-            raise QuestionError(
-                f"inputs has the modality {name!r}, it must be one of {', '.join(allowed)}; give a "
-                "text as `description` and an image as `picture`"
-            )
-
-
-def _decode(picture: str) -> bytes:
-    """Decodes base64.
-
-    Raises:
-        QuestionError: If it is none, or longer than `MAX_PICTURE_BYTES`.
-    """
-    try:
-        content = base64.b64decode(picture, validate=True)
-    except ValueError as error:  # also of characters beyond ASCII
-        raise QuestionError(
-            f"the picture is no base64 ({error}); encode the file's bytes"
-        ) from None
-    if len(content) > MAX_PICTURE_BYTES:
-        raise QuestionError(
-            f"the picture has {len(content):,} bytes, at most {MAX_PICTURE_BYTES:,}; make it "
-            "smaller"
-        )
-    return content
 
 
 def _finite(value: float) -> float | None:

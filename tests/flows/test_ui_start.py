@@ -111,7 +111,7 @@ def test_a_server_that_the_environment_names_is_not_used_and_that_is_said(
 ) -> None:
     for name, value in {"API_URL": "https://theirs/api", "API_KEY": "theirs"}.items():
         monkeypatch.setenv(f"PREFECT_{name}", value)
-    code = "import os, flows.ui as ui; ui.set_environment(4300, 4301); print(os.environ)"
+    code = "import os, flows.ui as ui; ui.set_environment(4300, 4301, 4302); print(os.environ)"
     told = subprocess.check_output([sys.executable, "-c", code], text=True)
     said, environment = told.split("\n", maxsplit=1)
     assert said.startswith("PREFECT_API_URL=https://theirs/api is not used")

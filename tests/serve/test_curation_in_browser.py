@@ -9,7 +9,7 @@ from chromium import CHROMIUM, QUIET
 from opened_page import SIZES, open_tab, serve_in_thread
 from playwright.sync_api import Browser, Locator, expect, sync_playwright
 from served_world import make_completer
-from test_curation import make_curated
+from test_curation_routes import make_curated
 
 from imf_core.inference.completer import Completer
 from imf_core.prepare.decisions import find_latest, read_decisions

@@ -21,6 +21,7 @@ export function saveName(name) {
 }
 
 let typed = "";
+let undoLatest = null;
 let waiting = [];
 
 // The decisions of all facts that one view shows are asked for together.
@@ -99,6 +100,7 @@ async function begin(place, fact, host, model, ondecided) {
       state = made.decision === "withdrawn" ? { ...made, decision: null } : made;
       trouble.replaceChildren();
       draw();
+      undoLatest = state.decision ? undo : null;
       announce(state.decision ?? "decision withdrawn");
       ondecided(state);
     } catch (error) {
@@ -117,11 +119,18 @@ async function begin(place, fact, host, model, ondecided) {
     if (state?.decision) send(before ?? "withdrawn");
   }
 
+  // Of this fact, or else the latest one: a decision moves the focus to the next fact.
+  function undoAny() {
+    if (state?.decision) undo();
+    else if (undoLatest) undoLatest();
+    else announce("nothing to undo");
+  }
+
   host.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
     const choice = CHOICES.find(([key]) => key === event.key.toLowerCase());
     if (choice) decide(choice[1]);
-    else if (event.key.toLowerCase() === UNDO) undo();
+    else if (event.key.toLowerCase() === UNDO) undoAny();
     else return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,6 +1,6 @@
 // Any question: one of head, relation and tail is left empty; with all three, the fact is judged.
 
-import { announce, brief, el, into, name, percent } from "./dom.js";
+import { announce, badge, brief, el, into, isolated, name, percent } from "./dom.js";
 import { about, get } from "./api.js";
 import { answerCard, knownLine, meter, questionTitle } from "./answers.js";
 import { combobox } from "./combobox.js";
@@ -38,7 +38,11 @@ function ask(given, known, place) {
       return [el("h2", {}, ...questionTitle(verdict.head_entity, verdict.relation_name, verdict.tail_entity)), verdictTable([verdict])];
     });
   } else if (head && tail) {
-    into(place, get("/api/relations", { head, tail, ...options }), (found) => [el("h2", {}, ...questionTitle(found.head, null, found.tail)), relations(found)]);
+    into(place, get("/api/relations", { head, tail, ...options }), (found) => [
+      el("h2", {}, ...questionTitle(found.head, null, found.tail)),
+      found.known.length ? el("p", { class: "known" }, `The graph gives ${found.known.length}: `, found.known.flatMap((each, place) => [
+        place ? ", " : "", isolated(brief(each.relation.name)), ...(each.known_in === "train" ? [] : [" ", badge(each.known_in)])])) : null,
+      relations(found)]);
   } else {
     const [path, values] = head ? ["/api/tails", { head, relation }] : ["/api/heads", { relation, tail }];
     into(place, Promise.all([get(path, { ...values, ...options, precedents: 3 }), about()]), ([asked, model]) => answers(asked, model.channels.includes("paths")));
