@@ -1,6 +1,7 @@
 """The page in a real browser: each thing one does, on a phone and a desk, by everybody."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from chromium import CHROMIUM, QUIET
@@ -8,6 +9,10 @@ from opened_page import SIZES, open_tab, serve_in_thread
 from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 from served_world import FIRST_COUNTRY, HOSTILE, make_client
+
+from imf_core.serve.access import Access
+
+TOKEN = "a-token-of-enough-characters"
 
 pytestmark = [
     pytest.mark.slow,
@@ -161,3 +166,14 @@ def test_the_api_is_described_without_a_network(tab: Tab) -> None:
     tab.goto("/docs")
     expect(tab.get_by_role("heading", name="GET /api/tails")).to_be_visible()
     expect(tab.get_by_role("heading", name="POST /api/score")).to_be_visible()
+
+
+def test_the_login_form_leads_to_the_page_that_was_asked_for(
+    browser: Browser, tmp_path: Path
+) -> None:
+    app = make_client(tmp_path, Access(token=TOKEN)).app
+    with serve_in_thread(app) as address, open_tab(browser, address, *SIZES[0]) as tab:
+        tab.goto("/entity/e19")
+        tab.get_by_label("Token").fill(TOKEN)
+        tab.get_by_role("button", name="Log in").click()
+        expect(tab.get_by_role("heading", level=1)).to_have_text("E19")
