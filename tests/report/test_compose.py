@@ -149,7 +149,7 @@ def test_relations_are_asked_of_pairs_of_test_that_train_does_not_relate(page: P
         assert frozenset((each.head, each.tail)) not in train
         assert each.is_confirmed == ([each.head, each.relation, each.tail] in held_out)
         assert 0 < each.probability <= 1
-    assert f"Of {related.asked} pairs that test relates" in render_page(page, "")
+    assert f"Of a sample of {related.asked} pairs that test relates" in render_page(page, "")
 
 
 def test_a_graph_without_such_pairs_has_no_section_on_relations(page: Page) -> None:
