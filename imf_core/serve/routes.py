@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from imf_core.base.errors import QuestionError
 from imf_core.inference.answers import Question
 from imf_core.serve.access import refusal
 from imf_core.serve.entity_page import describe_entity, draw_around, list_facts
@@ -11,6 +12,7 @@ from imf_core.serve.pictures import media_type
 from imf_core.serve.schemas import (
     About,
     Answered,
+    AnswersRequest,
     Around,
     Batch,
     Count,
@@ -62,14 +64,46 @@ def make_routes(worker: Worker) -> APIRouter:
     Args:
         worker: Uses the model.
     """
-    router = APIRouter(prefix="/api", responses=PROBLEMS)
+    router = APIRouter(
+        prefix="/api", responses=PROBLEMS, dependencies=[Depends(refuse_unknown_parameters)]
+    )
     _add_questions(router, worker)
     _add_explanations(router, worker)
     _add_graph(router, worker)
     return router
 
 
+def refuse_unknown_parameters(request: Request) -> None:
+    """Refuses parameters of the address that the route lacks, and repeated ones.
+
+    Raises:
+        QuestionError: If there is one.
+    """
+    allowed = [each.alias for each in request.scope["route"].dependant.query_params]
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in allowed:
+            words = ", ".join(allowed) or "none"
+            raise QuestionError(f"the address has no parameter {name!r}; its parameters: {words}")
+        if given.count(name) > 1:
+            raise QuestionError(f"the address has the parameter {name!r} more than once; give one")
+
+
 def _add_questions(router: APIRouter, worker: Worker) -> None:
+    async def answer_one(question: Question, k: int, known: bool, precedents: int) -> Answered:
+        found = await worker.run(
+            lambda service: service.answer([question], k, known, precedents),
+            key=(question, k, known, precedents),
+        )
+        return found[0]
+
+    async def answer_many(questions: list[Question], asked: AnswersRequest) -> Batch:
+        found = await worker.run(
+            lambda service: service.answer(questions, asked.k, asked.known, asked.precedents),
+            asked.new,
+        )
+        return Batch(results=found)
+
     @router.get("/tails")
     async def ask_tails(
         head: Text,
@@ -79,22 +113,13 @@ def _add_questions(router: APIRouter, worker: Worker) -> None:
         precedents: Precedents = 0,
     ) -> Answered:
         """Answers (head, relation, ?), most probable first; `known` includes facts of train."""
-        question = Question(head, relation, None)
-        key = (question, k, known, precedents)
-        found = await worker.run(
-            lambda service: service.answer([question], k, known, precedents), key=key
-        )
-        return found[0]
+        return await answer_one(Question(head, relation, None), k, known, precedents)
 
     @router.post("/tails")
     async def ask_many_tails(asked: TailsRequest) -> Batch:
         """Answers many questions (head, relation, ?), also about a new entity."""
         questions = [Question(each.head, each.relation, None) for each in asked.questions]
-        found = await worker.run(
-            lambda service: service.answer(questions, asked.k, asked.known, asked.precedents),
-            asked.new,
-        )
-        return Batch(results=found)
+        return await answer_many(questions, asked)
 
     @router.get("/heads")
     async def ask_heads(
@@ -105,22 +130,13 @@ def _add_questions(router: APIRouter, worker: Worker) -> None:
         precedents: Precedents = 0,
     ) -> Answered:
         """Answers (?, relation, tail)."""
-        question = Question(None, relation, tail)
-        key = (question, k, known, precedents)
-        found = await worker.run(
-            lambda service: service.answer([question], k, known, precedents), key=key
-        )
-        return found[0]
+        return await answer_one(Question(None, relation, tail), k, known, precedents)
 
     @router.post("/heads")
     async def ask_many_heads(asked: HeadsRequest) -> Batch:
         """Answers many questions (?, relation, tail), also about a new entity."""
         questions = [Question(None, each.relation, each.tail) for each in asked.questions]
-        found = await worker.run(
-            lambda service: service.answer(questions, asked.k, asked.known, asked.precedents),
-            asked.new,
-        )
-        return Batch(results=found)
+        return await answer_many(questions, asked)
 
     @router.get("/relations")
     async def ask_relations(head: Text, tail: Text, k: Count = 10, known: bool = False) -> Related:
@@ -229,8 +245,8 @@ def _add_graph(router: APIRouter, worker: Worker) -> None:
         return draw_around(catalogue, catalogue.find_entity(entity), limit)
 
     @router.get("/picture/{entity}", response_class=Response)
-    def show_picture(entity: int, position: Id = 0) -> Response:
-        """Sends a picture of an entity by its id, as PNG or JPEG."""
+    def show_picture(entity: int, position: Id = 0, graph: Text = "") -> Response:  # noqa: ARG001
+        """Sends a picture of an entity by id, as PNG or JPEG; `graph` is for caches of browsers."""
         content = None if catalogue.pictures is None else catalogue.pictures.read(entity, position)
         if content is None:
             return refusal(

@@ -222,6 +222,16 @@ def test_a_typing_error_in_the_facts_of_a_new_entity_makes_no_other_entity(
     assert "'None'" in found["error"]
 
 
+def test_a_misspelt_or_repeated_parameter_is_refused(client: TestClient) -> None:
+    found = get(client, "/api/tails", 400, head="e15", relation="speaks", K=2)
+    assert found["error"] == "the address has no parameter 'K'"
+    assert "head, relation, k, known, precedents" in found["remedy"]
+    found = get(client, "/api/tails", 400, head=["e15", "e16"], relation="speaks")
+    assert "'head' more than once" in found["error"]
+    page = get(client, "/api/entity", label=f"e{PICTURED[0]:02}")
+    assert client.get(page["entity"]["picture"]).status_code == 200
+
+
 def test_the_remedy_of_an_error_begins_after_the_names_in_it(client: TestClient) -> None:
     found = get(client, "/api/tails", 404, head="a; b", relation="next_to")
     assert found["error"] == "no entity has the label or name 'a; b'"
