@@ -4,11 +4,11 @@ Needs torch, numpy, pyarrow, pydantic, transformers and what these bring along, 
 a machine without network, `pip install --no-deps --target FOLDER ruamel.yaml` elsewhere makes a
 folder of pure Python for its PYTHONPATH.
 
-Facts of DB15K and
-FB15K-237 come from the folder in IMF_MIRROR or `--data FOLDER` (`FOLDER/db15k/train.txt`, ...);
-without them, graphs of the same shapes are made, and named `synthetic`. Each part has a share of
-the time, a part that fails does not end the others, and the figures are written after each part, in
-the form of `benchmarks/results.json`. `--dry-run` runs every part at tiny sizes, on the CPU.
+Facts of DB15K and FB15K-237 come from `--data FOLDER` (`FOLDER/db15k/train.txt`, ...) or from the
+folder in IMF_MIRROR; without both, graphs of the same shapes are made, and named `synthetic`. Each
+part has a share of the time, a part that fails does not end the others, and the figures are written
+after each part, in the form of `benchmarks/results.json`. `--dry-run` runs every part at tiny
+sizes, on the CPU.
 """
 
 import argparse

@@ -47,12 +47,23 @@ class Sizes:
     patience: float = 1.0  # factor of the seconds of each measure
 
 
-TINY = Sizes(50, 64, 3, 300, 2, 2, 8, 1, 2, 0.0)
+TINY = Sizes(
+    shrink=50,
+    product=64,
+    steps=3,
+    entities=300,
+    images=2,
+    texts=2,
+    words=8,
+    layers=1,
+    paths=2,
+    patience=0.0,
+)
 
 
 @dataclass
 class Bench:
-    """What the parts share.
+    """A measured device and its figures.
 
     Attributes:
         device: The measured device.

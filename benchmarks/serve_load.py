@@ -3,8 +3,8 @@
 Starts `imf serve` and lets the clients ask for some seconds, each one request after the other:
 searches, entities, questions, proposals, neighbours and facts to judge, about entities drawn by
 their number. The table gives requests per second, the median and the 99th percentile of the time
-to an answer, and errors, by kind of request; below it the processor time and the
-peak memory of the server.
+to an answer, and errors, by kind of request; below it the processor time and the peak memory of the
+server.
 """
 
 import argparse

@@ -276,8 +276,8 @@ def serve(
 ) -> None:
     """Serves a page and a JSON API of the model until Ctrl-C.
 
-    The page searches entities, shows what is known and proposed about each, answers questions,
-    takes new entities and judges facts. Only this machine reaches it, unless --host names another
+    The page shows entities with their facts and proposals, answers questions, takes new entities
+    and judges facts. Only this machine reaches it, unless --host names another
     address; every request then needs the token of --token-file or IMF_SERVE_TOKEN.
 
     `--curate` adds a queue of facts and buttons that accept or reject them; each decision is a line

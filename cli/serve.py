@@ -15,14 +15,13 @@ from imf_core.base.artifacts import read_parquet
 from imf_core.base.errors import ConfigError
 from imf_core.graph.entities import read_entity_words
 from imf_core.inference.completer import Completer
-from imf_core.serve.access import LEAST_TOKEN, Access
+from imf_core.serve.access import LEAST_TOKEN, LOOPBACK, Access
 from imf_core.serve.app import create_app
 from imf_core.serve.curation import Curator
 from imf_core.serve.pictures import Pictures
 from stages.paths import GRAPH, IMAGES, MEDIA, PREDICTIONS
 
 TOKEN_VARIABLE = "IMF_SERVE_TOKEN"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 IDLE_SECONDS = 30
 """Seconds that a connection without requests stays open."""
 

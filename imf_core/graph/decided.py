@@ -1,7 +1,7 @@
-"""Facts in no split about which people have decided: the file `decided.parquet` of a graph.
+"""Decided facts outside all splits: the file `decided.parquet` of a graph.
 
-A rejected fact is false: it is not predicted, and judging counts it as an error. An accepted one is
-true, but would give a fact of valid or test away in train.
+A rejected fact is false: it is not predicted, and thresholds count it as false. An accepted fact
+here is true, but in train it would give a fact of valid or test away.
 """
 
 from collections.abc import Mapping

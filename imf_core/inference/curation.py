@@ -90,7 +90,7 @@ def decide_facts(
 
 
 def read_decided_facts(path: Path, completer: Completer) -> list[tuple[str, str, str]]:
-    """Reads facts of a file, TSV or Parquet, whose ends the graph has.
+    """Reads facts of a file, TSV or Parquet. The graph must have their heads and tails.
 
     Raises:
         QuestionError: As in `read_facts`, or if a head or tail is unknown or ambiguous.

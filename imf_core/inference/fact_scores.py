@@ -115,8 +115,8 @@ class Thresholds(Section):
         default: For the relations that `relations` leaves out.
         relations: By label of the relation.
         facts: Valid facts of the fit.
-        balanced_accuracy: Mean of the shares of true and of corrupted facts that the thresholds
-            judge right, on the facts of the fit.
+        balanced_accuracy: Mean of the shares of true and of false facts that the thresholds judge
+            right, on the facts of the fit.
     """
 
     default: float
@@ -133,8 +133,8 @@ def fit_thresholds(scorer: FactScorer, graph: Graph) -> Thresholds:
     """Fits the thresholds on valid, see `choose_thresholds`.
 
     Each valid fact is true. `corrupt` makes two false facts of it, and facts that people have
-    rejected are false. The decision is fitted on valid
-    too, so the balanced accuracy is a little higher than on other facts.
+    rejected are false. The decision is fitted on valid too, so the balanced accuracy is a little
+    higher than on other facts.
 
     Args:
         scorer: Scores facts.

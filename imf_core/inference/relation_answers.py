@@ -1,8 +1,8 @@
 """Answers (head, ?, tail): the relations between two entities.
 
 The model has no distribution over relations. A relation's rank follows the probability of its fact
-times the affinity of its ends: the share of similar entities that have the relation, of head or
-tail the smaller one. It does not assume that the pair is related: for pairs that are, the
+times the affinity of its ends: the share of similar entities that have the relation, the smaller
+one of head and tail. It does not assume that the pair is related: for pairs that are, the
 probability is too low. `python -m recipes.relations` measures the ranks.
 """
 
@@ -79,7 +79,7 @@ def score_relations(scorer: FactScorer, affinities: Affinities, pairs: Tensor) -
 
 
 def find_affinities(affinities: Affinities, pairs: Tensor) -> Tensor:
-    """Returns the affinity of pairs to every relation: of head or tail the smaller one.
+    """Returns the affinity of pairs to every relation, the smaller one of head and tail.
 
     Args:
         affinities: Affinities of entities and relations.

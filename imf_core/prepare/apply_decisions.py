@@ -109,7 +109,7 @@ def apply_decisions(
         ),
         *data_issue(
             "decisions_of_unknown_labels",
-            "decisions are about labels that no fact has: ignored",
+            "decisions are about labels that no fact has: ignored (write labels, not names)",
             (" ".join(map(repr, fact)) for fact in unknown),
         ),
     ]

@@ -43,7 +43,7 @@ LabelFact = tuple[str, str, str]
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 LONGEST_NOTE = 2_000
-LONGEST_NAME = 200
+LONGEST_PERSON = 200
 
 _CONFLICT_MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _HIDDEN = {"Cc", "Cf", "Zl", "Zp"}
@@ -103,7 +103,7 @@ class Decision(Section):
     relation: Label
     tail: Label
     decision: Verdict
-    by: Annotated[Label, Field(max_length=LONGEST_NAME)]
+    by: Annotated[Label, Field(max_length=LONGEST_PERSON)]
     at: Annotated[str, AfterValidator(_require_time)]
     model: str | None = None
     probability: Annotated[float, Field(ge=0.0, le=1.0)] | None = None

@@ -10,7 +10,7 @@ sites' requests do not carry.
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -48,6 +48,10 @@ HEADERS = {
 """Headers of every answer."""
 
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Names of this machine that no other one reaches."""
+
+
 @dataclass(frozen=True)
 class Access:
     """The rules of the guard.
@@ -58,7 +62,7 @@ class Access:
             reaches it.
     """
 
-    hosts: frozenset[str] = field(default=frozenset({"localhost", "127.0.0.1", "::1"}))
+    hosts: frozenset[str] = LOOPBACK
     token: str | None = None
 
     def knows(self, host: str) -> bool:
@@ -235,7 +239,7 @@ def _login() -> Response:
 
 
 def _read_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Returns headers by name in lower case; repeated ones are joined, so that no rule fits."""
+    """Returns headers by name in lower case; a repeated header fails every rule."""
     found: dict[str, str] = {}
     for key, value in pairs:
         name, text = key.decode("latin-1").lower(), value.decode("latin-1")

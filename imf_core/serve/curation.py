@@ -17,8 +17,8 @@ from imf_core.base.errors import QuestionError
 from imf_core.inference.curation import Queue, decide_facts
 from imf_core.inference.fact_table import ROLES
 from imf_core.prepare.decisions import (
-    LONGEST_NAME,
     LONGEST_NOTE,
+    LONGEST_PERSON,
     Decision,
     LabelFact,
     append_decisions,
@@ -64,7 +64,7 @@ class DecisionsRequest(FactsRequest):
     """A decision about facts; all are stored, or none."""
 
     decision: Word = Field(description="accepted, rejected, unsure, or withdrawn")
-    by: Annotated[str, Field(max_length=LONGEST_NAME)] | None = Field(
+    by: Annotated[str, Field(max_length=LONGEST_PERSON)] | None = Field(
         None, description="name of the person; null for the name of the server"
     )
     note: Annotated[str, Field(max_length=LONGEST_NOTE)] = ""

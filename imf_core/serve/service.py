@@ -44,7 +44,7 @@ from imf_core.serve.schemas import (
 )
 
 COMPARED_FACTS = 10
-"""Facts of a list whose unknown names are compared with all others."""
+"""Errors of a list that name the nearest names; each compares a name with all others."""
 
 KNOWN_SHOWN = 20
 """Known answers listed with a question."""

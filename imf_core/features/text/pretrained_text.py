@@ -15,7 +15,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +70,12 @@ class TextEncoder:
     pooling: Literal["mean", "cls", "words"]
     max_tokens: int
 
+    @cached_property
+    def mean_embedding(self) -> Tensor:
+        """Mean of the vocabulary's input embeddings, shape: (G,), dtype: float32."""
+        mean: Tensor = self.model.get_input_embeddings().weight.float().mean(dim=0)
+        return mean
+
     @property
     def provenance(self) -> dict[str, str]:
         """Metadata of the encoder."""
@@ -111,7 +117,7 @@ def encode_batch(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
                 vectors = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
             else:
                 table = encoder.model.get_input_embeddings()
-                words = table(tokens["input_ids"]).float() - table.weight.float().mean(dim=0)
+                words = table(tokens["input_ids"]).float() - encoder.mean_embedding
                 is_word = mask.float() * (1 - tokens["special_tokens_mask"].unsqueeze(2))
                 vectors = pool_words(states, words, mask.float(), is_word)
     return unit_rows(vectors, encoder.source)
