@@ -1,6 +1,7 @@
 """`imf decide`, `imf queue`, `imf export --accepted`: decisions of people about facts."""
 
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,17 @@ from pydantic import ValidationError
 from imf_core.base.artifacts import file_sha256, read_parquet, write_parquet
 from imf_core.base.config import load_params
 from imf_core.base.device import explain_out_of_memory, resolve_device
-from imf_core.base.errors import QuestionError
+from imf_core.base.errors import DataError, QuestionError
 from imf_core.base.terminal import shorten
 from imf_core.graph.decided import ACCEPTED
+from imf_core.graph.graph import load_graph
 from imf_core.inference.completer import Completer
-from imf_core.inference.curation import decide_facts, find_queue, read_decided_facts
+from imf_core.inference.curation import (
+    decide_facts,
+    find_queue,
+    label_facts,
+    read_decided_facts,
+)
 from imf_core.inference.export import write_ntriples, write_tsv
 from imf_core.inference.fact_table import ROLES
 from imf_core.inference.model_folder import load_completer
@@ -80,6 +87,8 @@ def decide(
 ) -> None:
     """Appends a decision about one fact, or about all facts of a file, and prints it.
 
+    Without a model of the present graph, decisions have no probability; a line says why.
+
     Args:
         decision: `accepted`, `rejected`, `unsure` or `withdrawn`.
         words: Head, relation and tail; empty with a file.
@@ -92,21 +101,27 @@ def decide(
         DataError: If the file of decisions has a line that cannot be read.
     """
     name, path = find_name(by), find_decisions_file()
-    completer = open_curator_model()
+    graph = load_graph(GRAPH)
     if file is None:
         head, relation, tail = words
-        facts = [(head, relation, tail)]
+        facts = label_facts(graph, [(head, relation, tail)])
     else:
-        facts = read_decided_facts(file, completer)
+        facts = read_decided_facts(file, graph)
+    completer = model = None
     try:
-        made = decide_facts(completer, facts, decision, name, note, hash_model())
+        completer, model = open_curator_model(), hash_model()
+    except DataError as error:  # none yet, or of a run before other decisions
+        print(f"without a probability: {error}", file=sys.stderr)
+    try:
+        made = decide_facts(facts, decision, name, note, completer, model)
     except ValidationError as error:
         first = error.errors()[0]
         remedy = "; shorten it" if first["type"] == "string_too_long" else ""
         raise QuestionError(f"{first['loc'][0]}: {first['msg']}{remedy}") from error
     for each in append_decisions(path, made):
+        probability = "" if each.probability is None else f"{each.probability:.2f}  "
         print(
-            f"{each.decision}  {each.probability:.2f}  {' - '.join(map(shorten, each.fact))}  "
+            f"{each.decision}  {probability}{' - '.join(map(shorten, each.fact))}  "
             f"by {shorten(each.by)}"
         )
     lines = "1 line" if len(made) == 1 else f"{len(made)} lines"

@@ -23,8 +23,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from imf_core.base.errors import QuestionError
+from imf_core.graph.graph import Graph
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import ROLES, select_new
+from imf_core.inference.names import Names, find_facts
 from imf_core.inference.question_file import read_facts
 from imf_core.inference.suspicion import find_suspicious
 from imf_core.prepare.decisions import Decision, LabelFact, utc_now
@@ -52,57 +54,83 @@ QUEUE = pa.schema(
 
 
 def decide_facts(
-    completer: Completer,
-    facts: Sequence[tuple[str, str, str]],
+    facts: Sequence[LabelFact],
     decision: str,
     by: str,
     note: str = "",
+    completer: Completer | None = None,
     model: str | None = None,
 ) -> list[Decision]:
-    """Makes decisions about facts, with their probabilities of now; `append_decisions` stores them.
+    """Makes decisions about facts; `append_decisions` stores them.
 
     Args:
-        completer: Finds the labels, and scores the facts.
-        facts: (head, relation, tail) by labels or names, at least one.
+        facts: (head, relation, tail) by labels, at least one.
         decision: `accepted`, `rejected`, `unsure` or `withdrawn`.
         by: Name of the person.
         note: Reason or source.
-        model: First digits of the hash of the model's weights.
+        completer: Gives the facts their probabilities of now; None for none.
+        model: First digits of the hash of the model's weights, None without one.
 
     Raises:
-        QuestionError: If a name is unknown or ambiguous, or there is no fact.
         ValueError: If `by` is blank, or a value is too long; the message names it.
     """
     at = utc_now()
-    scores = completer.score(facts)
+    probabilities: list[float | None] = [None] * len(facts)
+    if completer is not None:
+        found = completer.score(facts)["probability"].to_pylist()
+        probabilities = [round(each, 4) for each in found]
     return [
         Decision(
-            **{role: row[role] for role in ROLES},
+            **dict(zip(ROLES, fact, strict=True)),
             decision=decision,
             by=by,
             at=at,
             model=model,
-            probability=round(row["probability"], 4),
+            probability=probability,
             note=note,
         )
-        for row in scores.select([*ROLES, "probability"]).to_pylist()
+        for fact, probability in zip(facts, probabilities, strict=True)
     ]
 
 
-def read_decided_facts(path: Path, completer: Completer) -> list[tuple[str, str, str]]:
+def label_facts(graph: Graph, facts: Sequence[tuple[str, str, str]]) -> list[LabelFact]:
+    """Returns facts by labels.
+
+    Args:
+        graph: The graph.
+        facts: (head, relation, tail) by labels or names.
+
+    Raises:
+        QuestionError: If a name is unknown or ambiguous; of several facts, the message has the
+            number of the fact.
+    """
+    entities = Names("entity", graph.entity_labels, graph.entity_names)
+    relations = Names("relation", graph.relation_labels, graph.relation_names)
+    found = []
+    for number, fact in enumerate(facts, start=1):
+        try:
+            ((head, relation, tail),) = find_facts([fact], entities, relations)
+        except QuestionError as error:
+            raise (
+                error if len(facts) == 1 else QuestionError(f"fact {number}: {error}")
+            ) from error
+        labels = graph.entity_labels
+        found.append((labels[head], graph.relation_labels[relation], labels[tail]))
+    return found
+
+
+def read_decided_facts(path: Path, graph: Graph) -> list[LabelFact]:
     """Reads facts of a file, TSV or Parquet. The graph must have their heads and tails.
 
     Raises:
         QuestionError: As in `read_facts`, or if a head or tail is unknown or ambiguous.
     """
-    facts = read_facts(path, completer.relations)
-    for number, (head, _, tail) in enumerate(facts, start=1):
-        for name in (head, tail):
-            try:
-                completer.entities.find(name)
-            except QuestionError as error:
-                raise QuestionError(f"{path}, fact {number}: {error}") from error
-    return facts
+    relations = Names("relation", graph.relation_labels, graph.relation_names)
+    facts = read_facts(path, relations)
+    try:
+        return label_facts(graph, facts)
+    except QuestionError as error:
+        raise QuestionError(f"{path}, {error}") from error
 
 
 class Queue:

@@ -199,8 +199,9 @@ def load_model(folder: Path, graph: Graph, tables: Mapping[str, FeatureTable]) -
         )
     if config.facts_digest != graph.facts_digest:
         raise DataError(
-            f"the model in {folder} was trained on another split of this graph, so held-out facts "
-            "may be known to it; run `dvc repro` to train on this one"
+            f"the model in {folder} was trained on other facts of this graph (another split, or "
+            "other decisions), so held-out facts may be known to it; run `dvc repro` to train on "
+            "these"
         )
     found = _describe(tables, config.model)
     if found != config.features:

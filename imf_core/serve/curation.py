@@ -128,7 +128,7 @@ class Curator:
         if not by:
             raise QuestionError("a decision needs the name of a person; fill in your name")
         facts = find_labels(service.catalogue, asked.facts)
-        made = decide_facts(service.completer, facts, asked.decision, by, asked.note, self._model)
+        made = decide_facts(facts, asked.decision, by, asked.note, service.completer, self._model)
         return append_decisions(self.path, made)
 
     def find_first(self, service: Service, count: int) -> list[dict[str, Any]]:

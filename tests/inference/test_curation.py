@@ -18,7 +18,13 @@ from imf_core.graph.labels import save_graph
 from imf_core.inference import curation
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
-from imf_core.inference.curation import QUEUE, decide_facts, find_queue, read_decided_facts
+from imf_core.inference.curation import (
+    QUEUE,
+    decide_facts,
+    find_queue,
+    label_facts,
+    read_decided_facts,
+)
 from imf_core.inference.fact_table import NEW, ROLES
 from imf_core.inference.model_folder import load, pack
 from imf_core.inference.predict import predict_facts
@@ -183,26 +189,29 @@ def test_an_exhausted_queue_is_empty(open_completer: Open) -> None:
     assert len(find_queue(completer, proposals, everything, 10)) == 0
 
 
-def test_a_decision_has_labels_and_the_probability_of_now(open_completer: Open) -> None:
+def test_a_decision_has_the_probability_of_now(open_completer: Open) -> None:
     completer = open_completer()
-    (made,) = decide_facts(
-        completer, [("E05", "speaks", "e19")], "accepted", "Ada", "a book", "5f2c"
-    )
-    assert made.fact == ("e05", "speaks", "e19")  # by name
-    probability = completer.score([made.fact])["probability"].to_pylist()[0]
+    fact = ("e05", "speaks", "e19")
+    (made,) = decide_facts([fact], "accepted", "Ada", "a book", completer, "5f2c")
+    assert made.fact == fact
+    probability = completer.score([fact])["probability"].to_pylist()[0]
     assert made.probability == pytest.approx(probability, abs=1e-4)
     assert (made.by, made.note, made.model) == ("Ada", "a book", "5f2c")
-    with pytest.raises(QuestionError, match="no entity has the label or name 'nobody'"):
-        decide_facts(completer, [("nobody", "speaks", "e19")], "accepted", "Ada")
 
 
-def test_a_file_of_facts_names_the_one_that_is_unknown(
-    open_completer: Open, tmp_path: Path
-) -> None:
+def test_without_a_model_a_decision_has_no_probability() -> None:
+    (made,) = decide_facts([("e05", "speaks", "e19")], "withdrawn", "Ada")
+    assert (made.probability, made.model) == (None, None)
+
+
+def test_facts_are_decided_by_label_or_name(graph: Graph, tmp_path: Path) -> None:
+    assert label_facts(graph, [("E05", "speaks", "e19")]) == [("e05", "speaks", "e19")]
+    with pytest.raises(QuestionError, match=r"^no entity has the label or name 'nobody'"):
+        label_facts(graph, [("nobody", "speaks", "e19")])
     path = tmp_path / "facts.tsv"
     path.write_text("e05\tspeaks\te19\ne05\tspeaks\tnobody\n")
     with pytest.raises(QuestionError, match="fact 2: no entity has the label"):
-        read_decided_facts(path, open_completer())
+        read_decided_facts(path, graph)
 
 
 def test_proposals_in_turn_end_with_what_is_left() -> None:
