@@ -1,10 +1,12 @@
 """The tiny graph of `tiny_world` as fixtures, models trained on it, and a finished workspace."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from chromium import CHROMIUM, QUIET
 from tiny_world import small_params, tiny_graph, tiny_tables
 from workspace import Workspace, built_once, make_workspace
 
@@ -15,6 +17,9 @@ from imf_core.model.imf import IMF
 from imf_core.model.saved import build_model
 from imf_core.training.checkpoint import Checkpoints
 from imf_core.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SHARED = Path(__file__).parents[1] / "../shared"
 
@@ -133,3 +138,14 @@ def mirror() -> Path:
     if not path.is_dir():
         pytest.skip(f"the mirror of public source files is not at {path}")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A browser without a window."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - of few tests
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()

@@ -1,13 +1,12 @@
 """The page in a real browser: charts, sorting and accessibility."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import vl_convert
 from axe_playwright_python.sync_playwright import Axe
-from chromium import CHROMIUM, QUIET
-from playwright.sync_api import Browser, sync_playwright
+from chromium import CHROMIUM
+from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
 from imf_core.report.page import CHARTS_SCRIPT, Page, render_page
@@ -25,14 +24,6 @@ def address(page_with_paths: Page, tmp_path_factory: pytest.TempPathFactory) -> 
         render_page(page_with_paths, vl_convert.javascript_bundle(CHARTS_SCRIPT)), "utf-8"
     )
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 def open_page(browser: Browser, address: str, width: int, scheme: str) -> tuple[Tab, list[str]]:

@@ -1,13 +1,12 @@
 """A curator in a real browser: the queue by keyboard, buttons beside answers and verdicts, undo."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, QUIET
+from chromium import CHROMIUM
 from opened_page import SIZES, open_tab, serve_in_thread
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 from served_world import make_completer
 from test_curation_routes import make_curated
 
@@ -25,14 +24,6 @@ NAME = "Grace <b>Hopper</b>"
 @pytest.fixture(scope="module")
 def completer(tmp_path_factory: pytest.TempPathFactory) -> Completer:
     return make_completer(tmp_path_factory.mktemp("curated"), with_paths=False)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 def pressed(card: Locator, name: str) -> Locator:
