@@ -6,9 +6,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import yaml
+
 from imf_core.base.artifacts import read_json, write_json
 from imf_core.base.config import SettledParams
-from imf_core.base.typed_yaml import read_yaml, validate
+from imf_core.base.sections import validate
 from imf_core.graph.graph import Graph
 from imf_core.graph.labels import SPLITS
 from recipes.environment import make_table
@@ -78,7 +80,7 @@ LARGE_SAMPLED: Mapping[str, object] = {**LARGE, "train.sampled_candidates": 2000
 
 def read_params(recipe: Mapping[str, object]) -> SettledParams:
     """Reads `params.yaml` and puts the values of a recipe ("section.key") on top of `GIVEN`."""
-    raw = read_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     sections = ("image_features", "text_features", "train", "evaluate")
     device = {f"{section}.device": "cpu" for section in sections}
     for dotted, value in {**GIVEN, **recipe, **device}.items():

@@ -1,8 +1,6 @@
 """Measures a GPU: `python -m benchmarks gpu`, at most 9 minutes.
 
-Needs torch, numpy, pyarrow, pydantic, transformers and what these bring along, and ruamel.yaml: for
-a machine without network, `pip install --no-deps --target FOLDER ruamel.yaml` elsewhere makes a
-folder of pure Python for its PYTHONPATH.
+Needs torch, numpy, pyarrow, pydantic, transformers and what these bring along (PyYAML among them).
 
 Facts of DB15K and FB15K-237 come from `--data FOLDER` (`FOLDER/db15k/train.txt`, ...) or from the
 folder in IMF_MIRROR; without both, graphs of the same shapes are made, and named `synthetic`. Each

@@ -8,8 +8,9 @@ from statistics import median
 from typing import Literal
 
 import torch
+import yaml
 
-from benchmarks.accuracy import read_params
+from benchmarks.accuracy import ROOT, read_params
 from benchmarks.gpu_graphs import NamedWorld, load_world
 from benchmarks.graphs import World
 from benchmarks.results import Row
@@ -20,7 +21,6 @@ from imf_core.graph.known_tails import known_tails_in
 from imf_core.model.imf import IMF
 from imf_core.model.saved import build_model
 from imf_core.training.batches import Batch, QueryRows, build_rows
-from recipes.recipe import read_recipe
 
 PART = "gpu"
 
@@ -142,8 +142,12 @@ def build(world: World, params: SettledParams) -> IMF:
 
 def recipe_values(name: str) -> dict[str, object]:
     """Returns the values of a recipe that a training reads."""
-    sections = ("model.", "fusion.", "train.")
-    return {key: value for key, value in read_recipe(name).items() if key.startswith(sections)}
+    recipe = yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {
+        f"{section}.{key}": value
+        for section in ("model", "fusion", "train")
+        for key, value in recipe[section].items()
+    }
 
 
 def make_rows(world: World, params: SettledParams) -> QueryRows:

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from benchmarks.accuracy import ROOT
 from benchmarks.graphs import World, make_graph, make_tables
-from imf_core.base.typed_yaml import read_yaml
 from imf_core.graph.graph import Graph
 from imf_core.graph.labels import SPLITS
 
@@ -55,7 +55,7 @@ def load_world(name: str, mirror: Path | None, folder: Path | None, shrink: int)
         folder: Folder with `NAME/train.txt` and the others; read before the mirror.
         shrink: The made graph has so many times fewer entities and facts; 1 for its real size.
     """
-    entry = read_yaml(REGISTRY.read_text(encoding="utf-8"))["datasets"][name]
+    entry = yaml.safe_load(REGISTRY.read_text(encoding="utf-8"))["datasets"][name]
     counts = entry["counts"]
     if folder is not None:
         texts = {split: (folder / name / f"{split}.txt").read_bytes() for split in SPLITS}

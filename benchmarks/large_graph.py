@@ -17,7 +17,7 @@ from subprocess import DEVNULL, Popen
 from benchmarks.encoders import make_sources, make_texts
 from benchmarks.graphs import make_graph
 from benchmarks.parts.pipeline import copy_project
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.yaml_text import read_yaml
 from recipes.environment import describe_environment
 
 NUM_RELATIONS, NUM_PICTURES = 200, 2_000

@@ -23,9 +23,10 @@ import torch
 from benchmarks import peers
 from benchmarks.accuracy import ROOT, Model, Row, load, render, store
 from benchmarks.peers import Trained, mrr, rank, train_complex_n3
-from imf_core.base.config import DecisionParams, TrainingSpec, load_params
+from imf_core.base.config import DecisionParams, TrainingSpec
 from imf_core.base.device import ALONE
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.params_file import load_params
+from imf_core.base.yaml_text import read_yaml
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, RankTable
 from imf_core.graph.feature_table import FeatureTable, save_features

@@ -9,9 +9,9 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from imf_core.base.artifacts import file_sha256, read_parquet, write_parquet
-from imf_core.base.config import load_params
 from imf_core.base.device import explain_out_of_memory, resolve_device
 from imf_core.base.errors import DataError, QuestionError
+from imf_core.base.params_file import load_params
 from imf_core.base.terminal import shorten
 from imf_core.graph.decided import ACCEPTED
 from imf_core.graph.graph import load_graph

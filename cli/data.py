@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from imf_core.base.artifacts import read_parquet
-from imf_core.base.config import FOLDER, OWN_GRAPHS, RDF, Params, load_params
+from imf_core.base.config import FOLDER, OWN_GRAPHS, RDF, Params
 from imf_core.base.errors import DataError
+from imf_core.base.params_file import load_params
 from imf_core.base.terminal import escape
 from imf_core.graph.issues import issues_of
 from imf_core.graph.labels import SPLITS

@@ -6,9 +6,9 @@ from typing import Any
 
 import imf_core
 from imf_core.base.artifacts import read_json, read_parquet
-from imf_core.base.config import load_params
 from imf_core.base.device import resolve_device
 from imf_core.base.modality import UnseenEncoder, find_modalities
+from imf_core.base.params_file import load_params
 from imf_core.base.path_text import format_path
 from imf_core.base.terminal import METRIC_TITLES
 from imf_core.graph.decided import DECIDED

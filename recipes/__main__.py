@@ -7,8 +7,9 @@ workspace.
 import argparse
 import sys
 
-from imf_core.base.config import Params, load_params
+from imf_core.base.config import Params
 from imf_core.base.errors import ConfigError
+from imf_core.base.params_file import load_params
 from recipes.recipe import Overrides, lay_over, list_recipes, make_arguments, read_recipe
 from recipes.rows import FULL, ROWS, find_row, is_row_of, overrides_of
 from recipes.workspace import find_differences, read_committed

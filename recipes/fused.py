@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from imf_core.base.config import SettledParams
-from imf_core.base.typed_yaml import validate
+from imf_core.base.sections import validate
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.feature_table import FeatureTable

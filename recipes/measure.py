@@ -15,9 +15,10 @@ from typing import Any
 import yaml
 from ruamel.yaml.error import YAMLError
 
-from imf_core.base.config import Params, SettledParams, load_params
+from imf_core.base.config import Params, SettledParams
 from imf_core.base.errors import ConfigError
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.params_file import load_params
+from imf_core.base.yaml_text import read_yaml
 from imf_core.training.settle import settle
 from recipes.measurement import find_basis, measure_row
 from recipes.recipe import Overrides, lay_over, read_recipe

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from imf_core.base.config import Params, load_params
+from imf_core.base.config import Params
+from imf_core.base.params_file import load_params
 from imf_core.evaluation.metrics import overall_metrics
 from imf_core.evaluation.ranking import COMBINED, RankingScorer, RankTable
 from imf_core.graph.feature_table import FeatureTable

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from imf_core.base.artifacts import fresh_folder
-from imf_core.base.config import FOLDER, load_params
+from imf_core.base.config import FOLDER
+from imf_core.base.params_file import load_params
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.graph import Graph, load_graph
 from imf_core.graph.known_tails import find_loops, known_tails_in

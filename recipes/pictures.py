@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imf_core.base.artifacts import file_sha256
-from imf_core.base.config import load_params
 from imf_core.base.modality import PrecomputedParams
+from imf_core.base.params_file import load_params
 from imf_core.evaluation.ranking import COMBINED, RankTable
 from imf_core.features.shared.precomputed import write_precomputed_features
 from imf_core.graph.feature_table import FeatureTable, load_features

@@ -12,7 +12,8 @@ from typing import Any
 
 from imf_core.base.config import Params
 from imf_core.base.errors import ConfigError
-from imf_core.base.typed_yaml import parse_yaml, validate
+from imf_core.base.sections import validate
+from imf_core.base.yaml_text import parse_yaml
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:@-]*")
 _KEYWORDS = {"true", "false", "null", "nan", "inf"}

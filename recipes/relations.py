@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imf_core.base.config import Params, load_params
+from imf_core.base.config import Params
+from imf_core.base.params_file import load_params
 from imf_core.base.terminal import track
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from imf_core.base.config import Params
 from imf_core.base.errors import ConfigError
-from imf_core.base.typed_yaml import AUTO
+from imf_core.base.sections import AUTO
 from recipes.recipe import Overrides
 
 FULL, STRUCTURE, TWO_STRUCTURES = "full", "structure", "two-structures"

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from imf_core.base.errors import DataError
-from imf_core.base.typed_yaml import Section, read_yaml, validate
+from imf_core.base.sections import Section, validate
+from imf_core.base.yaml_text import read_yaml
 from recipes.environment import make_table
 from recipes.recipe import PUBLISHED
 from recipes.rows import ROWS, Row

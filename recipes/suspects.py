@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imf_core.base.config import Params, TrainingSpec, load_params
+from imf_core.base.config import Params, TrainingSpec
+from imf_core.base.params_file import load_params
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import known_tails_in

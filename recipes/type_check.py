@@ -17,8 +17,9 @@ import pyarrow as pa
 import torch
 
 from imf_core.base.artifacts import read_parquet
-from imf_core.base.config import PredictParams, load_params
+from imf_core.base.config import PredictParams
 from imf_core.base.errors import DataError
+from imf_core.base.params_file import load_params
 from imf_core.graph.graph import Graph, load_graph
 from imf_core.graph.known_tails import known_tails_in
 from imf_core.inference.fact_table import select_new

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imf_core.base.config import Params, load_params
+from imf_core.base.config import Params
 from imf_core.base.device import to_device
+from imf_core.base.params_file import load_params
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, known_tails_in, with_inverses

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 import imf_core
-from imf_core.base.config import FOLDER, DatasetParams, load_params
+from imf_core.base.config import FOLDER, DatasetParams
+from imf_core.base.params_file import load_params
 from imf_core.graph.graph import Graph
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_scores import PULL, FactScorer, Thresholds, choose_thresholds

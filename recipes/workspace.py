@@ -11,7 +11,8 @@ from typing import Any
 from imf_core.base.config import Params
 from imf_core.base.errors import ConfigError
 from imf_core.base.modality import find_modalities
-from imf_core.base.typed_yaml import read_yaml, validate
+from imf_core.base.sections import validate
+from imf_core.base.yaml_text import read_yaml
 from stages.committed import read_locked_stages
 from stages.paths import LOCK, PARAMS
 

@@ -12,14 +12,9 @@ from functools import partial
 import pyarrow as pa
 
 from imf_core.base.artifacts import write_json, write_parquet
-from imf_core.base.config import (
-    DecisionParams,
-    ModelParams,
-    TrainingSpec,
-    TrainParams,
-    load_params,
-)
+from imf_core.base.config import DecisionParams, ModelParams, TrainingSpec, TrainParams
 from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
+from imf_core.base.params_file import load_params
 from imf_core.graph.graph import load_graph
 from imf_core.model.scorer import Scorer
 from imf_core.training.settle import settle_model, settle_train

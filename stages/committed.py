@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 from scmrepo.exceptions import SCMError
 
 from imf_core.base.errors import DataError
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.yaml_text import read_yaml
 from imf_core.graph.graph import Graph
 from imf_core.model.saved import CONFIG
 from imf_core.report.comparison import NotCompared

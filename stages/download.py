@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from imf_core.base.artifacts import fresh_folder
-from imf_core.base.config import FOLDER, OWN_GRAPHS, RDF, DatasetParams, FetchParams, load_params
+from imf_core.base.config import FOLDER, OWN_GRAPHS, RDF, DatasetParams, FetchParams
+from imf_core.base.params_file import load_params
 from imf_core.graph.issues import DataIssue, write_issues
 from imf_core.sources.folder import copy_folder
 from imf_core.sources.rdf import write_rdf_as_folder

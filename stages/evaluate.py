@@ -9,9 +9,10 @@ import pyarrow as pa
 import torch
 
 from imf_core.base.artifacts import write_csv, write_json, write_parquet
-from imf_core.base.config import EvaluateParams, load_params
+from imf_core.base.config import EvaluateParams
 from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
 from imf_core.base.modality import find_modalities
+from imf_core.base.params_file import load_params
 from imf_core.evaluation.metrics import (
     brier_score,
     by_degree,

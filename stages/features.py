@@ -7,10 +7,11 @@ Each reads data/graph and the inputs of its modality, and writes data/features/M
 import sys
 from typing import Any
 
-from imf_core.base.config import ImagesParams, load_params
+from imf_core.base.config import ImagesParams
 from imf_core.base.device import explain_out_of_memory
 from imf_core.base.errors import ConfigError
 from imf_core.base.modality import FeatureInputs, Modality, find_modalities
+from imf_core.base.params_file import load_params
 from imf_core.features.shared.precomputed import describe, write_precomputed_features
 from stages.paths import FEATURES, GRAPH, IMAGES, MEDIA, PARAMS
 from stages.runner import ray_address, run_stage, state_folder

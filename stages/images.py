@@ -3,7 +3,7 @@
 An entity's own images come before looked-up ones.
 """
 
-from imf_core.base.config import load_params
+from imf_core.base.params_file import load_params
 from imf_core.images.select import ImageFetcher
 from imf_core.images.write_shards import write_image_shards
 from imf_core.raster.reencode import NO_PICTURE, ONE_COLOUR

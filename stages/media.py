@@ -3,7 +3,7 @@
 It sends requests only if `media.source` is set.
 """
 
-from imf_core.base.config import load_params
+from imf_core.base.params_file import load_params
 from imf_core.sources.layout import ENTITY_IDENTIFIERS
 from imf_core.web.store import WebStore
 from imf_core.wikimedia.api import Client

@@ -4,8 +4,8 @@ import pyarrow.compute as pc
 
 from imf_core.base.artifacts import write_parquet
 from imf_core.base.bounds import max_predicted_queries
-from imf_core.base.config import load_params
 from imf_core.base.device import explain_out_of_memory, resolve_device
+from imf_core.base.params_file import load_params
 from imf_core.graph.graph import with_decided
 from imf_core.inference.fact_table import NEW
 from imf_core.inference.predict import predict_facts

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from imf_core.base.artifacts import write_csv, write_json
-from imf_core.base.config import load_params
+from imf_core.base.params_file import load_params
 from imf_core.graph.decided import save_decided
 from imf_core.graph.entities import save_image_sources
 from imf_core.graph.issues import issues_of, read_issues

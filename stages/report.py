@@ -3,8 +3,8 @@
 import vl_convert
 
 from imf_core.base.artifacts import write_text
-from imf_core.base.config import load_params
 from imf_core.base.device import explain_out_of_memory, resolve_device
+from imf_core.base.params_file import load_params
 from imf_core.model.saved import load_model
 from imf_core.model.scorer import Scorer
 from imf_core.report.compose import RunFiles, compose_page

@@ -11,8 +11,9 @@ from functools import partial
 
 from dvclive.live import Live
 
-from imf_core.base.config import Params, TrainingSpec, load_params
+from imf_core.base.config import Params, TrainingSpec
 from imf_core.base.device import Processes, explain_out_of_memory, resolve_device
+from imf_core.base.params_file import load_params
 from imf_core.model.saved import save_calibration, save_model
 from imf_core.paths.pretrained import find_network
 from imf_core.training.paths_fit import fit_paths

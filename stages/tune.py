@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from imf_core.base.artifacts import read_json, write_csv, write_json
-from imf_core.base.config import ModelParams, TrainParams, TuneParams, load_params
+from imf_core.base.config import ModelParams, TrainParams, TuneParams
 from imf_core.base.device import explain_out_of_memory, resolve_device
 from imf_core.base.errors import DivergenceError
+from imf_core.base.params_file import load_params
+from imf_core.base.sections import AUTO
 from imf_core.base.terminal import format_minutes
-from imf_core.base.typed_yaml import AUTO
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.model.saved import require_features

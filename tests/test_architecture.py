@@ -36,7 +36,10 @@ PIPELINE = {
 ROOMS = {room: set(below.split()) for room, below in PIPELINE.items()}
 FOR_FLOWS = {
     f"imf_core.base.{name}"
-    for name in ("config", "typed_yaml", "modality", "errors", "artifacts", "terminal", "path_text")
+    for name in (
+        *("config", "params_file", "sections", "yaml_text", "modality"),
+        *("errors", "artifacts", "terminal", "path_text"),
+    )
 }
 """Modules of the core that flows may use: parameters, metrics, safe output."""
 
@@ -187,7 +190,7 @@ def test_the_model_needs_nothing_but_torch_and_the_parameters() -> None:
     modules = set().union(*map(core_imports, model))
     beside = {module for module in modules if room_of(module) != "model"}
     assert beside <= {
-        f"imf_core.base.{name}" for name in ("config", "typed_yaml", "modality", "device", "errors")
+        f"imf_core.base.{name}" for name in ("config", "sections", "modality", "device", "errors")
     } | {"imf_core.paths.channel", "imf_core.paths.network"}
 
 
@@ -242,7 +245,10 @@ def test_live_metrics_are_logged_by_the_train_stage_alone() -> None:
 
 
 def test_stages_and_the_form_of_experiments_alone_read_the_parameter_file() -> None:
-    others = outside(CORE + FLOWS, "imf_core/base/config.py", "flows/experiments/form.py")
+    others = outside(
+        CORE + FLOWS,
+        *("imf_core/base/config.py", "imf_core/base/params_file.py", "flows/experiments/form.py"),
+    )
     readers = [file for file in others if "load_params" in (ROOT / file).read_text("utf-8")]
     assert readers == []
 

@@ -21,8 +21,8 @@ from dvc.utils.hydra import apply_overrides
 from workspace import ROOT, Workspace
 
 from cli.__main__ import app
-from imf_core.base.config import load_params
 from imf_core.base.modality import FeaturesParams, Modality
+from imf_core.base.params_file import load_params
 from recipes.recipe import read_recipe
 from recipes.rows import find_row
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from imf_core.base.config import SettledParams
 from imf_core.base.device import unsharded
-from imf_core.base.typed_yaml import validate
+from imf_core.base.sections import validate
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.model.imf import IMF

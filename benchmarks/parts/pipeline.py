@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks.accuracy import ROOT
 from benchmarks.results import Row
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.yaml_text import read_yaml
 
 COPIED = (
     "imf_core",

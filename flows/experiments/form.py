@@ -15,9 +15,11 @@ from ruamel.yaml.representer import BaseRepresenter
 from flows.errors import FlowError
 from flows.experiments.workspace_copy import git
 from imf_core.base.artifacts import make_state_folder
-from imf_core.base.config import Params, load_params
+from imf_core.base.config import Params
 from imf_core.base.errors import ConfigError
-from imf_core.base.typed_yaml import parse_yaml, validate
+from imf_core.base.params_file import load_params
+from imf_core.base.sections import validate
+from imf_core.base.yaml_text import parse_yaml
 
 _LONGEST_LINE = 10_000
 """Longer lines would be broken; a value stays on one line."""

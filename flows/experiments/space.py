@@ -18,7 +18,7 @@ from flows.errors import FlowError
 from flows.experiments.form import check_values
 from flows.experiments.run_experiment import apply_changes
 from imf_core.base.config import Params
-from imf_core.base.typed_yaml import Auto
+from imf_core.base.sections import Auto
 
 _MOST_CHECKED = 5_000
 """Largest number of values of a range that are checked one by one."""

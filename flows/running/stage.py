@@ -37,7 +37,7 @@ from flows.running.workspace import (
     read_lock_file,
     restore_command,
 )
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.yaml_text import read_yaml
 
 _PIPELINE = Path(__file__).parents[2] / "dvc.yaml"
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from filelock import lock_descriptor
 from ruamel.yaml.error import YAMLError
 
 from flows.running.children import end_with_worker
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.yaml_text import read_yaml
 
 LOCK = Path(".dvc/tmp/imf-workspace.lock")
 

@@ -1,17 +1,16 @@
 """The typed form of `params.yaml`: one frozen model per section, every value with its bounds.
 
-A stage loads the sections it declares in `dvc.yaml` with `load_params`; the experiment forms use
-the same models. Only `params.yaml` holds values, so no field has a default here: a missing key is
-an error, like an unknown one.
+A stage loads the sections it declares in `dvc.yaml` with `load_params` (`params_file.py`); the
+experiment forms use the same models. Only `params.yaml` holds values, so no field has a default
+here: a missing key is an error, like an unknown one.
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, create_model, model_validator
 
-from imf_core.base.errors import ConfigError
 from imf_core.base.modality import (
     DEVICE,
     STRUCTURE,
@@ -20,15 +19,7 @@ from imf_core.base.modality import (
     Modality,
     find_modalities,
 )
-from imf_core.base.typed_yaml import (
-    AUTO,
-    LANGUAGE_PATTERN,
-    Auto,
-    Section,
-    describe_byte_error,
-    parse_yaml,
-    validate,
-)
+from imf_core.base.sections import AUTO, LANGUAGE_PATTERN, Auto, Section
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 if TYPE_CHECKING:
@@ -375,25 +366,3 @@ class SettledParams(Params, TrainingSpec):
 
     model: ModelParams
     train: TrainParams
-
-
-def load_params(path: Path) -> Params:
-    """Reads and checks the whole parameter file.
-
-    Args:
-        path: A YAML file with every section of `Params`.
-
-    Returns:
-        The typed parameters.
-
-    Raises:
-        ConfigError: If the file is missing or malformed, a key is unknown or missing, or a value
-            has the wrong type or is out of bounds. The message lists all errors.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise ConfigError(f"{path} is not a file; run from the project's root") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not valid YAML, {describe_byte_error(error)}") from error
-    return validate(Params, parse_yaml(text, str(path)), str(path))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Ty
 
 from pydantic import ConfigDict, Field
 
-from imf_core.base.typed_yaml import SHA256_PATTERN, Section, describe_bounds
+from imf_core.base.sections import SHA256_PATTERN, Section, describe_bounds
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imf_core.base.bounds import max_sample_facts
-from imf_core.base.typed_yaml import Section
+from imf_core.base.sections import Section
 from imf_core.graph.decided import REJECTED
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails, build_known_tails, with_inverses

@@ -21,7 +21,7 @@ from imf_core.base.artifacts import fresh_folder, read_json, write_json
 from imf_core.base.device import resolve_device
 from imf_core.base.errors import ConfigError, DataError
 from imf_core.base.modality import UnseenEncoder, find_modalities
-from imf_core.base.typed_yaml import validate
+from imf_core.base.sections import validate
 from imf_core.graph.decided import DECIDED_FILE, save_decided
 from imf_core.graph.feature_table import load_features, save_features
 from imf_core.graph.graph import load_graph, with_decided

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from imf_core.base.typed_yaml import Section
+from imf_core.base.sections import Section
 
 MAX_LOG_SHARPNESS = 5.0
 """Bound of |log tau|; beyond a factor of 148 the decision hardly changes."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from imf_core.base.artifacts import read_json, write_bytes, write_json
 from imf_core.base.config import FusionParams, ModelParams, TrainingSpec
 from imf_core.base.errors import DataError
-from imf_core.base.typed_yaml import Section, validate
+from imf_core.base.sections import Section, validate
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import DEGREE_BINS, Graph, count_train_facts, find_degree_bins
 from imf_core.graph.known_tails import find_loops, with_inverses

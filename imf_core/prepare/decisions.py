@@ -30,8 +30,8 @@ from pydantic import AfterValidator, Field
 from imf_core.base.artifacts import exclusive_lock
 from imf_core.base.errors import ConfigError, DataError
 from imf_core.base.line_causes import shorten
+from imf_core.base.sections import Section, validate
 from imf_core.base.terminal import JOINERS
-from imf_core.base.typed_yaml import Section, validate
 from imf_core.graph.decided import ACCEPTED, REJECTED
 from imf_core.sources.formats import read_lines
 

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from imf_core.base.artifacts import atomic_path, exclusive_lock, file_sha256
 from imf_core.base.config import FOLDER, RDF, FetchParams
 from imf_core.base.errors import ConfigError, DataError, NetworkError
-from imf_core.base.typed_yaml import Section, validate
+from imf_core.base.sections import Section, validate
 from imf_core.sources.layout import ENTITY_DESCRIPTIONS
 from imf_core.web.client import WebClient
 

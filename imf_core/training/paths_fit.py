@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from imf_core.base.config import PathsParams
+from imf_core.base.sections import AUTO
 from imf_core.base.terminal import track
-from imf_core.base.typed_yaml import AUTO
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.graph import Graph

@@ -11,7 +11,7 @@ from imf_core.base.config import (
     TrainParams,
     TrainSettings,
 )
-from imf_core.base.typed_yaml import AUTO, validate
+from imf_core.base.sections import AUTO, validate
 
 Values = Mapping[str, Any]
 """Chosen values by `section.key`."""

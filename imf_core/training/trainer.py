@@ -16,8 +16,8 @@ from imf_core.base.bounds import sample_facts
 from imf_core.base.config import TrainingSpec
 from imf_core.base.device import ALONE, Processes, resolve_device
 from imf_core.base.errors import DivergenceError, TrainingError
+from imf_core.base.sections import AUTO
 from imf_core.base.terminal import track
-from imf_core.base.typed_yaml import AUTO
 from imf_core.evaluation.metrics import rank_metrics
 from imf_core.evaluation.ranking import COMBINED, rank_triples
 from imf_core.graph.graph import Graph

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from ruamel.yaml.error import YAMLError
 from tiny_world import ROOT
 
-from imf_core.base.config import Params, load_params, name_graph
+from imf_core.base.config import Params, name_graph
 from imf_core.base.errors import ConfigError
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.params_file import load_params
+from imf_core.base.yaml_text import read_yaml
 
 VALUES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
 KEYS = [(section, key) for section, values in VALUES.items() for key in values]

@@ -18,6 +18,7 @@ from benchmarks.results import Row, load_results
 
 ABSENT = (
     *("dvc", "dvclive", "prefect", "aiohttp", "yarl", "PIL", "pyoxigraph", "typer"),
+    *("ruamel", "rapidfuzz", "fastapi"),
     *("ray", "pykeen", "matplotlib", "playwright", "pytest"),
 )
 """Packages that a GPU machine may lack."""

@@ -6,7 +6,7 @@ import pytest
 from tiny_world import ROOT
 
 from flows.experiments.form import write_values
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.yaml_text import read_yaml
 
 OURS = (ROOT / "params.yaml").read_text(encoding="utf-8")
 

@@ -14,7 +14,7 @@ from flows.experiments.form import read_values
 from flows.experiments.names import check_tracked_paths
 from flows.experiments.run_experiment import apply_changes
 from flows.experiments.workspace_copy import forget_runs_except, git, record_version, temporary_copy
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.yaml_text import read_yaml
 
 # DVC and the libraries below it warn of their own deprecations.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

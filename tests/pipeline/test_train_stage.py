@@ -8,7 +8,7 @@ from tiny_world import no_features, small_params, tiny_graph, tiny_tables
 
 from imf_core.base.artifacts import read_json, write_json
 from imf_core.base.errors import ConfigError
-from imf_core.base.typed_yaml import AUTO
+from imf_core.base.sections import AUTO
 from imf_core.graph.feature_table import save_features
 from imf_core.graph.labels import save_graph
 from imf_core.training import trainer

@@ -12,7 +12,7 @@ from tiny_world import ROOT, no_features, small_params, tiny_graph, tiny_tables
 from imf_core.base.artifacts import read_json
 from imf_core.base.config import ModelParams, TrainParams
 from imf_core.base.errors import DivergenceError
-from imf_core.base.typed_yaml import AUTO
+from imf_core.base.sections import AUTO
 from imf_core.graph.feature_table import FeatureTable, save_features
 from imf_core.graph.graph import Graph
 from imf_core.graph.labels import save_graph

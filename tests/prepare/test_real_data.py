@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tiny_world import ROOT
 
-from imf_core.base.config import PrepareParams, load_params
+from imf_core.base.config import PrepareParams
+from imf_core.base.params_file import load_params
 from imf_core.graph.issues import issues_of
 from imf_core.prepare.prepare import Prepared, prepare_graph
 from imf_core.prepare.redundancy import find_redundancy

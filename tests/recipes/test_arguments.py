@@ -10,7 +10,7 @@ from dvc.utils.hydra import apply_overrides
 from tiny_world import ROOT
 
 from imf_core.base.errors import ConfigError
-from imf_core.base.typed_yaml import read_yaml
+from imf_core.base.yaml_text import read_yaml
 from recipes.__main__ import REFUSED, main
 from recipes.recipe import make_arguments
 from stages.runner import run_stage

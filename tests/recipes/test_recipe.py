@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tiny_world import ROOT
 
-from imf_core.base.config import load_params
 from imf_core.base.errors import ConfigError
+from imf_core.base.params_file import load_params
 from recipes.recipe import lay_over, list_recipes, read_overrides, read_recipe
 from recipes.rows import FULL, ROWS, TWO_STRUCTURES, find_row, is_row_of, overrides_of
 

@@ -5,7 +5,7 @@ import torch
 from tiny_world import small_params, tiny_graph, tiny_tables
 
 from imf_core.base.config import ModelParams, Params, SettledParams, TrainParams
-from imf_core.base.typed_yaml import AUTO
+from imf_core.base.sections import AUTO
 from imf_core.graph.feature_table import FeatureTable
 from imf_core.graph.graph import Graph
 from imf_core.training.settle import find_auto, settle

@@ -8,7 +8,7 @@ from tiny_world import small_params
 from imf_core.base.artifacts import write_json
 from imf_core.base.config import ModelParams, Params, TrainParams
 from imf_core.base.errors import ConfigError
-from imf_core.base.typed_yaml import AUTO
+from imf_core.base.sections import AUTO
 from imf_core.training.settle import find_auto, settle, settle_model, settle_train
 from stages.paths import CHOSEN
 from stages.training import read_chosen

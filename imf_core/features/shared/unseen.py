@@ -19,7 +19,7 @@ from imf_core.base.artifacts import read_json, write_bytes, write_json
 from imf_core.base.config import ImagesParams
 from imf_core.base.errors import DataError, ModelUnavailableError, QuestionError
 from imf_core.base.modality import UnseenEncoder
-from imf_core.base.typed_yaml import validate
+from imf_core.base.sections import validate
 from imf_core.features.shared.encoding import Encoding, FittedEncoder, ParamsT
 from imf_core.features.shared.model_files import locate_model
 from imf_core.graph.feature_table import FeatureTable
