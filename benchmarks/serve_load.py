@@ -1,4 +1,7 @@
-"""Asks a served model with many clients at once: `python -m benchmarks.serve_load --model FOLDER`.
+"""Asks a served model with many clients at once: `python -m benchmarks.serve_load`.
+
+The model is that of `--project`, a packed one (`--model FOLDER`), or one of a made graph with
+random weights (`--entities N`), which takes the time of a trained one.
 
 Starts `imf serve` and lets the clients ask for some seconds, each one request after the other:
 searches, entities, questions, proposals, neighbours and facts to judge, about entities drawn by
@@ -13,10 +16,11 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +28,23 @@ import httpx
 import numpy as np
 import psutil
 
-from benchmarks.accuracy import ROOT
+from benchmarks.accuracy import ROOT, read_params
+from benchmarks.encoders import make_texts
+from benchmarks.graphs import make_graph, make_tables
+from imf_core.base.config import TrainingSpec
+from imf_core.inference.completer import Completer
+from imf_core.inference.fact_scores import Thresholds
+from imf_core.inference.model_folder import pack
+from imf_core.model.decision import Calibration
+from imf_core.model.saved import build_model, load_config, save_model
 from recipes.environment import describe_environment
 
 MIB = 2**20
 START_SECONDS = 1_800
+
+MADE: dict[str, object] = {"model.modalities": ["structure", "text"], "fusion.rank": 0}
+NUM_RELATIONS, FACTS_PER_ENTITY, HELD_OUT = 200, 3, 5_000
+"""Model and graph of `--entities`."""
 
 
 @dataclass
@@ -62,10 +78,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="a packed model; default: that of --project")
     parser.add_argument("--project", type=Path, default=Path(), help="a project after a run")
+    parser.add_argument("--entities", type=int, help="of a made graph, instead of a model")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--port", type=int, default=8766)
     chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        if chosen.entities:
+            chosen.model = pack_made_model(chosen.entities, Path(temporary))
+        measure(chosen)
+
+
+def measure(chosen: argparse.Namespace) -> None:
+    """Serves the model, asks it and prints the table."""
     command = [sys.executable, "-m", "cli", "serve", "--port", str(chosen.port)]
     command += ["--model", str(chosen.model.resolve())] if chosen.model else []
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -87,6 +112,34 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait()
+
+
+def pack_made_model(num_entities: int, folder: Path) -> Path:
+    """Packs a model with random weights into a new folder below `folder`.
+
+    Its entities have names and text features.
+    """
+    graph = make_graph(num_entities, NUM_RELATIONS, FACTS_PER_ENTITY * num_entities, HELD_OUT)
+    texts = make_texts(num_entities)
+    graph = replace(
+        graph,
+        entity_names=[f"{' '.join(text.split()[:2])} {n}" for n, text in enumerate(texts)],
+        entity_descriptions=texts,
+    )
+    tables = make_tables(num_entities, {"text": (128, 1.0)})
+    params = read_params(MADE)
+    spec = TrainingSpec(
+        model=params.model, fusion=params.fusion, decision=params.decision, train=params.train
+    )
+    model = build_model(graph, tables, spec.model, spec.fusion)
+    save_model(model, folder / "trained", graph, tables, spec, {"epoch": 0})
+    calibration = Calibration(slope=1.0, offset=0.0, shown=1, answers=1, true_answers=1)
+    thresholds = Thresholds(default=0.5, relations={}, facts=1, balanced_accuracy=0.5)
+    config = load_config(folder / "trained")
+    completer = Completer(graph, tables, model, config, calibration, thresholds=thresholds)
+    packed = folder / "packed"
+    pack(completer, packed)
+    return packed
 
 
 def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
