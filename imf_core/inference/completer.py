@@ -257,9 +257,8 @@ class Completer:
         """
         require_positive(k, "neighbour")
         number = self.entities.find(entity)
-        everyone = torch.arange(self.graph.num_entities)
         return join(
-            find_nearest(self.scorer, self.graph, channel, number, everyone, k)
+            find_nearest(self.scorer, self.graph, channel, number, None, k)
             for channel in self._channels_of(number)
         )
 

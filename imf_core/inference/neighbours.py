@@ -4,12 +4,14 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails
 from imf_core.model.scorer import Scorer
+
+SHORTEST = 1e-8
+"""Least product of two norms in a cosine."""
 
 SCHEMA = pa.schema(
     [
@@ -22,7 +24,7 @@ SCHEMA = pa.schema(
 
 
 def find_nearest(
-    scorer: Scorer, graph: Graph, channel: str, entity: int, among: Tensor, count: int
+    scorer: Scorer, graph: Graph, channel: str, entity: int, among: Tensor | None, count: int
 ) -> pa.Table:
     """Finds the entities nearest to one entity.
 
@@ -31,20 +33,23 @@ def find_nearest(
         graph: Its graph.
         channel: Channel of the embeddings.
         entity: The entity, which has the channel's modality; it is not its own neighbour.
-        among: Entities to choose from; entities without the channel's modality or without train
-            facts are left out, shape: (N,), dtype: long.
+        among: Entities to choose from, None for all; entities without the channel's modality or
+            without train facts are left out, shape: (N,), dtype: long.
         count: Neighbours, at most.
 
     Returns:
         Nearest first, with the columns of `SCHEMA`.
     """
-    model, vectors = scorer.model, scorer.entities[channel]
-    among = among.to(vectors.device)
-    has_modality = model.channels[channel].is_present
-    among = among[(among != entity) & has_modality[among] & model.is_learned[among]]
-    cosines = F.cosine_similarity(vectors[among], vectors[entity].unsqueeze(0))
-    best = cosines.topk(min(count, len(among)))
-    found = among[best.indices].tolist()
+    vectors, lengths = scorer.entities[channel], scorer.lengths(channel)
+    may_be = scorer.model.channels[channel].is_present & scorer.model.is_learned
+    may_be[entity] = False
+    here, length = vectors[entity], lengths[entity]
+    if among is not None:
+        among = among.to(vectors.device)
+        vectors, lengths, may_be = vectors[among], lengths[among], may_be[among]
+    cosines = (vectors @ here / (lengths * length).clamp_min(SHORTEST)).masked_fill(~may_be, -2.0)
+    best = cosines.topk(min(count, int(may_be.sum())))
+    found = (best.indices if among is None else among[best.indices]).tolist()
     return pa.table(
         {
             "channel": [channel] * len(found),

@@ -60,6 +60,7 @@ class Scorer:
             self._relation_tables = model.relation_tables()
         self._has_loops = model.has_loops.cpu()
         self._buffer: Tensor | None = None
+        self._lengths: dict[str, Tensor] = {}
 
     @property
     def entities(self) -> Mapping[str, Tensor]:
@@ -70,6 +71,12 @@ class Scorer:
     def relations(self) -> Mapping[str, Tensor]:
         """Embeddings of relations and their inverses, by channel, shape: (2R, D_r)."""
         return self._relation_tables
+
+    def lengths(self, channel: str) -> Tensor:
+        """Returns the Euclidean norms of `entities`, computed once, shape: (entities held,)."""
+        if channel not in self._lengths:
+            self._lengths[channel] = torch.linalg.vector_norm(self._entities[channel], dim=1)
+        return self._lengths[channel]
 
     def batch_size(self, wanted: int) -> int:
         """Returns the number of queries to rank at once: `wanted`, or fewer if memory is short.
