@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from imf_core.base.errors import QuestionError
@@ -91,11 +92,12 @@ def refuse_unknown_parameters(request: Request) -> None:
 
 def _add_questions(router: APIRouter, worker: Worker) -> None:
     async def answer_one(question: Question, k: int, known: bool, precedents: int) -> Answered:
-        found = await worker.run(
-            lambda service: service.answer([question], k, known, precedents),
-            key=(question, k, known, precedents),
+        named = await to_thread.run_sync(worker.service.by_label, question)
+        return await worker.run_together(
+            (k, known, precedents),
+            named,
+            lambda service, questions: service.answer(questions, k, known, precedents),
         )
-        return found[0]
 
     async def answer_many(questions: list[Question], asked: AnswersRequest) -> Batch:
         found = await worker.run(
@@ -160,9 +162,10 @@ def _add_questions(router: APIRouter, worker: Worker) -> None:
     async def score(head: Text, relation: Text, tail: Text) -> Verdict:
         """Judges a fact: true if its probability reaches the threshold of its relation."""
         fact = Fact(head=head, relation=relation, tail=tail)
-        key = ("score", fact)
-        found = await worker.run(lambda service: service.score([fact], strict=True), key=key)
-        return found.results[0]
+        await to_thread.run_sync(worker.service.find_fact, fact)
+        return await worker.run_together(
+            "score", fact, lambda service, facts: service.score(facts, strict=True).results
+        )
 
     @router.post("/score")
     async def score_many(asked: ScoreRequest) -> Verdicts:

@@ -128,7 +128,7 @@ class Service:
             with_known: Whether to include the answers of train.
             precedents: Similar entities with the same answer, at most.
         """
-        questions = [self._by_label(question) for question in questions]
+        questions = [self.by_label(question) for question in questions]
         table = self.completer.answer(questions, k, with_known)
         answers: list[list[Answer]] = [[] for _ in questions]
         for row in table.to_pylist():
@@ -141,7 +141,7 @@ class Service:
             answers[row["question"]].append(self._answer(row, similar))
         return [self._describe(each, found) for each, found in zip(questions, answers, strict=True)]
 
-    def _by_label(self, question: Question) -> Question:
+    def by_label(self, question: Question) -> Question:
         """Names entity and relation by label, which no other entity has."""
         labels = self.graph.entity_labels
         head, tail = (
@@ -222,7 +222,7 @@ class Service:
         for place, fact in enumerate(facts):
             status = JUDGED
             try:
-                judged.append((place, self._find_fact(fact, num_unknown < COMPARED_FACTS)))
+                judged.append((place, self.find_fact(fact, num_unknown < COMPARED_FACTS)))
             except QuestionError as error:
                 if strict:
                     raise
@@ -234,7 +234,7 @@ class Service:
             verdicts[place] = self._judge(verdicts[place], row, ids)
         return Verdicts(results=verdicts)
 
-    def _find_fact(self, fact: Fact, is_compared: bool = True) -> tuple[int, int, int]:
+    def find_fact(self, fact: Fact, is_compared: bool = True) -> tuple[int, int, int]:
         """Returns a fact by ids; see `Catalogue.find_entity`."""
         head, tail = (
             self.catalogue.find_entity(end, is_compared) for end in (fact.head, fact.tail)
@@ -272,7 +272,7 @@ class Service:
             asked_for: End of each fact that is the answer.
             k: Paths per fact, at most.
         """
-        ids = list(map(self._find_fact, facts))
+        ids = list(map(self.find_fact, facts))
         columns = dict(zip(ROLES, zip(*map(self._names, ids), strict=True), strict=True))
         table = pa.table({**columns, "asked_for": [asked_for] * len(ids)})
         paths: list[list[Path]] = [[] for _ in ids]
