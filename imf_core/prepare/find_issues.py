@@ -34,6 +34,7 @@ def find_issues(
     texts: Sequence[tuple[str, LabelledTexts, Sequence[str]]],
     skipped_images: SkippedImageLines,
     summary: Summary,
+    is_split: bool,
 ) -> list[DataIssue]:
     """Collects the issues.
 
@@ -44,9 +45,10 @@ def find_issues(
         texts: For names, descriptions and names of relations: a noun, the texts and their labels.
         skipped_images: Omitted lines of the image index.
         summary: All counts.
+        is_split: Whether splits are made; if not, leaks and their repairs are left out.
     """
     return [
-        *_leak_issues(summary),
+        *(_leak_issues(summary) if is_split else ()),
         *_whole_split_issues(source),
         *downloaded,
         *_unseen_issues(summary),

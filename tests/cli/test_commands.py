@@ -243,6 +243,40 @@ def test_a_dump_is_checked_with_its_own_format(
     assert "set dataset.name: rdf and dataset.path: ring.nt" in printed
 
 
+@pytest.mark.parametrize(
+    ("files", "counts", "issue", "message"),
+    [
+        (["train.txt"], "2 train / 0 valid / 0 test", "lines repeat", "can be held out for test"),
+        (
+            ["train.txt", "valid.txt", "test.txt"],
+            "2 train / 2 valid / 2 test",
+            "the files of train and test hold the same facts",
+            "test holds the same facts as train",
+        ),
+    ],
+)
+def test_a_graph_that_cannot_be_split_is_counted_before_the_error(
+    files: list[str],
+    counts: str,
+    issue: str,
+    message: str,
+    project: Path,
+    make_folder: Callable[..., Path],
+    run: Run,
+) -> None:
+    facts = ["a knows b", "b knows c", "b knows c"]
+    status, printed, errors = run("check", str(make_folder(dict.fromkeys(files, facts))))
+    assert status == 1
+    assert f"folder: 3 entities, 1 relations, {counts} facts" in printed
+    assert issue in printed
+    assert "LEAK" not in printed
+    assert "\nLines as they come:\n  entities: 3\n" in printed
+    assert "Facts as prepared" not in printed
+    assert errors.startswith("error: ")
+    assert message in errors
+    assert "Nothing was changed" not in printed
+
+
 @pytest.mark.parametrize("name", ["facts.csv", "facts", "facts.dat"])
 def test_a_file_of_another_kind_is_refused_with_the_kinds_that_are_read(
     name: str, project: Path, run: Run
