@@ -152,12 +152,12 @@ def keep_splits(found: Mapping[str, Facts], num_entities: int, num_relations: in
         num_relations: R.
     """
     facts, duplicates = _drop_duplicates(found, num_entities, num_relations)
-    sources = [GIVEN if split in found else MISSING for split in ("valid", "test")]
     nothing = np.empty((0, 3), dtype=np.int64)
     return Splits(
-        {"valid": nothing, "test": nothing, **facts},
-        duplicates,
-        *sources,
+        facts={"valid": nothing, "test": nothing, **facts},
+        duplicate_lines=duplicates,
+        valid_source=GIVEN if "valid" in found else MISSING,
+        test_source=GIVEN if "test" in found else MISSING,
         valid_dropped=0,
         valid_returned_to_train=0,
         train_dropped=0,
