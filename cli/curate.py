@@ -17,6 +17,7 @@ from imf_core.graph.decided import ACCEPTED
 from imf_core.graph.graph import load_graph
 from imf_core.inference.completer import Completer
 from imf_core.inference.curation import (
+    NO_EFFECT,
     TRAIN,
     decide_facts,
     find_queue,
@@ -35,8 +36,8 @@ HASH_DIGITS = 12
 REMEDY = "set predict.device: cpu"
 
 PROBABILITY_NOTE = (
-    "Probabilities are of facts, as in `imf check`: from the question for the tail and that for "
-    "the head. Those of `imf ask` are from the one question asked."
+    "The probability is that of the fact, from the questions for its tail and its head; `imf ask` "
+    "prints that of an answer, from one question."
 )
 
 ACCEPTED_COLUMNS = ("by", "at", "note")
@@ -127,7 +128,8 @@ def decide(
         raise QuestionError(f"{first['loc'][0]}: {first['msg']}{remedy}") from error
     earlier = read_decisions(path) if path.exists() else []
     written = append_decisions(path, made)
-    for each, remark in zip(written, remark_decisions(graph, earlier, written), strict=True):
+    remarks = remark_decisions(graph, earlier, written)
+    for each, remark in zip(written, remarks, strict=True):
         probability = "" if each.probability is None else f"{each.probability:.2f}  "
         print(
             f"{each.decision}  {probability}{' - '.join(map(shorten, each.fact))}  "
@@ -136,7 +138,9 @@ def decide(
     if completer is not None:
         print(PROBABILITY_NOTE)
     lines = "1 line" if len(made) == 1 else f"{len(made)} lines"
-    print(f"{lines} added to {path}; commit it: it takes effect from the next `imf run` on")
+    has_effect = not all(remark.startswith(NO_EFFECT) for remark in remarks)
+    effect = ": it takes effect from the next `imf run` on" if has_effect else ""
+    print(f"{lines} added to {path}; commit it{effect}")
 
 
 @explain_out_of_memory(REMEDY)

@@ -39,6 +39,9 @@ PROPOSALS_IN_TURN = 3
 MAX_SUSPECTS = 500
 """Facts of train in the queue, the most suspicious ones."""
 
+NO_EFFECT = "no effect"
+"""Start of the remark on a decision that changes nothing."""
+
 FIRST_LOOP = (
     "its relation joins no entity to itself in train: from the next run on, an entity may answer a "
     "question about itself with this relation"
@@ -140,16 +143,18 @@ def remark_decisions(
 
 def _remark_earlier(made: Decision, before: Decision | None) -> str:
     if before is None:
-        return "no effect: the fact had no decision" if made.decision == WITHDRAWN else ""
+        return f"{NO_EFFECT}: the fact had no decision" if made.decision == WITHDRAWN else ""
     what = f"{before.decision} by {before.by} on {before.at[:10]}"
-    return f"no effect: already {what}" if made.decision == before.decision else f"replaces {what}"
+    return (
+        f"{NO_EFFECT}: already {what}" if made.decision == before.decision else f"replaces {what}"
+    )
 
 
 def _remark_split(decision: str, split: str) -> str:
     if decision == ACCEPTED and split == "train":
-        return "no effect: train has the fact"
+        return f"{NO_EFFECT}: train has the fact"
     if decision in DECIDED and split in HELD_OUT_SPLITS:
-        return f"no effect: {split} keeps the fact, so that metrics stay comparable"
+        return f"{NO_EFFECT}: {split} keeps the fact, so that metrics stay comparable"
     if decision == REJECTED and split == NEW:
         return "no split has the fact: it is not proposed again"
     return ""
