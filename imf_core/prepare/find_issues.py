@@ -59,7 +59,7 @@ def find_issues(
             sum(len(facts) - len(_first_lines(source, facts)) for facts in source.facts.values()),
         ),
         *_column_order_issues(graph),
-        *_alike_issues(graph),
+        *find_alike_labels(graph),
         *_text_issues(texts),
         *data_issue(
             "images_of_unknown_entities",
@@ -207,13 +207,13 @@ def _format_fact(source: SourceGraph, fact: Facts) -> str:
     return f"{labels[head]!r} {source.relation_labels[relation]!r} {labels[tail]!r}"
 
 
-def _alike_issues(graph: GraphLabels) -> Iterator[DataIssue]:
-    """Reports labels that look alike."""
+def find_alike_labels(graph: GraphLabels) -> Iterator[DataIssue]:
+    """Reports labels of entities and of relations that look alike."""
     for noun, labels in (("entity", graph.entity_labels), ("relation", graph.relation_labels)):
         yield from data_issue(
             f"{noun}_labels_alike",
             f"{noun} labels look like another one: they differ in spaces, quotes, invisible "
-            "characters or the form of letters, and stay apart",
+            "characters or the form or script of letters, and stay apart",
             chain.from_iterable(
                 (show_alike([group[0], label]) for label in group[1:])
                 for group in find_alike(labels)

@@ -434,6 +434,18 @@ def test_a_graph_without_a_model_names_what_is_wrong_in_one_line(
     assert errors.startswith("error: no entity has the label or name 'Erth'; nearest are 'earth'")
 
 
+def test_labels_that_look_alike_are_a_warning_in_check_and_without_a_model(
+    project: Path, make_folder: Callable[..., Path], ring_facts: list[str], run: Run
+) -> None:
+    folder = str(make_folder({"train.txt": [*ring_facts, "\u043500 r1 e05"]}))
+    _, checked, _ = run("check", folder)
+    status, printed, errors = run("ask", "--untrained", folder, "e00", "r1", "-k", "1")
+    assert status == 0
+    assert r"'e00' and '\u043500'" in errors
+    assert errors in checked
+    assert "warning" not in printed
+
+
 def test_a_long_answer_is_announced_with_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
