@@ -9,12 +9,15 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
+from pydantic_core import to_json
 
 from imf_core.base.device import fitting_threads
 from imf_core.serve.schemas import NewEntity
 from imf_core.serve.service import Service
 
-KEPT_ANSWERS = 500
+KEPT_BYTES = 4_000_000
+"""JSON of the answers kept; in memory they take about ten times as much."""
+
 KEPT_ENTITIES = 4
 """New entities kept: each has its own copy of the model; one for models of `LARGE` and more."""
 
@@ -29,12 +32,14 @@ class Recent(OrderedDict[K, T]):
     """The values of the most recent keys.
 
     Args:
-        size: Values, at most.
+        most: Total size of the values, at most; a larger value is not kept.
+        measure: Returns the size of a value; by default, one.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, most: int, measure: Callable[[T], int] = lambda _: 1) -> None:
         super().__init__()
-        self._size = size
+        self._most, self._measure = most, measure
+        self._sizes: dict[K, int] = {}
 
     def get_or_make(self, key: K, make: Callable[[], T]) -> T:
         """Returns the value of a key, made if it is not there."""
@@ -42,10 +47,19 @@ class Recent(OrderedDict[K, T]):
             self.move_to_end(key)
             return self[key]
         value = make()
-        self[key] = value
-        while len(self) > self._size:
-            self.popitem(last=False)
+        size = self._measure(value)
+        if size > self._most:
+            return value
+        self[key], self._sizes[key] = value, size
+        while sum(self._sizes.values()) > self._most:
+            oldest, _ = self.popitem(last=False)
+            del self._sizes[oldest]
         return value
+
+
+def count_bytes(answer: object) -> int:
+    """Returns the length of an answer as JSON; it is a schema or a list of them."""
+    return len(to_json(answer))
 
 
 class Worker:
@@ -59,7 +73,7 @@ class Worker:
         self.service = service
         self._numbers = service.graph.num_entities * service.completer.config.model.dim
         self._limiter: CapacityLimiter | None = None
-        self._answers: Recent[Hashable, object] = Recent(KEPT_ANSWERS)
+        self._answers: Recent[Hashable, object] = Recent(KEPT_BYTES, count_bytes)
         self._grown: Recent[str, Service] = Recent(1 if self._numbers >= LARGE else KEPT_ENTITIES)
 
     async def run(
