@@ -135,6 +135,7 @@ def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
         (["ask", "--untrained", "g", "a"], "TAIL, got a"),
         (["ask", "--untrained", "g", "--neighbours", "a"], "--untrained takes a question, -k,"),
         (["ask", "--untrained", "g", "--model", "m", "a", "b"], "--untrained takes a question"),
+        (["ask", "--untrained", "g", "a", "?", "b"], "needs a trained model: `imf run` trains"),
         (["check"], "give either PATH or --train"),
         (["check", "facts.tsv", "--train"], "give either PATH or --train"),
         (["check", "--train", "-k", "0"], "-k must be a positive number, got 0"),
