@@ -330,7 +330,7 @@ def _print_relations(
         for text in texts:
             print(f"        {text}")
     if not kept:
-        print("  no other relation is likely: no similar entities have one")
+        print("  no other relation is likely: similar entities have none that could join these two")
 
 
 def _find_paths(completer: Completer, answers: pa.Table, reasons: int) -> list[list[str]]:

@@ -12,7 +12,7 @@ const SHOWN = 10;
 
 function relations(found) {
   announce(`${found.answers.length} relations`);
-  if (!found.answers.length) return el("p", { class: "note" }, "No other relation is likely: no similar entities have one.");
+  if (!found.answers.length) return el("p", { class: "note" }, "No other relation is likely: similar entities have none that could join these two.");
   return el("ul", { class: "grid" }, found.answers.map((each) => el("li", { class: "card" },
     el("div", { class: "row" }, el("strong", {}, name(each.relation)), el("span", { class: "chance" }, el("b", {}, percent(each.probability)), meter(each.probability))),
     el("p", { class: "note" }, each.known_in === "new" ? "new" : `known: ${each.known_in}`, ` · affinity ${each.affinity.toFixed(2)}`))));
