@@ -26,7 +26,7 @@ from imf_core.raster.shards import SOURCES
 from imf_core.sources.rdf_reader import FORMATS
 from imf_core.sources.registry import find_dataset, load_registry
 from imf_core.web.store import WebStore
-from imf_core.web.urls import is_url
+from imf_core.web.url_pattern import is_url
 from stages.download import fill_raw
 from stages.paths import IMAGES, PARAMS
 from stages.prepare import print_summary
