@@ -23,6 +23,7 @@ from imf_core.inference.question_file import answer_file, read_facts
 from imf_core.inference.reasons import NO_PATH
 from imf_core.inference.unseen_entity import UnseenEntity
 from imf_core.inference.untrained import UntrainedCompleter
+from imf_core.prepare.find_issues import find_alike_labels
 
 NAMES_SHOWN = 5
 
@@ -180,6 +181,8 @@ def answer_untrained(
 ) -> None:
     """Prints the answers of the pretrained path network about a graph, with their reasons.
 
+    Labels that look alike are a warning, as in `imf check`.
+
     Args:
         path: A folder with `train.txt`, or an RDF file.
         words: HEAD RELATION [TAIL].
@@ -194,6 +197,8 @@ def answer_untrained(
     completer = imf_core.load_untrained(path)
     question = _read_question(words, None)
     completer.find_query(question)  # an unknown name is an error before any work
+    for issue in find_alike_labels(completer.graph):
+        print(f"warning: {issue}", file=sys.stderr)
     seconds = completer.estimate_seconds(count if reasons else 0)
     if seconds > NOTICE_SECONDS:
         entities, facts = completer.graph.num_entities, completer.num_facts
@@ -325,7 +330,7 @@ def _print_relations(
         for text in texts:
             print(f"        {text}")
     if not kept:
-        print("  no other relation is likely: no similar entities have one")
+        print("  no other relation is likely: similar entities have none that could join these two")
 
 
 def _find_paths(completer: Completer, answers: pa.Table, reasons: int) -> list[list[str]]:

@@ -17,10 +17,13 @@ from imf_core.graph.decided import ACCEPTED
 from imf_core.graph.graph import load_graph
 from imf_core.inference.completer import Completer
 from imf_core.inference.curation import (
+    NO_EFFECT,
+    TRAIN,
     decide_facts,
     find_queue,
     label_facts,
     read_decided_facts,
+    remark_decisions,
 )
 from imf_core.inference.export import write_ntriples, write_tsv
 from imf_core.inference.fact_table import ROLES
@@ -31,6 +34,11 @@ from stages.paths import FEATURES, GRAPH, MODEL, PARAMS, PREDICTIONS
 
 HASH_DIGITS = 12
 REMEDY = "set predict.device: cpu"
+
+PROBABILITY_NOTE = (
+    "The probability is that of the fact, from the questions for its tail and its head; `imf ask` "
+    "prints that of an answer, from one question."
+)
 
 ACCEPTED_COLUMNS = ("by", "at", "note")
 """Columns of accepted facts, after those of all exported facts."""
@@ -118,14 +126,21 @@ def decide(
         first = error.errors()[0]
         remedy = "; shorten it" if first["type"] == "string_too_long" else ""
         raise QuestionError(f"{first['loc'][0]}: {first['msg']}{remedy}") from error
-    for each in append_decisions(path, made):
+    earlier = read_decisions(path) if path.exists() else []
+    written = append_decisions(path, made)
+    remarks = remark_decisions(graph, earlier, written)
+    for each, remark in zip(written, remarks, strict=True):
         probability = "" if each.probability is None else f"{each.probability:.2f}  "
         print(
             f"{each.decision}  {probability}{' - '.join(map(shorten, each.fact))}  "
-            f"by {shorten(each.by)}"
+            f"by {shorten(each.by)}" + (f"\n  {remark}" if remark else "")
         )
+    if completer is not None:
+        print(PROBABILITY_NOTE)
     lines = "1 line" if len(made) == 1 else f"{len(made)} lines"
-    print(f"{lines} added to {path}; commit it: it takes effect from the next `imf run` on")
+    has_effect = not all(remark.startswith(NO_EFFECT) for remark in remarks)
+    effect = ": it takes effect from the next `imf run` on" if has_effect else ""
+    print(f"{lines} added to {path}; commit it{effect}")
 
 
 @explain_out_of_memory(REMEDY)
@@ -146,6 +161,12 @@ def show_queue(count: int, out: Path | None) -> None:
             + " - ".join(shorten(row[f"{role}_name"]) for role in ROLES)
         )
     print(f"\nfacts: {len(queue)}; decided before: {len(decided)}")
+    print(PROBABILITY_NOTE)
+    if TRAIN in queue["kind"].to_pylist():
+        print(
+            "Facts of train are listed by suspicion, which leaves the fact itself out; the model "
+            "has learned them, so a high probability does not speak for them."
+        )
     if out is not None:
         write_parquet(out, queue)
         print(f"all columns in {out}")

@@ -18,14 +18,15 @@ from imf_core.graph.issues import issues_of
 from imf_core.graph.labels import SPLITS
 from imf_core.prepare.decisions import read_decisions
 from imf_core.prepare.facts import CLASSES
-from imf_core.prepare.prepare import prepare_graph
+from imf_core.prepare.prepare import audit_unsplit, prepare_graph
+from imf_core.prepare.split import SplitError
 from imf_core.prepare.summary import Summary
 from imf_core.raster.reencode import NO_PICTURE
 from imf_core.raster.shards import SOURCES
 from imf_core.sources.rdf_reader import FORMATS
 from imf_core.sources.registry import find_dataset, load_registry
 from imf_core.web.store import WebStore
-from imf_core.web.urls import is_url
+from imf_core.web.url_pattern import is_url
 from stages.download import fill_raw
 from stages.paths import IMAGES, PARAMS
 from stages.prepare import print_summary
@@ -75,6 +76,11 @@ def copies(section: str) -> dict[str, Cell]:
     }
 
 
+PREPARED = "Facts as prepared"
+GIVEN_AWAY = f"{PREPARED} that train gives away (valid / test)"
+OF_SPLITS = (PREPARED, GIVEN_AWAY)
+"""Titles of the tables about the splits that are made."""
+
 TABLES: dict[str, dict[str, Cell]] = {
     "Lines as they come": {
         "entities": number("entities", "total"),
@@ -91,7 +97,7 @@ TABLES: dict[str, dict[str, Cell]] = {
         "entities unseen in train": of_held_out("source", "entities_unseen_in_train"),
         "relations unseen in train": of_held_out("source", "relations_unseen_in_train"),
     },
-    "Facts as prepared": {
+    PREPARED: {
         "facts (train / valid / test)": per_split("facts"),
         "valid": lambda summary: str(summary["valid_source"]),
         "test": lambda summary: str(summary["test_source"]),
@@ -101,7 +107,7 @@ TABLES: dict[str, dict[str, Cell]] = {
         "valid facts in train": number("leaks", "valid_in_train"),
         "test facts in train": number("leaks", "test_in_train"),
     },
-    "Facts as prepared that train gives away (valid / test)": {
+    GIVEN_AWAY: {
         **copies("leaks"),
         "entities unseen in train": of_held_out("leaks", "entities_unseen_in_train"),
         "relations unseen in train": of_held_out("leaks", "relations_unseen_in_train"),
@@ -127,6 +133,8 @@ TABLES: dict[str, dict[str, Cell]] = {
 def check(path: Path) -> None:
     """Reads a user's graph as the stages `download` and `prepare` do; prints counts and issues.
 
+    They are printed also for a graph that cannot be split, before the error.
+
     Args:
         path: A folder, or an RDF file.
 
@@ -149,15 +157,22 @@ def check(path: Path) -> None:
     params = load_params(PARAMS)
     name = FOLDER if path.is_dir() else RDF
     own = params.dataset.model_copy(update={"name": name, "path": str(path)})
+    failure = None
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder)
         fill_raw(name, raw, own, params.fetch)
-        summary = prepare_graph(raw, name, params.prepare).summary
+        try:
+            summary = prepare_graph(raw, name, params.prepare).summary
+        except SplitError as error:
+            summary, failure = audit_unsplit(raw, name), error
         print_summary(summary, raw)
     for title, columns in TABLES.items():
-        print(f"\n{title}:")
-        for column, cell in columns.items():
-            print(f"  {column}: {cell(summary)}")
+        if failure is None or title not in OF_SPLITS:
+            print(f"\n{title}:")
+            for column, cell in columns.items():
+                print(f"  {column}: {cell(summary)}")
+    if failure is not None:
+        raise failure
     print(
         f"\nNothing was changed. To complete this graph, set dataset.name: {name} and "
         f"dataset.path: {path} in {PARAMS}, then `imf run`"

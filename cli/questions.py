@@ -80,6 +80,9 @@ def ask(
             "--untrained takes a question, -k, --known and --reasons": bool(
                 untrained and (is_file or neighbours or is_unseen or model or facts)
             ),
+            'HEAD "?" TAIL needs a trained model: `imf run` trains one; leave out --untrained': (
+                untrained is not None and len(words) == 3 and words[1] == "?"
+            ),
             f"--out must end in .parquet, got {out}": (
                 out is not None and out.suffix.lower() != ".parquet"
             ),

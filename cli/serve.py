@@ -13,13 +13,15 @@ from cli.curate import find_decisions_file, find_git_name, hash_model
 from cli.results import open_model
 from imf_core.base.artifacts import read_parquet
 from imf_core.base.errors import ConfigError
+from imf_core.base.params_file import load_params
 from imf_core.graph.entities import read_entity_words
 from imf_core.inference.completer import Completer
+from imf_core.inference.predict import LEAST_AFFINITY
 from imf_core.serve.access import LEAST_TOKEN, LOOPBACK, Access
 from imf_core.serve.app import create_app
 from imf_core.serve.curation import Curator
 from imf_core.serve.pictures import Pictures
-from stages.paths import GRAPH, IMAGES, MEDIA, PREDICTIONS
+from stages.paths import GRAPH, IMAGES, MEDIA, PARAMS, PREDICTIONS
 
 TOKEN_VARIABLE = "IMF_SERVE_TOKEN"
 IDLE_SECONDS = 30
@@ -73,7 +75,10 @@ def serve(
         access = Access(LOOPBACK | {host.lower()}, token)
         owner = find_git_name() if is_loopback(host) else None  # others decide in their own name
         curator = _open_curator(by or owner) if is_curated else None
-        app = create_app(completer, pictures, descriptions, access, curator)
+        least = (
+            load_params(PARAMS).predict.min_relation_affinity if model is None else LEAST_AFFINITY
+        )
+        app = create_app(completer, pictures, descriptions, access, curator, least)
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -23,7 +23,7 @@ from imf_core.raster.reencode import NO_PICTURE, RejectedImage, map_in_order, re
 from imf_core.sources.image_index import find_kind
 from imf_core.web.fetch import fetch_into, is_settled
 from imf_core.web.store import Stored, WebStore
-from imf_core.web.urls import WEB_PATTERN, is_url
+from imf_core.web.url_pattern import WEB_PATTERN, is_url
 
 _ENTITIES_AT_ONCE = 4096
 

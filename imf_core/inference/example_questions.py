@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from imf_core.inference.plausibility import estimate_affinities
+from imf_core.inference.predict import LEAST_AFFINITY
 from imf_core.inference.untrained import OPERATIONS_PER_SECOND, UntrainedCompleter
 from imf_core.paths.channel import count_operations
-
-LEAST_AFFINITY = 0.5
-"""Least share of similar entities that have the relation of a question."""
 
 MAX_ENTITIES = 20_000
 """Larger graphs have no examples: similar entities alone would take longer than `MAX_SECONDS`."""

@@ -88,6 +88,25 @@ class FactScorer:
         share = self._further.from_train(facts.numpy()).min(dim=1).values
         return FactScores(log_probs, self._calibration.probability(mean) * share)
 
+    def find_impossible_loops(self, facts: Tensor) -> Tensor:
+        """Finds loops that no split has, of relations without a loop in train.
+
+        By the own-entity rule, neither end of such a fact answers its question.
+
+        Args:
+            facts: (head, relation, tail), shape: (N, 3), dtype: long, on the CPU.
+
+        Returns:
+            shape: (N,), dtype: bool.
+        """
+        head, relation, tail = facts.unbind(dim=1)
+        is_impossible = (head == tail) & ~self._scorer.model.has_loops.cpu()[relation]
+        loops = is_impossible.nonzero().flatten()
+        if len(loops):
+            is_known = self._further.is_known(facts[loops].numpy())
+            is_impossible[loops] = torch.from_numpy(~is_known)
+        return is_impossible
+
     def _score_answers(self, facts: Tensor) -> tuple[Tensor, Tensor]:
         """Returns log-probability and log-odds of each tail, shapes: (M,), (M,)."""
         queries, place = facts[:, :2].unique(dim=0, return_inverse=True)

@@ -174,8 +174,8 @@ def find_query(question: Question, entities: Names, relations: Names) -> tuple[i
         )
     if name is None:
         raise QuestionError(
-            f"{head} - {ASKED} - {tail} asks for the relation: a trained model answers it, by "
-            f'`imf ask HEAD "{ASKED}" TAIL` or `Completer.predict_relations`'
+            f"{head} - {ASKED} - {tail} asks for the relation; only a trained model answers it, "
+            "with `predict_relations`"
         )
     relation = relations.find(name)
     if head is not None:

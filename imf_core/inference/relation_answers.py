@@ -103,7 +103,7 @@ def _affinities_of(affinities: Affinities, entities: Tensor) -> Tensor:
 def rank_relations(
     scorer: FactScorer, affinities: Affinities, pairs: Tensor, known: KnownTails | None, count: int
 ) -> RankedRelations:
-    """Ranks the relations between pairs of entities.
+    """Ranks the relations between pairs of entities, without impossible loops.
 
     Args:
         scorer: Scores facts.
@@ -114,9 +114,9 @@ def rank_relations(
     """
     found = score_relations(scorer, affinities, pairs)
     probability = found.probability
-    kept = torch.ones_like(probability, dtype=torch.bool)
+    kept = ~scorer.find_impossible_loops(found.facts.view(-1, 3)).view(probability.shape)
     if known is not None:
-        kept = ~find_known(known, found.facts)
+        kept &= ~find_known(known, found.facts)
     row, relation = kept.nonzero(as_tuple=True)
     order = torch.from_numpy(np.lexsort([-probability[row, relation].numpy(), row.numpy()]))
     row, relation = row[order], relation[order]

@@ -34,6 +34,7 @@ def find_issues(
     texts: Sequence[tuple[str, LabelledTexts, Sequence[str]]],
     skipped_images: SkippedImageLines,
     summary: Summary,
+    is_split: bool,
 ) -> list[DataIssue]:
     """Collects the issues.
 
@@ -44,9 +45,10 @@ def find_issues(
         texts: For names, descriptions and names of relations: a noun, the texts and their labels.
         skipped_images: Omitted lines of the image index.
         summary: All counts.
+        is_split: Whether splits are made; if not, leaks and their repairs are left out.
     """
     return [
-        *_leak_issues(summary),
+        *(_leak_issues(summary) if is_split else ()),
         *_whole_split_issues(source),
         *downloaded,
         *_unseen_issues(summary),
@@ -57,7 +59,7 @@ def find_issues(
             sum(len(facts) - len(_first_lines(source, facts)) for facts in source.facts.values()),
         ),
         *_column_order_issues(graph),
-        *_alike_issues(graph),
+        *find_alike_labels(graph),
         *_text_issues(texts),
         *data_issue(
             "images_of_unknown_entities",
@@ -205,13 +207,13 @@ def _format_fact(source: SourceGraph, fact: Facts) -> str:
     return f"{labels[head]!r} {source.relation_labels[relation]!r} {labels[tail]!r}"
 
 
-def _alike_issues(graph: GraphLabels) -> Iterator[DataIssue]:
-    """Reports labels that look alike."""
+def find_alike_labels(graph: GraphLabels) -> Iterator[DataIssue]:
+    """Reports labels of entities and of relations that look alike."""
     for noun, labels in (("entity", graph.entity_labels), ("relation", graph.relation_labels)):
         yield from data_issue(
             f"{noun}_labels_alike",
             f"{noun} labels look like another one: they differ in spaces, quotes, invisible "
-            "characters or the form of letters, and stay apart",
+            "characters or the form or script of letters, and stay apart",
             chain.from_iterable(
                 (show_alike([group[0], label]) for label in group[1:])
                 for group in find_alike(labels)

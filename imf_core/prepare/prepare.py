@@ -14,6 +14,7 @@ import numpy as np
 
 from imf_core.base.config import OWN_GRAPHS, PrepareParams
 from imf_core.base.errors import DataError
+from imf_core.graph.decided import no_decided
 from imf_core.graph.entities import ImageSources
 from imf_core.graph.issues import read_issues
 from imf_core.graph.labels import SPLITS, Facts, GraphLabels
@@ -22,7 +23,7 @@ from imf_core.prepare.apply_decisions import apply_decisions
 from imf_core.prepare.decisions import Decision
 from imf_core.prepare.facts import find_cardinality
 from imf_core.prepare.find_issues import find_issues, has_relation_last
-from imf_core.prepare.redundancy import find_redundancy
+from imf_core.prepare.redundancy import Redundancy, find_redundancy
 from imf_core.prepare.source import (
     LabelledTexts,
     SourceGraph,
@@ -34,7 +35,7 @@ from imf_core.prepare.source import (
     read_titles,
     read_wikidata_json,
 )
-from imf_core.prepare.split import make_splits
+from imf_core.prepare.split import SplitError, Splits, keep_splits, make_splits
 from imf_core.prepare.summary import Summary, relation_rows, summarise
 from imf_core.sources.layout import (
     ENTITY_DESCRIPTIONS,
@@ -85,24 +86,74 @@ def prepare_graph(
 
     Raises:
         ConfigError: If the data set is unknown.
+        SplitError: If the facts cannot be split; `audit_unsplit` counts them.
         DataError: If a file is missing or malformed, or the counts differ from the registry,
             or decisions leave no train fact.
     """
-    dataset = None if dataset_name in OWN_GRAPHS else find_dataset(dataset_name)
-    download = dataset if isinstance(dataset, DownloadedDataset) else None
+    download = _find_download(dataset_name)
     source = _read_source(raw, download)
-    num_entities, num_relations = len(source.entity_labels), len(source.relation_labels)
-    # From all splits together: redundancy does not depend on the split, and a random four fifths of
-    # two perfect inverses no longer share 0.8 of their pairs.
-    redundancy = find_redundancy(
-        np.concatenate(list(source.facts.values())), num_entities, num_relations
-    )
+    redundancy = _find_redundancy(source)
+    sizes = len(source.entity_labels), len(source.relation_labels)
     try:
-        splits = make_splits(source.facts, redundancy, num_entities, num_relations, params)
-    except DataError as error:
+        splits = make_splits(source.facts, redundancy, *sizes, params)
+    except SplitError as error:
         raise _blame_column_order(error, source, raw) from error
     applied = apply_decisions(decisions, source, splits.facts)
-    splits, redundancy = replace(splits, facts=applied.facts), applied.redundancy
+    splits = replace(splits, facts=applied.facts)
+    prepared = _assemble(raw, dataset_name, source, splits, applied.redundancy)
+    prepared.summary["issues"] += [issue.as_row() for issue in applied.issues]
+    if applied.counts:
+        prepared.summary["decisions"] = applied.counts
+    return replace(prepared, decided=applied.decided)
+
+
+def audit_unsplit(raw: Path, dataset_name: str) -> Summary:
+    """Counts a graph that `prepare_graph` cannot split: facts are in the splits of the source.
+
+    Args:
+        raw: Folder with the source files.
+        dataset_name: Name of a registered set, or `folder`.
+
+    Returns:
+        As in `Prepared`, without issues about leaks, since no split is made.
+
+    Raises:
+        ConfigError: If the data set is unknown.
+        DataError: If a file is missing or malformed, or the counts differ from the registry.
+    """
+    source = _read_source(raw, _find_download(dataset_name))
+    splits = keep_splits(source.facts, len(source.entity_labels), len(source.relation_labels))
+    return _assemble(
+        raw, dataset_name, source, splits, _find_redundancy(source), is_split=False
+    ).summary
+
+
+def _find_download(dataset_name: str) -> DownloadedDataset | None:
+    dataset = None if dataset_name in OWN_GRAPHS else find_dataset(dataset_name)
+    return dataset if isinstance(dataset, DownloadedDataset) else None
+
+
+def _find_redundancy(source: SourceGraph) -> Redundancy:
+    """Finds redundant relations in all splits together.
+
+    Redundancy does not depend on the split, and a random four fifths of two perfect inverses no
+    longer share 0.8 of their pairs.
+    """
+    facts = np.concatenate(list(source.facts.values()))
+    return find_redundancy(facts, len(source.entity_labels), len(source.relation_labels))
+
+
+def _assemble(
+    raw: Path,
+    dataset_name: str,
+    source: SourceGraph,
+    splits: Splits,
+    redundancy: Redundancy,
+    is_split: bool = True,
+) -> Prepared:
+    """Returns the results of `prepare` for given splits, without decided facts."""
+    download = _find_download(dataset_name)
+    num_entities, num_relations = len(source.entity_labels), len(source.relation_labels)
     cardinality = find_cardinality(splits.facts["train"], num_entities, num_relations)
     names, descriptions = _read_entity_texts(raw, download, source.entity_labels)
     relation_names = _read_relation_names(raw, download, source.relation_labels)
@@ -134,12 +185,10 @@ def prepare_graph(
         ("description", descriptions, source.entity_labels),
         ("name of a relation", relation_names, source.relation_labels),
     )
-    issues = find_issues(read_issues(raw), source, labels, texts, skipped_images, summary)
-    summary["issues"] = [issue.as_row() for issue in [*issues, *number_issues, *applied.issues]]
-    if applied.counts:
-        summary["decisions"] = applied.counts
+    issues = find_issues(read_issues(raw), source, labels, texts, skipped_images, summary, is_split)
+    summary["issues"] = [issue.as_row() for issue in [*issues, *number_issues]]
     rows = relation_rows(labels, splits.facts, redundancy, cardinality)
-    return Prepared(labels, splits.facts, applied.decided, images, numbers, summary, rows)
+    return Prepared(labels, splits.facts, no_decided(), images, numbers, summary, rows)
 
 
 def _read_source(raw: Path, download: DownloadedDataset | None) -> SourceGraph:
@@ -179,7 +228,7 @@ def _require_counts(source: SourceGraph, counts: Counts, raw: Path) -> None:
         )
 
 
-def _blame_column_order(error: DataError, source: SourceGraph, raw: Path) -> DataError:
+def _blame_column_order(error: SplitError, source: SourceGraph, raw: Path) -> SplitError:
     """Returns the error, or one that says that the columns are head, tail, relation if they are.
 
     Relations in the place of tails make every fact the only one of its relation, so that none can
@@ -187,7 +236,7 @@ def _blame_column_order(error: DataError, source: SourceGraph, raw: Path) -> Dat
     """
     if not has_relation_last(np.concatenate(list(source.facts.values()))):
         return error
-    return DataError(
+    return SplitError(
         f"the columns of the files in {raw} seem to be head, tail, relation, as in OpenKE's files: "
         "the second has many different labels and the third few. They must be head, relation, "
         "tail; exchange the second and the third in the source, such as by "

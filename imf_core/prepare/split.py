@@ -31,7 +31,14 @@ from imf_core.prepare.redundancy import Redundancy, find_copies, is_among
 MAX_CONTAMINATION = 0.05
 
 GIVEN, CLEANED, HELD_OUT = "as given", "as given, cleaned", "held out of train"
+MISSING = "missing"
+"""Source of a split that no file has and that was not held out."""
+
 _SEED_STEP = {"test": 0, "valid": 1}
+
+
+class SplitError(DataError):
+    """The facts of a source cannot be split."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Splits:
     Attributes:
         facts: Split name -> distinct facts, shape: (N, 3), dtype: int64.
         duplicate_lines: Split name -> lines dropped because they repeat a fact of the split.
-        valid_source: `as given`, `as given, cleaned` or `held out of train`.
+        valid_source: `as given`, `as given, cleaned`, `held out of train` or `missing`.
         test_source: The same for test.
         valid_dropped: Distinct valid facts dropped because they are in train or test.
         valid_returned_to_train: Distinct facts of a discarded valid that joined train.
@@ -80,13 +87,10 @@ def make_splits(
         The three splits, none of them empty.
 
     Raises:
-        DataError: If a split is missing and no fact can be held out for it, or train gives away
-            every fact of a test to be cleaned.
+        SplitError: If a split is missing and no fact can be held out for it, or train gives away
+            every fact of a test to be cleaned, or a test holds every fact of train.
     """
-    facts = {
-        split: drop_duplicates(lines, num_entities, num_relations) for split, lines in found.items()
-    }
-    duplicates = {split: len(found[split]) - len(facts[split]) for split in found}
+    facts, duplicates = _drop_duplicates(found, num_entities, num_relations)
     wanted = _distinct_facts(facts, num_entities, num_relations)
     valid_source = GIVEN if "valid" in found else HELD_OUT
     test_source = GIVEN if "test" in found else HELD_OUT
@@ -139,6 +143,38 @@ def make_splits(
     )
 
 
+def keep_splits(found: Mapping[str, Facts], num_entities: int, num_relations: int) -> Splits:
+    """Returns the splits of a source as they are; a missing split is empty.
+
+    Args:
+        found: As in `make_splits`.
+        num_entities: E.
+        num_relations: R.
+    """
+    facts, duplicates = _drop_duplicates(found, num_entities, num_relations)
+    nothing = np.empty((0, 3), dtype=np.int64)
+    return Splits(
+        facts={"valid": nothing, "test": nothing, **facts},
+        duplicate_lines=duplicates,
+        valid_source=GIVEN if "valid" in found else MISSING,
+        test_source=GIVEN if "test" in found else MISSING,
+        valid_dropped=0,
+        valid_returned_to_train=0,
+        train_dropped=0,
+        test_dropped=0,
+    )
+
+
+def _drop_duplicates(
+    found: Mapping[str, Facts], num_entities: int, num_relations: int
+) -> tuple[dict[str, Facts], dict[str, int]]:
+    """Returns the distinct facts of each split, and how many lines repeat one."""
+    facts = {
+        split: drop_duplicates(lines, num_entities, num_relations) for split, lines in found.items()
+    }
+    return facts, {split: len(found[split]) - len(facts[split]) for split in found}
+
+
 def _clean_test(
     facts: Mapping[str, Facts], redundancy: Redundancy, num_entities: int, num_relations: int
 ) -> Facts:
@@ -146,7 +182,7 @@ def _clean_test(
     test, train = facts["test"], facts["train"]
     given_away = find_copies(test, train, redundancy, num_entities, num_relations).given_away
     if given_away.all():
-        raise DataError(
+        raise SplitError(
             f"train gives each of the {len(test)} test facts away, so that prepare.test: cleaned "
             "leaves none; set prepare.test: as-given, or take test.txt away and have a new test "
             "held out of train"
@@ -160,7 +196,7 @@ def _require_train(dropped: int, facts: Mapping[str, Facts]) -> None:
     if dropped < num_train:
         return
     held = "the same facts as train" if num_test == num_train else "every fact of train"
-    raise DataError(
+    raise SplitError(
         f"test holds {held} ({num_train} train facts, {num_test} test facts), so that "
         "prepare.split: leak-free leaves no train fact; bring a test of facts that train does not "
         "have, or take the file of test away and have a new test held out of train"
@@ -196,7 +232,7 @@ def _hold_out(
     )
     if not is_held.any():
         left = f" that test does not hold ({dropped} are in test)" if dropped else ""
-        raise DataError(
+        raise SplitError(
             f"none of the {len(train)} train facts{left} can be held out for {split}: every one is "
             "the last of an entity or has a relation of less than five facts; bring a larger graph "
             f"or write a {split}.txt"

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from imf_core.base.errors import ImfError, OutOfMemoryError, QuestionError
 from imf_core.inference.completer import Completer
+from imf_core.inference.predict import LEAST_AFFINITY
 from imf_core.serve.access import PAGE, Access, Guard, refusal
 from imf_core.serve.catalogue import UnknownNameError
 from imf_core.serve.curation import Curator, make_curation_routes
@@ -34,6 +35,7 @@ def create_app(
     descriptions: Sequence[str] | None = None,
     access: Access | None = None,
     curator: Curator | None = None,
+    least_affinity: float = LEAST_AFFINITY,
 ) -> ASGIApp:
     """Makes the application.
 
@@ -43,10 +45,12 @@ def create_app(
         descriptions: Texts of all entities to show; None for those of the graph.
         access: Rules of the guard; by default, this machine alone.
         curator: Stores decisions of people; None to store none.
+        least_affinity: Of proposals; as `predict.min_relation_affinity`.
     """
-    worker = Worker(Service(completer, pictures, descriptions))
-    worker.service.prepare()
-    worker.service.curator = None if curator is None else curator.by or ""
+    by = None if curator is None else curator.by or ""
+    service = Service(completer, pictures, descriptions, curator=by, least_affinity=least_affinity)
+    service.prepare()
+    worker = Worker(service)
     app = FastAPI(
         title="IMF", version="1", docs_url=None, redoc_url=None, swagger_ui_oauth2_redirect_url=None
     )

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from imf_core.base.errors import QuestionError
-from imf_core.inference.curation import Queue, decide_facts
+from imf_core.inference.curation import Queue, decide_facts, remark_decisions
 from imf_core.inference.fact_table import ROLES
 from imf_core.prepare.decisions import (
     LONGEST_NOTE,
@@ -46,6 +46,9 @@ class Decided(Schema):
     by: str | None = None
     at: str | None = Field(None, description="UTC")
     note: str = ""
+    remark: str = Field(
+        "", description="of a stored decision: what it replaces, or why its effect is none"
+    )
 
 
 class DecidedFacts(Schema):
@@ -118,8 +121,8 @@ class Curator:
             self._read = stamp, latest
         return latest
 
-    def decide(self, service: Service, asked: DecisionsRequest) -> list[Decision]:
-        """Appends a decision about facts.
+    def decide(self, service: Service, asked: DecisionsRequest) -> list[tuple[Decision, str]]:
+        """Appends a decision about facts, and returns each with a remark.
 
         Raises:
             QuestionError: If a name is unknown or ambiguous, or nobody is named.
@@ -129,7 +132,9 @@ class Curator:
             raise QuestionError("a decision needs the name of a person; fill in your name")
         facts = find_labels(service.catalogue, asked.facts)
         made = decide_facts(facts, asked.decision, by, asked.note, service.completer, self._model)
-        return append_decisions(self.path, made)
+        earlier = read_decisions(self.path) if self.path.exists() else []
+        written = append_decisions(self.path, made)
+        return list(zip(written, remark_decisions(service.graph, earlier, written), strict=True))
 
     def find_first(self, service: Service, count: int) -> list[dict[str, Any]]:
         """Returns rows of the queue."""
@@ -222,6 +227,11 @@ def make_curation_routes(worker: Worker, curator: Curator) -> APIRouter:
     async def decide(asked: DecisionsRequest) -> DecidedFacts:
         """Stores a decision about facts; `withdrawn` takes an earlier one back."""
         made = await worker.run(lambda service: curator.decide(service, asked))
-        return DecidedFacts(results=[_describe(catalogue, each.fact, each) for each in made])
+        return DecidedFacts(
+            results=[
+                _describe(catalogue, each.fact, each).model_copy(update={"remark": remark})
+                for each, remark in made
+            ]
+        )
 
     return router

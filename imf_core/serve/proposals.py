@@ -17,9 +17,6 @@ from imf_core.inference.fact_table import NEW, FactTable
 from imf_core.inference.plausibility import FurtherAnswers, estimate_affinities
 from imf_core.inference.predict import Acceptance
 
-LEAST_AFFINITY = 0.5
-"""Least share of similar entities with the relation, the default of `predict`."""
-
 MAX_QUESTIONS = 48
 """Questions asked about an entity, those of highest affinity."""
 
@@ -32,16 +29,17 @@ class Proposer:
 
     Args:
         completer: The model; its affinities are estimated once.
+        least_affinity: As `predict.min_relation_affinity`.
     """
 
-    def __init__(self, completer: Completer) -> None:
+    def __init__(self, completer: Completer, least_affinity: float) -> None:
         graph = completer.graph
-        self._completer = completer
+        self._completer, self._least = completer, least_affinity
         self._settled = known_tails_in(graph, SETTLED)
         train = known_tails_in(graph, ["train"])
         self._affinities = estimate_affinities(train, graph.num_relations)
         self._further = FurtherAnswers(graph)
-        self._acceptance = Acceptance(graph, self._affinities, self._further, LEAST_AFFINITY)
+        self._acceptance = Acceptance(graph, self._affinities, self._further, least_affinity)
         self._table = FactTable(graph, completer.scorer.channel_names)
 
     def propose(self, entity: int, count: int) -> list[dict[str, Any]]:
@@ -56,9 +54,9 @@ class Proposer:
             reverse under the same relation, the more probable one.
         """
         affinity = self._affinities.of_entity(entity)
-        relations = np.argsort(-affinity, kind="stable")[: (affinity >= LEAST_AFFINITY).sum()]
+        relations = np.argsort(-affinity, kind="stable")[: (affinity >= self._least).sum()]
         queries = torch.from_numpy(np.stack([np.full_like(relations, entity), relations], 1))
-        queries = queries[self._further.of_queries(queries) >= LEAST_AFFINITY][:MAX_QUESTIONS]
+        queries = queries[self._further.of_queries(queries) >= self._least][:MAX_QUESTIONS]
         if not len(queries):
             return []
         scorer, calibration = self._completer.scorer, self._completer.calibration

@@ -15,6 +15,7 @@ from imf_core.graph.known_tails import SETTLED
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import ROLES, read_shares
+from imf_core.inference.predict import LEAST_AFFINITY
 from imf_core.inference.question_file import JUDGED
 from imf_core.report.entities import choose_sample
 from imf_core.serve.catalogue import Catalogue
@@ -58,16 +59,15 @@ class Service:
         pictures: Pictures of its entities, None for none.
         descriptions: Texts of all entities to show; None for those of the graph.
         num_new: Entities at the end of the graph that it lacked when it was trained.
+        curator: Name of the person who decides about facts, "" if the page asks for it; None if
+            nothing is decided here.
+        least_affinity: Of proposals; as `predict.min_relation_affinity`.
 
     Attributes:
         completer: The model.
         graph: Its graph.
         catalogue: Names, pictures and facts.
-        curator: Name of the person who decides about facts, "" if the page asks for it; None if
-            nothing is decided here.
     """
-
-    curator: str | None = None
 
     def __init__(
         self,
@@ -75,7 +75,10 @@ class Service:
         pictures: Pictures | None = None,
         descriptions: Sequence[str] | None = None,
         num_new: int = 0,
+        curator: str | None = None,
+        least_affinity: float = LEAST_AFFINITY,
     ) -> None:
+        self._curator, self._least_affinity = curator, least_affinity
         self.completer, self.graph = completer, completer.graph
         self._pictures, self._descriptions, self._num_new = pictures, descriptions, num_new
         self.catalogue = Catalogue(
@@ -90,7 +93,7 @@ class Service:
     @cached_property
     def proposer(self) -> Proposer:
         """Proposes facts of an entity."""
-        return Proposer(self.completer)
+        return Proposer(self.completer, self._least_affinity)
 
     def prepare(self) -> None:
         """Builds all that the first requests need."""
@@ -113,7 +116,7 @@ class Service:
             modalities=list(self.completer.config.model.modalities),
             channels=list(self.completer.scorer.channel_names),
             inputs=inputs,
-            curator=self.curator,
+            curator=self._curator,
             sample=list(map(self.catalogue.entity, self._sample)),
         )
 
@@ -342,7 +345,13 @@ class Service:
         """Returns the service with a new entity and its facts, without training; see `add_new`."""
         grown = add_new(self.completer, self.catalogue, new)
         num_new = grown.graph.num_entities - self.graph.num_entities
-        return Service(grown, self._pictures, self._descriptions, num_new)
+        return Service(
+            grown,
+            self._pictures,
+            self._descriptions,
+            num_new,
+            least_affinity=self._least_affinity,
+        )
 
 
 def _finite(value: float) -> float | None:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
+from pydantic_core import to_json
 
 from imf_core.base.device import fitting_threads
 from imf_core.serve.schemas import NewEntity
 from imf_core.serve.service import Service
 
-KEPT_ANSWERS = 500
+KEPT_BYTES = 4_000_000
+"""JSON of the answers kept; in memory they take about ten times as much."""
+
 KEPT_ENTITIES = 4
 """New entities kept: each has its own copy of the model; one for models of `LARGE` and more."""
 
@@ -35,26 +38,33 @@ class Recent(OrderedDict[K, T]):
     """The values of the most recent keys.
 
     Args:
-        size: Values, at most.
+        most: Total size of the values, at most; a larger value is not kept.
+        measure: Returns the size of a value; by default, one.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, most: int, measure: Callable[[T], int] = lambda _: 1) -> None:
         super().__init__()
-        self._size = size
+        self._most, self._measure = most, measure
+        self._sizes: dict[K, int] = {}
 
     def get_or_make(self, key: K, make: Callable[[], T]) -> T:
         """Returns the value of a key, made if it is not there."""
         if key in self:
             self.move_to_end(key)
             return self[key]
-        self.keep(key, make())
-        return self[key]
+        value = make()
+        self.keep(key, value)
+        return value
 
     def keep(self, key: K, value: T) -> None:
-        """Keeps a value, in place of the oldest one where there are too many."""
-        self[key] = value
-        while len(self) > self._size:
-            self.popitem(last=False)
+        """Keeps a value in place of the oldest ones, unless it is too large alone."""
+        size = self._measure(value)
+        if size > self._most:
+            return
+        self[key], self._sizes[key] = value, size
+        while sum(self._sizes.values()) > self._most:
+            oldest, _ = self.popitem(last=False)
+            del self._sizes[oldest]
 
 
 @dataclass
@@ -74,6 +84,11 @@ class Waiting:
     error: Exception | None = None
 
 
+def count_bytes(answer: object) -> int:
+    """Returns the length of an answer as JSON; it is a schema or a list of them."""
+    return len(to_json(answer))
+
+
 class Worker:
     """Runs the model's work in one thread at a time.
 
@@ -85,7 +100,7 @@ class Worker:
         self.service = service
         self._numbers = service.graph.num_entities * service.completer.config.model.dim
         self._limiter: CapacityLimiter | None = None
-        self._answers: Recent[Hashable, object] = Recent(KEPT_ANSWERS)
+        self._answers: Recent[Hashable, object] = Recent(KEPT_BYTES, count_bytes)
         self._waiting: dict[Hashable, deque[Waiting]] = defaultdict(deque)
         self._grown: Recent[str, Service] = Recent(1 if self._numbers >= LARGE else KEPT_ENTITIES)
 

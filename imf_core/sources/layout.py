@@ -19,7 +19,7 @@ from imf_core.base.errors import DataError
 from imf_core.base.line_causes import explain_line
 from imf_core.graph.issues import DataIssue, data_issue
 from imf_core.sources.formats import read_lines
-from imf_core.web.urls import is_url
+from imf_core.web.url_pattern import is_url
 
 READ_ENDINGS = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bmp", ".webp", ".avif"}

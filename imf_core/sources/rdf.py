@@ -29,7 +29,7 @@ from imf_core.sources.layout import (
     write_image_index,
 )
 from imf_core.sources.rdf_reader import read_statements
-from imf_core.web.urls import is_url
+from imf_core.web.url_pattern import is_url
 
 _FOAF, _SCHEMA = "http://xmlns.com/foaf/0.1/", ("http://schema.org/", "https://schema.org/")
 IMAGES = frozenset(

@@ -18,9 +18,6 @@ from yarl import URL
 from imf_core.base.errors import ConfigError
 from imf_core.web.responses import Failure, FetchError
 
-WEB_PATTERN = "^https?://"
-"""Start of a source on the web, in letters of any case."""
-
 _NO_URL = (ValueError, IndexError)
 """Raised by yarl; the second for misplaced brackets."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -28,11 +25,6 @@ _NOT_IN_HOSTS = re.compile(r"[\s\"<>\\^`{|}]|^[^:]*%")
 """A percent sign is allowed only before the zone of an IPv6 address."""
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
 """A byte of a header that is not UTF-8, as aiohttp decodes it."""
-
-
-def is_url(source: str) -> bool:
-    """Returns whether a source is on the web rather than in a folder."""
-    return re.match(WEB_PATTERN, source, re.IGNORECASE) is not None
 
 
 def parse(url: str) -> URL:

@@ -20,6 +20,7 @@ from imf_core.base.terminal import find_alike, show_alike
         "S\u00e3o Tom\u00e9\x00",
         "\uff33\u00e3o Tom\u00e9",
         "S\u00e3o\u2003Tom\u00e9\ufe0f",
+        "\u0405\u00e3\u043e \u0422om\u00e9",
     ],
 )
 def test_labels_that_look_the_same_are_alike(twin: str) -> None:

@@ -135,6 +135,7 @@ def test_outside_a_project_an_error_names_the_folder_and_the_remedy(
         (["ask", "--untrained", "g", "a"], "TAIL, got a"),
         (["ask", "--untrained", "g", "--neighbours", "a"], "--untrained takes a question, -k,"),
         (["ask", "--untrained", "g", "--model", "m", "a", "b"], "--untrained takes a question"),
+        (["ask", "--untrained", "g", "a", "?", "b"], "needs a trained model: `imf run` trains"),
         (["check"], "give either PATH or --train"),
         (["check", "facts.tsv", "--train"], "give either PATH or --train"),
         (["check", "--train", "-k", "0"], "-k must be a positive number, got 0"),
@@ -241,6 +242,40 @@ def test_a_dump_is_checked_with_its_own_format(
     assert status == 0
     assert "ring.nt: 36 facts" in printed
     assert "set dataset.name: rdf and dataset.path: ring.nt" in printed
+
+
+@pytest.mark.parametrize(
+    ("files", "counts", "issue", "message"),
+    [
+        (["train.txt"], "2 train / 0 valid / 0 test", "lines repeat", "can be held out for test"),
+        (
+            ["train.txt", "valid.txt", "test.txt"],
+            "2 train / 2 valid / 2 test",
+            "the files of train and test hold the same facts",
+            "test holds the same facts as train",
+        ),
+    ],
+)
+def test_a_graph_that_cannot_be_split_is_counted_before_the_error(
+    files: list[str],
+    counts: str,
+    issue: str,
+    message: str,
+    project: Path,
+    make_folder: Callable[..., Path],
+    run: Run,
+) -> None:
+    facts = ["a knows b", "b knows c", "b knows c"]
+    status, printed, errors = run("check", str(make_folder(dict.fromkeys(files, facts))))
+    assert status == 1
+    assert f"folder: 3 entities, 1 relations, {counts} facts" in printed
+    assert issue in printed
+    assert "LEAK" not in printed
+    assert "\nLines as they come:\n  entities: 3\n" in printed
+    assert "Facts as prepared" not in printed
+    assert errors.startswith("error: ")
+    assert message in errors
+    assert "Nothing was changed" not in printed
 
 
 @pytest.mark.parametrize("name", ["facts.csv", "facts", "facts.dat"])
@@ -398,6 +433,18 @@ def test_a_graph_without_a_model_names_what_is_wrong_in_one_line(
     status, printed, errors = run("ask", "--untrained", graph, "Erth", "orbits")
     assert (status, printed) == (1, "")
     assert errors.startswith("error: no entity has the label or name 'Erth'; nearest are 'earth'")
+
+
+def test_labels_that_look_alike_are_a_warning_in_check_and_without_a_model(
+    project: Path, make_folder: Callable[..., Path], ring_facts: list[str], run: Run
+) -> None:
+    folder = str(make_folder({"train.txt": [*ring_facts, "\u043500 r1 e05"]}))
+    _, checked, _ = run("check", folder)
+    status, printed, errors = run("ask", "--untrained", folder, "e00", "r1", "-k", "1")
+    assert status == 0
+    assert r"'e00' and '\u043500'" in errors
+    assert errors in checked
+    assert "warning" not in printed
 
 
 def test_a_long_answer_is_announced_with_numbers(

@@ -236,6 +236,28 @@ def test_relations_of_train_are_left_out_unless_asked_for(
         completer.predict_relations(head, tail, 0)
 
 
+def test_a_relation_without_loops_in_train_joins_no_entity_to_itself() -> None:
+    graph = looped_graph()
+    looped = make_completer(tiny_model(graph=graph), graph)
+    assert looped.predict_relations("e05", "e05", with_known=True)["relation"].to_pylist() == [
+        "next_to"
+    ]
+    assert looped.predict_relations("e06", "e06")["relation"].to_pylist() == ["next_to"]
+    plain = make_completer(tiny_model())
+    assert len(plain.predict_relations("e05", "e05", with_known=True)) == 0
+
+    # A known loop stays known.
+    held = torch.cat([graph.triples["valid"], torch.tensor([[6, 2, 6]])])
+    with_held = replace(graph, triples={**graph.triples, "valid": held})
+    found = make_completer(tiny_model(graph=graph), with_held).predict_relations(
+        "e06", "e06", with_known=True
+    )
+    assert dict(zip(found["relation"].to_pylist(), found["known_in"].to_pylist(), strict=True)) == {
+        "next_to": "new",
+        "speaks": "valid",
+    }
+
+
 def test_many_pairs_are_answered_like_each_one_alone(completer: Completer) -> None:
     pairs = [("e05", "e19"), ("e06", "e19"), ("e05", "e06")]
     together = completer.answer_relations(pairs, 2)

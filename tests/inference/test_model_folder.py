@@ -289,3 +289,13 @@ def test_unseen_entities_must_have_names_of_their_own(
 ) -> None:
     with pytest.raises(QuestionError, match=message):
         completer.with_unseen_entities([UnseenEntity(name, "a text") for name in names])
+
+
+@pytest.mark.parametrize("name", ["curation", "question_file", "untrained"])
+def test_answers_are_imported_without_packages_of_the_web(name: str) -> None:
+    web = {"aiohttp", "yarl"}
+    program = f"import sys, imf_core.inference.{name}; print({web} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"

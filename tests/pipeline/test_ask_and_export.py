@@ -45,7 +45,10 @@ def test_the_head_is_asked_for_by_a_question_mark(command: Command) -> None:
 def test_the_relation_is_asked_for_by_a_question_mark(command: Command) -> None:
     lines = command("ask", "Io", "?", "Jupiter", "-k", "2")
     assert lines[1:4] == ["Io - ? - Jupiter", "", "Train gives 1: orbits"]
-    assert "  no other relation is likely: no similar entities have one" in lines
+    assert (
+        "  no other relation is likely: similar entities have none that could join these two"
+        in lines
+    )
     every = command("ask", "Io", "?", "Jupiter", "--known", "-k", "1")
     assert any("orbits" in line and " affinity " in line for line in every), every[-3:]
 

@@ -69,6 +69,15 @@ def test_a_decision_is_a_line_of_the_file_with_probability_and_model(
     assert state_of(curated) == "accepted"
 
 
+def test_a_decision_is_told_what_it_replaces(curated: TestClient) -> None:
+    decide(curated, "accepted")
+    (again,) = decide(curated, "rejected")
+    assert again["remark"].startswith("replaces accepted by Ada on ")
+    (twice,) = decide(curated, "rejected")
+    assert twice["remark"].startswith("no effect: already rejected by Ada")
+    assert curated.get("/api/decisions").json()["results"][0]["remark"] == ""
+
+
 def test_an_undo_is_another_line_and_the_fact_is_open_again(
     curated: TestClient, path: Path
 ) -> None:

@@ -114,6 +114,23 @@ def test_a_question_is_asked_and_its_paths_are_opened(tab: Tab) -> None:
     expect(answers).to_have_count(10)
 
 
+COUNT_LINES = """(link, name) => {
+    link.textContent = name;
+    const range = document.createRange();
+    range.setStart(link.firstChild, 0);
+    range.setEnd(link.firstChild, name.split(" ")[0].length);
+    return range.getClientRects().length;
+}"""
+
+
+def test_the_name_of_an_answer_breaks_between_words_unless_one_is_too_long(tab: Tab) -> None:
+    tab.goto("/ask?head=e16&relation=speaks")
+    name = tab.locator(".answer .player a").first
+    assert name.evaluate(COUNT_LINES, "Commonwealth of Nations") == 1
+    assert name.evaluate(COUNT_LINES, "Telecommunications of it") == 1
+    assert name.evaluate(COUNT_LINES, "https://example.org/" * 4) > 1
+
+
 def test_relations_of_a_pair_and_a_whole_fact_are_asked_for(tab: Tab) -> None:
     tab.goto("/ask?head=e16&tail=e17&known=1")
     expect(tab.locator(".result .card")).to_have_count(1)

@@ -1,7 +1,8 @@
 import pytest
 
 from imf_core.web.responses import FetchError
-from imf_core.web.urls import below_mirror, is_url, without_scheme
+from imf_core.web.url_pattern import is_url
+from imf_core.web.urls import below_mirror, without_scheme
 
 
 @pytest.mark.parametrize("source", ["http://a/", "HTTPS://a/b.png"])

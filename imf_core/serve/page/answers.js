@@ -1,6 +1,6 @@
 // Answers as cards: probability, shares of the channels, entities with the same answer, paths.
 
-import { badge, brief, busy, el, entityPath, isolated, link, name, percent, picture, player, problem, shown } from "./dom.js";
+import { announce, badge, brief, busy, el, entityPath, isolated, link, name, percent, picture, player, problem, shown } from "./dom.js";
 import { get, post } from "./api.js";
 import { decisionOf } from "./decide.js";
 
@@ -71,7 +71,7 @@ function standing(answer, askedFor) {
 }
 
 // fact: labels of head, relation and tail, one of them null; note: a line above the answer's name.
-export function answerCard(answer, fact, askedFor, { hasPaths = false, isNew = null, note = null } = {}) {
+function answerCard(answer, fact, askedFor, { hasPaths = false, isNew = null, note = null } = {}) {
   const whole = { head: fact.head ?? answer.entity.label, relation: fact.relation, tail: fact.tail ?? answer.entity.label };
   const item = el("li", { class: "card answer" });
   item.append(...[
@@ -89,7 +89,27 @@ export function answerCard(answer, fact, askedFor, { hasPaths = false, isNew = n
   return item;
 }
 
-export function knownLine(asked) {
+// A proposed fact of an entity; isNew: the new entity that the graph lacks, as it was sent.
+export function proposalCard(each, entity, hasPaths, isNew = null) {
+  const asked = each.as_head ? { head: entity.label, relation: each.relation.label, tail: null } : { head: null, relation: each.relation.label, tail: entity.label };
+  const note = each.as_head ? [name(entity), " ", el("em", {}, name(each.relation)), " …"] : ["… ", el("em", {}, name(each.relation)), " ", name(entity)];
+  return answerCard(each.answer, asked, each.as_head ? "tail" : "head", { hasPaths, isNew, note: el("span", {}, ...note) });
+}
+
+// The answers to a question for head or tail, below the known ones.
+export function answersOf(asked, hasPaths, isNew = null) {
+  announce(`${asked.answers.length} answers, the first is ${asked.answers.length ? brief(asked.answers[0].entity.name) : "none"}`);
+  const fact = { head: asked.head?.label ?? null, relation: asked.relation.label, tail: asked.tail?.label ?? null };
+  return [
+    el("h2", {}, ...questionTitle(asked.head, asked.relation, asked.tail)),
+    knownLine(asked),
+    asked.answers.length
+      ? el("ol", { class: "grid wide" }, asked.answers.map((each) => answerCard(each, fact, asked.asked_for, { hasPaths, isNew })))
+      : el("p", { class: "note" }, "No other entity is left to answer."),
+  ];
+}
+
+function knownLine(asked) {
   if (!asked.known_count) return null;
   const rest = asked.known_count - asked.known.length;
   return el("div", { class: "known" },

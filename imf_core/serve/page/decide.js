@@ -82,7 +82,8 @@ async function begin(place, fact, host, model, ondecided) {
     line.hidden = !state?.decision;
     if (!state?.decision) return line.replaceChildren();
     line.replaceChildren(`${state.decision} by `, isolated(shown(state.by)), ` on ${state.at.slice(0, 10)} `,
-      el("button", { type: "button", class: "plain-button", "aria-keyshortcuts": UNDO, onclick: undo }, "Undo"));
+      el("button", { type: "button", class: "plain-button", "aria-keyshortcuts": UNDO, onclick: undo }, "Undo"),
+      state.remark ? el("span", { class: "remark" }, isolated(shown(state.remark))) : "");
   }
 
   async function send(decision) {

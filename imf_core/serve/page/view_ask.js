@@ -2,7 +2,7 @@
 
 import { announce, badge, brief, el, into, isolated, name, percent } from "./dom.js";
 import { about, get } from "./api.js";
-import { answerCard, knownLine, meter, questionTitle } from "./answers.js";
+import { answersOf, meter, questionTitle } from "./answers.js";
 import { combobox } from "./combobox.js";
 import { verdictTable } from "./view_check.js";
 
@@ -12,22 +12,10 @@ const SHOWN = 10;
 
 function relations(found) {
   announce(`${found.answers.length} relations`);
-  if (!found.answers.length) return el("p", { class: "note" }, "No other relation is likely: no similar entities have one.");
+  if (!found.answers.length) return el("p", { class: "note" }, "No other relation is likely: similar entities have none that could join these two.");
   return el("ul", { class: "grid" }, found.answers.map((each) => el("li", { class: "card" },
     el("div", { class: "row" }, el("strong", {}, name(each.relation)), el("span", { class: "chance" }, el("b", {}, percent(each.probability)), meter(each.probability))),
     el("p", { class: "note" }, each.known_in === "new" ? "new" : `known: ${each.known_in}`, ` · affinity ${each.affinity.toFixed(2)}`))));
-}
-
-function answers(asked, hasPaths) {
-  announce(`${asked.answers.length} answers, the first is ${asked.answers.length ? brief(asked.answers[0].entity.name) : "none"}`);
-  const fact = { head: asked.head?.label ?? null, relation: asked.relation.label, tail: asked.tail?.label ?? null };
-  return [
-    el("h2", {}, ...questionTitle(asked.head, asked.relation, asked.tail)),
-    knownLine(asked),
-    asked.answers.length
-      ? el("ol", { class: "grid wide" }, asked.answers.map((each) => answerCard(each, fact, asked.asked_for, { hasPaths })))
-      : el("p", { class: "note" }, "No other entity is left to answer."),
-  ];
 }
 
 function ask(given, known, place) {
@@ -46,7 +34,7 @@ function ask(given, known, place) {
       relations(found)]);
   } else {
     const [path, values] = head ? ["/api/tails", { head, relation }] : ["/api/heads", { relation, tail }];
-    into(place, Promise.all([get(path, { ...values, ...options, precedents: 3 }), about()]), ([asked, model]) => answers(asked, model.channels.includes("paths")));
+    into(place, Promise.all([get(path, { ...values, ...options, precedents: 3 }), about()]), ([asked, model]) => answersOf(asked, model.channels.includes("paths")));
   }
 }
 

@@ -1,8 +1,8 @@
 // An entity: picture, text, proposals, facts by relation, the graph around it, near entities.
 
-import { announce, badge, brief, el, into, isolated, link, name, percent, picture, problem, shown } from "./dom.js";
+import { announce, badge, brief, el, into, isolated, link, name, picture, problem, shown } from "./dom.js";
 import { about, get } from "./api.js";
-import { answerCard, channelWord } from "./answers.js";
+import { channelWord, proposalCard } from "./answers.js";
 import { aroundMap } from "./map.js";
 
 const PAGE = 50; // further facts at once
@@ -50,12 +50,6 @@ function group(entity, each) {
   return el("div", { class: "group" }, heading, list, each.count > each.others.length ? more : null);
 }
 
-function proposal(each, entity, hasPaths) {
-  const asked = each.as_head ? { head: entity.label, relation: each.relation.label, tail: null } : { head: null, relation: each.relation.label, tail: entity.label };
-  const note = each.as_head ? [name(entity), " ", el("em", {}, name(each.relation)), " …"] : ["… ", el("em", {}, name(each.relation)), " ", name(entity)];
-  return answerCard(each.answer, asked, each.as_head ? "tail" : "head", { hasPaths, note: el("span", {}, ...note) });
-}
-
 function neighbours(found) {
   const channels = Object.entries(found.channels);
   if (!channels.length) return el("p", { class: "note" }, "It has no embedding: neither train facts nor a text or a picture.");
@@ -81,7 +75,7 @@ export async function draw(location) {
   into(proposals, Promise.all([get("/api/proposals", { entity: entity.label, k: 8 }), about()]), ([found, model]) => {
     announce(`${found.proposals.length} proposals`);
     if (!found.proposals.length) return el("p", { class: "note" }, "Nothing: no relation of similar entities is open here. ", el("a", { href: `/ask?head=${encodeURIComponent(entity.label)}` }, "Ask a question"), ".");
-    return el("ul", { class: "grid wide" }, found.proposals.map((each) => proposal(each, entity, model.channels.includes("paths"))));
+    return el("ul", { class: "grid wide" }, found.proposals.map((each) => proposalCard(each, entity, model.channels.includes("paths"))));
   });
   const pictures = page.pictures.slice(0, 4);
   return [

@@ -1,8 +1,8 @@
 // A new entity, by text, picture and facts: what the model proposes, or answers to one question.
 
-import { announce, brief, el, into, name, problem } from "./dom.js";
+import { announce, el, into, problem } from "./dom.js";
 import { about, post } from "./api.js";
-import { answerCard, knownLine, questionTitle } from "./answers.js";
+import { answersOf, proposalCard } from "./answers.js";
 import { combobox } from "./combobox.js";
 import { factsField, readFacts } from "./view_check.js";
 
@@ -43,12 +43,6 @@ function pictureField() {
   return [zone, () => content];
 }
 
-function card(each, entity, hasPaths, isNew) {
-  const asked = each.as_head ? { head: entity.label, relation: each.relation.label, tail: null } : { head: null, relation: each.relation.label, tail: entity.label };
-  const note = each.as_head ? [name(entity), " ", el("em", {}, name(each.relation)), " …"] : ["… ", el("em", {}, name(each.relation)), " ", name(entity)];
-  return answerCard(each.answer, asked, each.as_head ? "tail" : "head", { hasPaths, isNew, note: el("span", {}, ...note) });
-}
-
 export async function draw() {
   const model = await about();
   const field = (id, label, input, note = null) => el("div", { class: "field" }, el("label", { for: id }, label), input, note ? el("p", { class: "note" }, note) : null);
@@ -78,19 +72,14 @@ export async function draw() {
       into(place, post("/api/proposals", { new: made, k: 12 }), (found) => {
         announce(`${found.proposals.length} proposals`);
         return [el("h2", {}, "The model proposes"), found.proposals.length
-          ? el("ul", { class: "grid wide" }, found.proposals.map((each) => card(each, found.entity, hasPaths, made)))
+          ? el("ul", { class: "grid wide" }, found.proposals.map((each) => proposalCard(each, found.entity, hasPaths, made)))
           : el("p", { class: "note" }, "Nothing; ask about a relation.")];
       });
       return;
     }
     const isTail = side.value === "tail";
     const question = isTail ? { head: label, relation: relation.value } : { relation: relation.value, tail: label };
-    into(place, post(isTail ? "/api/tails" : "/api/heads", { questions: [question], k: 10, precedents: 3, new: made }), ({ results: [asked] }) => {
-      announce(`${asked.answers.length} answers, the first is ${asked.answers.length ? brief(asked.answers[0].entity.name) : "none"}`);
-      const fact = { head: asked.head?.label ?? null, relation: asked.relation.label, tail: asked.tail?.label ?? null };
-      return [el("h2", {}, ...questionTitle(asked.head, asked.relation, asked.tail)), knownLine(asked),
-        el("ol", { class: "grid wide" }, asked.answers.map((each) => answerCard(each, fact, asked.asked_for, { hasPaths, isNew: made })))];
-    });
+    into(place, post(isTail ? "/api/tails" : "/api/heads", { questions: [question], k: 10, precedents: 3, new: made }), ({ results: [asked] }) => answersOf(asked, hasPaths, made));
   }
 
   const form = el("form", { class: "form new-form" },
