@@ -30,11 +30,7 @@ from imf_core.inference.answers import (
     find_answers,
     find_known_answers,
 )
-from imf_core.inference.fact_scores import (
-    FactScorer,
-    Thresholds,
-    fit_thresholds,
-)
+from imf_core.inference.fact_scores import FactScorer, Thresholds, fit_thresholds
 from imf_core.inference.fact_table import FactTable, read_shares
 from imf_core.inference.names import (
     Names,
@@ -85,6 +81,8 @@ class Completer:
         scorer: The model with its entities embedded.
         fact_scorer: Scores facts by ids.
         entities: Finds entities by label or name, as `relations` finds relations.
+        settled: Facts that are no new answers: those of train and decided ones.
+        further: Probabilities of a further answer.
     """
 
     def __init__(
@@ -105,10 +103,10 @@ class Completer:
         self.encoders = dict(encoders or {})
         self._given_thresholds = thresholds
         self._known = known_tails_in(graph, ["train"])
-        self._settled = known_tails_in(graph, SETTLED)
-        self._further = FurtherAnswers(graph)
+        self.settled = known_tails_in(graph, SETTLED)
+        self.further = FurtherAnswers(graph)
         self._table = FactTable(graph, model.channel_names)
-        self.fact_scorer = FactScorer(self.scorer, calibration, self._known, self._further)
+        self.fact_scorer = FactScorer(self.scorer, calibration, self._known, self.further)
 
     @cached_property
     def thresholds(self) -> Thresholds:
@@ -169,8 +167,8 @@ class Completer:
         """
         require_positive(k, "relation")
         ids = torch.tensor(find_pairs(pairs, self.entities))
-        known = None if with_known else self._settled
-        found = rank_relations(self.fact_scorer, self._affinities, ids, known, k)
+        known = None if with_known else self.settled
+        found = rank_relations(self.fact_scorer, self.affinities, ids, known, k)
         values = {"probability": found.scores.probability, "affinity": found.affinity}
         columns = {name: value.numpy() for name, value in values.items()}
         table = self._table.write_scores(found.facts, found.scores, columns)
@@ -314,7 +312,7 @@ class Completer:
 
         It is one for a question without known answers; see `plausibility.share_with_more`.
         """
-        return float(self._further.of_queries(torch.tensor([self.find_query(question)])))
+        return float(self.further.of_queries(torch.tensor([self.find_query(question)])))
 
     def is_used_up(self, question: Question) -> bool:
         """Returns whether most such questions have no answer beyond those of the splits."""
@@ -378,11 +376,11 @@ class Completer:
 
         Also finds answers that are not used up: they may rise above used-up ones by `further`.
         """
-        arguments = (self.scorer, self.calibration, queries, self._settled)
-        found = find_answers(*arguments, count, (None, ~self._further.used_up(queries)))
+        given = self.scorer, self.calibration, queries, self.settled
+        found = find_answers(*given, count, (None, ~self.further.used_up(queries)))
         if with_known:
-            found = concatenate([find_known_answers(*arguments), found])
-        found = self._further.weigh(found)
+            found = concatenate([find_known_answers(*given), found])
+        found = self.further.weigh(found)
         order = np.lexsort([-found.probability.numpy(), found.row.numpy()])
         found = found.select(torch.from_numpy(order))
         sizes = found.row.bincount(minlength=len(queries))
@@ -395,5 +393,6 @@ class Completer:
         return [name for name, each in channels.items() if bool(each.is_present[entity])]
 
     @cached_property
-    def _affinities(self) -> Affinities:
+    def affinities(self) -> Affinities:
+        """Affinities of the entities to relations, estimated once."""
         return estimate_affinities(self._known, self.graph.num_relations)

@@ -10,11 +10,9 @@ import numpy as np
 import pyarrow.compute as pc
 import torch
 
-from imf_core.graph.known_tails import SETTLED, known_tails_in
 from imf_core.inference.answers import concatenate, find_answers
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import NEW, FactTable
-from imf_core.inference.plausibility import FurtherAnswers, estimate_affinities
 from imf_core.inference.predict import Acceptance
 
 MAX_QUESTIONS = 48
@@ -28,17 +26,14 @@ class Proposer:
     """Proposes new facts.
 
     Args:
-        completer: The model; its affinities are estimated once.
+        completer: The model.
         least_affinity: As `predict.min_relation_affinity`.
     """
 
     def __init__(self, completer: Completer, least_affinity: float) -> None:
         graph = completer.graph
         self._completer, self._least = completer, least_affinity
-        self._settled = known_tails_in(graph, SETTLED)
-        train = known_tails_in(graph, ["train"])
-        self._affinities = estimate_affinities(train, graph.num_relations)
-        self._further = FurtherAnswers(graph)
+        self._affinities, self._further = completer.affinities, completer.further
         self._acceptance = Acceptance(graph, self._affinities, self._further, least_affinity)
         self._table = FactTable(graph, completer.scorer.channel_names)
 
@@ -65,7 +60,7 @@ class Proposer:
                 scorer,
                 calibration,
                 batch,
-                self._settled,
+                self._completer.settled,
                 ANSWERS,
                 [self._acceptance.accepted(batch)],
             )

@@ -98,7 +98,7 @@ class Service:
     def prepare(self) -> None:
         """Builds all that the first requests need."""
         self.catalogue.prepare()
-        _ = self.completer.thresholds, self._sample
+        _ = self.completer.thresholds, self.completer.affinities, self._sample
 
     @cached_property
     def _sample(self) -> list[int]:
