@@ -119,9 +119,16 @@ def test_decisions_are_made_and_undone_on_the_command_line(
     call(["decide", "unsure", "--file", "facts.tsv"])
     call(["decide", "reject", *facts[2], "--by", "Ada", "--note", "a book"])
     call(["decide", "withdraw", *facts[0]])
+    printed = capsys.readouterr().out
+    assert "\n  replaces unsure by Grace Hopper on " in printed
+    assert "`imf ask` prints that of an answer" in printed
+    call(["decide", "withdraw", *facts[0]])
+    printed = capsys.readouterr().out
+    assert "\n  no effect: the fact had no decision\n" in printed
+    assert "takes effect" not in printed
     found = read_decisions(find_decisions_file())
-    assert [each.decision for each in found] == ["unsure", "unsure", "rejected", "withdrawn"]
-    assert [each.by for each in found] == ["Grace Hopper", "Grace Hopper", "Ada", "Grace Hopper"]
+    assert [each.decision for each in found] == ["unsure", "unsure", "rejected", *["withdrawn"] * 2]
+    assert [each.by for each in found] == [*["Grace Hopper"] * 2, "Ada", *["Grace Hopper"] * 2]
     call(["queue", "-k", "9999", "--out", "queue.parquet"])
     left = {
         tuple(row[role] for role in ROLES) for row in pq.read_table("queue.parquet").to_pylist()
