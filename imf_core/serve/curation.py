@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from imf_core.base.errors import QuestionError
@@ -26,6 +26,7 @@ from imf_core.prepare.decisions import (
     read_decisions,
 )
 from imf_core.serve.catalogue import Catalogue
+from imf_core.serve.routes import PROBLEMS, refuse_unknown_parameters
 from imf_core.serve.schemas import MAX_FACTS, MAX_SHOWN, Entity, Fact, Relation, Schema, Shown
 from imf_core.serve.service import Service
 from imf_core.serve.work import Worker
@@ -183,7 +184,9 @@ def make_curation_routes(worker: Worker, curator: Curator) -> APIRouter:
         worker: Uses the model.
         curator: The file and the queue.
     """
-    router = APIRouter(prefix="/api")
+    router = APIRouter(
+        prefix="/api", responses=PROBLEMS, dependencies=[Depends(refuse_unknown_parameters)]
+    )
     catalogue = worker.service.catalogue
 
     @router.get("/queue")

@@ -187,3 +187,11 @@ def test_without_the_flag_nothing_is_decided(client: TestClient) -> None:
     body = {"facts": [FACT], "decision": "accepted"}
     assert client.post("/api/decisions", json=body).status_code in {404, 405}
     assert client.get("/api/queue").status_code == 404
+
+
+def test_every_route_documents_its_errors(curated: TestClient) -> None:
+    paths = curated.get("/openapi.json").json()["paths"]
+    assert "/api/decisions" in paths
+    for path, routes in paths.items():
+        for method, route in routes.items():
+            assert {"400", "404", "422"} <= route["responses"].keys(), (method, path)
