@@ -144,7 +144,7 @@ def _add_questions(router: APIRouter, worker: Worker) -> None:
     async def ask_relations(head: Text, tail: Text, k: Count = 10, known: bool = False) -> Related:
         """Answers (head, ?, tail); the probabilities of one pair need not sum to one."""
         key = ("relations", head, tail, k, known)
-        return await worker.run(lambda service: service.relate(head, tail, k, known), key=key)
+        return await worker.run_once(key, lambda service: service.relate(head, tail, k, known))
 
     @router.post("/relations")
     async def ask_many_relations(asked: RelationsRequest) -> RelatedBatch:
@@ -180,8 +180,8 @@ def _add_explanations(router: APIRouter, worker: Worker) -> None:
     ) -> Explained:
         """Finds paths of facts that lead to a fact; none without a channel of paths."""
         fact = Fact(head=head, relation=relation, tail=tail)
-        found = await worker.run(
-            lambda service: service.explain([fact], asked_for, k), key=(fact, asked_for, k)
+        found = await worker.run_once(
+            (fact, asked_for, k), lambda service: service.explain([fact], asked_for, k)
         )
         return found.results[0]
 
@@ -196,7 +196,7 @@ def _add_explanations(router: APIRouter, worker: Worker) -> None:
     async def propose(entity: Text, k: Count = 10) -> Proposals:
         """Proposes new facts of an entity, over all plausible relations."""
         key = ("proposals", entity, k)
-        return await worker.run(lambda service: service.propose(entity, k), key=key)
+        return await worker.run_once(key, lambda service: service.propose(entity, k))
 
     @router.post("/proposals")
     async def propose_of_new(asked: ProposalsRequest) -> Proposals:
@@ -207,7 +207,7 @@ def _add_explanations(router: APIRouter, worker: Worker) -> None:
     async def find_neighbours(entity: Text, k: Count = 6) -> Neighbours:
         """Finds the nearest entities in the space of each channel."""
         key = ("neighbours", entity, k)
-        return await worker.run(lambda service: service.neighbours(entity, k), key=key)
+        return await worker.run_once(key, lambda service: service.neighbours(entity, k))
 
 
 def _add_graph(router: APIRouter, worker: Worker) -> None:

@@ -5,10 +5,11 @@ of one kind that wait are answered together: on a large graph, reading the embed
 the time, and one product reads them for all.
 """
 
+import asyncio
 import hashlib
-from collections import OrderedDict, defaultdict, deque
+from asyncio import Future, Task
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
@@ -46,42 +47,24 @@ class Recent(OrderedDict[K, T]):
         super().__init__()
         self._most, self._measure = most, measure
         self._sizes: dict[K, int] = {}
+        self._total = 0
 
-    def get_or_make(self, key: K, make: Callable[[], T]) -> T:
-        """Returns the value of a key, made if it is not there."""
+    def find(self, key: K) -> T | None:
+        """Returns the value of a key, which is then the most recent one; None without a value."""
         if key in self:
             self.move_to_end(key)
-            return self[key]
-        value = make()
-        self.keep(key, value)
-        return value
+        return self.get(key)
 
     def keep(self, key: K, value: T) -> None:
-        """Keeps a value in place of the oldest ones, unless it is too large alone."""
+        """Keeps the value of a new key in place of the oldest ones, unless it is too large."""
         size = self._measure(value)
         if size > self._most:
             return
         self[key], self._sizes[key] = value, size
-        while sum(self._sizes.values()) > self._most:
+        self._total += size
+        while self._total > self._most:
             oldest, _ = self.popitem(last=False)
-            del self._sizes[oldest]
-
-
-@dataclass
-class Waiting:
-    """A question that waits for the model.
-
-    Attributes:
-        question: The question.
-        is_done: Whether there is an answer or an error.
-        answer: The answer.
-        error: Why there is none.
-    """
-
-    question: Any
-    is_done: bool = False
-    answer: Any = None
-    error: Exception | None = None
+            self._total -= self._sizes.pop(oldest)
 
 
 def count_bytes(answer: object) -> int:
@@ -101,33 +84,29 @@ class Worker:
         self._numbers = service.graph.num_entities * service.completer.config.model.dim
         self._limiter: CapacityLimiter | None = None
         self._answers: Recent[Hashable, object] = Recent(KEPT_BYTES, count_bytes)
-        self._waiting: dict[Hashable, deque[Waiting]] = defaultdict(deque)
+        self._waiting: dict[Hashable, dict[Any, Future[Any]]] = {}
+        self._tasks: set[Task[None]] = set()
         self._grown: Recent[str, Service] = Recent(1 if self._numbers >= LARGE else KEPT_ENTITIES)
 
-    async def run(
-        self,
-        work: Callable[[Service], T],
-        new: NewEntity | None = None,
-        key: Hashable | None = None,
-    ) -> T:
+    async def run(self, work: Callable[[Service], T], new: NewEntity | None = None) -> T:
         """Does some work and returns its result.
 
         Args:
             work: Takes the service.
             new: A new entity, which the service then has.
-            key: The work of equal keys has equal results, which are kept; None to keep none.
         """
 
         def do() -> T:
             with fitting_threads(self._numbers):
                 return work(self.service if new is None else self._with_new(new))
 
-        def do_once() -> T:
-            return do() if key is None else cast(T, self._answers.get_or_make(key, do))
-
         if self._limiter is None:  # of the loop that runs
             self._limiter = CapacityLimiter(1)
-        return await to_thread.run_sync(do_once, limiter=self._limiter)
+        return await to_thread.run_sync(do, limiter=self._limiter)
+
+    async def run_once(self, key: Hashable, work: Callable[[Service], T]) -> T:
+        """Does some work and returns its result, which is kept: equal keys have equal results."""
+        return await self.run_together(key, None, lambda service, _: [work(service)])
 
     async def run_together(
         self, kind: Hashable, question: K, work: Callable[[Service, list[K]], Sequence[T]]
@@ -136,44 +115,52 @@ class Worker:
 
         Args:
             kind: Questions of one kind have the same work.
-            question: Equal ones have equal answers, which are kept. The names in it are known: an
-                error of one question is the error of all that are answered with it.
+            question: Equal ones have equal answers, which are kept. Check its names before: an
+                error fails all questions that are answered together.
             work: Takes the service and questions; returns an answer to each.
         """
-        mine = Waiting(question)
-        self._waiting[kind].append(mine)
-        await self.run(lambda service: self._answer_waiting(service, kind, mine, work))
-        if mine.error is not None:
-            raise mine.error
-        return cast(T, mine.answer)
+        if (kept := self._answers.find((kind, question))) is not None:
+            return cast(T, kept)
+        waiting = self._waiting.setdefault(kind, {})
+        if not waiting:
+            task = asyncio.create_task(self._work_off(kind, work))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if question not in waiting:
+            waiting[question] = asyncio.get_running_loop().create_future()
+        return cast(T, await asyncio.shield(waiting[question]))
 
-    def _answer_waiting(
-        self,
-        service: Service,
-        kind: Hashable,
-        mine: Waiting,
-        work: Callable[[Service, list[K]], Sequence[T]],
+    async def _work_off(
+        self, kind: Hashable, work: Callable[[Service, list[K]], Sequence[T]]
     ) -> None:
-        """Answers the questions that wait, until one of them is answered."""
-        queue = self._waiting[kind]
-        while not mine.is_done:
-            taken = [queue.popleft() for _ in range(min(TOGETHER, len(queue)))]
-            asked = dict.fromkeys(each.question for each in taken)
-            found = {
-                each: self._answers[kind, each] for each in asked if (kind, each) in self._answers
-            }
-            new = [each for each in asked if each not in found]
+        """Answers the questions of a kind, some at a time, until none waits."""
+        waiting = self._waiting[kind]
+        while waiting:
+            taken: list[K] = []
+
+            def answer(service: Service, taken: list[K] = taken) -> list[T]:
+                taken += list(waiting)[:TOGETHER]  # once the model is free
+                return list(work(service, taken))
+
             try:
-                found |= zip(new, work(service, new) if new else (), strict=True)
-            except Exception as error:
-                for each in taken:
-                    each.error = error
-            for each in taken:
-                each.answer, each.is_done = found.get(each.question), True
-            for question in new:
-                if question in found:
-                    self._answers.keep((kind, question), found[question])
+                answers = dict(zip(taken, await self.run(answer), strict=True))
+            except asyncio.CancelledError:
+                for future in waiting.values():
+                    future.cancel()
+                raise
+            except BaseException as error:
+                for question in taken or list(waiting):
+                    waiting.pop(question).set_exception(error)
+            else:
+                for question, found in answers.items():
+                    self._answers.keep((kind, question), found)
+                    waiting.pop(question).set_result(found)
+        del self._waiting[kind]
 
     def _with_new(self, new: NewEntity) -> Service:
         key = hashlib.sha256(new.model_dump_json().encode()).hexdigest()
-        return self._grown.get_or_make(key, lambda: self.service.with_new(new))
+        service = self._grown.find(key)
+        if service is None:
+            service = self.service.with_new(new)
+            self._grown.keep(key, service)
+        return service

@@ -81,6 +81,32 @@ def test_an_error_reaches_those_that_were_answered_with_it_and_no_others(worker:
     assert answered == {0: 2, 1: 4}
 
 
+def test_a_kept_answer_is_given_beside_an_error(worker: Worker) -> None:
+    async def ask() -> dict[int, object]:
+        doubling = Doubling()
+        await ask_all(worker, doubling, [1])
+        return await ask_all(worker, doubling, [1, -1])
+
+    assert anyio.run(ask) == {0: 2, 1: "negative: -1"}
+
+
+def test_an_answer_does_not_wait_for_the_work_behind_it(worker: Worker) -> None:
+    async def ask() -> bool:
+        doubling, behind = Doubling(), threading.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(worker.run_together, "double", 1, doubling)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(worker.run, lambda _: behind.wait(10))
+            doubling.go_on.set()
+            answer = await worker.run_together("double", 1, doubling)
+            is_first = not behind.is_set()
+            behind.set()
+        assert answer == 2
+        return is_first
+
+    assert anyio.run(ask)
+
+
 def test_a_client_that_leaves_does_not_hold_up_the_others(worker: Worker) -> None:
     async def ask() -> dict[int, object]:
         doubling = Doubling()
