@@ -17,17 +17,16 @@ from imf_core.graph.decided import ACCEPTED
 from imf_core.graph.graph import load_graph
 from imf_core.inference.completer import Completer
 from imf_core.inference.curation import (
-    NO_EFFECT,
     TRAIN,
     decide_facts,
     find_queue,
     label_facts,
     read_decided_facts,
-    remark_decisions,
 )
 from imf_core.inference.export import write_ntriples, write_tsv
 from imf_core.inference.fact_table import ROLES
 from imf_core.inference.model_folder import load_completer
+from imf_core.inference.remarks import remark_decisions
 from imf_core.model.saved import WEIGHTS, load_config
 from imf_core.prepare.decisions import append_decisions, find_latest, read_decisions
 from stages.paths import FEATURES, GRAPH, MODEL, PARAMS, PREDICTIONS
@@ -36,8 +35,8 @@ HASH_DIGITS = 12
 REMEDY = "set predict.device: cpu"
 
 PROBABILITY_NOTE = (
-    "The probability is that of the fact, from the questions for its tail and its head; `imf ask` "
-    "prints that of an answer, from one question."
+    "The probability is of the fact, from the questions for its tail and its head; that of "
+    "`imf ask` is of an answer, from one question."
 )
 
 ACCEPTED_COLUMNS = ("by", "at", "note")
@@ -126,21 +125,18 @@ def decide(
         first = error.errors()[0]
         remedy = "; shorten it" if first["type"] == "string_too_long" else ""
         raise QuestionError(f"{first['loc'][0]}: {first['msg']}{remedy}") from error
-    earlier = read_decisions(path) if path.exists() else []
-    written = append_decisions(path, made)
+    earlier, written = append_decisions(path, made)
     remarks = remark_decisions(graph, earlier, written)
     for each, remark in zip(written, remarks, strict=True):
         probability = "" if each.probability is None else f"{each.probability:.2f}  "
         print(
             f"{each.decision}  {probability}{' - '.join(map(shorten, each.fact))}  "
-            f"by {shorten(each.by)}" + (f"\n  {remark}" if remark else "")
+            f"by {shorten(each.by)}" + (f"\n  {remark.text}" if remark.text else "")
         )
-    if completer is not None:
-        print(PROBABILITY_NOTE)
     lines = "1 line" if len(made) == 1 else f"{len(made)} lines"
-    has_effect = not all(remark.startswith(NO_EFFECT) for remark in remarks)
-    effect = ": it takes effect from the next `imf run` on" if has_effect else ""
-    print(f"{lines} added to {path}; commit it{effect}")
+    changes = any(remark.changes_graph for remark in remarks)
+    effect = "The next `imf run` takes it in." if changes else "The graph stays as it is."
+    print(f"{lines} added to {path}; commit it. {effect}")
 
 
 @explain_out_of_memory(REMEDY)
@@ -164,8 +160,8 @@ def show_queue(count: int, out: Path | None) -> None:
     print(PROBABILITY_NOTE)
     if TRAIN in queue["kind"].to_pylist():
         print(
-            "Facts of train are listed by suspicion, which leaves the fact itself out; the model "
-            "has learned them, so a high probability does not speak for them."
+            "Facts of train are ranked by suspicion, computed without the fact itself. The model "
+            "was trained on them, so their probability is high even if they are wrong."
         )
     if out is not None:
         write_parquet(out, queue)

@@ -23,30 +23,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from imf_core.base.errors import QuestionError
-from imf_core.graph.decided import ACCEPTED, DECIDED, REJECTED
 from imf_core.graph.graph import Graph
-from imf_core.graph.known_tails import find_loops
 from imf_core.inference.completer import Completer
-from imf_core.inference.fact_table import NEW, ROLES, select_new
+from imf_core.inference.fact_table import ROLES, select_new
 from imf_core.inference.names import Names, find_facts
 from imf_core.inference.question_file import read_facts
 from imf_core.inference.suspicion import find_suspicious
-from imf_core.prepare.decisions import WITHDRAWN, Decision, LabelFact, find_latest, utc_now
-from imf_core.prepare.redundancy import HELD_OUT_SPLITS, is_among
+from imf_core.prepare.decisions import Decision, LabelFact, utc_now
 
 PROPOSALS_IN_TURN = 3
 
 MAX_SUSPECTS = 500
 """Facts of train in the queue, the most suspicious ones."""
-
-NO_EFFECT = "no effect"
-"""Start of the remark on a decision that changes nothing."""
-
-FIRST_LOOP = (
-    "its relation joins no entity to itself in train: from the next run on, an entity may answer a "
-    "question about itself with this relation"
-)
-"""Remark on an accepted loop."""
 
 PROPOSAL, TRAIN = "proposal", "train"
 """Values of `kind` in the queue."""
@@ -103,74 +91,6 @@ def decide_facts(
         )
         for fact, probability in zip(facts, probabilities, strict=True)
     ]
-
-
-def remark_decisions(
-    graph: Graph, earlier: Sequence[Decision], made: Sequence[Decision]
-) -> list[str]:
-    """Says what each decision replaces, and where its effect is none or unusual.
-
-    The splits are those of the graph, which the earlier decisions may have changed: of train, a
-    remark says only what no earlier decision about the fact can have caused. A loop (head = tail)
-    joins train, as one of the source does.
-
-    Args:
-        graph: The graph of the last run, with all labels of the decisions.
-        earlier: All lines of the file before, in their order.
-        made: New decisions, in order.
-
-    Returns:
-        A remark for each decision, "" for none.
-    """
-    splits, has_loops = _find_splits(graph, made), find_loops(graph).tolist()
-    latest, touched = find_latest(earlier), {each.fact for each in earlier}
-    remarks = []
-    for each, split in zip(made, splits, strict=True):
-        before = latest.pop(each.fact, None)
-        parts = [_remark_earlier(each, before)]
-        if before is None or before.decision != each.decision:
-            if split in HELD_OUT_SPLITS or each.fact not in touched:
-                parts.append(_remark_split(each.decision, split))
-            if each.decision == ACCEPTED and split == NEW and each.head == each.tail:
-                is_first = not has_loops[graph.relation_labels.index(each.relation)]
-                parts.append(FIRST_LOOP if is_first else "")
-        remarks.append("; ".join(filter(None, parts)))
-        if each.decision != WITHDRAWN:
-            latest[each.fact] = each
-        touched.add(each.fact)
-    return remarks
-
-
-def _remark_earlier(made: Decision, before: Decision | None) -> str:
-    if before is None:
-        return f"{NO_EFFECT}: the fact had no decision" if made.decision == WITHDRAWN else ""
-    what = f"{before.decision} by {before.by} on {before.at[:10]}"
-    return (
-        f"{NO_EFFECT}: already {what}" if made.decision == before.decision else f"replaces {what}"
-    )
-
-
-def _remark_split(decision: str, split: str) -> str:
-    if decision == ACCEPTED and split == "train":
-        return f"{NO_EFFECT}: train has the fact"
-    if decision in DECIDED and split in HELD_OUT_SPLITS:
-        return f"{NO_EFFECT}: {split} keeps the fact, so that metrics stay comparable"
-    if decision == REJECTED and split == NEW:
-        return "no split has the fact: it is not proposed again"
-    return ""
-
-
-def _find_splits(graph: Graph, made: Sequence[Decision]) -> list[str]:
-    """Returns the split of the fact of each decision, or `new`."""
-    entities = {label: number for number, label in enumerate(graph.entity_labels)}
-    relations = {label: number for number, label in enumerate(graph.relation_labels)}
-    ids = [(entities[each.head], relations[each.relation], entities[each.tail]) for each in made]
-    sizes = graph.num_entities, graph.num_relations
-    asked = np.array(ids, dtype=np.int64).reshape(-1, 3)
-    found = np.full(len(made), NEW, dtype=object)
-    for split, facts in graph.facts.items():
-        found[is_among(asked, facts, *sizes)] = split
-    return list(found)
 
 
 def label_facts(graph: Graph, facts: Sequence[tuple[str, str, str]]) -> list[LabelFact]:

@@ -174,7 +174,9 @@ def find_latest(decisions: Iterable[Decision]) -> dict[LabelFact, Decision]:
     return {fact: each for fact, each in found.items() if each.decision != WITHDRAWN}
 
 
-def append_decisions(path: Path, decisions: Sequence[Decision]) -> list[Decision]:
+def append_decisions(
+    path: Path, decisions: Sequence[Decision]
+) -> tuple[list[Decision], list[Decision]]:
     """Appends decisions, all of them or none; other processes that append wait.
 
     A decision that is not later than one of the same fact in the file, as with a clock behind, gets
@@ -185,7 +187,7 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> list[Decision
         decisions: In order.
 
     Returns:
-        The decisions as written.
+        The lines before, and the decisions as written.
 
     Raises:
         DataError: As in `read_decisions`; nothing is written then.
@@ -193,15 +195,16 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> list[Decision
     """
     path = path.resolve()
     with exclusive_lock(path):
+        earlier = read_decisions(path) if path.exists() else []
         newest: dict[LabelFact, str] = {}
-        for each in read_decisions(path) if path.exists() else ():
+        for each in earlier:
             newest[each.fact] = max(each.at, newest.get(each.fact, ""))
         written = []
         for each in decisions:
             at = newest[each.fact] = max(each.at, newest.get(each.fact, ""))
             written.append(each.model_copy(update={"at": at}))
         _append(path, "".join(f"{format_decision(each)}\n" for each in written).encode())
-    return written
+    return earlier, written
 
 
 def format_decision(decision: Decision) -> str:

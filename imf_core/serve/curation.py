@@ -14,8 +14,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from imf_core.base.errors import QuestionError
-from imf_core.inference.curation import Queue, decide_facts, remark_decisions
+from imf_core.inference.curation import Queue, decide_facts
 from imf_core.inference.fact_table import ROLES
+from imf_core.inference.remarks import remark_decisions
 from imf_core.prepare.decisions import (
     LONGEST_NOTE,
     LONGEST_PERSON,
@@ -48,7 +49,7 @@ class Decided(Schema):
     at: str | None = Field(None, description="UTC")
     note: str = ""
     remark: str = Field(
-        "", description="of a stored decision: what it replaces, or why its effect is none"
+        "", description="of a stored decision: what it replaces, or why it changes nothing"
     )
 
 
@@ -133,9 +134,9 @@ class Curator:
             raise QuestionError("a decision needs the name of a person; fill in your name")
         facts = find_labels(service.catalogue, asked.facts)
         made = decide_facts(facts, asked.decision, by, asked.note, service.completer, self._model)
-        earlier = read_decisions(self.path) if self.path.exists() else []
-        written = append_decisions(self.path, made)
-        return list(zip(written, remark_decisions(service.graph, earlier, written), strict=True))
+        earlier, written = append_decisions(self.path, made)
+        remarks = remark_decisions(service.graph, earlier, written)
+        return [(each, remark.text) for each, remark in zip(written, remarks, strict=True)]
 
     def find_first(self, service: Service, count: int) -> list[dict[str, Any]]:
         """Returns rows of the queue."""

@@ -24,7 +24,6 @@ from imf_core.inference.curation import (
     find_queue,
     label_facts,
     read_decided_facts,
-    remark_decisions,
 )
 from imf_core.inference.fact_table import NEW, ROLES
 from imf_core.inference.model_folder import load, pack
@@ -210,73 +209,6 @@ def made(fact: tuple[str, ...], decision: str) -> Decision:
     head, relation, tail = fact
     at = "2026-03-01T09:30:00Z"
     return Decision(head=head, relation=relation, tail=tail, decision=decision, by="Ada", at=at)
-
-
-def labels_in(graph: Graph, split: str) -> tuple[str, ...]:
-    head, relation, tail = graph.triples[split][0].tolist()
-    entities = graph.entity_labels
-    return entities[head], graph.relation_labels[relation], entities[tail]
-
-
-NEW_FACT = ("e05", "speaks", "e06")
-
-
-@pytest.mark.parametrize(
-    ("earlier", "decision", "remark"),
-    [
-        ([], "accepted", ""),
-        ([], "unsure", ""),
-        ([], "rejected", "no split has the fact: it is not proposed again"),
-        ([], "withdrawn", "no effect: the fact had no decision"),
-        (["rejected", "withdrawn"], "withdrawn", "no effect: the fact had no decision"),
-        (["accepted"], "accepted", "no effect: already accepted by Ada on 2026-03-01"),
-        (["accepted"], "rejected", "replaces accepted by Ada on 2026-03-01"),
-        (["accepted", "unsure"], "withdrawn", "replaces unsure by Ada on 2026-03-01"),
-    ],
-)
-def test_a_decision_says_what_it_replaces(
-    earlier: list[str], decision: str, remark: str, graph: Graph
-) -> None:
-    before = [made(NEW_FACT, each) for each in earlier]
-    assert remark_decisions(graph, before, [made(NEW_FACT, decision)]) == [remark]
-
-
-@pytest.mark.parametrize(
-    ("split", "decision", "remark"),
-    [
-        ("train", "accepted", "no effect: train has the fact"),
-        ("train", "rejected", ""),
-        ("test", "accepted", "no effect: test keeps the fact, so that metrics stay comparable"),
-        ("valid", "rejected", "no effect: valid keeps the fact, so that metrics stay comparable"),
-    ],
-)
-def test_a_decision_about_a_fact_of_a_split_says_whether_it_has_an_effect(
-    split: str, decision: str, remark: str, graph: Graph
-) -> None:
-    fact = labels_in(graph, split)
-    assert remark_decisions(graph, [], [made(fact, decision)]) == [remark]
-
-
-def test_of_train_nothing_is_said_that_an_earlier_decision_may_have_caused(graph: Graph) -> None:
-    fact = labels_in(graph, "train")
-    before = [made(fact, "accepted"), made(fact, "withdrawn")]
-    assert remark_decisions(graph, before, [made(fact, "accepted")]) == [""]
-
-
-def test_the_same_fact_twice_in_a_file_is_decided_once(graph: Graph) -> None:
-    first, second = remark_decisions(graph, [], [made(NEW_FACT, "unsure")] * 2)
-    assert first == ""
-    assert second.startswith("no effect: already unsure")
-
-
-def test_an_accepted_loop_says_what_it_changes_unless_train_has_such_loops(graph: Graph) -> None:
-    loop = ("e05", "speaks", "e05")
-    (remark,) = remark_decisions(graph, [], [made(loop, "accepted")])
-    assert "an entity may answer a question about itself" in remark
-    train = torch.cat([graph.triples["train"], torch.tensor([[6, 2, 6]])])
-    looped = replace(graph, triples={**graph.triples, "train": train})
-    assert graph.relation_labels[2] == "speaks"
-    assert remark_decisions(looped, [], [made(loop, "accepted")]) == [""]
 
 
 def test_facts_are_decided_by_label_or_name(graph: Graph, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_withdrawn_decision_is_none(path: Path) -> None:
 
 def test_a_clock_that_is_behind_loses_no_decision(path: Path) -> None:
     append_decisions(path, [made("accepted", "2026-03-09T00:00:00Z")])
-    (written,) = append_decisions(path, [made("rejected", "2026-03-01T00:00:00Z")])
+    _, (written,) = append_decisions(path, [made("rejected", "2026-03-01T00:00:00Z")])
     assert written.at == "2026-03-09T00:00:00Z"
     assert find_latest(read_decisions(path))["a", "r", "b"].decision == "rejected"
 

@@ -72,9 +72,9 @@ def test_a_decision_is_a_line_of_the_file_with_probability_and_model(
 def test_a_decision_is_told_what_it_replaces(curated: TestClient) -> None:
     decide(curated, "accepted")
     (again,) = decide(curated, "rejected")
-    assert again["remark"].startswith("replaces accepted by Ada on ")
+    assert again["remark"].startswith("replaces Ada's decision `accepted` of ")
     (twice,) = decide(curated, "rejected")
-    assert twice["remark"].startswith("no effect: already rejected by Ada")
+    assert twice["remark"].startswith("no effect: repeats Ada's decision `rejected` of ")
     assert curated.get("/api/decisions").json()["results"][0]["remark"] == ""
 
 

@@ -10,7 +10,7 @@ const AT_ONCE = 12;
 const LATEST = 10;
 
 const KINDS = { proposal: "Proposed: is it true?", train: "In train, but little else supports it: is it true?" };
-const SOURCES = { proposal: "", train: " after training on it" };
+const ADDITIONS = { proposal: "", train: " (the model was trained on this fact)" };
 
 function chance(value) {
   return percent(value).replace(" ", "\u00a0");
@@ -30,7 +30,7 @@ function card(row, hasPaths, ondecided) {
   item.append(
     el("p", { class: "relation-note" }, KINDS[row.kind]),
     el("p", { class: "fact" }, end(row.head), " ", el("em", {}, name(row.relation)), " ", end(row.tail)),
-    el("p", { class: "note chances" }, meter(row.probability), ` probability ${chance(row.probability)}${SOURCES[row.kind]}, threshold ${chance(row.threshold)}${related}`),
+    el("p", { class: "note chances" }, meter(row.probability), ` probability ${chance(row.probability)}${ADDITIONS[row.kind]}, threshold ${chance(row.threshold)}${related}`),
     ...(hasPaths ? [why(fact, "tail", null)] : []),
     decisionOf(fact, item, (state) => {
       item.classList.toggle("done", Boolean(state.decision));
@@ -109,7 +109,7 @@ export async function draw() {
   latest(done);
   return [
     heading,
-    el("p", {}, "Three proposals, then one suspicious fact of train, in turn: those near the threshold of their relation and with many other proposals come first. The probability is that of the fact, from the questions for its tail and for its head; the one beside an answer is from one question."),
+    el("p", {}, "Three proposals, then one suspicious fact of train, in turn: those near the threshold of their relation and with many other proposals come first. The probability is of the fact, from the questions for its tail and its head; that beside an answer is from one question."),
     nameLine(model),
     el("p", { class: "note keys" }, `Keys, while the focus is on a fact: ${KEYS}; j and k go to the next fact and back.`),
     list,
