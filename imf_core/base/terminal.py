@@ -77,21 +77,31 @@ def plain_form(text: str) -> str:
 _TWINS = str.maketrans(
     "\u0430\u0441\u0435\u04bb\u0456\u0458\u043e\u0440\u051b\u0455\u0443\u0445\u051d\u0501"
     "\u0410\u0412\u0421\u0415\u041d\u0406\u0408\u041a\u041c\u041e\u0420\u0405\u0422\u0425"
+    "\u0423\u04ae\u04c0\u0451\u0401"
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
-    "acehijopqsyxwdABCEHIJKMOPSTXABEZHIKMNOPTYXo",
+    "acehijopqsyxwdABCEHIJKMOPSTXYYI\xeb\xcbABEZHIKMNOPTYXo",
 )
 """Cyrillic and Greek letters with the shape of a Latin one -> that one (Unicode's confusables)."""
 
+_MIXED_WORD = re.compile(r"\w*[A-Za-z0-9]\w*")
+"""A word with a Latin letter or a digit: other scripts have whole words with the same shapes."""
+
 
 def find_alike(labels: Iterable[str]) -> list[list[str]]:
-    """Groups labels with the same plain form, ignoring quotes around them and scripts of letters.
+    """Groups labels with the same plain form, ignoring quotes around them.
+
+    A letter of another script counts as the Latin one of its shape, unless its whole word is of
+    that script.
 
     Returns:
         Groups of at least two, in the order of their first labels.
     """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for label in labels:
-        groups[_without_quotes(plain_form(label)).translate(_TWINS)].append(label)
+        plain = _without_quotes(plain_form(label))
+        if not plain.isascii():
+            plain = _MIXED_WORD.sub(lambda word: word[0].translate(_TWINS), plain)
+        groups[plain].append(label)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -20,7 +20,7 @@ from imf_core.base.terminal import find_alike, show_alike
         "S\u00e3o Tom\u00e9\x00",
         "\uff33\u00e3o Tom\u00e9",
         "S\u00e3o\u2003Tom\u00e9\ufe0f",
-        "\u0405\u00e3\u043e \u0422om\u00e9",
+        "S\u00e3\u043e \u0422om\u00e9",
     ],
 )
 def test_labels_that_look_the_same_are_alike(twin: str) -> None:
@@ -30,6 +30,20 @@ def test_labels_that_look_the_same_are_alike(twin: str) -> None:
 @pytest.mark.parametrize("other", ["Sao Tome", "s\u00e3o tom\u00e9", "S\u00e3oTom\u00e9", ""])
 def test_labels_that_look_different_are_not_alike(other: str) -> None:
     assert find_alike(["S\u00e3o Tom\u00e9", other]) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "twin"), [("e05", "\u043505"), ("No\u00ebl", "No\u0451l"), ("IBM", "I\u0392M")]
+)
+def test_letters_of_two_scripts_in_a_word_are_alike(label: str, twin: str) -> None:
+    assert find_alike([label, twin]) == [[label, twin]]
+
+
+@pytest.mark.parametrize(
+    ("label", "other"), [("CCCP", "\u0421\u0421\u0421\u0420"), ("A", "\u0391"), ("a", "\u0430")]
+)
+def test_words_of_one_script_are_not_alike(label: str, other: str) -> None:
+    assert find_alike([label, other]) == []
 
 
 @pytest.mark.parametrize("twin", ['"e5"', "'e5'", ' "e5" ', '" e5 "'])
