@@ -129,6 +129,7 @@ def make_splits(
                     params.seed,
                     whole_pairs=not resembles_test,
                     dropped=train_dropped,
+                    is_given=split in found,
                 )
             )
     return Splits(
@@ -213,6 +214,7 @@ def _hold_out(
     *,
     whole_pairs: bool,
     dropped: int,
+    is_given: bool,
 ) -> dict[str, Facts]:
     """Returns train without the held-out facts, and `split` with them."""
     train = facts["train"]
@@ -232,10 +234,15 @@ def _hold_out(
     )
     if not is_held.any():
         left = f" that test does not hold ({dropped} are in test)" if dropped else ""
+        remedy = f"write a {split}.txt"
+        if is_given:
+            remedy = (
+                f"a {split}.txt without facts of train and test: too many of its lines are there"
+            )
         raise SplitError(
             f"none of the {len(train)} train facts{left} can be held out for {split}: every one is "
             "the last of an entity or has a relation of less than five facts; bring a larger graph "
-            f"or write a {split}.txt"
+            f"or {remedy}"
         )
     return {"train": train[~is_held], split: train[is_held]}
 

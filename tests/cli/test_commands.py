@@ -278,6 +278,15 @@ def test_a_graph_that_cannot_be_split_is_counted_before_the_error(
     assert "Nothing was changed" not in printed
 
 
+def test_a_given_valid_that_is_not_used_is_named_where_none_can_be_held_out(
+    project: Path, make_folder: Callable[..., Path], run: Run
+) -> None:
+    facts = {"train.txt": ["a knows b", "b knows c"], "valid.txt": ["a knows b"]}
+    status, _, errors = run("check", str(make_folder({**facts, "test.txt": ["a knows c"]})))
+    assert status == 1
+    assert "a valid.txt without facts of train and test: too many of its lines" in errors
+
+
 @pytest.mark.parametrize("name", ["facts.csv", "facts", "facts.dat"])
 def test_a_file_of_another_kind_is_refused_with_the_kinds_that_are_read(
     name: str, project: Path, run: Run
