@@ -76,9 +76,10 @@ class Names:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, help="a packed model; default: that of --project")
-    parser.add_argument("--project", type=Path, default=Path(), help="a project after a run")
-    parser.add_argument("--entities", type=int, help="of a made graph, instead of a model")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--project", type=Path, default=Path(), help="a project after a run (.)")
+    given.add_argument("--model", type=Path, help="a packed model")
+    given.add_argument("--entities", type=int, help="of a made graph")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--port", type=int, default=8766)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from imf_core.inference.plausibility import estimate_affinities
-from imf_core.inference.predict import LEAST_AFFINITY
+from imf_core.inference.predict import DEFAULT_AFFINITY
 from imf_core.inference.untrained import OPERATIONS_PER_SECOND, UntrainedCompleter
 from imf_core.paths.channel import count_operations
 
@@ -60,7 +60,7 @@ def _choose_queries(completer: UntrainedCompleter) -> Tensor:
         (entity, relation with inverses), shape: (Q, 2), dtype: long.
     """
     affinities = estimate_affinities(completer.known, completer.graph.num_relations)
-    entity, relation, affinity = affinities.at_least(LEAST_AFFINITY)
+    entity, relation, affinity = affinities.at_least(DEFAULT_AFFINITY)
     seconds = count_operations(completer.network.spec, completer.path_graph) / OPERATIONS_PER_SECOND
     order = np.lexsort([entity, -affinity, relation])
     _, first, sizes = np.unique(relation[order], return_index=True, return_counts=True)

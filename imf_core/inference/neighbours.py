@@ -10,7 +10,7 @@ from imf_core.graph.graph import Graph
 from imf_core.graph.known_tails import KnownTails
 from imf_core.model.scorer import Scorer
 
-SHORTEST = 1e-8
+LEAST_NORM_PRODUCT = 1e-8
 """Least product of two norms in a cosine."""
 
 SCHEMA = pa.schema(
@@ -43,11 +43,13 @@ def find_nearest(
     vectors, lengths = scorer.entities[channel], scorer.lengths(channel)
     may_be = scorer.model.channels[channel].is_present & scorer.model.is_learned
     may_be[entity] = False
-    here, length = vectors[entity], lengths[entity]
+    own_vector, own_length = vectors[entity], lengths[entity]
     if among is not None:
         among = among.to(vectors.device)
         vectors, lengths, may_be = vectors[among], lengths[among], may_be[among]
-    cosines = (vectors @ here / (lengths * length).clamp_min(SHORTEST)).masked_fill(~may_be, -2.0)
+    cosines = (
+        vectors @ own_vector / (lengths * own_length).clamp_min(LEAST_NORM_PRODUCT)
+    ).masked_fill(~may_be, -2.0)
     best = cosines.topk(min(count, int(may_be.sum())))
     found = (best.indices if among is None else among[best.indices]).tolist()
     return pa.table(

@@ -27,8 +27,8 @@ from imf_core.inference.reasons import PATH, explain
 from imf_core.model.decision import Calibration
 from imf_core.model.scorer import Scorer
 
-LEAST_AFFINITY = 0.5
-"""Value of `predict.min_relation_affinity` where no params.yaml is read: most similar entities."""
+DEFAULT_AFFINITY = 0.5
+"""Default of `predict.min_relation_affinity`: half of the similar entities have the relation."""
 
 SHARE_OF_ANSWERS = 0.2
 """Least affinity of an answer, as a share of the least affinity of a question. A right answer may

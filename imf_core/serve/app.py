@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from imf_core.base.errors import ImfError, OutOfMemoryError, QuestionError
 from imf_core.inference.completer import Completer
-from imf_core.inference.predict import LEAST_AFFINITY
+from imf_core.inference.predict import DEFAULT_AFFINITY
 from imf_core.serve.access import PAGE, Access, Guard, refusal
 from imf_core.serve.catalogue import UnknownNameError
 from imf_core.serve.curation import Curator, make_curation_routes
@@ -35,7 +35,7 @@ def create_app(
     descriptions: Sequence[str] | None = None,
     access: Access | None = None,
     curator: Curator | None = None,
-    least_affinity: float = LEAST_AFFINITY,
+    least_affinity: float = DEFAULT_AFFINITY,
 ) -> ASGIApp:
     """Makes the application.
 

@@ -15,7 +15,7 @@ from imf_core.graph.known_tails import SETTLED
 from imf_core.inference.answers import Question
 from imf_core.inference.completer import Completer
 from imf_core.inference.fact_table import ROLES, read_shares
-from imf_core.inference.predict import LEAST_AFFINITY
+from imf_core.inference.predict import DEFAULT_AFFINITY
 from imf_core.inference.question_file import JUDGED
 from imf_core.report.entities import choose_sample
 from imf_core.serve.catalogue import Catalogue
@@ -76,7 +76,7 @@ class Service:
         descriptions: Sequence[str] | None = None,
         num_new: int = 0,
         curator: str | None = None,
-        least_affinity: float = LEAST_AFFINITY,
+        least_affinity: float = DEFAULT_AFFINITY,
     ) -> None:
         self._curator, self._least_affinity = curator, least_affinity
         self.completer, self.graph = completer, completer.graph

@@ -7,7 +7,7 @@ from served_world import HOST, make_completer
 from tiny_world import ROOT
 
 from imf_core.base.params_file import load_params
-from imf_core.inference.predict import LEAST_AFFINITY
+from imf_core.inference.predict import DEFAULT_AFFINITY
 from imf_core.serve import work
 from imf_core.serve.app import create_app
 from imf_core.serve.work import Recent, count_bytes
@@ -42,4 +42,4 @@ def test_a_higher_least_affinity_proposes_fewer_facts(tmp_path: Path) -> None:
 
 
 def test_without_a_project_the_least_affinity_is_that_of_its_params() -> None:
-    assert load_params(ROOT / "params.yaml").predict.min_relation_affinity == LEAST_AFFINITY
+    assert load_params(ROOT / "params.yaml").predict.min_relation_affinity == DEFAULT_AFFINITY
