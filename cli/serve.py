@@ -16,7 +16,7 @@ from imf_core.base.errors import ConfigError
 from imf_core.base.params_file import load_params
 from imf_core.graph.entities import read_entity_words
 from imf_core.inference.completer import Completer
-from imf_core.inference.predict import LEAST_AFFINITY
+from imf_core.inference.predict import DEFAULT_AFFINITY
 from imf_core.serve.access import LEAST_TOKEN, LOOPBACK, Access
 from imf_core.serve.app import create_app
 from imf_core.serve.curation import Curator
@@ -76,7 +76,7 @@ def serve(
         owner = find_git_name() if is_loopback(host) else None  # others decide in their own name
         curator = _open_curator(by or owner) if is_curated else None
         least = (
-            load_params(PARAMS).predict.min_relation_affinity if model is None else LEAST_AFFINITY
+            load_params(PARAMS).predict.min_relation_affinity if model is None else DEFAULT_AFFINITY
         )
         app = create_app(completer, pictures, descriptions, access, curator, least)
         config = uvicorn.Config(
