@@ -75,7 +75,7 @@ def find_name(given: str | None) -> str:
             "a decision needs the name of a person; give --by NAME, or set it for git with `git "
             "config user.name NAME`"
         )
-    return name.strip()
+    return " ".join(name.split())
 
 
 def find_git_name() -> str | None:
@@ -175,31 +175,37 @@ def export_accepted(path: Path, prefix: str | None) -> None:
         path: A file that ends in `.tsv` or `.nt`.
         prefix: Prefix of labels that are not IRIs, for N-Triples.
     """
-    facts = _accepted_facts()
+    facts, left_out = _accepted_facts()
     if path.suffix.lower() == ".tsv":
         write_tsv(facts, path, ACCEPTED_COLUMNS)
     else:
         write_ntriples(facts, path, prefix)
     print(f"{len(facts)} accepted facts in {path}")
+    if left_out:
+        print(
+            f"left out: {left_out} with a label that the graph lacks; `imf check` lists them",
+            file=sys.stderr,
+        )
 
 
-def _accepted_facts() -> pa.Table:
-    """Returns accepted facts with the names that the graph has; other labels name themselves."""
+def _accepted_facts() -> tuple[pa.Table, int]:
+    """Returns accepted facts of the graph's entities with names, and the number of all others."""
     latest = find_latest(read_decisions(find_decisions_file()))
-    rows = [each for each in latest.values() if each.decision == ACCEPTED]
+    names = {role: _read_names("relation" if role == "relation" else "entity") for role in ROLES}
+    accepted = [each for each in latest.values() if each.decision == ACCEPTED]
+    rows = [each for each in accepted if all(getattr(each, role) in names[role] for role in ROLES)]
     columns: dict[str, list[object]] = {}
     for role in ROLES:
-        kind = "relation" if role == "relation" else "entity"
-        table = read_parquet(
-            GRAPH / ("relations.parquet" if kind == "relation" else "entities.parquet"),
-            [f"{kind}_label", "name"],
-        )
-        names = dict(
-            zip(table[f"{kind}_label"].to_pylist(), table["name"].to_pylist(), strict=True)
-        )
         labels = [getattr(each, role) for each in rows]
         columns[role] = labels
-        columns[f"{role}_name"] = [names.get(label, label) for label in labels]
+        columns[f"{role}_name"] = [names[role][label] for label in labels]
     columns["probability"] = [each.probability for each in rows]
     columns |= {name: [getattr(each, name) for each in rows] for name in ACCEPTED_COLUMNS}
-    return pa.table(columns)
+    return pa.table(columns), len(accepted) - len(rows)
+
+
+def _read_names(kind: str) -> dict[str, str]:
+    """Returns the names of entities or relations by label."""
+    file = GRAPH / ("relations.parquet" if kind == "relation" else "entities.parquet")
+    table = read_parquet(file, [f"{kind}_label", "name"])
+    return dict(zip(table[f"{kind}_label"].to_pylist(), table["name"].to_pylist(), strict=True))

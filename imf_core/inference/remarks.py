@@ -84,7 +84,7 @@ def _compare(made: Decision, before: Decision | None) -> tuple[str, bool]:
     if before is None:
         no_decision = "no effect: the fact had no decision"
         return no_decision if made.decision == WITHDRAWN else "", verdict is not None
-    what = f"{before.by}'s decision `{before.decision}` of {before.at[:10]}"
+    what = f"{' '.join(before.by.split())}'s decision `{before.decision}` of {before.at[:10]}"
     if made.decision == before.decision:
         return f"no effect: repeats {what}", False
     return f"replaces {what}", verdict != (before.decision if before.decision in DECIDED else None)

@@ -151,7 +151,14 @@ def _parse(line: str, place: str) -> Decision:
         )
     remedy = "correct the line or delete it"
     try:
-        return validate(Decision, json.loads(line), place)
+        found = json.loads(line, object_pairs_hook=_require_distinct)
+        if not isinstance(found, dict):
+            raise DataError(
+                f"{place}: a decision is one JSON object, got {shorten(line)}; {remedy}"
+            )
+        return validate(Decision, found, place)
+    except KeyError as error:
+        raise DataError(f"{place}: the field {error} occurs twice; {remedy}") from error
     except json.JSONDecodeError as error:
         raise DataError(
             f"{place}: a decision is one JSON object, got {shorten(line)} ({error.msg} at column "
@@ -159,6 +166,20 @@ def _parse(line: str, place: str) -> Decision:
         ) from error
     except ConfigError as error:
         raise DataError(f"{str(error).splitlines()[0]}; {remedy}") from error
+
+
+def _require_distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Makes an object of its fields.
+
+    Raises:
+        KeyError: If a field occurs twice.
+    """
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise KeyError(name)
+        found[name] = value
+    return found
 
 
 def find_latest(decisions: Iterable[Decision]) -> dict[LabelFact, Decision]:
@@ -183,7 +204,7 @@ def append_decisions(
     the time of that one, so that it counts.
 
     Args:
-        path: The file; made if it does not exist.
+        path: The file, empty for no decisions yet.
         decisions: In order.
 
     Returns:
@@ -195,7 +216,7 @@ def append_decisions(
     """
     path = path.resolve()
     with exclusive_lock(path):
-        earlier = read_decisions(path) if path.exists() else []
+        earlier = read_decisions(path)
         newest: dict[LabelFact, str] = {}
         for each in earlier:
             newest[each.fact] = max(each.at, newest.get(each.fact, ""))

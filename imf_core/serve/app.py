@@ -60,6 +60,7 @@ def create_app(
     app.add_exception_handler(Exception, _explain_bug)
     app.include_router(make_routes(worker))
     if curator is not None:
+        curator.prepare(service)
         app.include_router(make_curation_routes(worker, curator))
     for path in VIEWS:
         app.add_api_route(path, _send_page, methods=["GET", "HEAD"], include_in_schema=False)

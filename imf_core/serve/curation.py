@@ -111,6 +111,10 @@ class Curator:
         self._read: tuple[tuple[int, int] | None, dict[LabelFact, Decision]] = None, {}
         self._queue: Queue | None = None
 
+    def prepare(self, service: Service) -> None:
+        """Scores the facts of the queue, once."""
+        self._queue = self._queue or Queue(service.completer, self._proposals)
+
     def read(self) -> dict[LabelFact, Decision]:
         """Returns the decisions that count, in order of time; others may have written the file."""
         stamp = None
@@ -129,7 +133,7 @@ class Curator:
         Raises:
             QuestionError: If a name is unknown or ambiguous, or nobody is named.
         """
-        by = (asked.by or self.by or "").strip()
+        by = " ".join((asked.by or self.by or "").split())
         if not by:
             raise QuestionError("a decision needs the name of a person; fill in your name")
         facts = find_labels(service.catalogue, asked.facts)
@@ -140,8 +144,8 @@ class Curator:
 
     def find_first(self, service: Service, count: int) -> list[dict[str, Any]]:
         """Returns rows of the queue."""
-        if self._queue is None:
-            self._queue = Queue(service.completer, self._proposals)
+        self.prepare(service)
+        assert self._queue is not None
         rows: list[dict[str, Any]] = self._queue.find_first(self.read(), count).to_pylist()
         return rows
 

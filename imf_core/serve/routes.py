@@ -51,6 +51,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "an unknown name; the remedy has the nearest ones"},
     413: {"model": Problem, "description": "a body that is too large"},
     422: {"model": Problem, "description": "a malformed request, or a value out of bounds"},
+    500: {"model": Problem, "description": "a file of the project cannot be read, or a bug"},
+    503: {"model": Problem, "description": "the memory does not suffice"},
 }
 
 LARGEST_ID = 2**31 - 1

@@ -34,7 +34,9 @@ def made(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "decisions.jsonl"
+    path = tmp_path / "decisions.jsonl"
+    path.touch()
+    return path
 
 
 HOSTILE = [
@@ -74,22 +76,29 @@ def test_an_empty_file_has_no_decisions(path: Path) -> None:
     assert read_decisions(path) == []
 
 
-def test_a_missing_file_is_an_error_with_its_key(path: Path) -> None:
-    with pytest.raises(DataError, match=r"dataset\.decisions in params\.yaml\) is not a file"):
+def test_a_missing_file_is_an_error_with_its_key_and_stays_missing(path: Path) -> None:
+    path.unlink()
+    message = r"dataset\.decisions in params\.yaml\) is not a file"
+    with pytest.raises(DataError, match=message):
         read_decisions(path)
+    with pytest.raises(DataError, match=message):
+        append_decisions(path, [made()])
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("a\tr\tb\taccepted", "a decision is one JSON object"),
-        ("[1]", "must hold|must be"),
+        ("[1]", "a decision is one JSON object"),
         ("{", "a decision is one JSON object"),
         (LINE[:-1], "a decision is one JSON object"),
         (LINE.replace("accepted", "maybe"), "decision must be one of accepted, rejected"),
         (LINE.replace('"a"', '" "'), "a label or name must not be blank"),
         (LINE.replace('"a"', '"\\ud800"'), "half of a surrogate pair"),
         (LINE.replace('"a"', "3"), "head must be a string"),
+        ("null", "a decision is one JSON object"),
+        (LINE.replace("{", '{"decision": "rejected", ', 1), "the field 'decision' occurs twice"),
         (LINE.replace('"head"', '"haed"'), "head is missing|unknown key haed"),
         (LINE.replace("09:30:00Z", "09:30"), "at must be a time in UTC such as"),
         (LINE.replace("03-01", "02-30"), "at must be a time in UTC such as"),
