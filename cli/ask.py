@@ -235,7 +235,7 @@ def _print_untrained(completer: UntrainedCompleter, answers: pa.Table, reasons: 
     print("\n  rank  softmax  answer")
     for row, answer in enumerate(answers.to_pylist()):
         known = "" if answer["known_in"] == NEW else f"  {format_split(answer['known_in'])}"
-        name = shorten(answer[f"{answer['asked_for']}_name"])
+        name = shorten(completer.entities.show(answer[answer["asked_for"]]))
         print(f"  {row + 1:4}  {answer['softmax']:7.2g}  {name}{known}")
         for text in texts[row]:
             print(f"{'':17}{text}")
@@ -280,7 +280,7 @@ def _print_answers(
         print("The probabilities of further answers are multiplied by this share:\n")
     standings = [format_split(answer["known_in"]) for answer in answers]
     standing_width = max(map(len, standings), default=0)
-    names = [shorten(answer[f"{answer['asked_for']}_name"]) for answer in answers]
+    names = [shorten(completer.entities.show(each[each["asked_for"]])) for each in answers]
     name_width = max(map(len, names), default=0)
     for answer, standing, name, texts in zip(answers, standings, names, paths, strict=True):
         print(

@@ -115,6 +115,13 @@ class Names:
         found = self._by_name.get(folded(text), [])
         return [each for each in found if plain_form(self._names[each]) == plain] or found
 
+    def show(self, label: str) -> str:
+        """Returns the name of a label, with the label in brackets if `find` takes another by it."""
+        number = self._by_label[label]
+        name = self._names[number]
+        is_found = name == label or (plain_form(name) and self.find_all(name) == [number])
+        return name if is_found else f"{name} ({label})"
+
     @property
     def _plural(self) -> str:
         return {"entity": "entities"}.get(self._kind, f"{self._kind}s")

@@ -93,3 +93,9 @@ def test_an_empty_text_finds_nothing(text: str) -> None:
     names = Names("entity", ["e1", "\u200b\u200b"], ["One", ""])
     with pytest.raises(QuestionError, match="the label or name of the entity is empty"):
         names.find(text)
+
+
+def test_a_shared_name_is_shown_with_its_label() -> None:
+    names = Names("entity", ["e0", "e1", "e2", "Bonn", "e4"], ["Same", "Same", "Bonn", "x", "e4"])
+    shown = [names.show(label) for label in ["e0", "e1", "e2", "Bonn", "e4"]]
+    assert shown == ["Same (e0)", "Same (e1)", "Bonn (e2)", "x", "e4"]
