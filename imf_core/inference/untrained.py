@@ -190,9 +190,9 @@ class UntrainedCompleter:
         """Estimates the time of a question on one CPU core.
 
         Args:
-            count: Answers with reasons.
+            count: Answers with reasons; more than there are entities count as these.
         """
-        passes = 1 + REASON_COST * count
+        passes = 1 + REASON_COST * min(count, self.graph.num_entities)
         return passes * count_operations(self.network.spec, self.path_graph) / OPERATIONS_PER_SECOND
 
 
