@@ -26,12 +26,18 @@ def add_new(completer: Completer, catalogue: Catalogue, new: NewEntity) -> Compl
         new: The entity.
 
     Raises:
-        UnknownNameError: If a fact names another entity that the graph lacks.
+        UnknownNameError: If a fact names another entity, or a relation, that the graph lacks.
         QuestionError: If the entity is refused; see `Completer.with_unseen_entities`.
     """
     _require_one_entity(catalogue, new)
     _require_words(new.inputs)
     has_input = bool(new.description or new.picture or new.inputs)
+    if not has_input and not new.facts:
+        raise QuestionError(
+            "nothing is known of the new entity; give a description, a picture or facts"
+        )
+    for _, relation, _ in new.facts:
+        catalogue.find_relation(relation)
     with tempfile.TemporaryDirectory() as folder:
         image = None
         if new.picture:

@@ -182,13 +182,13 @@ def test_a_new_entity_answers_and_is_an_answer_by_its_facts(client: TestClient) 
 @pytest.mark.parametrize(
     ("new", "words"),
     [
-        ({}, "give unseen entities, facts or both"),
+        ({}, "give a description, a picture or facts"),
+        ({"name": "N"}, "give a description, a picture or facts"),
         ({"name": "N", "description": "text"}, "no encoder of text"),
         ({"name": "N", "picture": "###"}, "no base64"),
         ({"name": "N", "picture": "é"}, "no base64"),
         ({"name": "N", "picture": base64.b64encode(b"no picture").decode()}, "no encoder of image"),
         ({"facts": [["e15", "speaks", "e20"]]}, "name no new entity"),
-        ({"facts": [["N", "no relation", "e20"]]}, "no relation has the label"),
     ],
 )
 def test_a_new_entity_that_the_model_cannot_read_is_refused(
@@ -218,8 +218,8 @@ def test_a_typing_error_in_the_facts_of_a_new_entity_makes_no_other_entity(
     unnamed = post(client, "/api/proposals", {"new": {"facts": facts}})
     assert unnamed["entity"]["label"] == "Newlnad"
     facts = [["N", "None", "e15"]]
-    found = post(client, "/api/proposals", {"new": {"name": "N", "facts": facts}}, 400)
-    assert "'None'" in found["error"]
+    found = post(client, "/api/proposals", {"new": {"name": "N", "facts": facts}}, 404)
+    assert "no relation has the label or name 'None'" in found["error"]
 
 
 def test_a_misspelt_or_repeated_parameter_is_refused(client: TestClient) -> None:
