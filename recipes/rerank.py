@@ -1,7 +1,7 @@
 """Measures a re-ranking of the first answers: `python -m recipes.rerank`.
 
-Boosted trees score the first `SHOWN` answers of the workspace's trained model anew, from what the
-model and the graph know of question and answer (`_describe`). On valid they are cross-fitted: each
+The workspace's trained model gives the first `SHOWN` answers to each question. Boosted trees score
+these answers anew; `_describe` lists their features. On valid the trees are cross-fitted: each
 third of its facts is scored by trees of the others. The trees for test are fitted on all of valid,
 and test is ranked once. Answers behind the first ones keep their ranks. Prints filtered MRR before
 and after, both directions; valid is filtered by train and valid.
@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
 from imf_core.base.terminal import track
-from imf_core.graph.graph import Graph
+from imf_core.graph.graph import Graph, count_train_facts
 from imf_core.graph.known_tails import KnownTails, known_tails_in, with_inverses
 from imf_core.inference.plausibility import Affinities, estimate_affinities
 from imf_core.model.saved import load_model
@@ -59,7 +59,8 @@ class Context:
         graph: The graph.
         scorer: The trained model.
         train: Facts of train.
-        sizes: Answers in train to each query of `train`, and a zero for all others.
+        sizes: Answers to each query of `train`, and a zero for all others, shape: (Q + 1,),
+            dtype: long.
         affinities: Of the entities to the relations.
     """
 
@@ -93,13 +94,10 @@ def main() -> None:
     trees = fit_trees(valid, np.ones(len(valid.ranks), dtype=bool))
     seconds = time.process_time() - start
     after_test = rank_anew(test, score(trees, test.features))
-    rows = [
-        [split, *(f"{100 * share:.1f}" for share in shares)]
-        for split, before, after in (("valid", valid, after_valid), ("test", test, after_test))
-        for shares in [
-            ((1 / before.ranks).mean(), (1 / after).mean(), before.is_true.any(axis=1).mean())
-        ]
-    ]
+    rows = []
+    for split, before, after in (("valid", valid, after_valid), ("test", test, after_test)):
+        means = (1 / before.ranks).mean(), (1 / after).mean(), before.is_true.any(axis=1).mean()
+        rows.append([split, *(f"{100 * mean:.1f}" for mean in means)])
     titles = ["split", "MRR of the decision", "re-ranked", f"answer among the first {SHOWN} (%)"]
     print("\n".join(make_table(titles, rows)))
     print(f"\nprocessor time of the trees: {seconds:.0f} s")
@@ -142,7 +140,7 @@ def _describe(context: Context, queries: Tensor, shown: Tensor, scores: ChannelS
     channels = scores.log_probs.gather(2, shown[:, None].expand(-1, scores.log_probs.shape[1], -1))
     channels = channels.transpose(1, 2)
     back = torch.stack([shown, inverses[:, None].expand_as(shown)], dim=2).view(-1, 2)
-    degrees = _count_facts(context)
+    degrees = count_train_facts(context.graph)
 
     def per_query(values: Tensor) -> Tensor:
         return values.float()[:, None].expand(count, width)
@@ -163,11 +161,6 @@ def _describe(context: Context, queries: Tensor, shown: Tensor, scores: ChannelS
         per_query(relations.float()),
     ]
     return torch.cat([torch.stack(features, dim=2), channels, channels - channels[:, :1]], dim=2)
-
-
-def _count_facts(context: Context) -> Tensor:
-    ends = context.graph.triples["train"][:, [0, 2]].flatten()
-    return torch.bincount(ends, minlength=context.graph.num_entities).float()
 
 
 def _affinity(affinities: Affinities, queries: Tensor) -> Tensor:

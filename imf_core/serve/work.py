@@ -145,6 +145,7 @@ class Worker:
             try:
                 answers = dict(zip(taken, await self.run(answer), strict=True))
             except asyncio.CancelledError:
+                del self._waiting[kind]
                 for future in waiting.values():
                     future.cancel()
                 raise

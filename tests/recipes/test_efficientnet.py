@@ -13,7 +13,7 @@ from recipes.efficientnet import MIDDLE, SCALE, encode, load_model, main
 
 
 class MeanOfColours(nn.Module):
-    """Stands in for the network: a cell's features are its three colours."""
+    """A network of one layer: the features of a cell are its three colours."""
 
     def extract_features(self, pixels: Tensor) -> Tensor:
         assert pixels.shape[1:] == (3, 224, 224)
