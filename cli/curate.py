@@ -183,7 +183,7 @@ def export_accepted(path: Path, prefix: str | None) -> None:
     print(f"{len(facts)} accepted facts in {path}")
     if left_out:
         print(
-            f"left out: {left_out} with a label that the graph lacks; `imf check` lists them",
+            f"left out: {left_out} with a label that the graph lacks; results/data.json lists them",
             file=sys.stderr,
         )
 
